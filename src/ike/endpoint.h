@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// One IKE daemon's protocol brain: bytes, time and randomness in, actions out (RFC 7296). Single-threaded, never blocks.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "ike/actions.h"
+#include "model/connection.h"
+
+namespace cygnet::ike {
+
+struct EndpointSettings {
+  model::Setup setup;
+  std::uint32_t half_open_timeout_s = 30;
+};
+
+// Keys for Wireshark; handed out only when config setup allows it.
+struct ExportedIkeKeys {
+  IkeSpi spi_i, spi_r;
+  Bytes sk_ei, sk_er, sk_ai, sk_ar;
+  model::ChosenIke algorithms;
+};
+
+struct ChildStatus {
+  std::string name;
+  model::ChildId id;
+  Spi spi_in, spi_out;
+  std::string algorithms;
+  model::Mode mode{};
+  model::TrafficSelectors local, remote;
+  bool udp_encapsulation = false;
+  Instant established{};
+  Instant rekey_at{};   // kNever: not planned
+  std::uint64_t rekeys = 0;
+};
+struct IkeStatus {
+  std::string connection;
+  std::string state;    // a state name of the transition table
+  bool initiator = false;
+  IkeSpi spi_i, spi_r;
+  Path path;
+  std::string local_id, remote_id;
+  std::string algorithms;
+  bool nat_local = false, nat_remote = false;  // who is behind a NAT
+  Instant established{};
+  Instant rekey_at{};
+  std::vector<ChildStatus> children;
+  std::vector<std::string> pending;  // exchanges under way
+};
+struct EndpointCounters {
+  std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
+                retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
+                established = 0, negotiations_failed = 0;
+};
+
+class IkeEndpoint {
+ public:
+  IkeEndpoint(EndpointSettings settings, Random& random);
+  ~IkeEndpoint();
+  IkeEndpoint(const IkeEndpoint&) = delete;
+  IkeEndpoint& operator=(const IkeEndpoint&) = delete;
+
+  // Replaces the configuration. SAs of connections that are equal before and after are not touched; those of changed or
+  // removed ones are deleted (changed ones with start=kStart come up again). Connections are oriented.
+  void configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets);
+
+  void handle_datagram(Instant now, const Path& path, ByteView bytes);
+  void on_job_done(Instant now, const JobResult& result);
+  void on_timer(Instant now);
+  [[nodiscard]] Instant next_deadline() const;  // kNever: none
+
+  // connection and child by name; child empty: all children of the connection. `narrow_to`: the packet of an acquire,
+  // sent as first selector (RFC 7296 section 2.9). Path's addresses are the resolved ones of the connection.
+  void initiate(Instant now, const std::string& connection, const std::string& child,
+                const std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>>& narrow_to = std::nullopt);
+  void terminate(Instant now, const std::string& connection, const std::string& child);
+  void rekey(Instant now, const std::string& connection, const std::string& child, bool ike_sa);
+  // Tells all peers (delete payloads) and forgets everything.
+  void shut_down(Instant now);
+
+  // From the data plane.
+  void on_child_expiring(Instant now, model::ChildId child, bool hard);
+  void on_child_activated(Instant now, model::ChildId child);
+  void on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local);
+  void on_usage(Instant now, model::ChildId child, Instant last_inbound);
+
+  // After a restart: checkpoints as put, and the SAs the data plane still holds. IKE SAs without their children, and
+  // children without their IKE SA, are removed (actions). Call after configure().
+  void adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas);
+
+  [[nodiscard]] Actions take_actions();
+  [[nodiscard]] std::vector<IkeStatus> status() const;
+  [[nodiscard]] const EndpointCounters& counters() const;
+  [[nodiscard]] std::vector<ExportedIkeKeys> export_keys() const;  // empty unless allowed
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cygnet::ike

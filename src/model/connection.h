@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A connection as the daemon knows it: dialect, file and order of words are forgotten.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "model/identity.h"
+#include "model/proposal.h"
+#include "model/traffic_selector.h"
+
+namespace cygnet::model {
+
+enum class Mode : std::uint8_t { kTunnel, kTransport };
+enum class AuthMethod : std::uint8_t { kPsk };
+// What loading the connection does: nothing, be ready to answer, wait for the first packet, bring it up and keep it up.
+enum class StartAction : std::uint8_t { kIgnore, kAdd, kOnDemand, kStart };
+// What happens when the peer stays silent: forget, wait for traffic, try again.
+enum class DeadPeerAction : std::uint8_t { kNone, kClear, kHold, kRestart };
+enum class Encapsulation : std::uint8_t { kAuto, kForce, kNever };
+enum class DfPolicy : std::uint8_t { kCopy, kSet, kClear };
+
+struct HostSpec {
+  enum class Kind : std::uint8_t { kAddress, kAny, kName, kDefaultRoute };
+  Kind kind = Kind::kAny;
+  IpAddress address;  // kAddress; kName and kDefaultRoute once resolved
+  std::string name;   // kName
+  bool resolved = false;  // kName, kDefaultRoute: address is valid
+
+  [[nodiscard]] bool has_address() const { return kind == Kind::kAddress || resolved; }
+  [[nodiscard]] std::string to_string() const;
+  bool operator==(const HostSpec&) const = default;
+};
+
+struct End {
+  HostSpec host;
+  std::uint16_t ike_port = 500;
+  std::optional<Identity> id;  // unset: the address (local), anything that authenticates (remote %any)
+  bool id_any = false;         // remote id=%any was written
+  AuthMethod auth = AuthMethod::kPsk;
+  std::vector<IpAddress> source_ips;  // leftsourceip: set on the device, preferred source of the routes
+  bool operator==(const End&) const = default;
+};
+
+struct Child {
+  std::string name;  // unique within the connection; equals the connection's name when there is just one
+  Mode mode = Mode::kTunnel;
+  TrafficSelectors local;   // empty: the end's own address, as negotiated
+  TrafficSelectors remote;
+  std::vector<Proposal> proposals;  // ESP
+  StartAction start = StartAction::kAdd;
+  std::uint32_t lifetime_s = 3600;      // hard; rekeying starts rekey_margin_s (randomized) before; 0: unlimited
+  std::uint64_t lifetime_bytes = 0;     // 0: unlimited
+  std::uint64_t lifetime_packets = 0;   // 0: unlimited
+  std::uint32_t replay_window = 1024;   // packets
+  std::string device = "ipsec0";
+  std::uint32_t mtu = 0;                // 0: from the path and the SA's overhead
+  bool clamp_mss = true;
+  bool copy_dscp = true;
+  bool ecn = true;
+  DfPolicy df = DfPolicy::kCopy;
+  bool operator==(const Child&) const = default;
+};
+
+struct Connection {
+  std::string name;
+  std::string source;  // "file:line" for messages
+  End local;           // before orient(): left
+  End remote;          // before orient(): right
+  std::vector<Proposal> proposals;  // IKE
+  std::vector<Child> children;
+  Encapsulation encapsulation = Encapsulation::kAuto;
+  std::uint32_t ike_lifetime_s = 28800;
+  std::uint32_t rekey_margin_s = 540;
+  std::uint32_t rekey_fuzz_percent = 100;
+  bool rekey = true;
+  std::uint32_t keying_tries = 0;        // 0: for ever
+  std::uint32_t dpd_delay_s = 30;        // 0: off
+  std::uint32_t dpd_timeout_s = 0;       // 0: the retransmission schedule decides
+  DeadPeerAction dpd_action = DeadPeerAction::kRestart;
+  std::uint32_t retransmit_first_ms = 500;
+  std::uint32_t retransmit_timeout_ms = 60000;  // give up after this long without an answer
+  std::uint32_t keepalive_s = 20;               // RFC 3948 section 4
+  std::optional<std::uint32_t> mark;            // fwmark of encapsulated packets; unset: the daemon's own
+  bool operator==(const Connection&) const = default;
+};
+
+// Decides which end is ours: swaps local and remote if only the remote one lies on this machine.
+// Fails, with the reason, if neither or both do and it cannot be told.
+[[nodiscard]] Result<void> orient(Connection& connection, const std::vector<IpAddress>& own_addresses);
+
+// A pre-shared key and whom it is for. Empty selectors: anyone.
+struct SharedSecret {
+  std::vector<Identity> ids;
+  bool any_peer = false;  // %any or no selector
+  SecretBytes secret;
+  std::string source;     // "file:line"
+};
+
+// `config setup`.
+struct Setup {
+  std::vector<std::string> devices = {"ipsec0"};
+  bool allow_key_export = false;
+  std::uint16_t ike_port = 500;
+  std::uint16_t nat_port = 4500;
+  std::uint32_t fwmark = 0x43590000;      // "CY": our own outer packets
+  std::uint32_t route_table = 4359;
+  std::uint32_t rule_priority = 4359;
+  std::uint32_t cookie_threshold = 100;   // half-open SAs before COOKIE is asked (RFC 7296 section 2.6)
+  std::uint32_t half_open_limit = 5000;
+  Severity log_level = Severity::kInfo;
+  bool operator==(const Setup&) const = default;
+};
+
+}  // namespace cygnet::model

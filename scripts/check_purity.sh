@@ -88,7 +88,7 @@ check_links() {
 check_includes() {
   local file folder
   local -A may=(
-    [base]="base" [crypto]="crypto base" [wire]="wire base" [model]="model base"
+    [base]="base" [crypto]="crypto model base" [wire]="wire base" [model]="model base"
     [config]="config model base" [engine]="engine wire crypto model base"
     [ike]="ike wire crypto model base" [policy]="policy model base" [io]="io base"
     [sadb]="sadb wire model base io" [store]="store model base" [control]="control model base"

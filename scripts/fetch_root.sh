@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# scripts/fetch_root.sh NAME: leaves a Debian 13 root in the cache and prints its path.
+#   uml      user-mode-linux with its glibc and modules (only extracted: never entered as a system)
+#   guest    what runs inside that kernel: strongSwan 6 over the kernel's own IPsec
+# The key of a cached root is the hash of its package list, so that a new list makes a new root.
+set -euo pipefail
+source "$(dirname "$(readlink -f "$0")")/debian.sh"
+
+case ${1:-} in
+uml)
+  kVariant=extract
+  kPackages=user-mode-linux,kmod
+  ;;
+guest)
+  kVariant=minbase
+  kPackages=charon-systemd,strongswan-swanctl,libcharon-extra-plugins,libstrongswan-standard-plugins,libstrongswan-extra-plugins,iproute2,iputils-ping,kmod,tcpdump,procps,netcat-openbsd
+  ;;
+*)
+  echo "usage: fetch_root.sh uml|guest" >&2
+  exit 2
+  ;;
+esac
+
+kKey=$(printf '%s %s' "$kVariant" "$kPackages" | sha256sum | cut -c 1-12)
+kDir="$(cygnet_cache)/root-$1-$kKey"
+
+fetch() {
+  [ -e "$kDir/.complete" ] && return 0
+  local mirror part="$kDir.part"
+  mirror=$(debian_mirror)
+  rm -rf "$part" "$kDir"
+  mkdir -p "$(cygnet_cache)"
+  # A daemon's postinst must not start anything: the root is entered only as a guest.
+  local started=$SECONDS log
+  log="$(cygnet_cache)/root-$1.log"
+  mmdebstrap --mode=root --variant="$kVariant" --include="$kPackages" \
+    --aptopt='Acquire::Languages "none"' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    trixie "$part" "$mirror" >"$log" 2>&1 ||
+    { tail -20 "$log" >&2; rm -rf "$part"; return 1; }
+  rm -rf "$part"/var/cache/apt/archives/*.deb "$part"/var/lib/apt/lists/*
+  # Only extracted packages have no base-files, and so none of its links into /usr.
+  local link
+  for link in lib lib64 bin sbin; do
+    [ -e "$part/$link" ] || ln -s "usr/$link" "$part/$link"
+  done
+  # linux.uml panics without /root in its root; the rest is what the lab mounts over.
+  mkdir -p "$part"/{root,proc,sys,dev,run,tmp,lab,guest,usr/lib/modules}
+  touch "$part/.complete"
+  mv "$part" "$kDir"
+  echo "made $1 root in $((SECONDS - started)) s" >&2
+}
+
+with_lock "root-$1" fetch "$1"
+echo "$kDir"

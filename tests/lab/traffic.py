@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic with an account of what arrived."""
+import hashlib
+import os
+import pathlib
+import re
+import signal
+import time
+
+from .net import LabError, wait_until
+
+_HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Ping:
+    """The outcome of a ping that has ended."""
+
+    def __init__(self, text):
+        self.text = text
+        m = re.search(r"(\d+) packets transmitted, (\d+) received", text)
+        self.sent, self.received = (int(m[1]), int(m[2])) if m else (0, 0)
+        m = re.search(r"= [\d.]+/([\d.]+)/", text)
+        self.rtt_ms = float(m[1]) if m else None
+        self.duplicates = int(m[1]) if (m := re.search(r"\+(\d+) duplicates", text)) else 0
+
+    @property
+    def lost(self):
+        return self.sent - self.received
+
+    @classmethod
+    def once(cls, host, address, count=1, interval_s=0.2, wait_s=2, size=None, options=()):
+        command = ["ping", "-n", "-c", count, "-i", interval_s, "-W", wait_s, *options]
+        command += ["-s", size] if size is not None else []
+        done = host.run(command + [address], check=False, timeout_s=count * interval_s + wait_s + 20)
+        return cls(done.stdout + done.stderr)
+
+    @classmethod
+    def until_answered(cls, host, address, timeout_s=10):
+        """For after an event: waits until one ping is answered."""
+        wait_until(lambda: cls.once(host, address, wait_s=0.5).received, timeout_s,
+                   f"{host.name} reaches {address}")
+
+
+class Flow:
+    """Pings from one host to another, 100 a second, from start() until stop()."""
+
+    def __init__(self, host, address, interval_s=0.01):
+        self.address = address
+        self.process = host.spawn(["ping", "-n", "-i", interval_s, "-W", 3, address], name="flow")
+        wait_until(lambda: "bytes from" in self.process.read_log(), 10,
+                   f"{host.name}'s first ping to {address} is answered")
+
+    def stop(self):
+        """Ends the flow and gives the account: Ping with sent, received, lost."""
+        # Let the last answer in: ping counts what is under way at SIGINT as lost.
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(5)
+        ping = Ping(self.process.read_log())
+        # At most the very last request can be unanswered only because of the SIGINT.
+        seen = [int(s) for s in re.findall(r"icmp_seq=(\d+)", ping.text)]
+        if ping.lost == 1 and seen and max(seen) == ping.sent - 1:
+            ping.sent -= 1
+        return ping
+
+
+def transfer(sender, receiver, address, megabytes=20, port=9000, timeout_s=60):
+    """Sends a random file over TCP. Returns (sha256 sent, sha256 received, seconds)."""
+    data = sender.dir / "transfer.bin"
+    data.write_bytes(os.urandom(megabytes << 20))
+    sha = hashlib.sha256(data.read_bytes()).hexdigest()
+    got = receiver.dir / "received.bin"
+    got.unlink(missing_ok=True)
+    server = receiver.spawn(["/usr/bin/python3", _HERE / "tcp_receive.py", port, got], name="receive")
+    server.wait_log("listening")
+    started = time.monotonic()
+    done = sender.run(["/usr/bin/python3", _HERE / "tcp_send.py", address, port, data],
+                      timeout_s=timeout_s, check=False)
+    if done.returncode:
+        raise LabError(f"transfer to {address}: {done.stderr}")
+    server.wait(timeout_s)
+    seconds = time.monotonic() - started
+    received = hashlib.sha256(got.read_bytes()).hexdigest()
+    data.unlink()
+    got.unlink()
+    return sha, received, seconds

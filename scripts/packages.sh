@@ -11,12 +11,12 @@ kPackagesBuild=(
 )
 
 # clang 19 exists under this name in both releases; GCC builds the product.
-kPackagesClang=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19)
+kPackagesClang=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 
 # Network namespaces, the peers that run in them, and the witnesses.
 kPackagesLab=(
   python3 python3-pytest iproute2 iputils-ping nftables conntrack tcpdump tshark procps
-  util-linux mount netcat-openbsd openssl git ca-certificates
+  util-linux mount openssl git ca-certificates
   charon-systemd strongswan-swanctl strongswan-pki libcharon-extra-plugins
   libstrongswan-extra-plugins libstrongswan-standard-plugins
   iperf3 wireguard-go wireguard-tools

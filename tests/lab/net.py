@@ -115,6 +115,9 @@ class Host:
         # SIGCHLD ignored is inherited through exec, so that the init reaps what is orphaned.
         script = ("mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/lock && "
                   "mount -t sysfs sysfs /sys && hostname " + shlex.quote(name.replace("_", "-")) +
+                  # Addresses are usable at once: nobody else is on these links to collide with.
+                  " && echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad"
+                  " && echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad"
                   " && ip link set lo up && echo ready && exec >&- 2>&- && trap '' CHLD && "
                   "exec sleep infinity")
         command = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--mount-proc",
@@ -177,6 +180,16 @@ class Host:
         process = Process(popen, f"{self.name}:{name}", log)
         self.lab.processes.append(process)
         return process
+
+    def send_udp(self, address, port, payload=b"x", source_port=0, times=1):
+        """Sends UDP datagrams from the host."""
+        script = ("import socket,sys\n"
+                  "f=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n"
+                  "s=socket.socket(f,socket.SOCK_DGRAM); s.bind(('',int(sys.argv[3])))\n"
+                  "for _ in range(int(sys.argv[5])): s.sendto(bytes.fromhex(sys.argv[4]),"
+                  "(sys.argv[1],int(sys.argv[2])))")
+        self.run(["/usr/bin/python3", "-c", script, address, port, source_port, payload.hex(),
+                  times])
 
     def sysctl(self, **values):
         """sysctl(net__ipv4__ip_forward=1): two underscores stand for a dot."""

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest with the Linux kernel's own ESP: User-Mode Linux 6.12 with a Debian 13 userland.
+
+    host ---- tap0 ---- guest (vec0)     inner0: the guest's inner addresses
+
+The roots come from scripts/fetch_root.sh; both are only lower layers of an overlay, so a guest
+changes nothing that another one sees. Commands go through files of the hostfs, not through the
+network, so that no policy under test touches them.
+"""
+import pathlib
+import re
+import subprocess
+
+from .net import LabError, wait_until
+from .strongswan import PSK, parse_list_sas, site_config  # noqa: F401
+
+PLUGINS = "random nonce openssl kdf vici kernel-netlink socket-default"
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_SCRIPTS = _HERE.parent.parent / "scripts"
+
+
+def fetch_root(name):
+    done = subprocess.run([_SCRIPTS / "fetch_root.sh", name], capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"fetch_root.sh {name}: {done.stderr}")
+    return pathlib.Path(done.stdout.strip().splitlines()[-1])
+
+
+class Uml:
+    """The guest. run() gives a command's output; poweroff() ends it; so does the host's end."""
+
+    def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M"):
+        self.host = host
+        self.dir = host.dir / "uml"
+        self.mailbox = self.dir / "lab"
+        self.mailbox.mkdir(parents=True)
+        self._next = 1
+        uml, guest = fetch_root("uml"), fetch_root("guest")
+        root = self.dir / "root"
+        init = self.mailbox / "init"
+        init.write_text((_HERE / "uml_init.sh").read_text())
+        init.chmod(0o755)
+        host.run(f"""set -e
+            mkdir -p {root} {self.dir}/layer
+            mount -t tmpfs tmpfs {self.dir}/layer
+            mkdir -p {self.dir}/layer/uml {self.dir}/layer/w1 {self.dir}/layer/guest {self.dir}/layer/w2
+            mount -t overlay overlay -o lowerdir={uml},upperdir={self.dir}/layer/uml,workdir={self.dir}/layer/w1 {root}
+            mount --rbind /dev {root}/dev
+            mount --rbind /proc {root}/proc
+            mount -t tmpfs -o exec tmpfs {root}/tmp
+            mount -t overlay overlay -o lowerdir={guest},upperdir={self.dir}/layer/guest,workdir={self.dir}/layer/w2 {root}/guest
+            mkdir -p {root}/guest/usr/lib/uml {root}/guest/lab
+            mount --bind {uml}/usr/lib/uml {root}/guest/usr/lib/uml
+            mount --bind {self.mailbox} {root}/guest/lab
+            ip tuntap add {tap} mode tap
+            ip link set {tap} up gso_max_size 1500 gso_max_segs 1""")
+        self.process = host.spawn(
+            ["chroot", root, "/usr/bin/linux.uml", f"mem={memory}", "rootfstype=hostfs",
+             "rootflags=/guest", "rw", "init=/lab/init", "con=null", "con0=null,fd:1", "ssl=null",
+             "lpj=50000000", "initcall_blacklist=raid6_select_algo,calibrate_xor_blocks",
+             f"vec0:transport=tap,ifname={tap}", f"LAB_ADDRESSES={','.join(addresses)}",
+             f"LAB_GATEWAYS={','.join(gateways)}", f"LAB_INNER={','.join(inner)}"],
+            name="uml", env={"TMPDIR": "/tmp", "HOME": "/root"})
+        self.process.wait_log("lab: guest ready", 20)
+
+    def run(self, command, check=True, timeout_s=30):
+        """Runs shell text in the guest; returns its output."""
+        number, self._next = self._next, self._next + 1
+        part = self.mailbox / f"{number}.part"
+        part.write_text(command + "\n")
+        part.rename(self.mailbox / f"{number}.cmd")
+        rc = self.mailbox / f"{number}.rc"
+        wait_until(lambda: rc.exists() or not self.process.alive(), timeout_s,
+                   f"the guest ends: {command}", interval_s=0.02)
+        if not rc.exists():
+            raise LabError(f"the guest died during: {command}\n" + self.process.read_log()[-2000:])
+        output = (self.mailbox / f"{number}.out").read_text(errors="replace")
+        if check and int(rc.read_text()) != 0:
+            raise LabError(f"guest: exit {rc.read_text().strip()}: {command}\n{output}")
+        return output
+
+    def write(self, path, text):
+        """A file in the guest."""
+        name = f"file{self._next}"
+        (self.mailbox / name).write_text(text)
+        self.run(f"mkdir -p $(dirname {path}) && cp /lab/{name} {path}")
+
+    def poweroff(self):
+        (self.mailbox / "poweroff").touch()
+        self.process.wait(10)
+
+    def xfrm_states(self):
+        """[{spi, src, dst, mode, packets, bytes, text}] of the guest kernel's SAs."""
+        states = []
+        for block in re.split(r"(?m)^(?=src )", self.run("ip -s xfrm state")):
+            m = re.match(r"src (\S+) dst (\S+)", block)
+            if not m:
+                continue
+            state = {"src": m[1], "dst": m[2], "text": block,
+                     "spi": int(re.search(r"spi 0x([0-9a-f]+)", block)[1], 16),
+                     "mode": re.search(r"mode (\w+)", block)[1], "encap": "encap" in block}
+            m = re.search(r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)", block)
+            state["bytes"], state["packets"] = (int(m[1]), int(m[2])) if m else (0, 0)
+            states.append(state)
+        return states
+
+
+class GuestStrongSwan:
+    """strongSwan 6 in the guest, over the kernel's own ESP."""
+
+    def __init__(self, guest):
+        self.guest = guest
+        # Only what is needed: each plugin is a slow dlopen over hostfs.
+        guest.write("/etc/strongswan.conf", f"""
+charon-systemd {{
+  load = {PLUGINS}
+  retransmit_tries = 4
+  retransmit_timeout = 1.0
+  filelog {{ lab {{ path = /lab/charon.log
+      flush_line = yes
+      default = 1
+      ike = 2
+      chd = 2
+      knl = 2 }} }}
+}}
+swanctl {{ load = random openssl }}
+""")
+        guest.run("(setsid /usr/sbin/charon-systemd >/lab/charon.out 2>&1 &) ; "
+                  "for i in $(seq 200); do [ -S /run/charon.vici ] && exit 0; sleep 0.05; done; exit 1")
+
+    def load(self, connections, secrets=None):
+        secrets = secrets or f'ike-lab {{ secret = "{PSK}" }}'
+        self.guest.write("/etc/swanctl/swanctl.conf",
+                         f"connections {{\n{connections}\n}}\nsecrets {{\n{secrets}\n}}\n")
+        return self.guest.run("swanctl --load-all --noprompt")
+
+    def up(self, child, timeout_s=20, check=True):
+        return self.guest.run(f"swanctl --initiate --child {child} --timeout {timeout_s}",
+                              check=check, timeout_s=timeout_s + 10)
+
+    def down(self, ike):
+        return self.guest.run(f"swanctl --terminate --ike {ike} --timeout 10", check=False)
+
+    def rekey(self, ike=None, child=None):
+        self.guest.run(f"swanctl --rekey " + (f"--ike {ike}" if ike else f"--child {child}"))
+
+    def status(self):
+        return parse_list_sas(self.guest.run("swanctl --list-sas", check=False))
+
+    def child(self, name):
+        found = [c for ike in self.status() for c in ike["children"]
+                 if c["name"] == name and c["state"] == "INSTALLED"]
+        if not found:
+            raise LabError(f"the guest's strongSwan has no child {name}")
+        return found[-1]
+
+    def read_log(self):
+        log = self.guest.mailbox / "charon.log"
+        return log.read_text(errors="replace") if log.exists() else ""

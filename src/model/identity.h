@@ -22,7 +22,8 @@ struct Identity {
 
   [[nodiscard]] static Identity of(const IpAddress& address);
   // As people write it: an address, "@name" or "name" (FQDN), "user@host" or "@user@host" (RFC822), "@#hex" or "keyid:text"
-  // (KEY_ID), "C=DE, O=..." (refused here with a reason until certificates exist), "fqdn:…", "email:…", "ipv4:…", "ipv6:…".
+  // or "@[text]" (KEY_ID), or with its kind in front: "fqdn:…", "email:…", "keyid:…", "ipv4:…", "ipv6:…". Distinguished
+  // names ("C=DE, O=…") and %any give nothing.
   [[nodiscard]] static std::optional<Identity> parse(std::string_view text);
   [[nodiscard]] std::string to_string() const;  // printable, hostile bytes escaped
   // FQDN and RFC822 compare without case; everything else octet by octet.

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/transform.h"
+
+#include <algorithm>
+#include <array>
+
+namespace cygnet::model {
+namespace {
+
+constexpr auto kEncr = TransformType::kEncryption;
+constexpr auto kPrf = TransformType::kPrf;
+constexpr auto kInteg = TransformType::kIntegrity;
+constexpr auto kKe = TransformType::kKeyExchange;
+constexpr auto kEsn = TransformType::kEsn;
+
+// Rows with key_bits 0 and an algorithm of variable key length never stand alone in a proposal we make.
+// Unsupported rows are there so that a peer's offer, or a word in a configuration, can be named.
+constexpr std::array kTransforms{
+    TransformInfo{{kEncr, 11, 0}, "NULL", "null", "null", true, false, true},
+    TransformInfo{{kEncr, 12, 128}, "AES_CBC_128", "aes128", "aes128", true, true, true},
+    TransformInfo{{kEncr, 12, 192}, "AES_CBC_192", "aes192", "aes192", true, true, true},
+    TransformInfo{{kEncr, 12, 256}, "AES_CBC_256", "aes256", "aes256", true, true, true},
+    TransformInfo{{kEncr, 20, 128}, "AES_GCM_16_128", "aes_gcm128", "aes128gcm16", true, true, true},
+    TransformInfo{{kEncr, 20, 192}, "AES_GCM_16_192", "aes_gcm192", "aes192gcm16", false, false, false},
+    TransformInfo{{kEncr, 20, 256}, "AES_GCM_16_256", "aes_gcm256", "aes256gcm16", true, true, true},
+    TransformInfo{{kEncr, 28, 0}, "CHACHA20_POLY1305", "chacha20_poly1305", "chacha20poly1305", true, true, true},
+    TransformInfo{{kEncr, 2, 0}, "DES_CBC", "des", "des", false, false, false},
+    TransformInfo{{kEncr, 3, 0}, "3DES_CBC", "3des", "3des", false, false, false},
+    TransformInfo{{kEncr, 7, 0}, "BLOWFISH_CBC", "blowfish", "blowfish", false, false, false},
+    TransformInfo{{kEncr, 13, 128}, "AES_CTR_128", "aes_ctr128", "aes128ctr", false, false, false},
+    TransformInfo{{kEncr, 13, 192}, "AES_CTR_192", "aes_ctr192", "aes192ctr", false, false, false},
+    TransformInfo{{kEncr, 13, 256}, "AES_CTR_256", "aes_ctr256", "aes256ctr", false, false, false},
+    TransformInfo{{kEncr, 14, 128}, "AES_CCM_8_128", "aes_ccm_a128", "aes128ccm8", false, false, false},
+    TransformInfo{{kEncr, 14, 256}, "AES_CCM_8_256", "aes_ccm_a256", "aes256ccm8", false, false, false},
+    TransformInfo{{kEncr, 15, 128}, "AES_CCM_12_128", "aes_ccm_b128", "aes128ccm12", false, false, false},
+    TransformInfo{{kEncr, 15, 256}, "AES_CCM_12_256", "aes_ccm_b256", "aes256ccm12", false, false, false},
+    TransformInfo{{kEncr, 16, 128}, "AES_CCM_16_128", "aes_ccm128", "aes128ccm16", false, false, false},
+    TransformInfo{{kEncr, 16, 256}, "AES_CCM_16_256", "aes_ccm256", "aes256ccm16", false, false, false},
+    TransformInfo{{kEncr, 18, 128}, "AES_GCM_8_128", "aes_gcm_a128", "aes128gcm8", false, false, false},
+    TransformInfo{{kEncr, 18, 256}, "AES_GCM_8_256", "aes_gcm_a256", "aes256gcm8", false, false, false},
+    TransformInfo{{kEncr, 19, 128}, "AES_GCM_12_128", "aes_gcm_b128", "aes128gcm12", false, false, false},
+    TransformInfo{{kEncr, 19, 256}, "AES_GCM_12_256", "aes_gcm_b256", "aes256gcm12", false, false, false},
+    TransformInfo{{kEncr, 21, 128}, "NULL_AES_GMAC_128", "null_auth_aes_gmac128", "aes128gmac", false, false, false},
+    TransformInfo{{kEncr, 21, 256}, "NULL_AES_GMAC_256", "null_auth_aes_gmac256", "aes256gmac", false, false, false},
+    TransformInfo{{kEncr, 23, 128}, "CAMELLIA_CBC_128", "camellia128", "camellia128", false, false, false},
+    TransformInfo{{kEncr, 23, 256}, "CAMELLIA_CBC_256", "camellia256", "camellia256", false, false, false},
+
+    TransformInfo{{kPrf, 1, 0}, "PRF_HMAC_MD5", "md5", "prfmd5", false, false, false},
+    TransformInfo{{kPrf, 2, 0}, "PRF_HMAC_SHA1", "sha1", "prfsha1", false, false, false},
+    TransformInfo{{kPrf, 4, 0}, "PRF_AES128_XCBC", "aes_xcbc", "prfaesxcbc", false, false, false},
+    TransformInfo{{kPrf, 5, 0}, "PRF_HMAC_SHA2_256", "sha2_256", "prfsha256", true, true, false},
+    TransformInfo{{kPrf, 6, 0}, "PRF_HMAC_SHA2_384", "sha2_384", "prfsha384", true, true, false},
+    TransformInfo{{kPrf, 7, 0}, "PRF_HMAC_SHA2_512", "sha2_512", "prfsha512", true, true, false},
+    TransformInfo{{kPrf, 8, 0}, "PRF_AES128_CMAC", "aes_cmac", "prfaescmac", false, false, false},
+
+    TransformInfo{{kInteg, 1, 0}, "HMAC_MD5_96", "md5", "md5", false, false, false},
+    TransformInfo{{kInteg, 2, 0}, "HMAC_SHA1_96", "sha1", "sha1", false, false, false},
+    TransformInfo{{kInteg, 5, 0}, "AES_XCBC_96", "aes_xcbc", "aesxcbc", false, false, false},
+    TransformInfo{{kInteg, 8, 0}, "AES_CMAC_96", "aes_cmac", "aescmac", false, false, false},
+    TransformInfo{{kInteg, 12, 0}, "HMAC_SHA2_256_128", "sha2_256", "sha256", true, true, true},
+    TransformInfo{{kInteg, 13, 0}, "HMAC_SHA2_384_192", "sha2_384", "sha384", true, true, true},
+    TransformInfo{{kInteg, 14, 0}, "HMAC_SHA2_512_256", "sha2_512", "sha512", true, true, true},
+
+    TransformInfo{{kKe, 1, 0}, "MODP_768", "dh1", "modp768", false, false, false},
+    TransformInfo{{kKe, 2, 0}, "MODP_1024", "dh2", "modp1024", false, false, false},
+    TransformInfo{{kKe, 5, 0}, "MODP_1536", "dh5", "modp1536", false, false, false},
+    TransformInfo{{kKe, 14, 0}, "MODP_2048", "dh14", "modp2048", true, true, true},
+    TransformInfo{{kKe, 15, 0}, "MODP_3072", "dh15", "modp3072", true, true, true},
+    TransformInfo{{kKe, 16, 0}, "MODP_4096", "dh16", "modp4096", true, true, true},
+    TransformInfo{{kKe, 17, 0}, "MODP_6144", "dh17", "modp6144", false, false, false},
+    TransformInfo{{kKe, 18, 0}, "MODP_8192", "dh18", "modp8192", false, false, false},
+    TransformInfo{{kKe, 19, 0}, "ECP_256", "dh19", "ecp256", true, true, true},
+    TransformInfo{{kKe, 20, 0}, "ECP_384", "dh20", "ecp384", true, true, true},
+    TransformInfo{{kKe, 21, 0}, "ECP_521", "dh21", "ecp521", true, true, true},
+    TransformInfo{{kKe, 22, 0}, "MODP_1024_160", "dh22", "modp1024s160", false, false, false},
+    TransformInfo{{kKe, 23, 0}, "MODP_2048_224", "dh23", "modp2048s224", false, false, false},
+    TransformInfo{{kKe, 24, 0}, "MODP_2048_256", "dh24", "modp2048s256", false, false, false},
+    TransformInfo{{kKe, 28, 0}, "ECP_256_BP", "dh28", "ecp256bp", false, false, false},
+    TransformInfo{{kKe, 29, 0}, "ECP_384_BP", "dh29", "ecp384bp", false, false, false},
+    TransformInfo{{kKe, 30, 0}, "ECP_512_BP", "dh30", "ecp512bp", false, false, false},
+    TransformInfo{{kKe, 31, 0}, "CURVE_25519", "dh31", "x25519", true, true, true},
+    TransformInfo{{kKe, 32, 0}, "CURVE_448", "dh32", "x448", false, false, false},
+    TransformInfo{{kKe, 35, 0}, "ML_KEM_512", "", "mlkem512", false, false, false},
+    TransformInfo{{kKe, 36, 0}, "ML_KEM_768", "", "mlkem768", false, false, false},
+    TransformInfo{{kKe, 37, 0}, "ML_KEM_1024", "", "mlkem1024", false, false, false},
+
+    TransformInfo{{kEsn, 0, 0}, "NO_EXT_SEQ", "", "noesn", true, false, true},
+    TransformInfo{{kEsn, 1, 0}, "EXT_SEQ", "", "esn", true, false, true},
+};
+
+}  // namespace
+
+std::span<const TransformInfo> all_transforms() { return kTransforms; }
+
+const TransformInfo* find_transform(const Transform& transform) {
+  const auto* row = std::find_if(kTransforms.begin(), kTransforms.end(),
+                                 [&](const TransformInfo& info) { return info.transform == transform; });
+  return row == kTransforms.end() ? nullptr : row;
+}
+
+std::string_view to_string(TransformType type) {
+  switch (type) {
+    case TransformType::kEncryption: return "ENCR";
+    case TransformType::kPrf: return "PRF";
+    case TransformType::kIntegrity: return "INTEG";
+    case TransformType::kKeyExchange: return "KE";
+    case TransformType::kEsn: return "ESN";
+  }
+  return "TYPE";
+}
+
+std::string to_string(const Transform& transform) {
+  if (const auto* row = find_transform(transform)) return std::string(row->iana_name);
+  if (transform.id == 0 && transform.type == TransformType::kIntegrity) return "NO_INTEGRITY";
+  if (transform.id == 0 && transform.type == TransformType::kKeyExchange) return "NO_KE";
+  std::string text = "UNKNOWN_" + std::string(to_string(transform.type)) + "_" + std::to_string(transform.id);
+  if (transform.key_bits != 0) text += "_" + std::to_string(transform.key_bits);
+  return text;
+}
+
+bool is_aead(EncryptionId id) { return id == EncryptionId::kAesGcm16 || id == EncryptionId::kChaCha20Poly1305; }
+
+std::size_t key_octets(EncryptionId id, std::uint16_t key_bits) {
+  switch (id) {
+    case EncryptionId::kAesCbc:
+    case EncryptionId::kAesGcm16: return key_bits / 8U;
+    case EncryptionId::kChaCha20Poly1305: return 32;
+    case EncryptionId::kNull:
+    case EncryptionId::kNone: return 0;
+  }
+  return 0;
+}
+
+std::size_t salt_octets(EncryptionId id) { return is_aead(id) ? 4 : 0; }
+
+std::size_t key_octets(IntegrityId id) {
+  switch (id) {
+    case IntegrityId::kHmacSha2_256_128: return 32;
+    case IntegrityId::kHmacSha2_384_192: return 48;
+    case IntegrityId::kHmacSha2_512_256: return 64;
+    case IntegrityId::kNone: return 0;
+  }
+  return 0;
+}
+
+std::size_t icv_octets(IntegrityId id) { return key_octets(id) / 2; }
+
+std::size_t key_octets(PrfId id) {
+  switch (id) {
+    case PrfId::kHmacSha2_256: return 32;
+    case PrfId::kHmacSha2_384: return 48;
+    case PrfId::kHmacSha2_512: return 64;
+    case PrfId::kNone: return 0;
+  }
+  return 0;
+}
+
+std::size_t icv_octets(EncryptionId id) { return is_aead(id) ? 16 : 0; }
+
+std::size_t iv_octets(EncryptionId id) {
+  if (is_aead(id)) return 8;
+  return id == EncryptionId::kAesCbc ? 16 : 0;
+}
+
+std::size_t block_octets(EncryptionId id) { return id == EncryptionId::kAesCbc ? 16 : 4; }
+
+}  // namespace cygnet::model

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// ipsec.conf and ipsec.secrets, in Libreswan's and strongSwan's dialect, to model. Pure: text comes through a FileReader.
+// All faults of a file are found in one go, not only the first.
+#include <string>
+#include <vector>
+
+#include "config/diagnostic.h"
+#include "config/file_reader.h"
+#include "model/connection.h"
+
+namespace cygnet::config {
+
+struct LoadedConfiguration {
+  model::Setup setup;
+  std::vector<model::Connection> connections;  // local = left, remote = right: call model::orient
+  Diagnostics diagnostics;
+  // false: some diagnostic is an error; setup and connections are then not to be used.
+  [[nodiscard]] bool ok() const { return !has_errors(diagnostics); }
+};
+[[nodiscard]] LoadedConfiguration load_ipsec_conf(const std::string& path, FileReader& files);
+
+struct LoadedSecrets {
+  std::vector<model::SharedSecret> secrets;
+  Diagnostics diagnostics;  // never show a secret, not even a wrong one
+  [[nodiscard]] bool ok() const { return !has_errors(diagnostics); }
+};
+[[nodiscard]] LoadedSecrets load_ipsec_secrets(const std::string& path, FileReader& files);
+
+}  // namespace cygnet::config

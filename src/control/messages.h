@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What `cygnet` asks and the daemon answers, over the Unix stream socket RUN_DIR/control.sock. A client sends one request;
+// the daemon answers with any number of Progress messages and then exactly one Done (Monitor: no Done until the end).
+// On the wire each message is a frame (frame.h) around JSON; the JSON of a report is what `--json` prints.
+// Everything that comes in is hostile until decoded: decode_* check types, sizes and ranges and never throw.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/drop_reason.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "base/strong.h"
+
+namespace cygnet::control {
+
+inline constexpr std::string_view kSocketName = "control.sock";  // in the run directory
+inline constexpr unsigned kProtocolVersion = 1;
+
+// ---- requests -------------------------------------------------------------------------------------------------------
+struct UpRequest {
+  std::string connection;
+  std::string child;  // empty: all children
+  bool operator==(const UpRequest&) const = default;
+};
+struct DownRequest {
+  std::string connection;
+  std::string child;
+  bool operator==(const DownRequest&) const = default;
+};
+struct RekeyRequest {
+  std::string connection;
+  std::string child;
+  bool ike_sa = false;  // the IKE SA instead of its children
+  bool operator==(const RekeyRequest&) const = default;
+};
+struct StatusRequest {
+  std::string connection;  // empty: all
+  bool operator==(const StatusRequest&) const = default;
+};
+struct ListRequest {  // what is configured: connections and policies
+  bool operator==(const ListRequest&) const = default;
+};
+struct ReloadRequest {
+  bool operator==(const ReloadRequest&) const = default;
+};
+struct ExplainRequest {
+  IpAddress source;
+  IpAddress destination;
+  std::uint8_t protocol = 0;  // 0: any
+  std::optional<std::uint16_t> port;  // destination port; ICMP: type * 256 + code
+  bool operator==(const ExplainRequest&) const = default;
+};
+struct DropsRequest {
+  bool operator==(const DropsRequest&) const = default;
+};
+struct MonitorRequest {  // Progress messages until the client hangs up
+  std::string connection;  // empty: all
+  bool operator==(const MonitorRequest&) const = default;
+};
+struct DebugKeysRequest {
+  bool operator==(const DebugKeysRequest&) const = default;
+};
+struct DebugTransitionsRequest {
+  bool operator==(const DebugTransitionsRequest&) const = default;
+};
+struct DoctorRequest {
+  bool operator==(const DoctorRequest&) const = default;
+};
+struct ShutdownRequest {
+  bool operator==(const ShutdownRequest&) const = default;
+};
+using Request = std::variant<UpRequest, DownRequest, RekeyRequest, StatusRequest, ListRequest, ReloadRequest, ExplainRequest,
+                             DropsRequest, MonitorRequest, DebugKeysRequest, DebugTransitionsRequest, DoctorRequest,
+                             ShutdownRequest>;
+
+// ---- reports --------------------------------------------------------------------------------------------------------
+enum class State : std::uint8_t {
+  kDown,        // configured, nothing under way
+  kWaiting,     // on-demand policy in place, or a retry is due: the next packet or the timer starts it
+  kConnecting,  // an exchange is under way
+  kUp           // at least one child carries traffic (child: this one does)
+};
+
+struct Traffic {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t errors = 0;
+  std::optional<std::uint64_t> idle_s;  // since the last good packet; unset: none yet
+  bool operator==(const Traffic&) const = default;
+};
+struct ChildReport {  // a CHILD_SA that is up
+  std::string name;
+  Spi spi_in, spi_out;
+  std::string algorithms;  // "AES_GCM_16_256"
+  std::string mode;        // "tunnel", "transport"
+  std::vector<std::string> local;   // selectors as negotiated
+  std::vector<std::string> remote;
+  std::string device;
+  bool udp_encapsulation = false;
+  std::uint64_t established_s = 0;             // age in seconds
+  std::optional<std::uint64_t> rekey_in_s;     // unset: not planned
+  std::uint64_t rekeys = 0;
+  Traffic in, out;
+  bool operator==(const ChildReport&) const = default;
+};
+struct IkeReport {
+  std::string state;  // a state of the transition table
+  bool initiator = false;
+  IkeSpi spi_i, spi_r;
+  Endpoint local, remote;
+  std::string local_id, remote_id;
+  std::string algorithms;
+  std::string nat;  // "none", "local" (we are behind it), "remote", "both"
+  std::uint64_t established_s = 0;
+  std::optional<std::uint64_t> rekey_in_s;
+  std::vector<std::string> pending;   // exchanges under way
+  std::vector<ChildReport> children;  // oldest first
+  bool operator==(const IkeReport&) const = default;
+};
+struct InactiveChild {
+  std::string name;
+  State state = State::kDown;
+  std::string local, remote;  // selectors as configured
+  bool operator==(const InactiveChild&) const = default;
+};
+struct ConnectionReport {
+  std::string name;
+  State state = State::kDown;
+  std::string local, remote;  // hosts as configured: "192.0.2.1", "%any"
+  std::string last_error;     // why the last attempt failed; empty: it did not
+  std::vector<IkeReport> ike_sas;       // JSON also shows the first as "ike" and all children as "children"
+  std::vector<InactiveChild> inactive;  // configured children without SA
+  bool operator==(const ConnectionReport&) const = default;
+};
+struct IkeCounters {
+  std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
+                retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
+                established = 0, negotiations_failed = 0;
+  bool operator==(const IkeCounters&) const = default;
+};
+struct StatusReport {
+  std::string version;
+  std::uint64_t uptime_s = 0;
+  bool engine_connected = true;
+  std::vector<ConnectionReport> connections;
+  IkeCounters ike;
+  bool operator==(const StatusReport&) const = default;
+};
+
+struct ListedChild {
+  std::string name, mode, local, remote, proposals, start, device;
+  bool operator==(const ListedChild&) const = default;
+};
+struct ListedConnection {
+  std::string name;
+  std::string source;  // "file:line"
+  std::string local, remote, local_id, remote_id;
+  std::string proposals, encapsulation;
+  std::vector<ListedChild> children;
+  bool operator==(const ListedConnection&) const = default;
+};
+struct ListedPolicy {
+  std::uint32_t id = 0;
+  std::uint32_t order = 0;
+  std::string action;  // "protect", "bypass", "discard"
+  bool acquire = false;
+  std::string local, remote, mode, device, connection, child;
+  bool operator==(const ListedPolicy&) const = default;
+};
+struct ListReport {
+  std::vector<ListedConnection> connections;
+  std::vector<ListedPolicy> policies;
+  bool operator==(const ListReport&) const = default;
+};
+
+struct ReloadReport {
+  std::vector<std::string> added, changed, removed, unchanged;  // connection names
+  std::vector<std::string> warnings;                            // "file:line:column: warning: …"
+  bool operator==(const ReloadReport&) const = default;
+};
+
+struct ExplainedSa {
+  std::string connection, child;
+  Spi spi;  // outbound
+  std::string algorithms;
+  Endpoint local, remote;
+  bool udp_encapsulation = false;
+  bool in_use = false;  // false: standby
+  std::uint64_t packets = 0;
+  bool operator==(const ExplainedSa&) const = default;
+};
+struct ExplainReport {
+  ExplainRequest question;
+  std::string verdict;  // "protect", "bypass", "discard", "acquire", or the name of a drop reason
+  std::optional<ListedPolicy> policy;
+  std::vector<ExplainedSa> sas;  // the one in use first
+  // The kernel's route for the destination; device empty: not known.
+  std::string route_device, route_source, route_via;
+  bool route_reaches_engine = false;  // the route leads into one of our devices
+  std::vector<std::string> why;       // sentences, in the order of the decisions
+  bool operator==(const ExplainReport&) const = default;
+};
+
+struct DropsReport {
+  DropCounters drops{};  // JSON: only those above zero, with why and do
+  std::uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0, bypassed = 0, acquires = 0;
+  bool operator==(const DropsReport&) const = default;
+};
+
+struct KeysReport {  // lines for Wireshark's tables, see wireshark.h
+  std::vector<std::string> esp_sa;
+  std::vector<std::string> ikev2_decryption_table;
+  bool operator==(const KeysReport&) const = default;
+};
+
+struct TransitionsReport {
+  std::string text;
+  bool operator==(const TransitionsReport&) const = default;
+};
+
+// What only the daemon knows. The rest (sysctls, routes, ports) `cygnet doctor` sees for itself.
+struct ProcessFact {
+  std::string role;  // "monitor", "ike", "engine"
+  std::int64_t pid = 0;
+  std::uint64_t restarts = 0;
+  bool operator==(const ProcessFact&) const = default;
+};
+struct RouteFact {  // a route the daemon set
+  std::string prefix, device, source;
+  bool operator==(const RouteFact&) const = default;
+};
+struct DoctorFacts {
+  std::vector<ProcessFact> processes;
+  std::vector<std::string> devices;
+  std::uint16_t ike_port = 500, nat_port = 4500;
+  std::uint32_t route_table = 0, rule_priority = 0, fwmark = 0;
+  std::vector<RouteFact> routes;
+  std::vector<std::string> config_warnings;
+  StatusReport status;
+  DropsReport drops;
+  bool operator==(const DoctorFacts&) const = default;
+};
+
+using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport, KeysReport,
+                          TransitionsReport, DoctorFacts>;
+
+// ---- responses ------------------------------------------------------------------------------------------------------
+// One event as it happens (an ike::Report, a child that came up, a process that was restarted).
+struct Progress {
+  std::int64_t time_s = 0;  // wall clock, seconds since 1970
+  Severity severity = Severity::kInfo;
+  std::string connection;  // empty: none matched
+  std::string peer;
+  std::string event;    // stable kebab-case word
+  std::string message;  // may have several lines
+  bool operator==(const Progress&) const = default;
+};
+struct Done {
+  bool ok = true;
+  std::string message;  // not ok: what happened, where, what to do next; may have several lines
+  Data data;
+  bool operator==(const Done&) const = default;
+};
+using Response = std::variant<Progress, Done>;
+
+[[nodiscard]] std::string_view to_string(State state);
+
+[[nodiscard]] std::string encode(const Request& request);
+[[nodiscard]] std::string encode(const Response& response);
+[[nodiscard]] Result<Request> decode_request(std::string_view text);
+[[nodiscard]] Result<Response> decode_response(std::string_view text);
+// What --json prints: {"drops":[…]}; for no data {}. indent < 0: one line.
+[[nodiscard]] std::string to_json_text(const Data& data, int indent);
+[[nodiscard]] std::string to_json_text(const Done& done, int indent);  // {"ok":…,"message":…, + data's members}
+[[nodiscard]] std::string to_json_text(const Progress& progress);      // one line
+
+}  // namespace cygnet::control

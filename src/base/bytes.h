@@ -25,7 +25,6 @@ struct WipingAllocator {
   using value_type = T;
   WipingAllocator() = default;
   template <typename U>
-  // NOLINTNEXTLINE(google-explicit-constructor): the standard asks allocators to convert.
   WipingAllocator(const WipingAllocator<U>&) noexcept {}
   T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T))); }
   void deallocate(T* p, std::size_t n) noexcept {

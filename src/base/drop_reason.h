@@ -11,38 +11,38 @@ namespace cygnet {
 
 enum class DropReason : std::uint8_t {
   // inbound, before an SA is known
-  kTruncated,            // shorter than its own headers say
-  kMalformedIp,          // IP header contradicts itself
-  kNotEsp,               // nothing we speak
-  kUnknownSpi,           // no inbound SA with this SPI
-  kFragmentOverlap,      // outer fragments that overlap or contradict
-  kFragmentTimeout,      // outer fragments that never completed
-  kReassemblyFull,       // reassembly memory is used up
+  kTruncated,        // shorter than its own headers say
+  kMalformedIp,      // IP header contradicts itself
+  kNotEsp,           // nothing we speak
+  kUnknownSpi,       // no inbound SA with this SPI
+  kFragmentOverlap,  // outer fragments that overlap or contradict
+  kFragmentTimeout,  // outer fragments that never completed
+  kReassemblyFull,   // reassembly memory is used up
   // inbound, against its SA
-  kReplayOld,            // sequence number left of the window
-  kReplaySeen,           // sequence number seen before
-  kIntegrityFailed,      // ICV does not verify
-  kBadPadding,           // trailer contradicts itself
-  kBadNextHeader,        // next header not possible in this mode
-  kDummy,                // RFC 4303 2.6 dummy packet, next header 59
-  kSaExpired,            // hard lifetime reached
-  kSequenceExhausted,    // sequence number space used up
-  kInnerMalformed,       // decrypted packet is not a sound IP packet
-  kSelectorMismatch,     // decrypted packet is outside its SA's selectors (RFC 4301 5.2 step 4)
-  kEcnDropped,           // RFC 6040: inner not-ECT under outer CE
-  kPlainTextRefused,     // arrived in the clear though a policy protects it
+  kReplayOld,          // sequence number left of the window
+  kReplaySeen,         // sequence number seen before
+  kIntegrityFailed,    // ICV does not verify
+  kBadPadding,         // trailer contradicts itself
+  kBadNextHeader,      // next header not possible in this mode
+  kDummy,              // RFC 4303 2.6 dummy packet, next header 59
+  kSaExpired,          // hard lifetime reached
+  kSequenceExhausted,  // sequence number space used up
+  kInnerMalformed,     // decrypted packet is not a sound IP packet
+  kSelectorMismatch,   // decrypted packet is outside its SA's selectors (RFC 4301 5.2 step 4)
+  kEcnDropped,         // RFC 6040: inner not-ECT under outer CE
+  kPlainTextRefused,   // arrived in the clear though a policy protects it
   // outbound
-  kPolicyDiscard,        // a DISCARD policy, or no policy at all
-  kNoSa,                 // PROTECT policy without SA, nothing may be negotiated
-  kAcquireQueueFull,     // waiting for a tunnel, queue is full
-  kAcquireTimeout,       // waited for a tunnel that did not come up
-  kTooBig,               // larger than the path takes and may not be fragmented (the sender was told)
-  kTtlExpired,           // hop limit ran out at the tunnel entry
-  kNoRoute,              // the kernel had no way to the peer
-  kSendFailed,           // the kernel refused the datagram
-  kDeviceFull,           // ipsec device queue is full
-  kNoBuffer,             // packet pool empty
-  kControlQueueFull,     // IKE datagrams arrive faster than ike takes them
+  kPolicyDiscard,     // a DISCARD policy, or no policy at all
+  kNoSa,              // PROTECT policy without SA, nothing may be negotiated
+  kAcquireQueueFull,  // waiting for a tunnel, queue is full
+  kAcquireTimeout,    // waited for a tunnel that did not come up
+  kTooBig,            // larger than the path takes and may not be fragmented (the sender was told)
+  kTtlExpired,        // hop limit ran out at the tunnel entry
+  kNoRoute,           // the kernel had no way to the peer
+  kSendFailed,        // the kernel refused the datagram
+  kDeviceFull,        // ipsec device queue is full
+  kNoBuffer,          // packet pool empty
+  kControlQueueFull,  // IKE datagrams arrive faster than ike takes them
   kCount
 };
 

@@ -23,11 +23,21 @@ class Logger {
   virtual ~Logger() = default;
   virtual void write(const LogEntry& entry) = 0;
 
-  void debug(std::string_view subject, std::string_view message) { write({Severity::kDebug, std::string(subject), std::string(message)}); }
-  void info(std::string_view subject, std::string_view message) { write({Severity::kInfo, std::string(subject), std::string(message)}); }
-  void notice(std::string_view subject, std::string_view message) { write({Severity::kNotice, std::string(subject), std::string(message)}); }
-  void warning(std::string_view subject, std::string_view message) { write({Severity::kWarning, std::string(subject), std::string(message)}); }
-  void error(std::string_view subject, std::string_view message) { write({Severity::kError, std::string(subject), std::string(message)}); }
+  void debug(std::string_view subject, std::string_view message) {
+    write({Severity::kDebug, std::string(subject), std::string(message)});
+  }
+  void info(std::string_view subject, std::string_view message) {
+    write({Severity::kInfo, std::string(subject), std::string(message)});
+  }
+  void notice(std::string_view subject, std::string_view message) {
+    write({Severity::kNotice, std::string(subject), std::string(message)});
+  }
+  void warning(std::string_view subject, std::string_view message) {
+    write({Severity::kWarning, std::string(subject), std::string(message)});
+  }
+  void error(std::string_view subject, std::string_view message) {
+    write({Severity::kError, std::string(subject), std::string(message)});
+  }
 };
 
 }  // namespace cygnet

@@ -16,6 +16,8 @@ struct Error {
 template <typename T = void>
 using Result = std::expected<T, Error>;
 
-[[nodiscard]] inline std::unexpected<Error> fail(std::string message) { return std::unexpected<Error>(Error{std::move(message)}); }
+[[nodiscard]] inline std::unexpected<Error> fail(std::string message) {
+  return std::unexpected<Error>(Error{std::move(message)});
+}
 
 }  // namespace cygnet

@@ -15,11 +15,14 @@ struct IkeCipherSpec {
 };
 
 // One direction: SK_e (key, followed by salt for AEADs) and SK_a.
-// seal: plaintext already padded by the caller? No: seal pads (Pad Length octet included) and returns IV || ciphertext || ICV.
-//   header: everything of the message before the IV (IKE header and payload headers up to the SK payload's generic header),
-//   with all length fields already final: sealed_octets() tells the size beforehand. For CBC+HMAC the ICV covers header too.
-//   iv: iv_octets() octets; AEAD: 8 octets unique per key (message counter), CBC: 16 unpredictable octets.
-// open: body is IV || ciphertext || ICV; returns the plaintext without padding. Errors say nothing about which check failed.
+// seal: plaintext already padded by the caller? No: seal pads (Pad Length octet included) and returns IV || ciphertext
+// || ICV.
+//   header: everything of the message before the IV (IKE header and payload headers up to the SK payload's generic
+//   header), with all length fields already final: sealed_octets() tells the size beforehand. For CBC+HMAC the ICV
+//   covers header too. iv: iv_octets() octets; AEAD: 8 octets unique per key (message counter), CBC: 16 unpredictable
+//   octets.
+// open: body is IV || ciphertext || ICV; returns the plaintext without padding. Errors say nothing about which check
+// failed.
 class IkeCipher {
  public:
   static Result<IkeCipher> create(const IkeCipherSpec& spec, ByteView sk_e, ByteView sk_a);

@@ -16,8 +16,9 @@ struct KeyPair {
 };
 
 [[nodiscard]] Result<KeyPair> generate_key_pair(model::KeGroup group, Random& random);
-// Shared secret as RFC 7296 section 2.14 uses it (g^ir, MODP padded to the modulus; ECP: x coordinate, RFC 5903 section 7).
-// Refuses values of wrong length, points off the curve, 0, 1, p-1 (RFC 6989) and an all-zero x25519 result (RFC 8031 section 2).
+// Shared secret as RFC 7296 section 2.14 uses it (g^ir, MODP padded to the modulus; ECP: x coordinate, RFC 5903 section
+// 7). Refuses values of wrong length, points off the curve, 0, 1, p-1 (RFC 6989) and an all-zero x25519 result (RFC
+// 8031 section 2).
 [[nodiscard]] Result<SecretBytes> derive_shared_secret(const KeyPair& own, ByteView peer_public);
 [[nodiscard]] std::size_t public_octets(model::KeGroup group);  // 0: unknown group
 

@@ -31,7 +31,8 @@ struct SendDatagram {
   Path path;
   Bytes bytes;
 };
-// Public-key work, run by the daemon on its pool and answered with IkeEndpoint::on_job_done. Deterministic given its seed.
+// Public-key work, run by the daemon on its pool and answered with IkeEndpoint::on_job_done. Deterministic given its
+// seed.
 struct KeyExchangeJob {
   std::uint64_t job = 0;
   model::KeGroup group{};
@@ -123,8 +124,9 @@ struct DropCheckpoint {
   std::string key;
 };
 
-using Action = std::variant<SendDatagram, KeyExchangeJob, InstallSa, RemoveSa, ActivateChild, UpdateChildEndpoints, QueryUsage,
-                            ChildUp, ChildDown, IkeUp, IkeDown, InitiationDone, Report, Checkpoint, DropCheckpoint>;
+using Action =
+    std::variant<SendDatagram, KeyExchangeJob, InstallSa, RemoveSa, ActivateChild, UpdateChildEndpoints, QueryUsage,
+                 ChildUp, ChildDown, IkeUp, IkeDown, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 
 }  // namespace cygnet::ike

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One IKE daemon's protocol brain: bytes, time and randomness in, actions out (RFC 7296). Single-threaded, never blocks.
+// One IKE daemon's protocol brain: bytes, time and randomness in, actions out (RFC 7296). Single-threaded, never
+// blocks.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,12 +37,12 @@ struct ChildStatus {
   model::TrafficSelectors local, remote;
   bool udp_encapsulation = false;
   Instant established{};
-  Instant rekey_at{};   // kNever: not planned
+  Instant rekey_at{};  // kNever: not planned
   std::uint64_t rekeys = 0;
 };
 struct IkeStatus {
   std::string connection;
-  std::string state;    // a state name of the transition table
+  std::string state;  // a state name of the transition table
   bool initiator = false;
   IkeSpi spi_i, spi_r;
   Path path;
@@ -77,8 +78,9 @@ class IkeEndpoint {
 
   // connection and child by name; child empty: all children of the connection. `narrow_to`: the packet of an acquire,
   // sent as first selector (RFC 7296 section 2.9). Path's addresses are the resolved ones of the connection.
-  void initiate(Instant now, const std::string& connection, const std::string& child,
-                const std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>>& narrow_to = std::nullopt);
+  void initiate(
+      Instant now, const std::string& connection, const std::string& child,
+      const std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>>& narrow_to = std::nullopt);
   void terminate(Instant now, const std::string& connection, const std::string& child);
   void rekey(Instant now, const std::string& connection, const std::string& child, bool ike_sa);
   // Tells all peers (delete payloads) and forgets everything.
@@ -92,7 +94,8 @@ class IkeEndpoint {
 
   // After a restart: checkpoints as put, and the SAs the data plane still holds. IKE SAs without their children, and
   // children without their IKE SA, are removed (actions). Call after configure().
-  void adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas);
+  void adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
+             const std::vector<model::SaSpec>& sas);
 
   [[nodiscard]] Actions take_actions();
   [[nodiscard]] std::vector<IkeStatus> status() const;

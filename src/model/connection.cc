@@ -44,8 +44,9 @@ Result<void> orient(Connection& connection, const std::vector<IpAddress>& own_ad
   }
   // left=%any with a known peer: any address of ours will do, the route to the peer decides which.
   if (connection.local.host.kind == HostSpec::Kind::kAny) return {};
-  return fail("connection '" + connection.name + "': neither left=" + connection.local.host.to_string() + " nor right=" +
-              connection.remote.host.to_string() + " is an address of this machine; `ip address` lists what it has");
+  return fail("connection '" + connection.name + "': neither left=" + connection.local.host.to_string() +
+              " nor right=" + connection.remote.host.to_string() +
+              " is an address of this machine; `ip address` lists what it has");
 }
 
 }  // namespace cygnet::model

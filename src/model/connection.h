@@ -29,8 +29,8 @@ enum class DfPolicy : std::uint8_t { kCopy, kSet, kClear };
 struct HostSpec {
   enum class Kind : std::uint8_t { kAddress, kAny, kName, kDefaultRoute };
   Kind kind = Kind::kAny;
-  IpAddress address;  // kAddress; kName and kDefaultRoute once resolved
-  std::string name;   // kName
+  IpAddress address;      // kAddress; kName and kDefaultRoute once resolved
+  std::string name;       // kName
   bool resolved = false;  // kName, kDefaultRoute: address is valid
 
   [[nodiscard]] bool has_address() const { return kind == Kind::kAddress || resolved; }
@@ -51,16 +51,16 @@ struct End {
 struct Child {
   std::string name;  // unique within the connection; equals the connection's name when there is just one
   Mode mode = Mode::kTunnel;
-  TrafficSelectors local;   // empty: the end's own address, as negotiated
+  TrafficSelectors local;  // empty: the end's own address, as negotiated
   TrafficSelectors remote;
   std::vector<Proposal> proposals;  // ESP
   StartAction start = StartAction::kAdd;
-  std::uint32_t lifetime_s = 3600;      // hard; rekeying starts rekey_margin_s (randomized) before; 0: unlimited
-  std::uint64_t lifetime_bytes = 0;     // 0: unlimited
-  std::uint64_t lifetime_packets = 0;   // 0: unlimited
-  std::uint32_t replay_window = 1024;   // packets
+  std::uint32_t lifetime_s = 3600;     // hard; rekeying starts rekey_margin_s (randomized) before; 0: unlimited
+  std::uint64_t lifetime_bytes = 0;    // 0: unlimited
+  std::uint64_t lifetime_packets = 0;  // 0: unlimited
+  std::uint32_t replay_window = 1024;  // packets
   std::string device = "ipsec0";
-  std::uint32_t mtu = 0;                // 0: from the path and the SA's overhead
+  std::uint32_t mtu = 0;  // 0: from the path and the SA's overhead
   bool clamp_mss = true;
   bool copy_dscp = true;
   bool ecn = true;
@@ -70,9 +70,9 @@ struct Child {
 
 struct Connection {
   std::string name;
-  std::string source;  // "file:line" for messages
-  End local;           // before orient(): left
-  End remote;          // before orient(): right
+  std::string source;               // "file:line" for messages
+  End local;                        // before orient(): left
+  End remote;                       // before orient(): right
   std::vector<Proposal> proposals;  // IKE
   std::vector<Child> children;
   Encapsulation encapsulation = Encapsulation::kAuto;
@@ -80,9 +80,9 @@ struct Connection {
   std::uint32_t rekey_margin_s = 540;
   std::uint32_t rekey_fuzz_percent = 100;
   bool rekey = true;
-  std::uint32_t keying_tries = 0;        // 0: for ever
-  std::uint32_t dpd_delay_s = 30;        // 0: off
-  std::uint32_t dpd_timeout_s = 0;       // 0: the retransmission schedule decides
+  std::uint32_t keying_tries = 0;   // 0: for ever
+  std::uint32_t dpd_delay_s = 30;   // 0: off
+  std::uint32_t dpd_timeout_s = 0;  // 0: the retransmission schedule decides
   DeadPeerAction dpd_action = DeadPeerAction::kRestart;
   std::uint32_t retransmit_first_ms = 500;
   std::uint32_t retransmit_timeout_ms = 60000;  // give up after this long without an answer
@@ -100,7 +100,7 @@ struct SharedSecret {
   std::vector<Identity> ids;
   bool any_peer = false;  // %any or no selector
   SecretBytes secret;
-  std::string source;     // "file:line"
+  std::string source;  // "file:line"
 };
 
 // `config setup`.
@@ -109,10 +109,10 @@ struct Setup {
   bool allow_key_export = false;
   std::uint16_t ike_port = 500;
   std::uint16_t nat_port = 4500;
-  std::uint32_t fwmark = 0x43590000;      // "CY": our own outer packets
+  std::uint32_t fwmark = 0x43590000;  // "CY": our own outer packets
   std::uint32_t route_table = 4359;
   std::uint32_t rule_priority = 4359;
-  std::uint32_t cookie_threshold = 100;   // half-open SAs before COOKIE is asked (RFC 7296 section 2.6)
+  std::uint32_t cookie_threshold = 100;  // half-open SAs before COOKIE is asked (RFC 7296 section 2.6)
   std::uint32_t half_open_limit = 5000;
   Severity log_level = Severity::kInfo;
   bool operator==(const Setup&) const = default;

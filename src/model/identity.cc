@@ -62,7 +62,8 @@ std::optional<Identity> Identity::parse(std::string_view text) {
     if (!from_hex(text.substr(2), octets) || octets.empty()) return std::nullopt;
     return Identity{IdType::kKeyId, octets};
   }
-  if (text.starts_with("@@")) return text.size() > 2 ? std::optional(text_identity(IdType::kRfc822Addr, text.substr(2))) : std::nullopt;
+  if (text.starts_with("@@"))
+    return text.size() > 2 ? std::optional(text_identity(IdType::kRfc822Addr, text.substr(2))) : std::nullopt;
   if (text.starts_with("@[") && text.ends_with("]") && text.size() > 3)
     return text_identity(IdType::kKeyId, text.substr(2, text.size() - 3));
   if (text.find('=') != std::string_view::npos) return std::nullopt;  // a distinguished name needs certificates
@@ -82,7 +83,8 @@ std::string Identity::to_string() const {
     case IdType::kFqdn:
     case IdType::kRfc822Addr: return printable(data);
     case IdType::kKeyId: {
-      const bool plain = !data.empty() && std::all_of(data.begin(), data.end(), [](auto c) { return c >= 0x20 && c < 0x7f; });
+      const bool plain =
+          !data.empty() && std::all_of(data.begin(), data.end(), [](auto c) { return c >= 0x20 && c < 0x7f; });
       return plain ? "keyid:" + printable(data) : "@#" + to_hex(data);
     }
     case IdType::kNull: return "%null";

@@ -13,7 +13,14 @@
 namespace cygnet::model {
 
 enum class IdType : std::uint8_t {
-  kIpv4Addr = 1, kFqdn = 2, kRfc822Addr = 3, kIpv6Addr = 5, kDerAsn1Dn = 9, kDerAsn1Gn = 10, kKeyId = 11, kNull = 13
+  kIpv4Addr = 1,
+  kFqdn = 2,
+  kRfc822Addr = 3,
+  kIpv6Addr = 5,
+  kDerAsn1Dn = 9,
+  kDerAsn1Gn = 10,
+  kKeyId = 11,
+  kNull = 13
 };
 
 struct Identity {
@@ -21,9 +28,9 @@ struct Identity {
   Bytes data;
 
   [[nodiscard]] static Identity of(const IpAddress& address);
-  // As people write it: an address, "@name" or "name" (FQDN), "user@host" or "@user@host" (RFC822), "@#hex" or "keyid:text"
-  // or "@[text]" (KEY_ID), or with its kind in front: "fqdn:…", "email:…", "keyid:…", "ipv4:…", "ipv6:…". Distinguished
-  // names ("C=DE, O=…") and %any give nothing.
+  // As people write it: an address, "@name" or "name" (FQDN), "user@host" or "@user@host" (RFC822), "@#hex" or
+  // "keyid:text" or "@[text]" (KEY_ID), or with its kind in front: "fqdn:…", "email:…", "keyid:…", "ipv4:…", "ipv6:…".
+  // Distinguished names ("C=DE, O=…") and %any give nothing.
   [[nodiscard]] static std::optional<Identity> parse(std::string_view text);
   [[nodiscard]] std::string to_string() const;  // printable, hostile bytes escaped
   // FQDN and RFC822 compare without case; everything else octet by octet.

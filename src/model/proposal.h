@@ -46,7 +46,8 @@ struct ChosenEsp {
 [[nodiscard]] std::string to_string(const Proposal& proposal);
 [[nodiscard]] std::string to_string(const ChosenIke& chosen);
 [[nodiscard]] std::string to_string(const ChosenEsp& chosen);
-// As one writes it in ipsec.conf (strongSwan's spelling): "aes256gcm16-prfsha256-x25519". What cannot be written is left out.
+// As one writes it in ipsec.conf (strongSwan's spelling): "aes256gcm16-prfsha256-x25519". What cannot be written is
+// left out.
 [[nodiscard]] std::string to_config(const Proposal& proposal);
 
 }  // namespace cygnet::model

@@ -24,7 +24,7 @@ using ChildId = Strong<struct ChildIdTag, std::uint64_t>;
 enum class Direction : std::uint8_t { kInbound, kOutbound };
 
 struct Lifetime {
-  std::uint64_t soft_bytes = 0, hard_bytes = 0;      // 0: unlimited
+  std::uint64_t soft_bytes = 0, hard_bytes = 0;  // 0: unlimited
   std::uint64_t soft_packets = 0, hard_packets = 0;
   // Ages, counted from installation (RFC 4301 section 4.4.2.1). 0: unlimited.
   std::uint64_t soft_age_s = 0, hard_age_s = 0;
@@ -33,14 +33,14 @@ struct Lifetime {
 
 struct SaSpec {
   Direction direction = Direction::kInbound;
-  Spi spi;                 // inbound: chosen by us; outbound: chosen by the peer
+  Spi spi;  // inbound: chosen by us; outbound: chosen by the peer
   ChildId child;
   PolicyId policy;         // outbound: serves this policy; inbound: packets are checked against selectors below
   std::string connection;  // for people
   std::string child_name;
 
   Mode mode = Mode::kTunnel;
-  Endpoint local;          // outer addresses; ports are those of the UDP encapsulation
+  Endpoint local;  // outer addresses; ports are those of the UDP encapsulation
   Endpoint remote;
   bool udp_encapsulation = false;  // outbound: how to send. Inbound takes both at any time (RFC 3948 and plain ESP)
   std::uint32_t keepalive_s = 0;   // outbound with encapsulation, when we are behind the NAT; 0: none
@@ -54,10 +54,10 @@ struct SaSpec {
   std::uint32_t replay_window = 1024;
   Lifetime lifetime;
 
-  TrafficSelectors local_selectors;   // our side of the traffic
+  TrafficSelectors local_selectors;  // our side of the traffic
   TrafficSelectors remote_selectors;
-  std::string device = "ipsec0";      // inbound: where clear text appears
-  std::uint32_t mtu = 0;              // 0: path MTU minus overhead
+  std::string device = "ipsec0";  // inbound: where clear text appears
+  std::uint32_t mtu = 0;          // 0: path MTU minus overhead
   bool clamp_mss = true;
   bool copy_dscp = true;
   bool ecn = true;
@@ -90,11 +90,11 @@ struct PolicySpec {
 
 struct SaCounters {
   std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;         // clear text octets, as RFC 4301 lifetimes count them
-  std::uint64_t errors = 0;        // replay + integrity + selector failures
-  Instant last_used{};             // of the last good packet; Instant{} if none
+  std::uint64_t bytes = 0;   // clear text octets, as RFC 4301 lifetimes count them
+  std::uint64_t errors = 0;  // replay + integrity + selector failures
+  Instant last_used{};       // of the last good packet; Instant{} if none
   Instant installed{};
-  std::uint64_t sequence = 0;      // outbound: last sent; inbound: highest seen
+  std::uint64_t sequence = 0;  // outbound: last sent; inbound: highest seen
   bool standby = false;
 };
 

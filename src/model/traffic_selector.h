@@ -22,7 +22,8 @@ struct TrafficSelector {
 
   [[nodiscard]] static TrafficSelector of(const IpRange& r) { return {r, 0, 0, 65535}; }
   [[nodiscard]] static TrafficSelector of(const IpPrefix& p) { return of(IpRange::of(p)); }
-  // "10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]", "::/0[ipv6-icmp/128]" (type or type.code).
+  // "10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]", "::/0[ipv6-icmp/128]" (type or
+  // type.code).
   [[nodiscard]] static std::optional<TrafficSelector> parse(std::string_view text);
 
   [[nodiscard]] bool opaque_ports() const { return port_first == 65535 && port_last == 0; }

@@ -20,10 +20,22 @@ enum class EncryptionId : std::uint16_t { kNone = 0, kNull = 11, kAesCbc = 12, k
 // "Transform Type 2".
 enum class PrfId : std::uint16_t { kNone = 0, kHmacSha2_256 = 5, kHmacSha2_384 = 6, kHmacSha2_512 = 7 };
 // "Transform Type 3".
-enum class IntegrityId : std::uint16_t { kNone = 0, kHmacSha2_256_128 = 12, kHmacSha2_384_192 = 13, kHmacSha2_512_256 = 14 };
+enum class IntegrityId : std::uint16_t {
+  kNone = 0,
+  kHmacSha2_256_128 = 12,
+  kHmacSha2_384_192 = 13,
+  kHmacSha2_512_256 = 14
+};
 // "Transform Type 4".
 enum class KeGroup : std::uint16_t {
-  kNone = 0, kModp2048 = 14, kModp3072 = 15, kModp4096 = 16, kEcp256 = 19, kEcp384 = 20, kEcp521 = 21, kX25519 = 31
+  kNone = 0,
+  kModp2048 = 14,
+  kModp3072 = 15,
+  kModp4096 = 16,
+  kEcp256 = 19,
+  kEcp384 = 20,
+  kEcp521 = 21,
+  kX25519 = 31
 };
 // "Transform Type 5".
 enum class EsnChoice : std::uint16_t { kNo = 0, kYes = 1 };
@@ -56,9 +68,10 @@ struct TransformInfo {
 [[nodiscard]] bool is_aead(EncryptionId id);
 // RFC 5282 section 8, RFC 7634 section 3: encryption key octets without salt.
 [[nodiscard]] std::size_t key_octets(EncryptionId id, std::uint16_t key_bits);
-// Salt octets taken from the keying material behind the key: 4 for the AEADs (RFC 4106 section 8.1, RFC 7634 section 2), else 0.
+// Salt octets taken from the keying material behind the key: 4 for the AEADs (RFC 4106 section 8.1, RFC 7634 section
+// 2), else 0.
 [[nodiscard]] std::size_t salt_octets(EncryptionId id);
-[[nodiscard]] std::size_t key_octets(IntegrityId id);   // RFC 4868 section 2.1.1: the size of the hash output
+[[nodiscard]] std::size_t key_octets(IntegrityId id);  // RFC 4868 section 2.1.1: the size of the hash output
 [[nodiscard]] std::size_t icv_octets(IntegrityId id);
 [[nodiscard]] std::size_t key_octets(PrfId id);         // preferred key size = output size
 [[nodiscard]] std::size_t icv_octets(EncryptionId id);  // 16 for AEADs, else 0

@@ -19,7 +19,7 @@ namespace cygnet::sadb {
 // ---- events from the data plane
 struct Acquire {  // a packet met a PROTECT policy without SA; it is held by the engine (bounded queue, bounded time)
   model::PolicyId policy;
-  model::TrafficSelector local;   // of that packet: single address, protocol and port
+  model::TrafficSelector local;  // of that packet: single address, protocol and port
   model::TrafficSelector remote;
 };
 struct SaExpiring {  // soft lifetime by bytes or packets or age reached
@@ -69,23 +69,27 @@ struct Explanation {
 
 using Done = std::function<void(Result<void>)>;
 
-// Calls are queued and answered in order; Done (may be empty) runs from the event loop when the data plane acknowledged.
+// Calls are queued and answered in order; Done (may be empty) runs from the event loop when the data plane
+// acknowledged.
 class SaBackend {
  public:
   virtual ~SaBackend() = default;
-  virtual void install_sa(const model::SaSpec& spec, Done done) = 0;        // replaces an SA with the same direction, SPI (and remote, if outbound)
+  virtual void install_sa(const model::SaSpec& spec,
+                          Done done) = 0;  // replaces an SA with the same direction, SPI (and remote, if outbound)
   virtual void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) = 0;
-  virtual void activate(model::ChildId child, Done done) = 0;               // standby -> in use
-  virtual void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation, Done done) = 0;
+  virtual void activate(model::ChildId child, Done done) = 0;  // standby -> in use
+  virtual void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                bool udp_encapsulation, Done done) = 0;
   virtual void install_policy(const model::PolicySpec& spec, Done done) = 0;  // replaces by id
   virtual void remove_policy(model::PolicyId id, Done done) = 0;
-  virtual void acquire_failed(model::PolicyId id, Done done) = 0;           // held packets are dropped as acquire-timeout
+  virtual void acquire_failed(model::PolicyId id, Done done) = 0;  // held packets are dropped as acquire-timeout
   // Opaque state the daemon gets back after a crash. Held in memory only.
   virtual void put_checkpoint(const std::string& key, const Bytes& value, Done done) = 0;
   virtual void drop_checkpoint(const std::string& key, Done done) = 0;
   virtual void query_sas(bool with_keys, std::function<void(Result<Dump>)> done) = 0;
   virtual void query_statistics(std::function<void(Result<Statistics>)> done) = 0;
-  virtual void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote, std::function<void(Result<Explanation>)> done) = 0;
+  virtual void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
+                       std::function<void(Result<Explanation>)> done) = 0;
   virtual void set_event_handler(std::function<void(Event)> handler) = 0;
 };
 

@@ -61,7 +61,7 @@ TEST(Orient, SaysWhyItCannotTell) {
 
 TEST(Transforms, SizesFollowTheirRfcs) {
   EXPECT_EQ(key_octets(EncryptionId::kAesGcm16, 256), 32U);
-  EXPECT_EQ(salt_octets(EncryptionId::kAesGcm16), 4U);         // RFC 4106 section 8.1
+  EXPECT_EQ(salt_octets(EncryptionId::kAesGcm16), 4U);          // RFC 4106 section 8.1
   EXPECT_EQ(salt_octets(EncryptionId::kChaCha20Poly1305), 4U);  // RFC 7634 section 2
   EXPECT_EQ(icv_octets(IntegrityId::kHmacSha2_256_128), 16U);   // RFC 4868 section 2.3
   EXPECT_EQ(icv_octets(IntegrityId::kHmacSha2_384_192), 24U);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A whole IKEv2 message: bytes <-> values. Ciphers are handed in: nothing here knows an algorithm.
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "wire/ike/auth_payload.h"
+#include "wire/ike/cert_payload.h"
+#include "wire/ike/configuration_payload.h"
+#include "wire/ike/delete_payload.h"
+#include "wire/ike/eap_payload.h"
+#include "wire/ike/encrypted_payload.h"
+#include "wire/ike/header.h"
+#include "wire/ike/id_payload.h"
+#include "wire/ike/ke_payload.h"
+#include "wire/ike/nonce_payload.h"
+#include "wire/ike/notify_payload.h"
+#include "wire/ike/parse_error.h"
+#include "wire/ike/payload_type.h"
+#include "wire/ike/sa_payload.h"
+#include "wire/ike/ts_payload.h"
+#include "wire/ike/unknown_payload.h"
+#include "wire/ike/vendor_id_payload.h"
+
+namespace cygnet::wire::ike {
+
+using Payload = std::variant<SaPayload, KePayload, IdPayload, CertPayload, CertReqPayload, AuthPayload, NoncePayload,
+                             NotifyPayload, DeletePayload, VendorIdPayload, TsPayload, EncryptedPayload,
+                             EncryptedFragmentPayload, ConfigurationPayload, EapPayload, UnknownPayload>;
+using Payloads = std::vector<Payload>;
+
+inline constexpr std::size_t kMaxPayloads = 64;
+inline constexpr std::size_t kMaxMessageOctets = 65535;
+
+struct Message {
+  Header header;
+  Payloads payloads;
+  bool operator==(const Message&) const = default;
+};
+
+[[nodiscard]] PayloadType type_of(const Payload& payload);
+
+// A datagram without the non-ESP marker. An Encrypted payload is left closed; it is the last one.
+[[nodiscard]] ParseResult<Message> parse_message(ByteView datagram);
+// A chain of payloads that fills bytes exactly, such as an opened Encrypted payload. SK and SKF are refused in it.
+[[nodiscard]] ParseResult<Payloads> parse_payloads(PayloadType first, ByteView bytes);
+
+// Lengths and Next Payload fields are filled in. Critical bits are clear but for an UnknownPayload that asks for it.
+[[nodiscard]] Bytes serialize_message(const Message& message);
+[[nodiscard]] Bytes serialize_payloads(const Payloads& payloads);
+[[nodiscard]] PayloadType first_type(const Payloads& payloads);  // kNone if empty
+
+// The message up to the IV, with all lengths final: IKE header and the SK payload's generic header.
+// sealed_octets: size of IV || ciphertext || ICV.
+[[nodiscard]] Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets);
+
+// The first payload of type T, or null. For IdPayload and TsPayload see find_id and find_ts.
+template <typename T>
+[[nodiscard]] const T* find_payload(const Payloads& payloads) {
+  for (const auto& payload : payloads) {
+    if (const auto* found = std::get_if<T>(&payload)) return found;
+  }
+  return nullptr;
+}
+[[nodiscard]] const IdPayload* find_id(const Payloads& payloads, bool initiator);
+[[nodiscard]] const TsPayload* find_ts(const Payloads& payloads, bool initiator);
+[[nodiscard]] const NotifyPayload* find_notify(const Payloads& payloads, NotifyType type);
+[[nodiscard]] const NotifyPayload* find_error_notify(const Payloads& payloads);  // the first of an error type
+
+// header || SK { inner }. Cipher has the shape of crypto::IkeCipher: sealed_octets(n) and seal(header, plaintext, iv).
+template <typename Cipher>
+[[nodiscard]] Result<Bytes> seal_message(const Header& header, const Payloads& inner, const Cipher& cipher, ByteView iv) {
+  const Bytes plaintext = serialize_payloads(inner);
+  Bytes out = serialize_encrypted_prefix(header, first_type(inner), cipher.sealed_octets(plaintext.size()));
+  auto sealed = cipher.seal(ByteView(out), ByteView(plaintext), iv);
+  if (!sealed) return std::unexpected<Error>(sealed.error());
+  if (out.size() + sealed->size() > kMaxMessageOctets) return fail("message too long for one datagram");
+  append(out, *sealed);
+  return out;
+}
+
+// Opens the Encrypted payload of `outer`, which parse_message read from `datagram`; gives the inner payloads.
+// kNotAuthentic: forged or damaged. Other errors: authentic, but not to be understood.
+template <typename Cipher>
+[[nodiscard]] ParseResult<Payloads> open_message(ByteView datagram, const Message& outer, const Cipher& cipher) {
+  const auto* encrypted = find_payload<EncryptedPayload>(outer.payloads);
+  if (encrypted == nullptr || encrypted->header_octets > datagram.size()) {
+    return std::unexpected<ParseError>(ParseError{ParseError::Kind::kNotAuthentic, 0, "there is no Encrypted payload"});
+  }
+  const auto plaintext = cipher.open(datagram.first(encrypted->header_octets), ByteView(encrypted->body));
+  if (!plaintext) {
+    return std::unexpected<ParseError>(ParseError{ParseError::Kind::kNotAuthentic, 0, plaintext.error().message});
+  }
+  return parse_payloads(encrypted->first_inner, ByteView(*plaintext));
+}
+
+}  // namespace cygnet::wire::ike

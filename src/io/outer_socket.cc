@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/outer_socket.h"
+
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "io/errno_text.h"
+
+namespace cygnet::io {
+
+namespace {
+
+constexpr int kReceiveBufferOctets = 8 << 20;
+constexpr int kSendBufferOctets = 4 << 20;
+
+bool set_option(int fd, int level, int name, int value) { return ::setsockopt(fd, level, name, &value, sizeof value) == 0; }
+
+Result<UniqueFd> open_socket(Family family, int type, int protocol, const std::string& what) {
+  UniqueFd fd(::socket(family == Family::kV4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  if (!fd && errno == EAFNOSUPPORT) {
+    return fail(what + ": this kernel has no " + (family == Family::kV4 ? "IPv4" : "IPv6"));
+  }
+  if (!fd) {
+    return fail_errno(what + " (root, or CAP_NET_RAW and CAP_NET_ADMIN, are needed)");
+  }
+  return fd;
+}
+
+// RFC 4301 section 7 and 8.2: the size of outer packets is the engine's business, so the kernel neither fragments what
+// must not be nor believes ICMP in our place; errors come to us.
+void set_common_options(int fd, Family family, bool path_mtu) {
+  const bool v4 = family == Family::kV4;
+  if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferOctets)) {
+    (void)set_option(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBufferOctets);
+  }
+  if (!set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, kSendBufferOctets)) {
+    (void)set_option(fd, SOL_SOCKET, SO_SNDBUF, kSendBufferOctets);
+  }
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  (void)set_option(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1);
+  (void)set_option(fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, 1);
+  if (path_mtu) {
+    (void)set_option(fd, level, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
+  } else {
+    // IKE datagrams may be larger than the path: let them be fragmented (RFC 7296 section 2).
+    (void)set_option(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, v4 ? IP_PMTUDISC_DONT : IPV6_PMTUDISC_DONT);
+  }
+}
+
+Result<void> set_mark(int fd, std::uint32_t mark) {
+  if (mark != 0 && ::setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0) {
+    return fail_errno("cannot mark our own packets (SO_MARK; CAP_NET_ADMIN is needed)");
+  }
+  return {};
+}
+
+Result<void> bind_any(int fd, Family family, std::uint16_t port) {
+  const auto address = SocketAddress::of({IpAddress::any(family), port});
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(address.storage.data()), address.size) == 0) {
+    return {};
+  }
+  if (errno == EADDRINUSE) {
+    return fail("UDP port " + std::to_string(port) + " (" + (family == Family::kV4 ? "IPv4" : "IPv6") +
+                ") is in use: another IKE daemon (strongSwan's charon, Libreswan's pluto, another cygnetd) runs here. See who "
+                "with: ss -ulpn sport = :" + std::to_string(port) + "; stop it, or choose other ports in config setup");
+  }
+  return fail_errno("cannot bind UDP port " + std::to_string(port));
+}
+
+}  // namespace
+
+SocketAddress SocketAddress::of(const Endpoint& endpoint) {
+  SocketAddress out;
+  if (endpoint.address.is_v4()) {
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(endpoint.port);
+    std::memcpy(&in.sin_addr, endpoint.address.bytes().data(), 4);
+    std::memcpy(out.storage.data(), &in, sizeof in);
+    out.size = sizeof in;
+  } else {
+    sockaddr_in6 in{};
+    in.sin6_family = AF_INET6;
+    in.sin6_port = htons(endpoint.port);
+    std::memcpy(&in.sin6_addr, endpoint.address.bytes().data(), 16);
+    std::memcpy(out.storage.data(), &in, sizeof in);
+    out.size = sizeof in;
+  }
+  return out;
+}
+
+std::optional<Endpoint> endpoint_of(const void* address, std::size_t size) {
+  sa_family_t family = 0;
+  if (size < sizeof family) {
+    return std::nullopt;
+  }
+  std::memcpy(&family, address, sizeof family);
+  if (family == AF_INET && size >= sizeof(sockaddr_in)) {
+    sockaddr_in in{};
+    std::memcpy(&in, address, sizeof in);
+    return Endpoint{IpAddress::v4(ntohl(in.sin_addr.s_addr)), ntohs(in.sin_port)};
+  }
+  if (family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
+    sockaddr_in6 in{};
+    std::memcpy(&in, address, sizeof in);
+    return Endpoint{IpAddress::from_bytes({in.sin6_addr.s6_addr, 16}), ntohs(in.sin6_port)};
+  }
+  return std::nullopt;
+}
+
+Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation) {
+  auto fd = open_socket(family, SOCK_DGRAM, IPPROTO_UDP, "cannot open a UDP socket");
+  if (!fd) {
+    return std::unexpected(fd.error());
+  }
+  if (family == Family::kV6) {
+    (void)set_option(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  }
+  set_common_options(fd->get(), family, encapsulation);
+  if (encapsulation) {
+    (void)set_option(fd->get(), SOL_UDP, UDP_GRO, 1);
+  }
+  if (auto marked = set_mark(fd->get(), mark); !marked) {
+    return std::unexpected(marked.error());
+  }
+  if (auto bound = bind_any(fd->get(), family, port); !bound) {
+    return std::unexpected(bound.error());
+  }
+  return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kUdp, .family = family, .port = port};
+}
+
+Result<OuterSocket> open_esp(Family family, std::uint32_t mark) {
+  auto fd = open_socket(family, SOCK_RAW, IPPROTO_ESP, "cannot open a raw socket for ESP");
+  if (!fd) {
+    return std::unexpected(fd.error());
+  }
+  set_common_options(fd->get(), family, true);
+  if (auto marked = set_mark(fd->get(), mark); !marked) {
+    return std::unexpected(marked.error());
+  }
+  return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kEsp, .family = family};
+}
+
+Result<OuterSocket> open_clear(Family family, std::uint32_t mark) {
+  auto fd = open_socket(family, SOCK_RAW, IPPROTO_RAW, "cannot open a raw socket");
+  if (!fd) {
+    return std::unexpected(fd.error());
+  }
+  if (auto marked = set_mark(fd->get(), mark); !marked) {
+    return std::unexpected(marked.error());
+  }
+  return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kClear, .family = family};
+}
+
+void read_errors(const OuterSocket& socket, const std::function<void(const OuterError&)>& on_error) {
+  std::array<std::uint8_t, 2048> data{};
+  alignas(cmsghdr) std::array<char, 512> control{};
+  for (int i = 0; i < 256; ++i) {
+    sockaddr_in6 name{};
+    iovec iov{data.data(), data.size()};
+    msghdr header{};
+    header.msg_name = &name;
+    header.msg_namelen = sizeof name;
+    header.msg_iov = &iov;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const auto n = ::recvmsg(socket.fd.get(), &header, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (n < 0) {
+      break;
+    }
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+      const bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR;
+      const bool v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR;
+      if ((!v4 && !v6) || c->cmsg_len < CMSG_LEN(sizeof(sock_extended_err))) {
+        continue;
+      }
+      sock_extended_err error{};
+      std::memcpy(&error, CMSG_DATA(c), sizeof error);
+      OuterError out{.error = static_cast<int>(error.ee_errno),
+                     .mtu = error.ee_errno == EMSGSIZE ? error.ee_info : 0,
+                     .local = error.ee_origin == SO_EE_ORIGIN_LOCAL};
+      if (const auto remote = endpoint_of(&name, header.msg_namelen)) {
+        out.remote = *remote;
+      }
+      if (!out.local) {
+        out.quoted = ByteView(data).first(static_cast<std::size_t>(n));
+      }
+      on_error(out);
+    }
+  }
+  // The pending error itself, lest the next call fail in its place.
+  int pending = 0;
+  socklen_t size = sizeof pending;
+  (void)::getsockopt(socket.fd.get(), SOL_SOCKET, SO_ERROR, &pending, &size);
+}
+
+}  // namespace cygnet::io

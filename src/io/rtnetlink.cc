@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/rtnetlink.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "io/errno_text.h"
+
+namespace cygnet::io {
+
+namespace {
+
+// Largest netlink datagram the kernel makes for a dump.
+constexpr std::size_t kReceiveBuffer = 64 * 1024;
+constexpr std::uint8_t kOurRouteProtocol = 89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
+
+std::uint8_t af_of(Family family) { return family == Family::kV4 ? AF_INET : AF_INET6; }
+
+std::optional<Family> family_of(std::uint8_t af) {
+  if (af == AF_INET) {
+    return Family::kV4;
+  }
+  return af == AF_INET6 ? std::optional(Family::kV6) : std::nullopt;
+}
+
+// A request under construction, in a buffer of its own.
+struct Request {
+  alignas(nlmsghdr) std::array<char, 1024> buffer{};
+  nlmsghdr* header = nullptr;
+
+  Request(std::uint16_t type, std::uint16_t flags) {
+    header = mnl_nlmsg_put_header(buffer.data());
+    header->nlmsg_type = type;
+    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  }
+  template <typename T>
+  T* body() {
+    return static_cast<T*>(mnl_nlmsg_put_extra_header(header, sizeof(T)));
+  }
+  void address(std::uint16_t type, const IpAddress& a) { mnl_attr_put(header, type, a.size(), a.bytes().data()); }
+  void u32(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header, type, value); }
+};
+
+ByteView payload_of(const nlattr* attribute) {
+  return {static_cast<const std::uint8_t*>(mnl_attr_get_payload(attribute)), mnl_attr_get_payload_len(attribute)};
+}
+
+std::optional<IpAddress> address_of(const nlattr* attribute, Family family) {
+  const auto bytes = payload_of(attribute);
+  if (bytes.size() != IpAddress::any(family).size()) {
+    return std::nullopt;
+  }
+  return IpAddress::from_bytes(bytes);
+}
+
+std::uint32_t u32_of(const nlattr* attribute) {
+  return mnl_attr_get_payload_len(attribute) == 4 ? mnl_attr_get_u32(attribute) : 0;
+}
+
+template <typename OnAttribute>
+void walk_attributes(const void* first, std::ptrdiff_t octets, const OnAttribute& on_attribute) {
+  const auto* at = static_cast<const char*>(first);
+  const auto* end = at + octets;
+  const auto* attribute = reinterpret_cast<const nlattr*>(at);
+  while (mnl_attr_ok(attribute, static_cast<int>(end - at))) {
+    on_attribute(mnl_attr_get_type(attribute), attribute);
+    attribute = mnl_attr_next(attribute);
+    at = reinterpret_cast<const char*>(attribute);
+  }
+}
+
+template <typename Body, typename OnAttribute>
+void each_attribute(const nlmsghdr& message, const OnAttribute& on_attribute) {
+  const void* first = mnl_nlmsg_get_payload_offset(&message, sizeof(Body));
+  walk_attributes(first, static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message)) - static_cast<const char*>(first),
+                  on_attribute);
+}
+
+template <typename Body>
+const Body* body_of(const nlmsghdr& message) {
+  return mnl_nlmsg_get_payload_len(&message) < sizeof(Body) ? nullptr
+                                                            : static_cast<const Body*>(mnl_nlmsg_get_payload(&message));
+}
+
+std::optional<Link> parse_link(const nlmsghdr& message) {
+  const auto* body = body_of<ifinfomsg>(message);
+  if (body == nullptr || message.nlmsg_type != RTM_NEWLINK) {
+    return std::nullopt;
+  }
+  Link link{.index = body->ifi_index, .up = (body->ifi_flags & IFF_UP) != 0};
+  each_attribute<ifinfomsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == IFLA_IFNAME) {
+      const auto text = payload_of(attribute);
+      link.name.assign(text.begin(), text.end());
+      link.name = link.name.c_str();  // without the trailing zero
+    } else if (type == IFLA_MTU) {
+      link.mtu = u32_of(attribute);
+    }
+  });
+  return link;
+}
+
+std::optional<InterfaceAddress> parse_address(const nlmsghdr& message) {
+  const auto* body = body_of<ifaddrmsg>(message);
+  const auto family = body == nullptr ? std::nullopt : family_of(body->ifa_family);
+  if (!family || message.nlmsg_type != RTM_NEWADDR) {
+    return std::nullopt;
+  }
+  InterfaceAddress out{.index = static_cast<int>(body->ifa_index),
+                       .usable = (body->ifa_flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0};
+  std::optional<IpAddress> local;
+  std::optional<IpAddress> address;
+  each_attribute<ifaddrmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == IFA_LOCAL) {
+      local = address_of(attribute, *family);
+    } else if (type == IFA_ADDRESS) {
+      address = address_of(attribute, *family);
+    }
+  });
+  // On point-to-point links IFA_ADDRESS is the peer's.
+  const auto own = local ? local : address;
+  if (!own) {
+    return std::nullopt;
+  }
+  out.prefix = {*own, body->ifa_prefixlen};
+  return out;
+}
+
+void parse_metrics(const nlattr* nested, Route& route) {
+  walk_attributes(mnl_attr_get_payload(nested), mnl_attr_get_payload_len(nested), [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == RTAX_MTU) {
+      route.mtu = u32_of(attribute);
+    }
+  });
+}
+
+std::optional<Route> parse_route(const nlmsghdr& message) {
+  const auto* body = body_of<rtmsg>(message);
+  const auto family = body == nullptr ? std::nullopt : family_of(body->rtm_family);
+  if (!family || message.nlmsg_type != RTM_NEWROUTE || (body->rtm_flags & RTM_F_CLONED) != 0) {
+    return std::nullopt;
+  }
+  Route route{.kind = body->rtm_type == RTN_UNICAST ? Route::Kind::kUnicast
+                      : body->rtm_type == RTN_THROW ? Route::Kind::kThrow
+                                                    : Route::Kind::kOther,
+              .destination = {IpAddress::any(*family), body->rtm_dst_len},
+              .table = body->rtm_table,
+              .protocol = body->rtm_protocol};
+  each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    switch (type) {
+      case RTA_DST: route.destination.address = address_of(attribute, *family).value_or(IpAddress::any(*family)); break;
+      case RTA_TABLE: route.table = u32_of(attribute); break;
+      case RTA_OIF: route.device = static_cast<int>(u32_of(attribute)); break;
+      case RTA_PREFSRC: route.source = address_of(attribute, *family); break;
+      case RTA_GATEWAY: route.gateway = address_of(attribute, *family); break;
+      case RTA_PRIORITY: route.metric = u32_of(attribute); break;
+      case RTA_METRICS: parse_metrics(attribute, route); break;
+      default: break;
+    }
+  });
+  return route;
+}
+
+std::optional<MarkRule> parse_rule(const nlmsghdr& message) {
+  const auto* body = body_of<fib_rule_hdr>(message);
+  const auto family = body == nullptr ? std::nullopt : family_of(body->family);
+  if (!family || message.nlmsg_type != RTM_NEWRULE || (body->flags & FIB_RULE_INVERT) == 0) {
+    return std::nullopt;
+  }
+  MarkRule rule{.family = *family, .table = body->table};
+  bool marked = false;
+  each_attribute<fib_rule_hdr>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == FRA_PRIORITY) {
+      rule.priority = u32_of(attribute);
+    } else if (type == FRA_TABLE) {
+      rule.table = u32_of(attribute);
+    } else if (type == FRA_FWMARK) {
+      rule.mark = u32_of(attribute);
+      marked = true;
+    }
+  });
+  return marked ? std::optional(rule) : std::nullopt;
+}
+
+Request route_request(const Route& route, std::uint16_t type, std::uint16_t flags) {
+  Request request(type, flags);
+  auto* body = request.body<rtmsg>();
+  body->rtm_family = af_of(route.destination.address.family());
+  body->rtm_dst_len = route.destination.length;
+  body->rtm_table = RT_TABLE_UNSPEC;
+  body->rtm_protocol = kOurRouteProtocol;
+  body->rtm_scope = route.gateway || route.kind == Route::Kind::kThrow ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  if (body->rtm_family == AF_INET6) {
+    body->rtm_scope = RT_SCOPE_UNIVERSE;
+  }
+  body->rtm_type = route.kind == Route::Kind::kThrow ? RTN_THROW : RTN_UNICAST;
+  request.address(RTA_DST, route.destination.network());
+  request.u32(RTA_TABLE, route.table);
+  if (route.device != 0) {
+    request.u32(RTA_OIF, static_cast<std::uint32_t>(route.device));
+  }
+  if (route.source) {
+    request.address(RTA_PREFSRC, *route.source);
+  }
+  if (route.gateway) {
+    request.address(RTA_GATEWAY, *route.gateway);
+  }
+  if (route.metric != 0) {
+    request.u32(RTA_PRIORITY, route.metric);
+  }
+  if (route.mtu != 0) {
+    nlattr* metrics = mnl_attr_nest_start(request.header, RTA_METRICS);
+    request.u32(RTAX_MTU, route.mtu);
+    mnl_attr_nest_end(request.header, metrics);
+  }
+  return request;
+}
+
+Request rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t flags) {
+  Request request(type, flags);
+  auto* body = request.body<fib_rule_hdr>();
+  body->family = af_of(rule.family);
+  body->action = FR_ACT_TO_TBL;
+  body->flags = FIB_RULE_INVERT;
+  body->table = RT_TABLE_UNSPEC;
+  request.u32(FRA_PRIORITY, rule.priority);
+  request.u32(FRA_FWMARK, rule.mark);
+  request.u32(FRA_FWMASK, 0xffffffffU);
+  request.u32(FRA_TABLE, rule.table);
+  return request;
+}
+
+Request address_request(int index, const IpAddress& address, std::uint16_t type, std::uint16_t flags) {
+  Request request(type, flags);
+  auto* body = request.body<ifaddrmsg>();
+  body->ifa_family = af_of(address.family());
+  body->ifa_prefixlen = static_cast<std::uint8_t>(address.bits());
+  body->ifa_index = static_cast<std::uint32_t>(index);
+  // Nobody else can have it on a TUN device: no duplicate address detection.
+  body->ifa_flags = address.is_v6() ? IFA_F_NODAD : 0;
+  request.address(IFA_LOCAL, address);
+  request.address(IFA_ADDRESS, address);
+  return request;
+}
+
+}  // namespace
+
+Result<RouteSocket> RouteSocket::open() {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) {
+    return fail_errno("cannot open a netlink socket");
+  }
+  const int on = 1;
+  (void)::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+  (void)::setsockopt(fd.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
+  return RouteSocket(std::move(fd));
+}
+
+Result<void> RouteSocket::talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what, int forgiven_errno) {
+  const std::uint32_t sequence = sequence_++;
+  request.nlmsg_seq = sequence;
+  const bool dump = (request.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+  if (::send(fd_.get(), &request, request.nlmsg_len, 0) < 0) {
+    return fail_errno(what);
+  }
+  std::vector<char> buffer(kReceiveBuffer);
+  for (;;) {
+    const auto n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      return fail_errno(what);
+    }
+    int left = static_cast<int>(n);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+      if (m->nlmsg_seq != sequence) {
+        continue;
+      }
+      if (m->nlmsg_type == NLMSG_DONE) {
+        return {};
+      }
+      if (m->nlmsg_type == NLMSG_ERROR) {
+        const int error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
+        if (error == 0 || error == forgiven_errno) {
+          return {};
+        }
+        errno = error;
+        return fail_errno(what);
+      }
+      if (on_reply) {
+        on_reply(*m);
+      }
+      if (!dump && (request.nlmsg_flags & NLM_F_ACK) == 0) {
+        return {};
+      }
+    }
+  }
+}
+
+Result<std::vector<Link>> RouteSocket::links() {
+  Request request(RTM_GETLINK, NLM_F_DUMP);
+  request.body<ifinfomsg>()->ifi_family = AF_UNSPEC;
+  std::vector<Link> out;
+  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
+    if (auto link = parse_link(m)) {
+      out.push_back(std::move(*link));
+    }
+  }, "cannot list the network interfaces");
+  return done ? Result<std::vector<Link>>(std::move(out)) : std::unexpected(done.error());
+}
+
+Result<std::vector<InterfaceAddress>> RouteSocket::addresses() {
+  Request request(RTM_GETADDR, NLM_F_DUMP);
+  request.body<ifaddrmsg>()->ifa_family = AF_UNSPEC;
+  std::vector<InterfaceAddress> out;
+  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
+    if (auto address = parse_address(m)) {
+      out.push_back(*address);
+    }
+  }, "cannot list this machine's addresses");
+  return done ? Result<std::vector<InterfaceAddress>>(std::move(out)) : std::unexpected(done.error());
+}
+
+Result<std::vector<Route>> RouteSocket::routes(Family family) {
+  Request request(RTM_GETROUTE, NLM_F_DUMP);
+  request.body<rtmsg>()->rtm_family = af_of(family);
+  std::vector<Route> out;
+  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
+    if (auto route = parse_route(m)) {
+      out.push_back(*route);
+    }
+  }, "cannot list the routes");
+  return done ? Result<std::vector<Route>>(std::move(out)) : std::unexpected(done.error());
+}
+
+Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) {
+  Request request(RTM_GETRULE, NLM_F_DUMP);
+  request.body<fib_rule_hdr>()->family = af_of(family);
+  std::vector<MarkRule> out;
+  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
+    if (auto rule = parse_rule(m)) {
+      out.push_back(*rule);
+    }
+  }, "cannot list the routing rules");
+  return done ? Result<std::vector<MarkRule>>(std::move(out)) : std::unexpected(done.error());
+}
+
+Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark) {
+  Request request(RTM_GETROUTE, 0);
+  auto* body = request.body<rtmsg>();
+  body->rtm_family = af_of(destination.family());
+  body->rtm_dst_len = static_cast<std::uint8_t>(destination.bits());
+  request.address(RTA_DST, destination);
+  if (source && !source->is_unspecified()) {
+    body->rtm_src_len = static_cast<std::uint8_t>(source->bits());
+    request.address(RTA_SRC, *source);
+  }
+  if (mark != 0) {
+    request.u32(RTA_MARK, mark);
+  }
+  std::optional<Route> found;
+  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
+    // The answer carries RTM_F_CLONED: it is a decision, not an entry of a table.
+    nlmsghdr* answer = const_cast<nlmsghdr*>(&m);
+    if (auto* cloned = static_cast<rtmsg*>(mnl_nlmsg_get_payload(answer)); body_of<rtmsg>(m) != nullptr) {
+      cloned->rtm_flags &= ~static_cast<unsigned>(RTM_F_CLONED);
+    }
+    found = parse_route(*answer);
+  }, "no route to " + destination.to_string());
+  if (!done) {
+    return std::unexpected(done.error());
+  }
+  return found ? Result<Route>(*found) : fail("no route to " + destination.to_string());
+}
+
+Result<void> RouteSocket::set_up(int index, std::uint32_t mtu) {
+  Request request(RTM_NEWLINK, NLM_F_ACK);
+  auto* body = request.body<ifinfomsg>();
+  body->ifi_index = index;
+  body->ifi_flags = IFF_UP;
+  body->ifi_change = IFF_UP;
+  if (mtu != 0) {
+    request.u32(IFLA_MTU, mtu);
+  }
+  return talk(*request.header, {}, "cannot bring the device up");
+}
+
+Result<void> RouteSocket::no_link_local_address(int index) {
+  Request request(RTM_NEWLINK, NLM_F_ACK);
+  request.body<ifinfomsg>()->ifi_index = index;
+  nlattr* families = mnl_attr_nest_start(request.header, IFLA_AF_SPEC);
+  nlattr* v6 = mnl_attr_nest_start(request.header, AF_INET6);
+  mnl_attr_put_u8(request.header, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  mnl_attr_nest_end(request.header, v6);
+  mnl_attr_nest_end(request.header, families);
+  return talk(*request.header, {}, "cannot turn the device's link-local address off");
+}
+
+Result<void> RouteSocket::add_address(int index, const IpAddress& address) {
+  auto request = address_request(index, address, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+  return talk(*request.header, {}, "cannot set the address " + address.to_string(), EEXIST);
+}
+
+Result<void> RouteSocket::remove_address(int index, const IpAddress& address) {
+  auto request = address_request(index, address, RTM_DELADDR, NLM_F_ACK);
+  return talk(*request.header, {}, "cannot remove the address " + address.to_string(), EADDRNOTAVAIL);
+}
+
+Result<void> RouteSocket::add_route(const Route& route) {
+  auto request = route_request(route, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+  return talk(*request.header, {}, "cannot set the route " + route.destination.to_string(), EEXIST);
+}
+
+Result<void> RouteSocket::remove_route(const Route& route) {
+  auto request = route_request(route, RTM_DELROUTE, NLM_F_ACK);
+  return talk(*request.header, {}, "cannot remove the route " + route.destination.to_string(), ESRCH);
+}
+
+Result<void> RouteSocket::add_rule(const MarkRule& rule) {
+  auto request = rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+  return talk(*request.header, {}, "cannot set the routing rule " + std::to_string(rule.priority), EEXIST);
+}
+
+Result<void> RouteSocket::remove_rule(const MarkRule& rule) {
+  auto request = rule_request(rule, RTM_DELRULE, NLM_F_ACK);
+  return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
+}
+
+Result<UniqueFd> open_route_changes() {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return fail_errno("cannot listen for changes of routes and addresses");
+  }
+  return fd;
+}
+
+void drain_route_changes(int fd) {
+  std::array<char, 8192> buffer{};
+  // What changed does not matter: the caller looks at everything again. ENOBUFS means changes too.
+  while (::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC) > 0 || errno == ENOBUFS || errno == EINTR) {
+  }
+}
+
+}  // namespace cygnet::io

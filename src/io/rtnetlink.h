@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Links, addresses, routes and policy rules of this network namespace, over rtnetlink (rtnetlink(7)).
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "io/fd.h"
+
+struct nlmsghdr;
+
+namespace cygnet::io {
+
+struct Link {
+  int index = 0;
+  std::string name;
+  std::uint32_t mtu = 0;
+  bool up = false;
+};
+struct InterfaceAddress {
+  int index = 0;
+  IpPrefix prefix;  // the address, with the length of its network
+  bool usable = true;  // not tentative, not failed
+  bool operator==(const InterfaceAddress&) const = default;
+};
+struct Route {
+  enum class Kind : std::uint8_t { kUnicast, kThrow, kOther };
+  Kind kind = Kind::kUnicast;
+  IpPrefix destination;
+  std::uint32_t table = 254;
+  int device = 0;                    // 0: none
+  std::optional<IpAddress> source;   // preferred source
+  std::optional<IpAddress> gateway;
+  std::uint32_t mtu = 0;
+  std::uint32_t metric = 0;
+  std::uint8_t protocol = 0;         // who set it (RTPROT_*)
+  bool operator==(const Route&) const = default;
+};
+// `priority: not fwmark MARK lookup TABLE`.
+struct MarkRule {
+  Family family = Family::kV4;
+  std::uint32_t priority = 0;
+  std::uint32_t mark = 0;
+  std::uint32_t table = 0;
+  auto operator<=>(const MarkRule&) const = default;
+};
+
+class RouteSocket {
+ public:
+  [[nodiscard]] static Result<RouteSocket> open();
+
+  [[nodiscard]] Result<std::vector<Link>> links();
+  [[nodiscard]] Result<std::vector<InterfaceAddress>> addresses();
+  [[nodiscard]] Result<std::vector<Route>> routes(Family family);
+  [[nodiscard]] Result<std::vector<MarkRule>> mark_rules(Family family);  // of the form above only
+  // The route the kernel takes to a destination; mark 0: as an ordinary program would.
+  [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark);
+
+  [[nodiscard]] Result<void> set_up(int index, std::uint32_t mtu);
+  [[nodiscard]] Result<void> no_link_local_address(int index);  // no fe80:: of its own, no router solicitation
+  // Adding what is there and removing what is not both succeed.
+  [[nodiscard]] Result<void> add_address(int index, const IpAddress& address);
+  [[nodiscard]] Result<void> remove_address(int index, const IpAddress& address);
+  [[nodiscard]] Result<void> add_route(const Route& route);
+  [[nodiscard]] Result<void> remove_route(const Route& route);
+  [[nodiscard]] Result<void> add_rule(const MarkRule& rule);
+  [[nodiscard]] Result<void> remove_rule(const MarkRule& rule);
+
+ private:
+  explicit RouteSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  using OnReply = std::function<void(const nlmsghdr&)>;
+  [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what, int forgiven_errno = 0);
+
+  UniqueFd fd_;
+  std::uint32_t sequence_ = 1;
+};
+
+// A socket that turns readable when links, addresses or routes change. drain() empties it.
+[[nodiscard]] Result<UniqueFd> open_route_changes();
+void drain_route_changes(int fd);
+
+}  // namespace cygnet::io

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// TUN devices with a virtio-net header in front of each packet (linux/if_tun.h), so that the kernel hands over and takes
+// TCP and UDP super-packets of up to 64 KiB.
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "io/fd.h"
+
+namespace cygnet::io {
+
+inline constexpr std::size_t kVnetHeader = 10;         // struct virtio_net_hdr
+inline constexpr std::size_t kMaxTunPacket = 65535 + kVnetHeader;
+
+struct TunDevice {
+  UniqueFd fd;  // non-blocking
+  std::string name;
+  int index = 0;
+  bool offload_udp = false;  // the kernel may hand over UDP super-packets (Linux 6.2 and later)
+};
+
+// Makes the device; it vanishes with the last copy of its descriptor.
+[[nodiscard]] Result<TunDevice> open_tun(const std::string& name);
+
+// One packet with its header; 0: nothing there; negative: errno.
+[[nodiscard]] ssize_t read_tun(int fd, MutableByteView buffer);
+// Header and slices as one packet. 0, or the errno.
+[[nodiscard]] int write_tun(int fd, ByteView header, std::span<const ByteView> slices);
+
+}  // namespace cygnet::io

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/esp_cipher.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "crypto/esp_transform.h"
+#include "crypto/evp.h"
+
+namespace cygnet::crypto {
+namespace {
+
+std::string octets_text(std::string_view what, std::size_t has, std::size_t needs) {
+  return "the " + std::string(what) + " key has " + std::to_string(has) + " octets, the algorithm takes " + std::to_string(needs);
+}
+
+Result<> check_algorithms(const model::SaSpec& spec) {
+  const bool with_integrity = spec.integrity != model::IntegrityId::kNone;
+  const std::size_t key = model::key_octets(spec.encryption, spec.encryption_bits);
+  const bool null = spec.encryption == model::EncryptionId::kNull;
+  if (!null && (spec.encryption_bits % 8 != 0 || cipher_of(spec.encryption, key) == nullptr)) {
+    return fail("ESP encryption number " + std::to_string(static_cast<unsigned>(spec.encryption)) + " with " +
+                std::to_string(spec.encryption_bits) + " bits is not built in");
+  }
+  if (with_integrity && digest_of(spec.integrity) == nullptr) {
+    return fail("ESP integrity number " + std::to_string(static_cast<unsigned>(spec.integrity)) + " is not built in");
+  }
+  if (model::is_aead(spec.encryption) && with_integrity) {
+    return fail("a combined-mode cipher takes no integrity algorithm beside it (RFC 4303 section 3.2.3)");
+  }
+  // RFC 8221 section 4: encryption without authentication "MUST NOT be used".
+  if (!model::is_aead(spec.encryption) && !with_integrity) {
+    return fail("an ESP SA without integrity protection is refused (RFC 8221 section 4); add an HMAC or take an AEAD");
+  }
+  return {};
+}
+
+Result<EspKeys> cut_keys(const model::SaSpec& spec) {
+  const std::size_t salt = model::salt_octets(spec.encryption);
+  const std::size_t key = model::key_octets(spec.encryption, spec.encryption_bits);
+  if (spec.encryption_key.size() != key + salt) return fail(octets_text("encryption", spec.encryption_key.size(), key + salt));
+  const std::size_t integrity = model::is_aead(spec.encryption) ? 0 : model::key_octets(spec.integrity);
+  if (spec.integrity_key.size() != integrity) return fail(octets_text("integrity", spec.integrity_key.size(), integrity));
+  EspKeys keys{.key = ByteView(spec.encryption_key).first(key), .integrity_key = spec.integrity_key};
+  std::ranges::copy(ByteView(spec.encryption_key).last(salt), keys.salt.begin());
+  return keys;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, EspProvider provider) {
+  if (const auto sound = check_algorithms(spec); !sound) return std::unexpected(sound.error());
+  auto keys = cut_keys(spec);
+  if (!keys) return std::unexpected(keys.error());
+  if (provider == EspProvider::kIpsecMb && !is_available(provider)) {
+    return fail("intel-ipsec-mb is not in this build or does not run on this CPU");
+  }
+  const bool multi_buffer = provider != EspProvider::kOpenSsl && ipsec_mb_available();
+  auto cipher = multi_buffer ? create_ipsec_mb_esp_cipher(spec, *keys) : create_openssl_esp_cipher(spec, *keys);
+  wipe(keys->salt);
+  return cipher;
+}
+
+bool is_available(EspProvider provider) { return provider != EspProvider::kIpsecMb || ipsec_mb_available(); }
+
+std::string provider_name(model::EncryptionId encryption) {
+  if (encryption == model::EncryptionId::kNone) return "none";
+  if (ipsec_mb_available()) return ipsec_mb_name();
+  return std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING);
+}
+
+}  // namespace cygnet::crypto

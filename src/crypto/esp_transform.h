@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What both providers of EspCipher share: where the parts of a packet stand, and the octets beside it that are authenticated.
+#include <array>
+#include <cstring>
+
+#include "crypto/esp_cipher.h"
+
+namespace cygnet::crypto {
+
+inline constexpr std::size_t kEspHeaderOctets = 8;
+inline constexpr std::size_t kAeadNonceOctets = 12;
+inline constexpr std::size_t kEsnHighOctets = 4;
+// An IP packet has at most 65535 octets, its ESP part fewer.
+inline constexpr std::size_t kMaxEspOctets = 65535 - 20;
+
+class EspTransform : public EspCipher {
+ public:
+  [[nodiscard]] std::size_t iv_octets() const final { return iv_octets_; }
+  [[nodiscard]] std::size_t icv_octets() const final { return icv_octets_; }
+  [[nodiscard]] std::size_t block_octets() const final { return block_octets_; }
+
+ protected:
+  EspTransform(model::EncryptionId encryption, model::IntegrityId integrity, bool esn)
+      : esn_(esn),
+        whole_blocks_(encryption == model::EncryptionId::kAesCbc),
+        iv_octets_(static_cast<std::uint8_t>(model::iv_octets(encryption))),
+        icv_octets_(static_cast<std::uint8_t>(model::is_aead(encryption) ? model::icv_octets(encryption) : model::icv_octets(integrity))),
+        block_octets_(static_cast<std::uint8_t>(model::block_octets(encryption))) {}
+
+  [[nodiscard]] bool esn() const { return esn_; }
+  // Whether the job can hold a packet of this transform at all.
+  [[nodiscard]] bool fits(const EspJob& job) const {
+    const std::size_t around = kEspHeaderOctets + iv_octets_ + icv_octets_;
+    if (job.octets < around || job.octets > kMaxEspOctets) return false;
+    // RFC 3602 section 2.4: AES-CBC works on whole blocks; the trailer alone makes at least one.
+    return !whole_blocks_ || (job.octets > around && (job.octets - around) % block_octets_ == 0);
+  }
+  [[nodiscard]] MutableByteView payload(const EspJob& job) const {
+    return {job.esp + kEspHeaderOctets + iv_octets_, job.octets - kEspHeaderOctets - iv_octets_ - icv_octets_};
+  }
+  [[nodiscard]] std::uint8_t* iv(const EspJob& job) const { return job.esp + kEspHeaderOctets; }
+  [[nodiscard]] std::uint8_t* icv(const EspJob& job) const { return job.esp + job.octets - icv_octets_; }
+
+ private:
+  bool esn_;
+  bool whole_blocks_;
+  std::uint8_t iv_octets_;
+  std::uint8_t icv_octets_;
+  std::uint8_t block_octets_;
+};
+
+// Associated data of the AEADs: the ESP header, with ESN the high word in its middle (RFC 4106 section 5, RFC 7634 section 2.1).
+class EspAad {
+ public:
+  EspAad(const EspJob& job, bool esn) : size_(esn ? kEspHeaderOctets + kEsnHighOctets : kEspHeaderOctets) {
+    std::memcpy(octets_.data(), job.esp, 4);
+    if (esn) store_be32(octets_.data() + 4, static_cast<std::uint32_t>(job.sequence >> 32));
+    std::memcpy(octets_.data() + size_ - 4, job.esp + 4, 4);
+  }
+  [[nodiscard]] ByteView view() const { return {octets_.data(), size_}; }
+
+ private:
+  std::array<std::uint8_t, kEspHeaderOctets + kEsnHighOctets> octets_{};
+  std::size_t size_;
+};
+
+// Salt | explicit IV (RFC 4106 section 4, RFC 7634 section 2).
+using Salt = std::array<std::uint8_t, 4>;
+[[nodiscard]] inline std::array<std::uint8_t, kAeadNonceOctets> aead_nonce(const Salt& salt, const std::uint8_t* iv) {
+  std::array<std::uint8_t, kAeadNonceOctets> nonce{};
+  std::memcpy(nonce.data(), salt.data(), salt.size());
+  std::memcpy(nonce.data() + salt.size(), iv, 8);
+  return nonce;
+}
+
+// Keys cut out of a SaSpec whose sizes have been checked.
+struct EspKeys {
+  ByteView key;
+  Salt salt{};
+  ByteView integrity_key;
+};
+
+// The providers. `keys` is read during the call only.
+[[nodiscard]] std::unique_ptr<EspCipher> create_openssl_esp_cipher(const model::SaSpec& spec, const EspKeys& keys);
+[[nodiscard]] std::unique_ptr<EspCipher> create_ipsec_mb_esp_cipher(const model::SaSpec& spec, const EspKeys& keys);
+[[nodiscard]] bool ipsec_mb_available();
+[[nodiscard]] std::string ipsec_mb_name();
+
+}  // namespace cygnet::crypto

@@ -105,10 +105,12 @@ class Cygnet:
                    f"{role} runs again in {self.host.name}")
         self.wait_ready(timeout_s)
 
+    def ctl_command(self, *words):
+        return [program("cygnet"), "--run-dir", self.run_dir, *words]
+
     def ctl(self, *words, check=True, timeout_s=30):
         """Runs `cygnet`; returns the CompletedProcess."""
-        return self.host.run([program("cygnet"), "--run-dir", self.run_dir, *words], check=check,
-                             timeout_s=timeout_s)
+        return self.host.run(self.ctl_command(*words), check=check, timeout_s=timeout_s)
 
     def json(self, *words):
         return json.loads(self.ctl(*words, "--json").stdout)

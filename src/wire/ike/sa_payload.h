@@ -13,7 +13,7 @@
 namespace cygnet::wire::ike {
 
 inline constexpr std::size_t kMaxProposals = 64;
-inline constexpr std::size_t kMaxTransforms = 255;  // the field that counts them is one octet
+inline constexpr std::size_t kMaxTransforms = 1024;  // of all proposals of a payload together
 
 // Attributes other than Key Length, kept as they came.
 struct ForeignAttributes {
@@ -28,8 +28,8 @@ struct SaProposal {
   model::Proposal proposal;
   std::vector<ForeignAttributes> foreign;
 
-  // What may be chosen from. RFC 7296 section 3.3.6: "If the responder receives a Transform with an attribute it does not
-  // understand, it must not choose that transform": those are left out.
+  // What may be chosen from. RFC 7296 section 3.3.6: a transform "that contains a Transform Attribute it does not
+  // understand, it MUST consider this transform unacceptable": those are left out.
   [[nodiscard]] model::Proposal understood() const;
   bool operator==(const SaProposal&) const = default;
 };

@@ -88,7 +88,7 @@ class MbGcm final : public EspTransform {
     transform(&key_, &context, data.data(), data.data(), data.size(), nonce.data(), aad.view().data(), aad.view().size(), tag, 16);
   }
 
-  gcm_key_data key_{};
+  alignas(64) gcm_key_data key_{};  // its kernels use aligned access; the header says so only under its own build macro
   Salt salt_;
   std::size_t key_octets_;
 };

@@ -85,6 +85,7 @@ ParseResult<TsPayload> parse_ts(bool initiator, ByteView body) {
     const std::uint8_t ts_type = in.u8();
     const std::uint8_t protocol = in.u8();
     const std::uint16_t length = in.u16();
+    if (!in.ok()) break;
     if (length < kSelectorHeaderOctets) return malformed(type, "traffic selector shorter than its own header");
     const ByteView selector = in.take(length - kSelectorHeaderOctets);
     if (!in.ok()) break;

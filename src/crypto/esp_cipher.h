@@ -25,7 +25,8 @@ struct EspJob {
 };
 
 // Key schedule of one SA in one direction. Immutable after creation; usable from one thread at a time through an EspEngine.
-// Neither call allocates (the first use of intel-ipsec-mb on a thread apart).
+// Neither call allocates, apart from the first use of intel-ipsec-mb on a thread, and HMAC through OpenSSL: its digests
+// take a small block anew for each of the two hashes of a packet.
 class EspCipher {
  public:
   virtual ~EspCipher() = default;

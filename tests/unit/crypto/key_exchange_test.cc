@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "crypto/key_exchange.h"
+
+#include <gtest/gtest.h>
+#include <openssl/bn.h>
+
+#include <algorithm>
+#include <array>
+
+namespace cygnet::crypto {
+namespace {
+
+using model::KeGroup;
+
+struct GroupCase {
+  const char* name;
+  KeGroup group;
+  std::size_t public_size;
+  std::size_t shared_size;
+};
+constexpr std::array<GroupCase, 7> kGroups = {
+    GroupCase{"Modp2048", KeGroup::kModp2048, 256, 256}, GroupCase{"Modp3072", KeGroup::kModp3072, 384, 384},
+    GroupCase{"Modp4096", KeGroup::kModp4096, 512, 512}, GroupCase{"Ecp256", KeGroup::kEcp256, 64, 32},
+    GroupCase{"Ecp384", KeGroup::kEcp384, 96, 48},       GroupCase{"Ecp521", KeGroup::kEcp521, 132, 66},
+    GroupCase{"X25519", KeGroup::kX25519, 32, 32}};
+
+KeyPair pair_of(KeGroup group, std::uint64_t seed) {
+  SeededRandom random(seed);
+  auto pair = generate_key_pair(group, random);
+  EXPECT_TRUE(pair.has_value());
+  return *pair;
+}
+
+class KeyExchangeTest : public testing::TestWithParam<GroupCase> {};
+INSTANTIATE_TEST_SUITE_P(Every, KeyExchangeTest, testing::ValuesIn(kGroups), [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST_P(KeyExchangeTest, BothSidesAgree) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    const auto a = pair_of(GetParam().group, seed);
+    const auto b = pair_of(GetParam().group, seed + 100);
+    EXPECT_EQ(a.public_value.size(), GetParam().public_size);
+    EXPECT_EQ(public_octets(GetParam().group), GetParam().public_size);
+    const auto ab = derive_shared_secret(a, b.public_value);
+    const auto ba = derive_shared_secret(b, a.public_value);
+    ASSERT_TRUE(ab.has_value() && ba.has_value());
+    EXPECT_EQ(*ab, *ba);
+    EXPECT_EQ(ab->size(), GetParam().shared_size);
+  }
+}
+
+// A simulation replays from its seed: nothing but Random goes into a key pair.
+TEST_P(KeyExchangeTest, TheSameSeedGivesTheSamePair) {
+  const auto a = pair_of(GetParam().group, 7);
+  const auto b = pair_of(GetParam().group, 7);
+  EXPECT_EQ(a.private_key, b.private_key);
+  EXPECT_EQ(a.public_value, b.public_value);
+  EXPECT_NE(a.public_value, pair_of(GetParam().group, 8).public_value);
+}
+
+TEST_P(KeyExchangeTest, RefusesWrongLengths) {
+  const auto a = pair_of(GetParam().group, 1);
+  const auto b = pair_of(GetParam().group, 2);
+  for (std::size_t octets = 0; octets <= b.public_value.size() + 1; octets += octets < 3 ? 1 : b.public_value.size() - 4) {
+    if (octets == b.public_value.size()) continue;
+    Bytes value = b.public_value;
+    value.resize(octets);
+    EXPECT_FALSE(derive_shared_secret(a, value).has_value()) << octets;
+  }
+  Bytes longer = b.public_value;
+  longer.push_back(0);
+  EXPECT_FALSE(derive_shared_secret(a, longer).has_value());
+  Bytes shorter = b.public_value;
+  shorter.pop_back();
+  EXPECT_FALSE(derive_shared_secret(a, shorter).has_value());
+}
+
+TEST_P(KeyExchangeTest, RefusesZeroAndAllOnes) {
+  const auto a = pair_of(GetParam().group, 1);
+  EXPECT_FALSE(derive_shared_secret(a, Bytes(GetParam().public_size, 0)).has_value());
+  // X25519 accepts any 32 octets but those of small order; 2^256-1 is taken modulo the field.
+  EXPECT_EQ(derive_shared_secret(a, Bytes(GetParam().public_size, 0xff)).has_value(), GetParam().group == KeGroup::kX25519);
+}
+
+TEST_P(KeyExchangeTest, RefusesAnEmptyPrivateValue) {
+  auto a = pair_of(GetParam().group, 1);
+  const auto peer = pair_of(GetParam().group, 2).public_value;
+  a.private_key.clear();
+  EXPECT_FALSE(derive_shared_secret(a, peer).has_value());
+}
+
+class ModpTest : public testing::TestWithParam<GroupCase> {};
+INSTANTIATE_TEST_SUITE_P(Every, ModpTest, testing::Values(kGroups[0], kGroups[1], kGroups[2]),
+                         [](const auto& instance) { return std::string(instance.param.name); });
+
+Bytes prime_minus(KeGroup group, BN_ULONG less) {
+  BIGNUM* number = group == KeGroup::kModp2048   ? BN_get_rfc3526_prime_2048(nullptr)
+                   : group == KeGroup::kModp3072 ? BN_get_rfc3526_prime_3072(nullptr)
+                                                 : BN_get_rfc3526_prime_4096(nullptr);
+  EXPECT_EQ(BN_sub_word(number, less), 1);
+  Bytes out(public_octets(group));
+  EXPECT_EQ(BN_bn2binpad(number, out.data(), static_cast<int>(out.size())), static_cast<int>(out.size()));
+  BN_free(number);
+  return out;
+}
+
+// RFC 6989 section 2.1: 1 < r < p-1.
+TEST_P(ModpTest, RefusesWhatIsNotBetweenOneAndPMinusOne) {
+  const auto a = pair_of(GetParam().group, 1);
+  Bytes value(GetParam().public_size, 0);
+  value.back() = 1;
+  EXPECT_FALSE(derive_shared_secret(a, value).has_value()) << "1";
+  EXPECT_FALSE(derive_shared_secret(a, prime_minus(GetParam().group, 0)).has_value()) << "p";
+  EXPECT_FALSE(derive_shared_secret(a, prime_minus(GetParam().group, 1)).has_value()) << "p-1";
+  EXPECT_TRUE(derive_shared_secret(a, prime_minus(GetParam().group, 2)).has_value()) << "p-2";
+  value.back() = 2;
+  const auto own = derive_shared_secret(a, value);
+  ASSERT_TRUE(own.has_value()) << "2";
+  EXPECT_EQ(Bytes(own->begin(), own->end()), a.public_value) << "2^x is our own public value";
+}
+
+// RFC 7296 section 2.14: g^ir is "padded with zeros if necessary to make it the length of the modulus". With an exponent
+// of 1 the secret is the peer's value itself.
+TEST_P(ModpTest, ShortSecretsKeepTheirLeadingZeros) {
+  auto a = pair_of(GetParam().group, 1);
+  std::fill(a.private_key.begin(), a.private_key.end(), 0);
+  a.private_key.back() = 1;
+  Bytes value(GetParam().public_size, 0);
+  value.back() = 77;
+  const auto secret = derive_shared_secret(a, value);
+  ASSERT_TRUE(secret.has_value());
+  EXPECT_EQ(Bytes(secret->begin(), secret->end()), value);
+}
+
+class EcpTest : public testing::TestWithParam<GroupCase> {};
+INSTANTIATE_TEST_SUITE_P(Every, EcpTest, testing::Values(kGroups[3], kGroups[4], kGroups[5]),
+                         [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST_P(EcpTest, RefusesPointsOffTheCurve) {
+  const auto a = pair_of(GetParam().group, 1);
+  const auto b = pair_of(GetParam().group, 2);
+  for (std::size_t i = 0; i < b.public_value.size(); ++i) {
+    Bytes value = b.public_value;
+    value[i] ^= 1;
+    EXPECT_FALSE(derive_shared_secret(a, value).has_value()) << i;
+  }
+}
+
+TEST_P(EcpTest, RefusesSwappedCoordinates) {
+  const auto a = pair_of(GetParam().group, 1);
+  const auto b = pair_of(GetParam().group, 2);
+  Bytes swapped(b.public_value.begin() + static_cast<std::ptrdiff_t>(GetParam().shared_size), b.public_value.end());
+  swapped.insert(swapped.end(), b.public_value.begin(), b.public_value.begin() + static_cast<std::ptrdiff_t>(GetParam().shared_size));
+  EXPECT_FALSE(derive_shared_secret(a, swapped).has_value());
+}
+
+class ConstantRandom final : public Random {
+ public:
+  explicit ConstantRandom(std::uint8_t value) : value_(value) {}
+  void fill(MutableByteView out) override { std::fill(out.begin(), out.end(), value_); }
+
+ private:
+  std::uint8_t value_;
+};
+
+TEST_P(EcpTest, ASourceThatGivesNoScalarIsAnErrorNotALoop) {
+  ConstantRandom zeros(0);
+  EXPECT_FALSE(generate_key_pair(GetParam().group, zeros).has_value());
+  ConstantRandom ones(0xff);
+  EXPECT_FALSE(generate_key_pair(GetParam().group, ones).has_value()) << "larger than the group's order";
+}
+
+TEST(ModpGenerate, ExponentsAreNeverTrivial) {
+  ConstantRandom zeros(0);
+  const auto pair = generate_key_pair(KeGroup::kModp2048, zeros);
+  ASSERT_TRUE(pair.has_value());
+  EXPECT_EQ(pair->private_key.size(), 40U);
+  EXPECT_EQ(pair->private_key[0], 0x80);
+}
+
+// RFC 7748 section 6.1: points of small order give the all-zero secret, whatever our scalar.
+TEST(X25519, RefusesPointsOfSmallOrder) {
+  const auto own = pair_of(KeGroup::kX25519, 3);
+  for (const std::string_view text : {
+           "0000000000000000000000000000000000000000000000000000000000000000",
+           "0100000000000000000000000000000000000000000000000000000000000000",
+           "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+           "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+           "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+           "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+           "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+       }) {
+    Bytes value;
+    ASSERT_TRUE(from_hex(text, value));
+    EXPECT_FALSE(derive_shared_secret(own, value).has_value()) << text;
+  }
+}
+
+TEST(KeyExchange, UnknownGroups) {
+  SeededRandom random(1);
+  for (const auto group : {KeGroup::kNone, static_cast<KeGroup>(1), static_cast<KeGroup>(22), static_cast<KeGroup>(65535)}) {
+    EXPECT_EQ(public_octets(group), 0U);
+    EXPECT_FALSE(generate_key_pair(group, random).has_value());
+    EXPECT_FALSE(derive_shared_secret(KeyPair{group, SecretBytes(32, 1), {}}, Bytes(32, 2)).has_value());
+  }
+}
+
+}  // namespace
+}  // namespace cygnet::crypto

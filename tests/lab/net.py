@@ -127,7 +127,8 @@ class Host:
             preexec_fn=os.setsid if detached else _die_with_parent)
         line = self._popen.stdout.readline()
         if line.strip() != b"ready":
-            raise LabError(f"host {name}: {self._popen.stderr.read().decode()}")
+            raise LabError(f"host {name}: {self._popen.stderr.read().decode().strip()}"
+                           " (a lab needs root, or CAP_SYS_ADMIN and CAP_NET_ADMIN)")
         self.pid = _children(self._popen.pid)[0]
         self.holder = self._popen.pid
 
@@ -174,7 +175,7 @@ class Host:
             self._enter() + ["setpriv", "--pdeathsig", "KILL", *command],
             stdin=stdin or subprocess.DEVNULL, stdout=stdout or file,
             stderr=file or subprocess.DEVNULL, env={**os.environ, **(env or {})},
-            preexec_fn=None if self.lab.detached else _die_with_parent)
+            start_new_session=True, preexec_fn=None if self.lab.detached else _die_with_parent)
         if file:
             file.close()
         process = Process(popen, f"{self.name}:{name}", log)

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sadb/engine_client.h"
+
+#include <iterator>
+
+namespace cygnet::sadb {
+
+namespace {
+
+template <typename T>
+void append_moved(std::vector<T>& to, std::vector<T>& from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+// The alternative a question must be answered with, or the error.
+template <typename T>
+Result<T> expect(Result<Reply> reply) {
+  if (!reply) {
+    return std::unexpected(reply.error());
+  }
+  if (auto* value = std::get_if<T>(&*reply)) {
+    return std::move(*value);
+  }
+  if (const auto* refused = std::get_if<Acknowledgement>(&*reply)) {
+    return fail(refused->error.empty() ? "the engine answered nothing" : refused->error);
+  }
+  return fail("the engine answered something else");
+}
+
+}  // namespace
+
+void EngineClient::attach(io::UniqueFd socket) {
+  if (channel_) {
+    channel_.reset();
+    lose("the engine was replaced");
+  }
+  channel_ = std::make_unique<io::Channel>(
+      loop_, std::move(socket), [this](io::Message message) { on_message(std::move(message)); },
+      [this] { lose("the engine process ended"); });
+}
+
+void EngineClient::lose(const std::string& reason) {
+  auto lost = std::exchange(pending_, {});
+  for (auto& [request, pending] : lost) {
+    pending.on_reply(fail(reason));
+  }
+  if (on_event_) {
+    on_event_(BackendLost{reason});
+  }
+}
+
+void EngineClient::ask(Request request, OnReply on_reply) {
+  const std::uint32_t number = next_request_++;
+  next_request_ = next_request_ == 0 ? 1 : next_request_;
+  auto bytes = encode(number, request);
+  if (bytes.size() > io::kMaxMessage || !connected() || !channel_->send(std::move(bytes))) {
+    loop_.post([on_reply = std::move(on_reply)] { on_reply(fail("the engine cannot be reached")); });
+    return;
+  }
+  pending_.emplace(number, Pending{std::move(on_reply), {}});
+}
+
+void EngineClient::ask(Request request, Done done) {
+  ask(std::move(request), OnReply([done = std::move(done)](Result<Reply> reply) {
+        if (!done) {
+          return;
+        }
+        auto acknowledged = expect<Acknowledgement>(std::move(reply));
+        if (!acknowledged) {
+          done(std::unexpected(acknowledged.error()));
+        } else if (!acknowledged->error.empty()) {
+          done(fail(acknowledged->error));
+        } else {
+          done({});
+        }
+      }));
+}
+
+void EngineClient::on_message(io::Message message) {
+  auto decoded = decode_from_engine(message.bytes);
+  wipe(message.bytes);
+  if (!decoded) {
+    // Both ends are ours: a malformed message means that they do not fit together.
+    channel_->close();
+    lose(decoded.error().message);
+    return;
+  }
+  auto& [request, content] = *decoded;
+  if (auto* event = std::get_if<Event>(&content)) {
+    if (on_event_) {
+      on_event_(std::move(*event));
+    }
+  } else {
+    on_reply(request, std::move(std::get<Reply>(content)));
+  }
+}
+
+void EngineClient::on_reply(std::uint32_t request, Reply reply) {
+  const auto it = pending_.find(request);
+  if (it == pending_.end()) {
+    return;
+  }
+  if (auto* piece = std::get_if<DumpPiece>(&reply)) {
+    auto& dump = it->second.dump;
+    append_moved(dump.sas, piece->part.sas);
+    append_moved(dump.policies, piece->part.policies);
+    append_moved(dump.checkpoints, piece->part.checkpoints);
+    if (!piece->last) {
+      return;
+    }
+    piece->part = std::move(dump);
+  }
+  auto on_reply = std::move(it->second.on_reply);
+  pending_.erase(it);
+  on_reply(std::move(reply));
+}
+
+void EngineClient::install_sa(const model::SaSpec& spec, Done done) { ask(InstallSaRequest{spec}, std::move(done)); }
+void EngineClient::remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) {
+  ask(RemoveSaRequest{direction, spi, child}, std::move(done));
+}
+void EngineClient::activate(model::ChildId child, Done done) { ask(ActivateRequest{child}, std::move(done)); }
+void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
+                                    Done done) {
+  ask(UpdateEndpointsRequest{child, local, remote, udp_encapsulation}, std::move(done));
+}
+void EngineClient::install_policy(const model::PolicySpec& spec, Done done) { ask(InstallPolicyRequest{spec}, std::move(done)); }
+void EngineClient::remove_policy(model::PolicyId id, Done done) { ask(RemovePolicyRequest{id}, std::move(done)); }
+void EngineClient::acquire_failed(model::PolicyId id, Done done) { ask(AcquireFailedRequest{id}, std::move(done)); }
+void EngineClient::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
+  ask(PutCheckpointRequest{key, value}, std::move(done));
+}
+void EngineClient::drop_checkpoint(const std::string& key, Done done) { ask(DropCheckpointRequest{key}, std::move(done)); }
+
+void EngineClient::query_sas(bool with_keys, std::function<void(Result<Dump>)> done) {
+  ask(QuerySasRequest{with_keys}, OnReply([done = std::move(done)](Result<Reply> reply) {
+        auto piece = expect<DumpPiece>(std::move(reply));
+        done(piece ? Result<Dump>(std::move(piece->part)) : std::unexpected(piece.error()));
+      }));
+}
+
+void EngineClient::query_statistics(std::function<void(Result<Statistics>)> done) {
+  ask(QueryStatisticsRequest{}, OnReply([done = std::move(done)](Result<Reply> reply) {
+        auto answer = expect<StatisticsReply>(std::move(reply));
+        done(answer ? Result<Statistics>(answer->statistics) : std::unexpected(answer.error()));
+      }));
+}
+
+void EngineClient::explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
+                           std::function<void(Result<Explanation>)> done) {
+  ask(ExplainRequest{local, remote}, OnReply([done = std::move(done)](Result<Reply> reply) {
+        auto answer = expect<ExplainReply>(std::move(reply));
+        done(answer ? Result<Explanation>(std::move(answer->explanation)) : std::unexpected(answer.error()));
+      }));
+}
+
+}  // namespace cygnet::sadb

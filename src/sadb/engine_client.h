@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// SaBackend over the SEQPACKET socket to our own engine process.
+#include <map>
+#include <memory>
+
+#include "io/event_loop.h"
+#include "io/unix_socket.h"
+#include "sadb/backend.h"
+#include "sadb/messages.h"
+
+namespace cygnet::sadb {
+
+class EngineClient final : public SaBackend {
+ public:
+  explicit EngineClient(io::EventLoop& loop) : loop_(loop) {}
+  // The socket to a (new) engine. Calls still open on an old one are answered with an error first.
+  void attach(io::UniqueFd socket);
+  [[nodiscard]] bool connected() const { return channel_ != nullptr && channel_->open(); }
+
+  void install_sa(const model::SaSpec& spec, Done done) override;
+  void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) override;
+  void activate(model::ChildId child, Done done) override;
+  void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation, Done done) override;
+  void install_policy(const model::PolicySpec& spec, Done done) override;
+  void remove_policy(model::PolicyId id, Done done) override;
+  void acquire_failed(model::PolicyId id, Done done) override;
+  void put_checkpoint(const std::string& key, const Bytes& value, Done done) override;
+  void drop_checkpoint(const std::string& key, Done done) override;
+  void query_sas(bool with_keys, std::function<void(Result<Dump>)> done) override;
+  void query_statistics(std::function<void(Result<Statistics>)> done) override;
+  void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
+               std::function<void(Result<Explanation>)> done) override;
+  void set_event_handler(std::function<void(Event)> handler) override { on_event_ = std::move(handler); }
+
+ private:
+  using OnReply = std::function<void(Result<Reply>)>;
+  struct Pending {
+    OnReply on_reply;
+    Dump dump;  // pieces so far
+  };
+  void ask(Request request, OnReply on_reply);
+  void ask(Request request, Done done);
+  void on_message(io::Message message);
+  void on_reply(std::uint32_t request, Reply reply);
+  void lose(const std::string& reason);
+
+  io::EventLoop& loop_;
+  std::unique_ptr<io::Channel> channel_;
+  std::map<std::uint32_t, Pending> pending_;
+  std::uint32_t next_request_ = 1;
+  std::function<void(Event)> on_event_;
+};
+
+}  // namespace cygnet::sadb

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The members of everything that travels between ike and engine, in order. `V` is T when reading, const T when writing.
+#include <array>
+
+#include "sadb/archive.h"
+#include "sadb/messages.h"
+
+namespace cygnet::sadb {
+
+template <typename V, typename T>
+concept Is = std::is_same_v<std::remove_const_t<V>, T>;
+
+template <typename A, Is<Endpoint> V>
+void fields(A& a, V& v) {
+  a.address(v.address);
+  a.number(v.port);
+}
+
+template <typename A, Is<model::TrafficSelector> V>
+void fields(A& a, V& v) {
+  a.address(v.range.first);
+  a.address(v.range.last);
+  a.number(v.protocol);
+  a.number(v.port_first);
+  a.number(v.port_last);
+  if (!v.range.valid()) {
+    a.refuse();
+  }
+}
+
+template <typename A, Is<model::TrafficSelectors> V>
+void fields(A& a, V& v) {
+  a.list(v, [](A& each, auto& selector) { fields(each, selector); });
+}
+
+template <typename A, Is<model::Lifetime> V>
+void fields(A& a, V& v) {
+  a.number(v.soft_bytes);
+  a.number(v.hard_bytes);
+  a.number(v.soft_packets);
+  a.number(v.hard_packets);
+  a.number(v.soft_age_s);
+  a.number(v.hard_age_s);
+}
+
+template <typename A, typename V>
+void optional_mark(A& a, V& mark) {
+  bool set = mark.has_value();
+  a.flag(set);
+  std::uint32_t value = mark.value_or(0);
+  a.number(value);
+  if constexpr (A::kReads) {
+    mark = set ? std::optional(value) : std::nullopt;
+  }
+}
+
+template <typename A, Is<model::SaSpec> V>
+void fields(A& a, V& v) {
+  a.enumeration(v.direction, model::Direction::kOutbound);
+  a.number(v.spi.value);
+  a.number(v.child.value);
+  a.number(v.policy.value);
+  a.text(v.connection);
+  a.text(v.child_name);
+  a.enumeration(v.mode, model::Mode::kTransport);
+  fields(a, v.local);
+  fields(a, v.remote);
+  a.flag(v.udp_encapsulation);
+  a.number(v.keepalive_s);
+  a.enumeration(v.encryption, model::EncryptionId{0xffff});
+  a.number(v.encryption_bits);
+  a.enumeration(v.integrity, model::IntegrityId{0xffff});
+  a.octets(v.encryption_key);
+  a.octets(v.integrity_key);
+  a.flag(v.esn);
+  a.number(v.replay_window);
+  fields(a, v.lifetime);
+  fields(a, v.local_selectors);
+  fields(a, v.remote_selectors);
+  a.text(v.device);
+  a.number(v.mtu);
+  a.flag(v.clamp_mss);
+  a.flag(v.copy_dscp);
+  a.flag(v.ecn);
+  a.enumeration(v.df, model::DfPolicy::kClear);
+  optional_mark(a, v.mark);
+  a.flag(v.standby);
+}
+
+template <typename A, Is<model::PolicySpec> V>
+void fields(A& a, V& v) {
+  a.number(v.id.value);
+  a.enumeration(v.action, model::PolicyAction::kDiscard);
+  a.number(v.order);
+  fields(a, v.local);
+  fields(a, v.remote);
+  a.enumeration(v.mode, model::Mode::kTransport);
+  a.text(v.device);
+  a.flag(v.acquire);
+  a.text(v.connection);
+  a.text(v.child_name);
+}
+
+template <typename A, Is<SaState> V>
+void fields(A& a, V& v) {
+  fields(a, v.spec);
+  a.number(v.counters.packets);
+  a.number(v.counters.bytes);
+  a.number(v.counters.errors);
+  a.instant(v.counters.last_used);
+  a.instant(v.counters.installed);
+  a.number(v.counters.sequence);
+  a.flag(v.counters.standby);
+}
+
+template <typename A, Is<Statistics> V>
+void fields(A& a, V& v) {
+  for (auto& count : v.drops) {
+    a.number(count);
+  }
+  a.number(v.packets_out);
+  a.number(v.bytes_out);
+  a.number(v.packets_in);
+  a.number(v.bytes_in);
+  a.number(v.bypassed);
+  a.number(v.acquires);
+}
+
+template <typename A, Is<Dump> V>
+void fields(A& a, V& v) {
+  a.list(v.sas, [](A& each, auto& state) { fields(each, state); });
+  a.list(v.policies, [](A& each, auto& policy) { fields(each, policy); });
+  a.list(v.checkpoints, [](A& each, auto& checkpoint) {
+    each.text(checkpoint.first);
+    each.octets(checkpoint.second);
+  });
+}
+
+// ---- requests
+template <typename A, Is<InstallSaRequest> V>
+void fields(A& a, V& v) {
+  fields(a, v.spec);
+}
+template <typename A, Is<RemoveSaRequest> V>
+void fields(A& a, V& v) {
+  a.enumeration(v.direction, model::Direction::kOutbound);
+  a.number(v.spi.value);
+  a.number(v.child.value);
+}
+template <typename A, Is<ActivateRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.child.value);
+}
+template <typename A, Is<UpdateEndpointsRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.child.value);
+  fields(a, v.local);
+  fields(a, v.remote);
+  a.flag(v.udp_encapsulation);
+}
+template <typename A, Is<InstallPolicyRequest> V>
+void fields(A& a, V& v) {
+  fields(a, v.spec);
+}
+template <typename A, Is<RemovePolicyRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.id.value);
+}
+template <typename A, Is<AcquireFailedRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.id.value);
+}
+template <typename A, Is<PutCheckpointRequest> V>
+void fields(A& a, V& v) {
+  a.text(v.key);
+  a.octets(v.value);
+}
+template <typename A, Is<DropCheckpointRequest> V>
+void fields(A& a, V& v) {
+  a.text(v.key);
+}
+template <typename A, Is<QuerySasRequest> V>
+void fields(A& a, V& v) {
+  a.flag(v.with_keys);
+}
+template <typename A, Is<QueryStatisticsRequest> V>
+void fields(A& /*a*/, V& /*v*/) {}
+template <typename A, Is<ExplainRequest> V>
+void fields(A& a, V& v) {
+  fields(a, v.local);
+  fields(a, v.remote);
+}
+
+// ---- replies
+template <typename A, Is<Acknowledgement> V>
+void fields(A& a, V& v) {
+  a.text(v.error);
+}
+template <typename A, Is<DumpPiece> V>
+void fields(A& a, V& v) {
+  fields(a, v.part);
+  a.flag(v.last);
+}
+template <typename A, Is<StatisticsReply> V>
+void fields(A& a, V& v) {
+  fields(a, v.statistics);
+}
+template <typename A, Is<ExplainReply> V>
+void fields(A& a, V& v) {
+  a.flag(v.explanation.found);
+  fields(a, v.explanation.policy);
+  a.list(v.explanation.outbound, [](A& each, auto& state) { fields(each, state); });
+  a.text(v.explanation.verdict);
+}
+
+// ---- events
+template <typename A, Is<Acquire> V>
+void fields(A& a, V& v) {
+  a.number(v.policy.value);
+  fields(a, v.local);
+  fields(a, v.remote);
+}
+template <typename A, Is<SaExpiring> V>
+void fields(A& a, V& v) {
+  a.number(v.spi.value);
+  a.enumeration(v.direction, model::Direction::kOutbound);
+  a.number(v.child.value);
+  a.flag(v.hard);
+}
+template <typename A, Is<PeerMoved> V>
+void fields(A& a, V& v) {
+  a.number(v.child.value);
+  fields(a, v.remote);
+  fields(a, v.local);
+}
+template <typename A, Is<ChildActivated> V>
+void fields(A& a, V& v) {
+  a.number(v.child.value);
+}
+template <typename A, Is<IkeDatagram> V>
+void fields(A& a, V& v) {
+  fields(a, v.local);
+  fields(a, v.remote);
+  a.octets(v.bytes);
+}
+template <typename A, Is<BackendLost> V>
+void fields(A& a, V& v) {
+  a.text(v.reason);
+}
+
+}  // namespace cygnet::sadb

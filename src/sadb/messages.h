@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Messages between ike and engine on a SEQPACKET socket: one message a datagram, big-endian, our own format:
+//
+//    0                   1                   2                   3
+//   +---------------+---------------+-------------------------------+
+//   |    version    |     type      |      request (high half)      |
+//   +---------------+---------------+-------------------------------+
+//   |      request (low half)       |  fields of the type ...
+//   +-------------------------------+-------------------------------
+//
+// request: chosen by the asker and repeated in every answer; 0 in events. Both ends check every length, enumeration and
+// count; a message that is not exactly right is refused as a whole.
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "sadb/backend.h"
+
+namespace cygnet::sadb {
+
+inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::size_t kMaxEncoded = 60 * 1024;  // octets of one message
+
+// ---- asked by ike
+struct InstallSaRequest {
+  model::SaSpec spec;
+};
+struct RemoveSaRequest {
+  model::Direction direction{};
+  Spi spi;
+  model::ChildId child;
+};
+struct ActivateRequest {
+  model::ChildId child;
+};
+struct UpdateEndpointsRequest {
+  model::ChildId child;
+  Endpoint local, remote;
+  bool udp_encapsulation = false;
+};
+struct InstallPolicyRequest {
+  model::PolicySpec spec;
+};
+struct RemovePolicyRequest {
+  model::PolicyId id;
+};
+struct AcquireFailedRequest {
+  model::PolicyId id;
+};
+struct PutCheckpointRequest {
+  std::string key;
+  Bytes value;
+};
+struct DropCheckpointRequest {
+  std::string key;
+};
+struct QuerySasRequest {
+  bool with_keys = false;
+};
+struct QueryStatisticsRequest {};
+struct ExplainRequest {
+  model::TrafficSelector local, remote;
+};
+using Request = std::variant<InstallSaRequest, RemoveSaRequest, ActivateRequest, UpdateEndpointsRequest, InstallPolicyRequest,
+                             RemovePolicyRequest, AcquireFailedRequest, PutCheckpointRequest, DropCheckpointRequest,
+                             QuerySasRequest, QueryStatisticsRequest, ExplainRequest>;
+
+// ---- answered by engine
+struct Acknowledgement {
+  std::string error;  // empty: done
+};
+// A dump comes in pieces; the last one has `last` set.
+struct DumpPiece {
+  Dump part;
+  bool last = false;
+};
+struct StatisticsReply {
+  Statistics statistics;
+};
+struct ExplainReply {
+  Explanation explanation;
+};
+using Reply = std::variant<Acknowledgement, DumpPiece, StatisticsReply, ExplainReply>;
+
+// What the engine sends: answers, and events on its own account. BackendLost never travels.
+using FromEngine = std::variant<Reply, Event>;
+
+[[nodiscard]] Bytes encode(std::uint32_t request, const Request& message);
+[[nodiscard]] Bytes encode(std::uint32_t request, const Reply& message);
+[[nodiscard]] Bytes encode(const Event& event);
+// The dump cut into messages of at most kMaxEncoded octets.
+[[nodiscard]] std::vector<Bytes> encode_dump(std::uint32_t request, const Dump& dump);
+
+[[nodiscard]] Result<std::pair<std::uint32_t, Request>> decode_request(ByteView message);
+[[nodiscard]] Result<std::pair<std::uint32_t, FromEngine>> decode_from_engine(ByteView message);
+
+}  // namespace cygnet::sadb

@@ -46,9 +46,18 @@ run_gtests() {
     name=$(basename "{}")
     out="$kLogs/$stage/$name"
     started=$SECONDS
-    timeout 600 "{}" --gtest_brief=1 --gtest_filter="$filter" \
-      --gtest_output="xml:$out.xml" >"$out.log" 2>&1
-    status=$?
+    case $name in
+    regress_*) # a corpus, not GoogleTest: one result for the program
+      timeout 600 "{}" >"$out.log" 2>&1
+      status=$?
+      [ $status -ne 0 ] || echo "<testsuites tests=\"1\" failures=\"0\"/>" >"$out.xml"
+      ;;
+    *)
+      timeout 600 "{}" --gtest_brief=1 --gtest_filter="$filter" \
+        --gtest_output="xml:$out.xml" >"$out.log" 2>&1
+      status=$?
+      ;;
+    esac
     if [ $status -ne 0 ]; then
       echo "FAILED $name (exit $status): rerun with  {}"
       tail -60 "$out.log"

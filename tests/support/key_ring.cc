@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/key_ring.h"
+
+#include "crypto/ike_cipher.h"
+#include "wire/ike/describe.h"
+
+namespace cygnet::test {
+namespace {
+
+Result<crypto::IkeCipher> cipher_for(const ike::ExportedIkeKeys& keys, bool from_initiator) {
+  const crypto::IkeCipherSpec spec{keys.algorithms.encryption, keys.algorithms.encryption_bits, keys.algorithms.integrity};
+  return crypto::IkeCipher::create(spec, from_initiator ? keys.sk_ei : keys.sk_er, from_initiator ? keys.sk_ai : keys.sk_ar);
+}
+
+}  // namespace
+
+void KeyRing::learn(const std::vector<ike::ExportedIkeKeys>& keys) {
+  for (const auto& key : keys) keys_.try_emplace({key.spi_i, key.spi_r}, key);
+}
+
+Decoded KeyRing::decode(ByteView datagram) const {
+  const auto message = wire::ike::parse_message(datagram);
+  if (!message) return {{}, {}, false, "unreadable: " + message.error().message};
+  Decoded out{message->header, message->payloads, false, {}};
+  const auto known = keys_.find({message->header.spi_i, message->header.spi_r});
+  if (known != keys_.end()) {
+    const auto cipher = cipher_for(known->second, message->header.initiator);
+    if (cipher) {
+      if (auto inner = wire::ike::open_message(datagram, *message, *cipher)) {
+        out.payloads = std::move(*inner);
+        out.opened = true;
+      }
+    }
+  }
+  out.text = wire::ike::describe(out.header, out.payloads);
+  return out;
+}
+
+Result<Bytes> KeyRing::seal(const wire::ike::Header& header, const wire::ike::Payloads& inner) const {
+  const auto known = keys_.find({header.spi_i, header.spi_r});
+  if (known == keys_.end()) return fail("no key for this IKE SA");
+  const auto cipher = cipher_for(known->second, header.initiator);
+  if (!cipher) return std::unexpected<Error>(cipher.error());
+  // An IV far from the counters that honest sides use.
+  return wire::ike::seal_message(header, inner, *cipher, Bytes(cipher->iv_octets(), 0xee));
+}
+
+}  // namespace cygnet::test

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// One end of a test: a real IkeEndpoint, a recording data plane under it, and everything it said.
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "ike/endpoint.h"
+#include "support/data_plane.h"
+#include "support/key_ring.h"
+
+namespace cygnet::test {
+
+struct SideOptions {
+  std::string name;
+  IpAddress address;
+  std::uint64_t seed = 1;
+  ike::EndpointSettings settings;
+  // Key exchanges without mathematics: thousands of simulated lives need no real curve. Same sizes, same agreement.
+  bool toy_key_exchange = false;
+  // What the side said is kept for exchange tests; a simulation would only fill memory with it.
+  bool keep_history = true;
+};
+
+class Side {
+ public:
+  explicit Side(SideOptions options);
+
+  void configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets);
+  // Any call into the endpoint; its actions are performed before this returns.
+  void act(Instant now, const std::function<void(ike::IkeEndpoint&)>& call);
+
+  // The process dies. The data plane and the checkpoints stay where they are.
+  void crash();
+  // The machine dies: nothing stays.
+  void lose_power();
+  // A new process: configured as before; adopts what is there.
+  void restart(Instant now);
+  [[nodiscard]] bool alive() const { return endpoint_ != nullptr; }
+
+  // While set, key exchange jobs wait for finish_jobs().
+  bool hold_jobs = false;
+  void finish_jobs(Instant now);
+  // Counts down with each action performed; at 0 the side crashes in the middle of what it does. Negative: never.
+  int crash_after_actions = -1;
+
+  [[nodiscard]] ike::IkeEndpoint& endpoint() { return *endpoint_; }
+  [[nodiscard]] const ike::IkeEndpoint& endpoint() const { return *endpoint_; }
+  [[nodiscard]] const std::string& name() const { return options_.name; }
+  [[nodiscard]] const IpAddress& address() const { return options_.address; }
+  [[nodiscard]] KeyRing& keys() { return keys_; }
+  [[nodiscard]] const KeyRing& keys() const { return keys_; }
+  [[nodiscard]] Instant next_deadline() const { return alive() ? endpoint_->next_deadline() : kNever; }
+
+  [[nodiscard]] bool reported(std::string_view event) const;
+  // All report messages of one event, joined by newlines.
+  [[nodiscard]] std::string messages(std::string_view event) const;
+  void forget_history();
+
+  DataPlane plane;
+  std::vector<ike::Report> reports;
+  std::vector<ike::InitiationDone> done;
+  std::vector<ike::ChildUp> child_ups;
+  std::vector<ike::ChildDown> child_downs;
+  std::vector<ike::IkeUp> ike_ups;
+  std::vector<ike::IkeDown> ike_downs;
+  std::map<std::string, Bytes> checkpoints;
+  std::uint64_t children_down = 0;  // counted even without history
+  std::function<void(const ike::SendDatagram&)> on_send;
+  std::function<void(const ike::Report&)> on_report;
+  std::function<void(const ike::InitiationDone&)> on_done;
+
+ private:
+  void drain(Instant now);
+  bool perform(Instant now, const ike::Action& action);
+  [[nodiscard]] ike::JobResult run(const ike::KeyExchangeJob& job) const;
+
+  SideOptions options_;
+  SeededRandom random_;
+  std::vector<model::Connection> connections_;
+  std::vector<model::SharedSecret> secrets_;
+  std::unique_ptr<ike::IkeEndpoint> endpoint_;
+  KeyRing keys_;
+  std::vector<ike::KeyExchangeJob> jobs_;
+  bool draining_ = false;
+};
+
+}  // namespace cygnet::test

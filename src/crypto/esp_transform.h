@@ -5,12 +5,12 @@
 #include <array>
 #include <cstring>
 
+#include "crypto/aead.h"
 #include "crypto/esp_cipher.h"
 
 namespace cygnet::crypto {
 
 inline constexpr std::size_t kEspHeaderOctets = 8;
-inline constexpr std::size_t kAeadNonceOctets = 12;
 inline constexpr std::size_t kEsnHighOctets = 4;
 // An IP packet has at most 65535 octets, its ESP part fewer.
 inline constexpr std::size_t kMaxEspOctets = 65535 - 20;

@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "crypto/aead.h"
 #include "crypto/evp.h"
 #include "crypto/hmac.h"
 
@@ -26,22 +27,17 @@ std::size_t padded_octets(const IkeCipherSpec& spec, std::size_t plaintext_octet
   return (with_pad_length + block - 1) / block * block;
 }
 
-// An AEAD context ready for data: key and nonce (salt | IV) set, header fed as associated data.
-// RFC 5282 section 5.1: the associated data runs from the first octet of the IKE header to the last of the Encrypted
-// payload's own header.
-CipherContext start_aead(const IkeCipherSpec& spec, ByteView sk_e, ByteView iv, ByteView header, bool encrypt) {
+// Salt | IV (RFC 5282 section 4, RFC 7634 section 3).
+using Nonce = std::array<std::uint8_t, kAeadNonceOctets>;
+Nonce nonce_of(const IkeCipherSpec& spec, ByteView sk_e, ByteView iv) {
   const std::size_t salt = model::salt_octets(spec.encryption);
-  const auto key = sk_e.first(sk_e.size() - salt);
-  std::array<std::uint8_t, 12> nonce{};
+  Nonce nonce{};
   std::ranges::copy(sk_e.last(salt), nonce.begin());
   std::ranges::copy(iv, nonce.begin() + static_cast<std::ptrdiff_t>(salt));
-  CipherContext context(EVP_CIPHER_CTX_new());
-  require(context != nullptr);
-  require_ok(EVP_CipherInit_ex2(context.get(), cipher_of(spec.encryption, key.size()), key.data(), nonce.data(), encrypt ? 1 : 0, nullptr));
-  int written = 0;
-  if (!header.empty()) require_ok(EVP_CipherUpdate(context.get(), nullptr, &written, header.data(), int_size(header.size())));
-  return context;
+  return nonce;
 }
+
+ByteView key_of(const IkeCipherSpec& spec, ByteView sk_e) { return sk_e.first(sk_e.size() - model::salt_octets(spec.encryption)); }
 
 CipherContext start_cbc(const IkeCipherSpec& spec, ByteView sk_e, ByteView iv, bool encrypt) {
   CipherContext context(EVP_CIPHER_CTX_new());
@@ -124,19 +120,18 @@ Result<Bytes> IkeCipher::seal(ByteView header, ByteView plaintext, ByteView iv) 
   out.resize(iv.size() + padded, 0);
   out.back() = static_cast<std::uint8_t>(padded - plaintext.size() - 1);  // Pad Length
   const auto payload = MutableByteView(out).subspan(iv.size());
-  Tag tag{};
   if (model::is_aead(spec_.encryption)) {
-    const auto context = start_aead(spec_, sk_e_, iv, header, true);
-    transform_in_place(context.get(), payload);
-    int written = 0;
-    require_ok(EVP_CipherFinal_ex(context.get(), tag.data(), &written));
-    require_ok(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, int_size(icv_octets(spec_)), tag.data()));
-  } else {
-    const auto context = start_cbc(spec_, sk_e_, iv, true);
-    transform_in_place(context.get(), payload);
-    tag = message_mac(spec_, sk_a_, header, out);
+    // RFC 5282 section 5.1: the associated data runs from the first octet of the IKE header to the last of the Encrypted
+    // payload's own header.
+    const auto sealed = aead_seal(spec_.encryption, key_of(spec_, sk_e_), nonce_of(spec_, sk_e_, iv), header, payload);
+    if (!sealed) return std::unexpected(sealed.error());
+    out.resize(iv.size());
+    append(out, *sealed);
+    return out;
   }
-  append(out, ByteView(tag).first(icv_octets(spec_)));
+  const auto context = start_cbc(spec_, sk_e_, iv, true);
+  transform_in_place(context.get(), payload);
+  append(out, ByteView(message_mac(spec_, sk_a_, header, out)).first(icv_octets(spec_)));
   return out;
 }
 
@@ -150,19 +145,15 @@ Result<SecretBytes> IkeCipher::open(ByteView header, ByteView body) const {
   const bool aead = model::is_aead(spec_.encryption);
   if (!aead && ciphertext.size() % model::block_octets(spec_.encryption) != 0) return refused();
 
-  SecretBytes plaintext(ciphertext.begin(), ciphertext.end());
+  SecretBytes plaintext;
   if (aead) {
-    const auto context = start_aead(spec_, sk_e_, iv, header, false);
-    transform_in_place(context.get(), plaintext);
-    Tag tag{};
-    std::ranges::copy(icv, tag.begin());
-    require_ok(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, int_size(icv_size), tag.data()));
-    int written = 0;
-    std::array<std::uint8_t, 16> rest{};
-    if (EVP_CipherFinal_ex(context.get(), rest.data(), &written) != 1) return refused();
+    auto opened = aead_open(spec_.encryption, key_of(spec_, sk_e_), nonce_of(spec_, sk_e_, iv), header, body.subspan(iv_size));
+    if (!opened) return refused();
+    plaintext = std::move(*opened);
   } else {
     const auto expected = message_mac(spec_, sk_a_, header, body.first(iv_size + ciphertext.size()));
     if (!constant_time_equal(icv, ByteView(expected).first(icv_size))) return refused();
+    plaintext.assign(ciphertext.begin(), ciphertext.end());
     const auto context = start_cbc(spec_, sk_e_, iv, false);
     transform_in_place(context.get(), plaintext);
   }

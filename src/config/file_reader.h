@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where configuration text comes from. The parsers know no file system: the daemon's unprivileged part gets its text from
-// the monitor, tests from memory, `cygnet check` from disk.
+// Where configuration text comes from. The parsers know no file system: the daemon's unprivileged part gets its text
+// from the monitor, tests from memory, `cygnet check` from disk.
 #include <map>
 #include <string>
 #include <vector>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// ipsec.conf and ipsec.secrets, in Libreswan's and strongSwan's dialect, to model. Pure: text comes through a FileReader.
-// All faults of a file are found in one go, not only the first.
+// ipsec.conf and ipsec.secrets, in Libreswan's and strongSwan's dialect, to model. Pure: text comes through a
+// FileReader. All faults of a file are found in one go, not only the first.
 #include <string>
 #include <vector>
 
@@ -15,6 +15,7 @@ namespace cygnet::config {
 struct LoadedConfiguration {
   model::Setup setup;
   std::vector<model::Connection> connections;  // local = left, remote = right: call model::orient
+  std::vector<std::string> ignored;            // names of conn sections with auto=ignore or without auto=
   Diagnostics diagnostics;
   // false: some diagnostic is an error; setup and connections are then not to be used.
   [[nodiscard]] bool ok() const { return !has_errors(diagnostics); }

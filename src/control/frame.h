@@ -18,8 +18,8 @@ inline constexpr std::size_t kMaxResponse = 256UL * 1024 * 1024;
 
 [[nodiscard]] Bytes frame(std::string_view text);
 
-// Collects octets as they come from a stream socket and hands out whole frames. A length above the limit is an error, and
-// the stream cannot be read any further: close it. Memory held never exceeds the limit and one read.
+// Collects octets as they come from a stream socket and hands out whole frames. A length above the limit is an error,
+// and the stream cannot be read any further: close it. Memory held never exceeds the limit and one read.
 class FrameReader {
  public:
   explicit FrameReader(std::size_t max_size) : max_size_(max_size) {}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What `cygnet` asks and the daemon answers, over the Unix stream socket RUN_DIR/control.sock. A client sends one request;
-// the daemon answers with any number of Progress messages and then exactly one Done (Monitor: no Done until the end).
-// On the wire each message is a frame (frame.h) around JSON; the JSON of a report is what `--json` prints.
+// What `cygnet` asks and the daemon answers, over the Unix stream socket RUN_DIR/control.sock. A client sends one
+// request; the daemon answers with any number of Progress messages and then exactly one Done (Monitor: no Done until
+// the end). On the wire each message is a frame (frame.h) around JSON; the JSON of a report is what `--json` prints.
 // Everything that comes in is hostile until decoded: decode_* check types, sizes and ranges and never throw.
 #include <cstdint>
 #include <optional>
@@ -53,14 +53,14 @@ struct ReloadRequest {
 struct ExplainRequest {
   IpAddress source;
   IpAddress destination;
-  std::uint8_t protocol = 0;  // 0: any
+  std::uint8_t protocol = 0;          // 0: any
   std::optional<std::uint16_t> port;  // destination port; ICMP: type * 256 + code
   bool operator==(const ExplainRequest&) const = default;
 };
 struct DropsRequest {
   bool operator==(const DropsRequest&) const = default;
 };
-struct MonitorRequest {  // Progress messages until the client hangs up
+struct MonitorRequest {    // Progress messages until the client hangs up
   std::string connection;  // empty: all
   bool operator==(const MonitorRequest&) const = default;
 };
@@ -76,9 +76,9 @@ struct DoctorRequest {
 struct ShutdownRequest {
   bool operator==(const ShutdownRequest&) const = default;
 };
-using Request = std::variant<UpRequest, DownRequest, RekeyRequest, StatusRequest, ListRequest, ReloadRequest, ExplainRequest,
-                             DropsRequest, MonitorRequest, DebugKeysRequest, DebugTransitionsRequest, DoctorRequest,
-                             ShutdownRequest>;
+using Request = std::variant<UpRequest, DownRequest, RekeyRequest, StatusRequest, ListRequest, ReloadRequest,
+                             ExplainRequest, DropsRequest, MonitorRequest, DebugKeysRequest, DebugTransitionsRequest,
+                             DoctorRequest, ShutdownRequest>;
 
 // ---- reports --------------------------------------------------------------------------------------------------------
 enum class State : std::uint8_t {
@@ -98,14 +98,14 @@ struct Traffic {
 struct ChildReport {  // a CHILD_SA that is up
   std::string name;
   Spi spi_in, spi_out;
-  std::string algorithms;  // "AES_GCM_16_256"
-  std::string mode;        // "tunnel", "transport"
-  std::vector<std::string> local;   // selectors as negotiated
+  std::string algorithms;          // "AES_GCM_16_256"
+  std::string mode;                // "tunnel", "transport"
+  std::vector<std::string> local;  // selectors as negotiated
   std::vector<std::string> remote;
   std::string device;
   bool udp_encapsulation = false;
-  std::uint64_t established_s = 0;             // age in seconds
-  std::optional<std::uint64_t> rekey_in_s;     // unset: not planned
+  std::uint64_t established_s = 0;          // age in seconds
+  std::optional<std::uint64_t> rekey_in_s;  // unset: not planned
   std::uint64_t rekeys = 0;
   Traffic in, out;
   bool operator==(const ChildReport&) const = default;
@@ -133,8 +133,8 @@ struct InactiveChild {
 struct ConnectionReport {
   std::string name;
   State state = State::kDown;
-  std::string local, remote;  // hosts as configured: "192.0.2.1", "%any"
-  std::string last_error;     // why the last attempt failed; empty: it did not
+  std::string local, remote;            // hosts as configured: "192.0.2.1", "%any"
+  std::string last_error;               // why the last attempt failed; empty: it did not
   std::vector<IkeReport> ike_sas;       // JSON also shows the first as "ike" and all children as "children"
   std::vector<InactiveChild> inactive;  // configured children without SA
   bool operator==(const ConnectionReport&) const = default;
@@ -248,8 +248,8 @@ struct DoctorFacts {
   bool operator==(const DoctorFacts&) const = default;
 };
 
-using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport, KeysReport,
-                          TransitionsReport, DoctorFacts>;
+using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport,
+                          KeysReport, TransitionsReport, DoctorFacts>;
 
 // ---- responses ------------------------------------------------------------------------------------------------------
 // One event as it happens (an ike::Report, a child that came up, a process that was restarted).

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/conflicts.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace cygnet::config {
+namespace {
+
+using Selectors = std::pair<model::TrafficSelector, model::TrafficSelector>;
+
+// "conn a (file:3)"
+std::string named(const ConnectionDraft& draft) {
+  return "conn " + draft.connection.name + " (" + draft.place.file + ':' + std::to_string(draft.place.line) + ")";
+}
+
+bool same_hosts(const model::Connection& a, const model::Connection& b) {
+  return a.local.host == b.local.host && a.remote.host == b.remote.host;
+}
+
+void report_overlap(const ConnectionDraft& first, const ConnectionDraft& second, const Selectors& selectors,
+                    Reporter& report) {
+  const auto what = selectors.first.to_string() + " to " + selectors.second.to_string();
+  if (same_hosts(first.connection, second.connection)) {
+    report.warning(
+        second.place,
+        "conn " + second.connection.name + " carries " + what + ", as " + named(first) + " to the same peer does",
+        "remove one of them");
+  } else {
+    report.warning(second.place,
+                   "conn " + second.connection.name + " carries " + what + ", as " + named(first) +
+                       " does to another peer: the one that comes up last wins",
+                   "give each network to one connection, unless they stand in for each other");
+  }
+}
+
+// Two connections whose packets look the same. Exact equality only: a narrower network inside a wider one is ordinary.
+void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& report) {
+  std::map<std::pair<std::string, Selectors>, const ConnectionDraft*> seen;
+  for (const auto& draft : drafts) {
+    for (const auto& child : draft.connection.children) {
+      for (const auto& local : child.local) {
+        for (const auto& remote : child.remote) {
+          const Selectors selectors{local, remote};
+          const auto [at, fresh] = seen.emplace(std::pair{child.device, selectors}, &draft);
+          if (!fresh && at->second != &draft) return report_overlap(*at->second, draft, selectors, report);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void find_conflicts(const std::vector<ConnectionDraft>& drafts, const model::Setup& setup, Reporter& report) {
+  find_equal_selectors(drafts, report);
+  if (setup.ike_port == setup.nat_port) {
+    report.error({}, "ikeport= and nat-ikeport= are both " + std::to_string(setup.ike_port),
+                 "give them different ports");
+  }
+}
+
+}  // namespace cygnet::config

@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words of a conn section, one function each.
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "config/connection_draft.h"
+#include "config/proposals.h"
+#include "config/suggest.h"
+#include "config/values.h"
+
+namespace cygnet::config {
+namespace {
+
+using model::DeadPeerAction;
+using model::Encapsulation;
+using model::StartAction;
+
+struct Context {
+  const Entry& entry;
+  ConnectionDraft& draft;
+  Reporter& report;
+  EndDraft* end_draft = nullptr;  // of an end's word
+  model::End* end = nullptr;
+
+  [[nodiscard]] model::Connection& conn() const { return draft.connection; }
+  [[nodiscard]] model::Child& child() const { return draft.child; }
+  void bad(std::string message, std::string hint = {}) const {
+    report.error(entry.value_place(), std::move(message), std::move(hint));
+  }
+  void bad_value(std::string hint) const {
+    bad("'" + entry.value + "' is no value of " + entry.key + "=", std::move(hint));
+  }
+  void not_built(std::string_view what) const { bad(entry.key + "=" + entry.value + ": " + std::string(what)); }
+};
+
+template <typename T>
+struct Choice {
+  std::string_view word;
+  T value;
+};
+
+template <typename T, std::size_t N>
+std::optional<T> choose(const Context& c, const std::array<Choice<T>, N>& choices, std::string_view also_allowed = {}) {
+  std::vector<std::string_view> words;
+  for (const auto& choice : choices) {
+    if (equals_ignoring_case(choice.word, c.entry.value)) return choice.value;
+    words.push_back(choice.word);
+  }
+  const auto near = nearest(c.entry.value, words);
+  auto hint =
+      near.empty() ? "write " + one_of(words) : "did you mean '" + std::string(near) + "'? (" + one_of(words) + ")";
+  c.bad_value(hint + std::string(also_allowed));
+  return std::nullopt;
+}
+
+std::optional<bool> yes_or_no(const Context& c) {
+  const auto value = parse_bool(c.entry.value);
+  if (!value) c.bad_value("write yes or no");
+  return value;
+}
+
+template <typename T>
+void seconds(const Context& c, T& to) {
+  const auto value = parse_duration_s(c.entry.value);
+  if (!value || *value > 0xffffffffULL) return c.bad_value("write a time: 90s, 15m, 8h or 1d");
+  to = static_cast<T>(*value);
+}
+
+template <typename T>
+void milliseconds(const Context& c, T& to) {
+  const auto value = parse_duration_ms(c.entry.value);
+  if (!value || *value > 0xffffffffULL || *value < 10)
+    return c.bad_value("write a time of at least 10ms: 500 (milliseconds), 500ms or 2s");
+  to = static_cast<T>(*value);
+}
+
+template <typename T>
+void number(const Context& c, std::uint64_t min, std::uint64_t max, T& to) {
+  const auto value = parse_number(c.entry.value, max);
+  if (!value || *value < min)
+    return c.bad_value("write a number from " + std::to_string(min) + " to " + std::to_string(max));
+  to = static_cast<T>(*value);
+}
+
+// ---- the connection as a whole
+
+void on_auto(const Context& c) {
+  static constexpr std::array<Choice<StartAction>, 8> kChoices{{{"ignore", StartAction::kIgnore},
+                                                                {"add", StartAction::kAdd},
+                                                                {"ondemand", StartAction::kOnDemand},
+                                                                {"start", StartAction::kStart},
+                                                                {"route", StartAction::kOnDemand},
+                                                                {"up", StartAction::kStart},
+                                                                {"keep", StartAction::kAdd},
+                                                                {"trap", StartAction::kOnDemand}}};
+  c.draft.auto_set = true;
+  c.draft.keep = equals_ignoring_case(c.entry.value, "keep");
+  if (const auto start = choose(c, kChoices)) c.child().start = *start;
+}
+
+void on_type(const Context& c) {
+  static constexpr std::array<std::string_view, 6> kNotBuilt{"passthrough", "pass", "drop",
+                                                             "reject",      "beet", "transport_proxy"};
+  if (std::find(kNotBuilt.begin(), kNotBuilt.end(), c.entry.value) != kNotBuilt.end()) {
+    return c.not_built("policies without a peer, and modes other than tunnel and transport, are not built yet");
+  }
+  static constexpr std::array<Choice<model::Mode>, 2> kChoices{
+      {{"tunnel", model::Mode::kTunnel}, {"transport", model::Mode::kTransport}}};
+  if (const auto mode = choose(c, kChoices)) c.child().mode = *mode;
+}
+
+// Methods of authentication that are words of the dialects but not built.
+bool is_other_auth(std::string_view method) {
+  static constexpr std::array<std::string_view, 16> kOther{
+      "pubkey",   "rsasig",      "rsa",   "ecdsa", "ecdsasig", "null",     "eaponly",    "never",
+      "xauthpsk", "xauthrsasig", "xauth", "any",   "rsa-sha1", "rsa-sha2", "ecdsa-sha2", "rsa-sha2_256"};
+  return std::find(kOther.begin(), kOther.end(), method) != kOther.end() || method.starts_with("eap") ||
+         method.starts_with("rsa-") || method.starts_with("ecdsa-") || method.starts_with("xauth-") ||
+         method.starts_with("pubkey-");
+}
+
+void check_auth(const Context& c) {
+  for (const auto& piece : split(c.entry.value, ",|")) {
+    if (piece.text == "secret" || piece.text == "psk") continue;
+    const auto place = c.entry.value_place(piece.offset);
+    if (is_other_auth(piece.text)) {
+      c.report.error(place,
+                     c.entry.key + "=" + std::string(piece.text) +
+                         ": authentication other than with pre-shared keys is not built yet",
+                     "write " + c.entry.key + (c.entry.key == "authby" ? "=secret" : "=psk"));
+    } else {
+      c.report.error(place, "'" + std::string(piece.text) + "' is no value of " + c.entry.key + "=",
+                     suggestion(piece.text, {"secret", "psk"}, "write secret (or psk)"));
+    }
+  }
+}
+
+void on_keyexchange(const Context& c) {
+  if (c.entry.value == "ikev1") return c.not_built("IKEv1 is not built yet");
+  static constexpr std::array<Choice<int>, 2> kChoices{{{"ikev2", 2}, {"ike", 2}}};
+  (void)choose(c, kChoices);
+}
+
+void on_ikev2(const Context& c) {
+  static constexpr std::array<Choice<bool>, 9> kChoices{{{"insist", true},
+                                                         {"yes", true},
+                                                         {"propose", true},
+                                                         {"always", true},
+                                                         {"permit", false},
+                                                         {"no", false},
+                                                         {"never", false},
+                                                         {"true", true},
+                                                         {"false", false}}};
+  const auto wanted = choose(c, kChoices);
+  if (wanted && !*wanted) c.not_built("IKEv1 is not built yet");
+}
+
+void take_proposals(const Context& c, ParsedProposals parsed, std::vector<model::Proposal>& to) {
+  for (auto& fault : parsed.faults) {
+    const auto place = c.entry.value_place(fault.offset);
+    fault.level == Level::kError ? c.report.error(place, fault.message, fault.hint)
+                                 : c.report.warning(place, fault.message, fault.hint);
+  }
+  to = std::move(parsed.proposals);
+}
+void on_ike(const Context& c) { take_proposals(c, parse_ike_proposals(c.entry.value), c.conn().proposals); }
+void on_esp(const Context& c) { take_proposals(c, parse_esp_proposals(c.entry.value), c.child().proposals); }
+
+void on_auth_protocol(const Context& c) {
+  if (c.entry.value == "ah" || c.entry.value == "ah+esp") return c.not_built("AH is not built yet; ESP protects more");
+  static constexpr std::array<Choice<int>, 2> kChoices{{{"esp", 0}, {"default", 0}}};
+  (void)choose(c, kChoices);
+}
+
+void on_pfs(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.draft.pfs = *yes ? Pfs::kRequired : Pfs::kOff;
+}
+
+void on_esn(const Context& c) {
+  static constexpr std::array<Choice<Esn>, 3> kChoices{
+      {{"yes", Esn::kOnly}, {"no", Esn::kNever}, {"either", Esn::kEither}}};
+  if (const auto esn = choose(c, kChoices)) c.draft.esn = *esn;
+}
+
+// ---- times
+
+void on_rekey(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().rekey = *yes;
+}
+void on_ikelifetime(const Context& c) { seconds(c, c.conn().ike_lifetime_s); }
+void on_lifetime(const Context& c) { seconds(c, c.child().lifetime_s); }
+void on_margin(const Context& c) {
+  c.draft.margin_place = c.entry.value_place();
+  seconds(c, c.conn().rekey_margin_s);
+}
+void on_fuzz(const Context& c) {
+  const auto value = parse_percent(c.entry.value);
+  if (!value || *value > 1000) return c.bad_value("write a percentage: 100%");
+  c.conn().rekey_fuzz_percent = *value;
+}
+void on_lifebytes(const Context& c) {
+  const auto value = parse_bytes(c.entry.value);
+  if (!value) return c.bad_value("write a size: 500000000, 500M or 2G");
+  if (*value != 0 && *value < 65536) return c.bad_value("a lifetime below 64k rekeys without end");
+  c.child().lifetime_bytes = *value;
+}
+void on_lifepackets(const Context& c) {
+  const auto value = parse_bytes(c.entry.value);
+  if (!value) return c.bad_value("write a number of packets: 1000000 or 1M");
+  if (*value != 0 && *value < 100) return c.bad_value("a lifetime below 100 packets rekeys without end");
+  c.child().lifetime_packets = *value;
+}
+void on_keyingtries(const Context& c) {
+  c.draft.keying_tries_place = c.entry.value_place();
+  if (c.entry.value == "%forever") {
+    c.conn().keying_tries = 0;
+    return;
+  }
+  const auto value = parse_number(c.entry.value, 1'000'000);
+  if (!value) return c.bad_value("write a number, or %forever");
+  c.conn().keying_tries = static_cast<std::uint32_t>(*value);
+}
+void on_dpddelay(const Context& c) { seconds(c, c.conn().dpd_delay_s); }
+void on_dpdtimeout(const Context& c) { seconds(c, c.conn().dpd_timeout_s); }
+void on_dpdaction(const Context& c) {
+  static constexpr std::array<Choice<DeadPeerAction>, 6> kChoices{{{"none", DeadPeerAction::kNone},
+                                                                   {"clear", DeadPeerAction::kClear},
+                                                                   {"hold", DeadPeerAction::kHold},
+                                                                   {"restart", DeadPeerAction::kRestart},
+                                                                   {"trap", DeadPeerAction::kHold},
+                                                                   {"restart_by_peer", DeadPeerAction::kRestart}}};
+  const auto action = choose(c, kChoices);
+  if (!action) return;
+  c.draft.dpd_action_place = c.entry.value_place();
+  c.conn().dpd_action = *action;
+}
+void on_retransmit_interval(const Context& c) { milliseconds(c, c.conn().retransmit_first_ms); }
+void on_retransmit_timeout(const Context& c) {
+  // Libreswan counts this one in seconds.
+  std::uint32_t s = 0;
+  if (c.entry.value.ends_with("ms")) return milliseconds(c, c.conn().retransmit_timeout_ms);
+  seconds(c, s);
+  if (s > 86400) return c.bad_value("at most one day");
+  if (s != 0) c.conn().retransmit_timeout_ms = s * 1000;
+}
+
+// ---- packets
+
+void on_encapsulation(const Context& c) {
+  static constexpr std::array<Choice<Encapsulation>, 4> kChoices{{{"auto", Encapsulation::kAuto},
+                                                                  {"yes", Encapsulation::kForce},
+                                                                  {"no", Encapsulation::kNever},
+                                                                  {"force", Encapsulation::kForce}}};
+  if (const auto value = choose(c, kChoices)) c.conn().encapsulation = *value;
+}
+void on_forceencaps(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().encapsulation = *yes ? Encapsulation::kForce : Encapsulation::kAuto;
+}
+void on_nat_keepalive(const Context& c) {
+  if (const auto yes = yes_or_no(c); yes && !*yes) c.conn().keepalive_s = 0;
+}
+void on_replay_window(const Context& c) {
+  if (c.entry.value == "-1") return;  // strongSwan: the default
+  std::uint32_t window = c.child().replay_window;
+  number(c, 0, 65536, window);
+  if (window == 0)
+    c.report.warning(c.entry.value_place(), "without replay window anybody can play recorded packets back");
+  if (window > 0 && window < 32) {
+    // RFC 4303 section 3.4.3: "A minimum window size of 32 packets MUST be supported".
+    c.report.warning(c.entry.value_place(), "a replay window below 32 is rounded up to 32");
+    window = 32;
+  }
+  c.child().replay_window = window;
+}
+void on_mtu(const Context& c) {
+  if (c.entry.value == "0") return;
+  number(c, 576, 65535, c.child().mtu);
+}
+void on_mark(const Context& c) {
+  if (c.entry.value.starts_with('%') || c.entry.value.find('/') != std::string::npos) {
+    return c.not_built("only a plain number is built: the firewall mark of the encapsulated packets");
+  }
+  std::uint32_t mark = 0;
+  number(c, 1, 0xffffffffULL, mark);
+  if (mark != 0) c.conn().mark = mark;
+}
+void on_interface(const Context& c) {
+  if (equals_ignoring_case(c.entry.value, "yes") || equals_ignoring_case(c.entry.value, "no"))
+    return;  // the default device
+  auto name = c.entry.value;
+  if (parse_number(name, 99999)) name = "ipsec" + name;
+  if (!is_device_name(name))
+    return c.bad_value("write a device name of at most 15 characters, or a number N for ipsecN");
+  c.child().device = name;
+  c.draft.device_set = true;
+}
+void on_clamp_mss(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.child().clamp_mss = *yes;
+}
+void on_copy_dscp(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.child().copy_dscp = *yes;
+}
+void on_ecn(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.child().ecn = *yes;
+}
+void on_df(const Context& c) {
+  static constexpr std::array<Choice<model::DfPolicy>, 3> kChoices{
+      {{"copy", model::DfPolicy::kCopy}, {"set", model::DfPolicy::kSet}, {"clear", model::DfPolicy::kClear}}};
+  if (const auto df = choose(c, kChoices)) c.child().df = *df;
+}
+void on_nopmtudisc(const Context& c) {
+  if (const auto yes = yes_or_no(c); yes && *yes) c.child().df = model::DfPolicy::kClear;
+}
+
+// ---- one end
+
+bool is_host_name(std::string_view text) {
+  return !text.empty() && text.size() <= 253 && text.front() != '-' && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), [](char ch) {
+           return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '-' ||
+                  ch == '.' || ch == '_';
+         });
+}
+
+void on_host(const Context& c) {
+  auto& host = c.end->host;
+  const auto& text = c.entry.value;
+  using Kind = model::HostSpec::Kind;
+  c.end_draft->host_set = true;
+  c.end_draft->host_place = c.entry.value_place();
+  host = {};
+  if (text == "%any" || text == "%any4" || text == "%any6" || text == "0.0.0.0" || text == "::") return;
+  if (text == "%defaultroute") {
+    host.kind = Kind::kDefaultRoute;
+    return;
+  }
+  if (text.starts_with('%')) {
+    static constexpr std::array<std::string_view, 6> kOther{"%group", "%opportunistic", "%opportunisticgroup",
+                                                            "%oppo",  "%oppogroup",     "%hostname"};
+    const bool known = std::find(kOther.begin(), kOther.end(), text) != kOther.end();
+    if (known) return c.not_built("opportunistic encryption and policy groups are not built yet");
+    return c.bad_value(suggestion(text, {"%any", "%defaultroute"}, "write an address, a name, %any or %defaultroute"));
+  }
+  if (text.find_first_of(",/") != std::string::npos)
+    return c.not_built("several addresses or a network as peer are not built yet; use %any");
+  if (const auto address = IpAddress::parse(text)) {
+    if (address->is_multicast()) return c.bad("a multicast address cannot be an IKE peer");
+    host.kind = Kind::kAddress;
+    host.address = *address;
+    return;
+  }
+  const bool like_address = text.find_first_not_of("0123456789.") == std::string::npos;
+  if (like_address || !is_host_name(text))
+    return c.bad("'" + text + "' is neither an address nor a host name",
+                 "write an address, a name, %any or %defaultroute");
+  host.kind = Kind::kName;
+  host.name = text;
+}
+
+void on_id(const Context& c) {
+  const auto& text = c.entry.value;
+  if (text == "%any") {
+    c.end->id_any = true;
+    return;
+  }
+  if (text.starts_with('%')) {
+    if (text == "%fromcert" || text == "%myid" || text == "%null" || text == "%none")
+      return c.not_built("certificates and anonymous peers are not built yet");
+    return c.bad_value(suggestion(text, {"%any"}, "write @name, user@host, an address or %any"));
+  }
+  if (text.find('=') != std::string::npos)
+    return c.not_built("distinguished names belong to certificates, which are not built yet; write @name");
+  auto id = model::Identity::parse(text);
+  if (!id) return c.bad("'" + text + "' is no identity", "write @name, user@host, an address, or @#hex for a key ID");
+  c.end->id = std::move(*id);
+}
+
+void on_subnet(const Context& c) { c.end_draft->subnet = c.entry; }
+void on_subnets(const Context& c) { c.end_draft->subnets = c.entry; }
+void on_protoport(const Context& c) { c.end_draft->protoport = c.entry; }
+
+void on_sourceip(const Context& c) {
+  c.end_draft->sourceip = c.entry;
+  for (const auto& piece : split(c.entry.value, ", ")) {
+    const auto place = c.entry.value_place(piece.offset);
+    const std::string text(piece.text);
+    if (text.starts_with("%config") || text.starts_with("%modeconfig") || text.starts_with("%mode") ||
+        text.starts_with("%cfg")) {
+      c.report.error(place, text + ": addresses assigned by the peer are not built yet", "write the address itself");
+    } else if (const auto address = IpAddress::parse(text)) {
+      c.end->source_ips.push_back(*address);
+    } else if (IpPrefix::parse(text) || text.starts_with('%') || text.find('-') != std::string::npos) {
+      c.report.error(place, text + ": address pools are not built yet", "write the address itself");
+    } else {
+      c.report.error(place, "'" + text + "' is not an address");
+    }
+  }
+}
+
+void on_ikeport(const Context& c) { number(c, 1, 65535, c.end->ike_port); }
+
+struct Word {
+  std::string_view name;
+  void (*apply)(const Context&);
+};
+
+constexpr std::array kConnWords{
+    Word{"auto", on_auto},
+    Word{"type", on_type},
+    Word{"authby", check_auth},
+    Word{"keyexchange", on_keyexchange},
+    Word{"ikev2", on_ikev2},
+    Word{"ike", on_ike},
+    Word{"esp", on_esp},
+    Word{"phase2alg", on_esp},
+    Word{"phase2", on_auth_protocol},
+    Word{"auth", on_auth_protocol},
+    Word{"pfs", on_pfs},
+    Word{"esn", on_esn},
+    Word{"rekey", on_rekey},
+    Word{"ikelifetime", on_ikelifetime},
+    Word{"lifetime", on_lifetime},
+    Word{"salifetime", on_lifetime},
+    Word{"keylife", on_lifetime},
+    Word{"lifebytes", on_lifebytes},
+    Word{"ipsec-max-bytes", on_lifebytes},
+    Word{"lifepackets", on_lifepackets},
+    Word{"ipsec-max-packets", on_lifepackets},
+    Word{"margintime", on_margin},
+    Word{"rekeymargin", on_margin},
+    Word{"rekeyfuzz", on_fuzz},
+    Word{"keyingtries", on_keyingtries},
+    Word{"dpddelay", on_dpddelay},
+    Word{"dpdtimeout", on_dpdtimeout},
+    Word{"dpdaction", on_dpdaction},
+    Word{"retransmit-interval", on_retransmit_interval},
+    Word{"retransmit-timeout", on_retransmit_timeout},
+    Word{"encapsulation", on_encapsulation},
+    Word{"forceencaps", on_forceencaps},
+    Word{"nat-keepalive", on_nat_keepalive},
+    Word{"replay-window", on_replay_window},
+    Word{"mtu", on_mtu},
+    Word{"mark", on_mark},
+    Word{"ipsec-interface", on_interface},
+    Word{"interface", on_interface},
+    Word{"clamp-mss", on_clamp_mss},
+    Word{"copy-dscp", on_copy_dscp},
+    Word{"encap-dscp", on_copy_dscp},
+    Word{"ecn", on_ecn},
+    Word{"df", on_df},
+    Word{"nopmtudisc", on_nopmtudisc},
+};
+constexpr std::array kEndWords{
+    Word{"", on_host},
+    Word{"id", on_id},
+    Word{"subnet", on_subnet},
+    Word{"subnets", on_subnets},
+    Word{"sourceip", on_sourceip},
+    Word{"protoport", on_protoport},
+    Word{"auth", check_auth},
+    Word{"ikeport", on_ikeport},
+};
+
+const Word* find_word(std::span<const Word> words, std::string_view name) {
+  const auto row = std::find_if(words.begin(), words.end(), [&](const Word& w) { return w.name == name; });
+  return row == words.end() ? nullptr : &*row;
+}
+
+}  // namespace
+
+bool is_device_name(std::string_view name) {
+  return !name.empty() && name.size() <= 15 && name != "." && name != ".." && name != "lo" &&
+         std::all_of(name.begin(), name.end(), [](char ch) {
+           return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '-' ||
+                  ch == '.' || ch == '_';
+         });
+}
+
+bool apply_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
+  if (const auto* word = find_word(kConnWords, entry.key)) {
+    word->apply({entry, draft, report});
+    return true;
+  }
+  const bool left = entry.key.starts_with("left");
+  if (!left && !entry.key.starts_with("right")) return false;
+  const auto* word = find_word(kEndWords, std::string_view(entry.key).substr(left ? 4 : 5));
+  if (word == nullptr) return false;
+  word->apply({entry, draft, report, left ? &draft.left : &draft.right,
+               left ? &draft.connection.local : &draft.connection.remote});
+  return true;
+}
+
+std::vector<std::string_view> applied_words(bool of_an_end) {
+  std::vector<std::string_view> names;
+  const auto words = of_an_end ? std::span<const Word>(kEndWords) : std::span<const Word>(kConnWords);
+  for (const auto& word : words) names.push_back(word.name);
+  return names;
+}
+
+}  // namespace cygnet::config

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/load.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "config/conflicts.h"
+#include "config/connection_draft.h"
+#include "config/keywords.h"
+#include "config/resolve.h"
+#include "config/sections.h"
+#include "config/setup_words.h"
+#include "config/suggest.h"
+
+namespace cygnet::config {
+namespace {
+
+class Loader {
+ public:
+  Loader(const std::string& path, FileReader& files, LoadedConfiguration& out)
+      : out_(out), report_(out.diagnostics), sections_(parse_sections(path, files, out.diagnostics)) {}
+
+  void load() {
+    check_words();
+    read_setup();
+    Resolver resolver(sections_, report_);
+    for (const auto& section : sections_) {
+      if (section.kind == SectionKind::kConn) read_conn(section, resolver);
+    }
+    find_conflicts(drafts_, setup_.setup, report_);
+    for (auto& draft : drafts_) out_.connections.push_back(std::move(draft.connection));
+    out_.setup = std::move(setup_.setup);
+  }
+
+ private:
+  void check_words();
+  void check_word(const Entry& entry, bool setup);
+  void read_setup();
+  void read_conn(const Section& section, Resolver& resolver);
+  void report_ignored(const Section& section, const ConnectionDraft& draft);
+  void add_devices(const model::Connection& connection);
+
+  LoadedConfiguration& out_;
+  Reporter report_;
+  std::vector<Section> sections_;
+  SetupDraft setup_;
+  std::vector<ConnectionDraft> drafts_;
+  std::set<std::string> templates_;  // sections named by also=
+};
+
+// Each word once, where it stands, however many connections inherit it.
+void Loader::check_words() {
+  for (const auto& section : sections_) {
+    if (section.kind == SectionKind::kCa) {
+      report_.warning(section.place, "ca " + section.name + " has no effect: certificates are not built yet");
+      continue;
+    }
+    for (const auto& entry : section.entries) {
+      check_word(entry, section.kind == SectionKind::kSetup);
+      if (entry.key == "also") templates_.insert(entry.value);
+    }
+  }
+}
+
+void Loader::check_word(const Entry& entry, bool setup) {
+  if (entry.key.starts_with("x-")) return;  // both dialects leave these to people
+  const auto* keyword = find_keyword(entry.key, setup);
+  if (keyword == nullptr) {
+    const auto* elsewhere = find_keyword(entry.key, !setup);
+    if (elsewhere != nullptr) {
+      return report_.error(entry.place, "'" + entry.key + "=' does not belong here",
+                           setup ? "it belongs into a conn section" : "it belongs into config setup");
+    }
+    return report_.error(entry.place, "'" + entry.key + "' is not known",
+                         suggestion(entry.key, candidate_words(setup), "see ipsec.conf(5) for the words there are"));
+  }
+  if (keyword->standing == Standing::kSupported || is_harmless(*keyword, entry.value)) return;
+  if (keyword->standing == Standing::kNoEffect) {
+    return report_.warning(entry.place, "'" + entry.key + "=' has no effect: " + std::string(keyword->note));
+  }
+  report_.error(entry.place, "'" + entry.key + "=" + entry.value + "' is not built yet: " + std::string(keyword->note),
+                keyword->harmless.empty() ? "remove the line if you can do without"
+                                          : "without it: " + entry.key + "=" +
+                                                std::string(keyword->harmless.substr(0, keyword->harmless.find(','))));
+}
+
+void Loader::read_setup() {
+  for (const auto& section : sections_) {
+    if (section.kind != SectionKind::kSetup) continue;
+    for (const auto& entry : section.entries) (void)apply_setup_word(entry, setup_, report_);
+  }
+}
+
+void Loader::read_conn(const Section& section, Resolver& resolver) {
+  ConnectionDraft draft;
+  draft.place = section.place;
+  draft.connection.name = section.name;
+  draft.connection.source = section.place.file + ':' + std::to_string(section.place.line);
+  draft.child.start = model::StartAction::kIgnore;
+  for (const auto& entry : resolver.resolve(section)) (void)apply_word(entry, draft, report_);
+  if (section.name == "%default") return;
+  if (draft.start() == model::StartAction::kIgnore) return report_ignored(section, draft);
+  finish_connection(draft, {setup_.setup.devices.front(), setup_.keepalive_s}, report_);
+  add_devices(draft.connection);
+  drafts_.push_back(std::move(draft));
+}
+
+// A section without auto= is a template for also=, or it was forgotten: if it has both ends of its own, say so.
+void Loader::report_ignored(const Section& section, const ConnectionDraft& draft) {
+  out_.ignored.push_back(section.name);
+  if (draft.auto_set || !draft.left.host_set || !draft.right.host_set) return;
+  if (templates_.contains(section.name)) return;
+  report_.warning(section.place, "conn " + section.name + " is not loaded: it has no auto=",
+                  "write auto=add (answer), auto=ondemand or auto=start (bring it up)");
+}
+
+void Loader::add_devices(const model::Connection& connection) {
+  auto& devices = setup_.setup.devices;
+  for (const auto& child : connection.children) {
+    if (std::find(devices.begin(), devices.end(), child.device) == devices.end()) devices.push_back(child.device);
+  }
+}
+
+}  // namespace
+
+LoadedConfiguration load_ipsec_conf(const std::string& path, FileReader& files) {
+  LoadedConfiguration loaded;
+  Loader(path, files, loaded).load();
+  std::stable_sort(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
+    return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
+  });
+  return loaded;
+}
+
+}  // namespace cygnet::config

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/proposals.h"
+
+#include <algorithm>
+#include <array>
+
+#include "config/algorithm_names.h"
+#include "config/suggest.h"
+#include "config/values.h"
+
+namespace cygnet::config {
+namespace {
+
+using Kind = AlgorithmWord::Kind;
+using model::EncryptionId;
+using model::KeGroup;
+using model::PrfId;
+using model::Proposal;
+using model::Protocol;
+using model::Transform;
+using model::TransformType;
+using Transforms = std::vector<Transform>;
+
+constexpr std::size_t kMaxProposals = 50;
+constexpr std::size_t kMaxWords = 60;  // of one proposal
+
+// What one proposal of the list says, word by word.
+struct Draft {
+  Transforms encryption, integrity, prf, groups, esn;
+  Transforms hash_prfs;       // PRFs over the hashes in integrity
+  bool no_integrity = false;  // "none" or, after the cipher, "null"
+  bool bad = false;
+};
+
+bool aead(const Transform& t) { return model::is_aead(static_cast<EncryptionId>(t.id)); }
+bool all_aead(const Transforms& ts) { return !ts.empty() && std::all_of(ts.begin(), ts.end(), aead); }
+
+void add(Transforms& to, const Transforms& what) {
+  for (const auto& t : what) {
+    if (std::find(to.begin(), to.end(), t) == to.end()) to.push_back(t);
+  }
+}
+
+Transforms ids(TransformType type, std::initializer_list<std::uint16_t> values) {
+  Transforms out;
+  for (const auto id : values) out.push_back({type, id, 0});
+  return out;
+}
+Transforms default_groups() { return ids(TransformType::kKeyExchange, {31, 19, 20, 21, 15, 16, 14}); }
+Transforms default_prfs() { return ids(TransformType::kPrf, {5, 6, 7}); }
+Transforms default_integrity() { return ids(TransformType::kIntegrity, {12, 13, 14}); }
+
+class ListParser {
+ public:
+  ListParser(std::string_view text, bool ike) : text_(text), ike_(ike) {}
+  ParsedProposals parse();
+
+ private:
+  void parse_proposal(const Piece& piece);
+  void parse_field(const Piece& field, Draft& draft);
+  void place(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft);
+  void place_hash(const AlgorithmWord& word, Draft& draft);
+  void finish_ike(const Piece& piece, Draft& draft);
+  void finish_esp(const Piece& piece, Draft& draft);
+  void emit(const Transforms& encryption, const Transforms& integrity, const Draft& draft);
+  void fault(std::size_t offset, std::string message, std::string hint = {}, Level level = Level::kError) {
+    out_.faults.push_back({level, offset, std::move(message), std::move(hint)});
+  }
+
+  std::string_view text_;
+  bool ike_;
+  bool positional_ = false;  // Libreswan: the second hash of an IKE proposal is the PRF
+  bool next_hash_is_prf_ = false;
+  ParsedProposals out_;
+};
+
+ParsedProposals ListParser::parse() {
+  auto text = text_;
+  if (text.ends_with('!')) text.remove_suffix(1);
+  const auto pieces = split(text, ",");
+  if (pieces.empty())
+    fault(0, "no proposal given",
+          ike_ ? "for example: ike=aes256gcm16-prfsha256-x25519" : "for example: esp=aes256gcm16");
+  if (pieces.size() > kMaxProposals) {
+    fault(pieces[kMaxProposals].offset, "more than " + std::to_string(kMaxProposals) + " proposals");
+    return std::move(out_);
+  }
+  for (const auto& piece : pieces) parse_proposal(piece);
+  return std::move(out_);
+}
+
+void ListParser::parse_proposal(const Piece& piece) {
+  Draft draft;
+  positional_ = piece.text.find_first_of(";+") != std::string_view::npos;
+  next_hash_is_prf_ = false;
+  const auto fields = split(piece.text, "-;");
+  if (fields.empty()) return fault(piece.offset, "empty proposal");
+  if (split(piece.text, "-;+").size() > kMaxWords)
+    return fault(piece.offset, "proposal of more than " + std::to_string(kMaxWords) + " words");
+  for (const auto& field : fields) {
+    for (const auto& word : split(field.text, "+")) positional_ = positional_ || find_algorithm(word.text).libreswan;
+  }
+  for (const auto& field : fields) parse_field({field.text, piece.offset + field.offset}, draft);
+  if (draft.bad) return;
+  if (draft.encryption.empty())
+    return fault(piece.offset, "'" + std::string(piece.text) + "' names no cipher", "for example: aes256gcm16");
+  ike_ ? finish_ike(piece, draft) : finish_esp(piece, draft);
+}
+
+// One place between hyphens: alternatives joined by '+' count as one.
+void ListParser::parse_field(const Piece& field, Draft& draft) {
+  bool hash = false;
+  for (const auto& word : split(field.text, "+")) {
+    const auto offset = field.offset + word.offset;
+    auto algorithm = find_algorithm(word.text);
+    // aes_gcm256-null: no integrity algorithm of its own.
+    if (word.text == "null" && !draft.encryption.empty()) algorithm.kind = Kind::kNone;
+    if (algorithm.kind == Kind::kUnknown || algorithm.kind == Kind::kUnsupported) {
+      draft.bad = true;
+      const std::string name(word.text);
+      if (algorithm.kind == Kind::kUnknown) {
+        fault(offset, "'" + name + "' is no algorithm known here",
+              suggestion(word.text, algorithm_words(ike_), "see ALGORITHMS in ipsec.conf(5)"));
+      } else if (algorithm.weak) {
+        fault(offset, "'" + name + "' is too weak to be used (RFC 8247)",
+              "ask the peer for aes256gcm16 or aes256-sha256, and x25519, ecp256 or modp2048");
+      } else {
+        fault(offset, "'" + name + "' is known, but not built yet", "see ALGORITHMS in ipsec.conf(5)");
+      }
+      continue;
+    }
+    hash = hash || algorithm.kind == Kind::kHash;
+    place(algorithm, word.text, offset, draft);
+  }
+  if (hash) next_hash_is_prf_ = true;
+}
+
+void ListParser::place(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft) {
+  switch (word.kind) {
+    case Kind::kEncryption:
+      for (const auto& t : word.transforms) {
+        const auto* row = model::find_transform(t);
+        if (row != nullptr && (ike_ ? row->for_ike : row->for_esp)) continue;
+        draft.bad = true;
+        fault(offset, "'" + std::string(text) + "' cannot protect IKE itself", "it belongs into esp=");
+      }
+      return add(draft.encryption, word.transforms);
+    case Kind::kHash: return place_hash(word, draft);
+    case Kind::kPrf:
+      if (!ike_) {
+        draft.bad = true;
+        return fault(offset, "'" + std::string(text) + "' is a PRF, which ESP has no use for", "it belongs into ike=");
+      }
+      return add(draft.prf, word.transforms);
+    case Kind::kGroup: return add(draft.groups, word.transforms);
+    case Kind::kEsn:
+      if (ike_) {
+        draft.bad = true;
+        return fault(offset, "'" + std::string(text) + "' belongs into esp=");
+      }
+      return add(draft.esn, word.transforms);
+    case Kind::kNone:
+      if (draft.integrity.empty() && draft.prf.empty()) {
+        draft.no_integrity = true;
+      } else {
+        add(draft.groups, {{TransformType::kKeyExchange, 0, 0}});
+      }
+      return;
+    case Kind::kUnknown:
+    case Kind::kUnsupported: return;
+  }
+}
+
+void ListParser::place_hash(const AlgorithmWord& word, Draft& draft) {
+  const bool prf_place = ike_ && positional_ && (next_hash_is_prf_ || all_aead(draft.encryption) || draft.no_integrity);
+  if (prf_place) return add(draft.prf, word.prfs);
+  add(draft.integrity, word.transforms);
+  add(draft.hash_prfs, word.prfs);
+}
+
+void ListParser::finish_ike(const Piece& piece, Draft& draft) {
+  if (draft.no_integrity && !all_aead(draft.encryption)) {
+    return fault(piece.offset, "'" + std::string(piece.text) + "' encrypts without integrity",
+                 "add sha256, or use aes256gcm16");
+  }
+  if (draft.prf.empty()) draft.prf = draft.hash_prfs.empty() ? default_prfs() : draft.hash_prfs;
+  if (draft.groups.empty()) draft.groups = default_groups();
+  if (std::any_of(draft.groups.begin(), draft.groups.end(), [](const Transform& t) { return t.id == 0; })) {
+    return fault(piece.offset, "IKE cannot do without a key exchange", "name a group: x25519, ecp256 or modp2048");
+  }
+  // RFC 7296 section 3.3: proposals for combined-mode ciphers and for others "MUST be made separately".
+  Transforms combined, plain;
+  for (const auto& t : draft.encryption) (aead(t) ? combined : plain).push_back(t);
+  if (!combined.empty()) emit(combined, {}, draft);
+  if (!plain.empty()) emit(plain, draft.integrity.empty() ? default_integrity() : draft.integrity, draft);
+}
+
+void ListParser::finish_esp(const Piece& piece, Draft& draft) {
+  Transforms combined, plain;
+  for (const auto& t : draft.encryption) (aead(t) ? combined : plain).push_back(t);
+  const bool null = std::any_of(plain.begin(), plain.end(), [](const Transform& t) {
+    return t.id == static_cast<std::uint16_t>(EncryptionId::kNull);
+  });
+  if (null && (draft.no_integrity || draft.integrity.empty())) {
+    return fault(piece.offset, "'" + std::string(piece.text) + "' neither encrypts nor authenticates",
+                 "for packets in clear text that nobody can change: null-sha256");
+  }
+  if (draft.no_integrity && !plain.empty()) {
+    // RFC 8221 section 4: encryption without authentication "MUST NOT be used".
+    return fault(piece.offset, "'" + std::string(piece.text) + "' encrypts without integrity",
+                 "add sha256, or use aes256gcm16");
+  }
+  if (null)
+    fault(piece.offset, "null does not hide the packets, it only protects them from change", {}, Level::kWarning);
+  if (plain.empty() && !draft.integrity.empty()) {
+    fault(piece.offset,
+          "the cipher of '" + std::string(piece.text) + "' authenticates by itself; the hash has no effect",
+          "remove it", Level::kWarning);
+  }
+  if (!combined.empty()) emit(combined, {}, draft);
+  if (!plain.empty()) emit(plain, draft.integrity.empty() ? default_integrity() : draft.integrity, draft);
+}
+
+void ListParser::emit(const Transforms& encryption, const Transforms& integrity, const Draft& draft) {
+  Proposal proposal{ike_ ? Protocol::kIke : Protocol::kEsp, encryption};
+  for (const auto* list : {&integrity, &draft.prf, &draft.groups, &draft.esn}) {
+    proposal.transforms.insert(proposal.transforms.end(), list->begin(), list->end());
+  }
+  out_.proposals.push_back(std::move(proposal));
+}
+
+Transform encryption(EncryptionId id, std::uint16_t bits) {
+  return {TransformType::kEncryption, static_cast<std::uint16_t>(id), bits};
+}
+
+Transforms aead_ciphers() {
+  return {encryption(EncryptionId::kAesGcm16, 256), encryption(EncryptionId::kAesGcm16, 128),
+          encryption(EncryptionId::kChaCha20Poly1305, 0)};
+}
+Transforms cbc_ciphers() { return {encryption(EncryptionId::kAesCbc, 256), encryption(EncryptionId::kAesCbc, 128)}; }
+
+Proposal joined(Protocol protocol, std::initializer_list<Transforms> parts) {
+  Proposal proposal{protocol, {}};
+  for (const auto& part : parts) proposal.transforms.insert(proposal.transforms.end(), part.begin(), part.end());
+  return proposal;
+}
+
+}  // namespace
+
+ParsedProposals parse_ike_proposals(std::string_view text) { return ListParser(text, true).parse(); }
+ParsedProposals parse_esp_proposals(std::string_view text) { return ListParser(text, false).parse(); }
+
+std::vector<Proposal> default_ike_proposals() {
+  return {joined(Protocol::kIke, {aead_ciphers(), default_prfs(), default_groups()}),
+          joined(Protocol::kIke, {cbc_ciphers(), default_integrity(), default_prfs(), default_groups()})};
+}
+
+std::vector<Proposal> default_esp_proposals() {
+  return {joined(Protocol::kEsp, {aead_ciphers()}), joined(Protocol::kEsp, {cbc_ciphers(), default_integrity()})};
+}
+
+}  // namespace cygnet::config

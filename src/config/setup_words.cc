@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/setup_words.h"
+
+#include <algorithm>
+#include <array>
+
+#include "config/connection_draft.h"
+#include "config/suggest.h"
+#include "config/values.h"
+
+namespace cygnet::config {
+namespace {
+
+struct Context {
+  const Entry& entry;
+  SetupDraft& draft;
+  Reporter& report;
+
+  [[nodiscard]] model::Setup& setup() const { return draft.setup; }
+  void bad_value(std::string hint) const {
+    report.error(entry.value_place(), "'" + entry.value + "' is no value of " + entry.key + "=", std::move(hint));
+  }
+};
+
+template <typename T>
+void number(const Context& c, std::uint64_t min, std::uint64_t max, T& to) {
+  const auto value = parse_number(c.entry.value, max);
+  if (!value || *value < min)
+    return c.bad_value("write a number from " + std::to_string(min) + " to " + std::to_string(max));
+  to = static_cast<T>(*value);
+}
+
+void on_devices(const Context& c) {
+  std::vector<std::string> names;
+  for (const auto& piece : split(c.entry.value, ", ")) {
+    if (!is_device_name(piece.text)) {
+      return c.report.error(c.entry.value_place(piece.offset), "'" + std::string(piece.text) + "' is no device name",
+                            "at most 15 letters, digits, '-', '_' and '.'");
+    }
+    if (std::find(names.begin(), names.end(), piece.text) == names.end()) names.emplace_back(piece.text);
+  }
+  if (names.empty()) return c.bad_value("for example: devices=ipsec0");
+  c.setup().devices = std::move(names);
+}
+
+void on_allow_key_export(const Context& c) {
+  const auto yes = parse_bool(c.entry.value);
+  if (!yes) return c.bad_value("write yes or no");
+  c.setup().allow_key_export = *yes;
+  if (*yes)
+    c.report.warning(c.entry.place, "allow-key-export=yes lets root on this host read all session keys",
+                     "remove it when you have seen enough");
+}
+
+void on_ike_port(const Context& c) { number(c, 1, 65535, c.setup().ike_port); }
+void on_nat_port(const Context& c) { number(c, 1, 65535, c.setup().nat_port); }
+void on_fwmark(const Context& c) { number(c, 1, 0xffffffffULL, c.setup().fwmark); }
+void on_rule_priority(const Context& c) { number(c, 1, 32765, c.setup().rule_priority); }
+void on_cookie_threshold(const Context& c) { number(c, 0, 1'000'000, c.setup().cookie_threshold); }
+void on_half_open_limit(const Context& c) { number(c, 1, 1'000'000, c.setup().half_open_limit); }
+
+void on_route_table(const Context& c) {
+  std::uint32_t table = c.setup().route_table;
+  number(c, 1, 0xfffffffeULL, table);
+  if (table >= 253 && table <= 255) return c.bad_value("tables 253 to 255 are the kernel's own");
+  c.setup().route_table = table;
+}
+
+void on_log_level(const Context& c) {
+  static constexpr std::array<Severity, 5> kLevels{Severity::kDebug, Severity::kInfo, Severity::kNotice,
+                                                   Severity::kWarning, Severity::kError};
+  std::vector<std::string_view> words;
+  for (const auto level : kLevels) {
+    if (equals_ignoring_case(c.entry.value, to_string(level))) {
+      c.setup().log_level = level;
+      return;
+    }
+    words.push_back(to_string(level));
+  }
+  c.bad_value("write " + one_of(words));
+}
+
+void on_keep_alive(const Context& c) {
+  const auto seconds = parse_duration_s(c.entry.value);
+  if (!seconds || *seconds > 3600) return c.bad_value("write a time up to 1h: 20s; 0 sends none");
+  c.draft.keepalive_s = static_cast<std::uint32_t>(*seconds);
+}
+
+struct Word {
+  std::string_view name;
+  void (*apply)(const Context&);
+};
+constexpr std::array kWords{
+    Word{"devices", on_devices},
+    Word{"allow-key-export", on_allow_key_export},
+    Word{"ikeport", on_ike_port},
+    Word{"ike-port", on_ike_port},
+    Word{"nat-ikeport", on_nat_port},
+    Word{"nat-port", on_nat_port},
+    Word{"fwmark", on_fwmark},
+    Word{"route-table", on_route_table},
+    Word{"rule-priority", on_rule_priority},
+    Word{"ddos-ike-threshold", on_cookie_threshold},
+    Word{"cookie-threshold", on_cookie_threshold},
+    Word{"max-halfopen-ike", on_half_open_limit},
+    Word{"half-open-limit", on_half_open_limit},
+    Word{"log-level", on_log_level},
+    Word{"keep-alive", on_keep_alive},
+};
+
+}  // namespace
+
+bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report) {
+  const auto* word = std::find_if(kWords.begin(), kWords.end(), [&](const Word& w) { return w.name == entry.key; });
+  if (word == kWords.end()) return false;
+  if (!entry.value.empty()) word->apply({entry, draft, report});
+  return true;
+}
+
+std::vector<std::string_view> applied_setup_words() {
+  std::vector<std::string_view> names;
+  for (const auto& word : kWords) names.push_back(word.name);
+  return names;
+}
+
+}  // namespace cygnet::config

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The words of config setup.
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "config/sections.h"
+#include "model/connection.h"
+
+namespace cygnet::config {
+
+struct SetupDraft {
+  model::Setup setup;
+  std::optional<std::uint32_t> keepalive_s;
+};
+
+[[nodiscard]] bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report);
+[[nodiscard]] std::vector<std::string_view> applied_setup_words();
+
+}  // namespace cygnet::config

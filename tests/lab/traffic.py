@@ -66,7 +66,7 @@ class Flow:
 def transfer(sender, receiver, address, megabytes=20, port=9000, timeout_s=60):
     """Sends a random file over TCP. Returns (sha256 sent, sha256 received, seconds)."""
     data = sender.dir / "transfer.bin"
-    data.write_bytes(os.urandom(megabytes << 20))
+    data.write_bytes(os.urandom(megabytes * 1_000_000))
     sha = hashlib.sha256(data.read_bytes()).hexdigest()
     got = receiver.dir / "received.bin"
     got.unlink(missing_ok=True)

@@ -105,10 +105,9 @@ def test_clear_text_from_outside_is_refused(net):
     a.up()
     net.router.add_address("lo", "10.1.0.10/32")
     net.router.route("10.2.0.0/24", via=net.wan("b"))
-    with Capture(net.host_b, "eth0", "icmp") as reached, Capture(net.gw_b, "wan", CLEAR) as sent:
+    with Capture(net.gw_b, "wan", CLEAR) as sent:
         net.router.run(["ping", "-n", "-c", 3, "-i", "0.1", "-W", 1, "-I", "10.1.0.10",
                         net.host_address("b")], check=False)
     assert sent.count("icmp[0] == 8") == 3  # they did arrive at gw_b
-    # The answers, at least, go nowhere but into the tunnel.
+    # Whatever host_b answers goes into the tunnel and nowhere else.
     assert sent.count("icmp[0] == 0") == 0
-    assert reached is not None

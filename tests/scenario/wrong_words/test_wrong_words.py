@@ -84,11 +84,10 @@ def test_no_common_proposal_shows_the_difference(net):
 
 
 def test_nobody_answers(net):
-    a, b = cygnet_pair(net, start=False, retransmit_timeout=None)
+    a, b = cygnet_pair(net, start=False)
     a.start()
     net.gw_b.run(["nft", "-f", "-"], input="table inet f { chain i { type filter hook input "
                  "priority 0; udp dport { 500, 4500 } drop; }; }")
-    a.ctl_for = None
     process = net.gw_a.spawn(a.ctl_command("up", "lab"), name="up")
     process.wait_log("retransmit", 10)
     assert process.alive()

@@ -10,10 +10,10 @@ def test_two_devices(net):
     text_a = text_b = ""
     for i, (name, half) in enumerate(halves.items()):
         text_a += conn(name, left=net.wan("a"), right=net.wan("b"), leftid="@gw-a", rightid="@gw-b",
-                       leftsubnet="10.1.0.0/24", rightsubnet=half, device=f"ipsec{i}")
+                       leftsubnet="10.1.0.0/24", rightsubnet=half, interface=f"ipsec{i}")
         text_b += conn(name, left=net.wan("b"), right=net.wan("a"), leftid="@gw-b", rightid="@gw-a",
                        leftsubnet=half, rightsubnet="10.1.0.0/24")
-    a.configure(text_a)
+    a.configure(text_a, setup="devices=ipsec0,ipsec1")
     b.configure(text_b)
     b.start()
     a.start()

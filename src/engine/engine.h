@@ -97,7 +97,7 @@ class Engine {
                                               bool udp_encapsulation);
   [[nodiscard]] Result<void> install_policy(const model::PolicySpec& spec);  // replaces by id
   [[nodiscard]] Result<void> remove_policy(model::PolicyId id);
-  // What the policy holds is dropped as acquire-timeout at the next on_timer(); the next packet raises Acquire again.
+  // What the policy holds is dropped as acquire-timeout; the next packet raises Acquire again.
   [[nodiscard]] Result<void> acquire_failed(model::PolicyId id);
   // The MTU of the route to the peer, when the daemon knows it (netlink); 0 gives back the default.
   [[nodiscard]] Result<void> set_link_mtu(model::ChildId child, std::uint32_t mtu);

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/path_mtu.h"
+#include "engine/state.h"
+#include "wire/ip_packet.h"
+
+namespace cygnet::engine {
+namespace {
+
+constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1 to 255 are reserved
+
+[[nodiscard]] std::string hex_spi(Spi spi) {
+  std::array<std::uint8_t, 4> b{};
+  store_be32(b.data(), spi.value);
+  return "0x" + to_hex(b);
+}
+
+[[nodiscard]] Result<void> check_spec(const model::SaSpec& spec) {
+  const std::string who = "SA " + hex_spi(spec.spi) + ": ";
+  if (spec.spi.value < kFirstSpi) return fail(who + "SPIs below 256 are reserved (RFC 4303 section 2.1).");
+  if (spec.local.address.family() != spec.remote.address.family()) {
+    return fail(who + "its outer addresses are of different families; both must be IPv4 or both IPv6.");
+  }
+  if (spec.direction == model::Direction::kOutbound && spec.remote.address.is_unspecified()) {
+    return fail(who + "it has no address to send to.");
+  }
+  if (spec.direction == model::Direction::kOutbound && spec.udp_encapsulation &&
+      (spec.local.port == 0 || spec.remote.port == 0)) {
+    return fail(who + "UDP encapsulation needs both ports.");
+  }
+  for (const auto* selectors : {&spec.local_selectors, &spec.remote_selectors}) {
+    for (const auto& selector : *selectors) {
+      if (!selector.range.valid()) return fail(who + "traffic selector " + selector.to_string() + " is no range.");
+    }
+  }
+  return {};
+}
+
+template <typename Sa>
+void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, std::unique_ptr<crypto::EspCipher> cipher, Instant now) {
+  sa.spec = spec;
+  sa.iv_octets = cipher->iv_octets();
+  sa.icv_octets = cipher->icv_octets();
+  // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary whatever the cipher's block.
+  sa.block_octets = std::max<std::size_t>(4, cipher->block_octets());
+  sa.cipher = std::move(cipher);
+  sa.limits = SaLimits::of(spec);
+  sa.counters.installed = now;
+  sa.serial = state.next_serial++;
+}
+
+template <typename Sa>
+[[nodiscard]] model::SaCounters counters_of(const Sa& sa) {
+  auto counters = sa.counters;
+  if constexpr (std::is_same_v<Sa, InboundSa>) {
+    counters.sequence = sa.replay.top();
+  } else {
+    counters.sequence = sa.sequence;
+    counters.standby = sa.spec.standby;
+  }
+  return counters;
+}
+
+[[nodiscard]] model::SaSpec copy_spec(const model::SaSpec& spec, bool with_keys) {
+  auto copy = spec;
+  if (!with_keys) {
+    copy.encryption_key.clear();
+    copy.integrity_key.clear();
+  }
+  return copy;
+}
+
+[[nodiscard]] SaState state_of(const EngineState& state, const OutboundSa& sa, bool with_keys) {
+  return {copy_spec(sa.spec, with_keys), counters_of(sa), outer_path_mtu(sa, state.settings.link_mtu), sa.inner_mtu};
+}
+
+[[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
+  return constant_time_equal(a.encryption_key, b.encryption_key) && constant_time_equal(a.integrity_key, b.integrity_key);
+}
+
+[[nodiscard]] Error no_such(model::ChildId child) {
+  return {"The engine holds no SA of child " + std::to_string(child.value) + "."};
+}
+
+}  // namespace
+
+Engine::Engine(EngineSettings settings, Random& random) : state_(std::make_unique<EngineState>(settings, random)) {}
+Engine::~Engine() = default;
+
+DeviceId Engine::device_id(std::string_view name) {
+  auto& devices = state_->devices;
+  const auto it = std::ranges::find(devices, name);
+  if (it != devices.end()) return static_cast<DeviceId>(it - devices.begin());
+  if (devices.size() > UINT16_MAX) return UINT16_MAX;
+  devices.emplace_back(name);
+  return static_cast<DeviceId>(devices.size() - 1);
+}
+
+std::string_view Engine::device_name(DeviceId id) const {
+  return id < state_->devices.size() ? std::string_view(state_->devices[id]) : std::string_view();
+}
+
+Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
+  if (auto ok = check_spec(spec); !ok) return ok;
+  if (state_->sad.size() >= state_->settings.max_sas) {
+    return fail("The engine holds " + std::to_string(state_->sad.size()) + " SAs and takes no more.");
+  }
+  auto cipher = crypto::create_esp_cipher(spec);
+  if (!cipher) return std::unexpected(cipher.error());
+  if (spec.direction == model::Direction::kInbound) {
+    auto sa = std::make_unique<InboundSa>(spec.replay_window, spec.esn);
+    fill(*state_, *sa, spec, std::move(*cipher), now);
+    sa->device = device_id(spec.device);
+    // Installed again under its old keys: what was seen stays seen.
+    const auto* old = state_->sad.find_inbound(spec.spi);
+    if (old != nullptr && same_keys(old->spec, spec)) sa->replay = old->replay;
+    state_->schedule(state_->sad.insert(std::move(sa)));
+  } else {
+    auto sa = std::make_unique<OutboundSa>();
+    fill(*state_, *sa, spec, std::move(*cipher), now);
+    sa->last_sent = now;
+    // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
+    const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
+    if (old != nullptr && same_keys(old->spec, spec)) sa->sequence = old->sequence;
+    sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
+    state_->schedule(state_->sad.insert(std::move(sa)));
+    if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_pending = false;
+    state_->try_held = true;
+  }
+  state_->changed();
+  return {};
+}
+
+Result<void> Engine::remove_sa(model::Direction direction, Spi spi, model::ChildId child) {
+  if (direction == model::Direction::kInbound) {
+    auto* sa = state_->sad.find_inbound(spi);
+    if (sa == nullptr || sa->spec.child != child) return std::unexpected(no_such(child));
+    state_->sad.erase(*sa);
+  } else {
+    auto* sa = state_->sad.outbound_of(child);
+    if (sa == nullptr || sa->spec.spi != spi) return std::unexpected(no_such(child));
+    state_->sad.erase(*sa);
+  }
+  state_->changed();
+  return {};
+}
+
+Result<void> Engine::activate(model::ChildId child) {
+  auto* sa = state_->sad.outbound_of(child);
+  if (sa == nullptr) return std::unexpected(no_such(child));
+  sa->spec.standby = false;
+  state_->try_held = true;
+  state_->changed();
+  return {};
+}
+
+Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                      bool udp_encapsulation) {
+  auto* inbound = state_->sad.inbound_of(child);
+  auto* outbound = state_->sad.outbound_of(child);
+  if (inbound == nullptr && outbound == nullptr) return std::unexpected(no_such(child));
+  if (local.address.family() != remote.address.family()) return fail("Both endpoints must be of one address family.");
+  if (udp_encapsulation && (local.port == 0 || remote.port == 0)) return fail("UDP encapsulation needs both ports.");
+  if (inbound != nullptr) {
+    inbound->spec.local = local;
+    inbound->spec.remote = remote;
+    inbound->spec.udp_encapsulation = udp_encapsulation;
+    inbound->reported_remote = {};
+  }
+  if (outbound != nullptr) {
+    state_->sad.move_outbound(*outbound, local, remote);
+    outbound->spec.udp_encapsulation = udp_encapsulation;
+    // What was learned about the old path says nothing about the new one.
+    outbound->learned_mtu = 0;
+    outbound->link_mtu = 0;
+    outbound->inner_mtu = derive_inner_mtu(*outbound, state_->settings.link_mtu);
+    state_->schedule(*outbound);
+  }
+  state_->changed();
+  return {};
+}
+
+Result<void> Engine::install_policy(const model::PolicySpec& spec) {
+  if (state_->spd.find(spec.id) == nullptr && state_->spd.size() >= state_->settings.max_policies) {
+    return fail("The engine holds " + std::to_string(state_->spd.size()) + " policies and takes no more.");
+  }
+  for (const auto* selectors : {&spec.local, &spec.remote}) {
+    if (selectors->empty()) return fail("A policy needs selectors on both sides; 0.0.0.0/0 or ::/0 cover everything.");
+    for (const auto& selector : *selectors) {
+      if (!selector.range.valid()) return fail("Policy selector " + selector.to_string() + " is no range.");
+    }
+  }
+  state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));
+  state_->try_held = true;
+  state_->changed();
+  return {};
+}
+
+Result<void> Engine::remove_policy(model::PolicyId id) {
+  if (!state_->spd.remove(id)) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
+  state_->changed();
+  // What it held goes through the SPD again: another policy may cover it, and if none does it is discarded.
+  state_->try_held = true;
+  return {};
+}
+
+Result<void> Engine::acquire_failed(model::PolicyId id) {
+  state_->count(DropReason::kAcquireTimeout, state_->holding.take(id).size());
+  auto* policy = state_->spd.find(id);
+  if (policy == nullptr) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
+  policy->acquire_pending = false;
+  return {};
+}
+
+Result<void> Engine::set_link_mtu(model::ChildId child, std::uint32_t mtu) {
+  auto* sa = state_->sad.outbound_of(child);
+  if (sa == nullptr) return std::unexpected(no_such(child));
+  sa->link_mtu = mtu == 0 ? 0 : std::max(mtu, kMinPathMtuV4);
+  sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
+  return {};
+}
+
+bool Engine::on_outer_too_big(const OuterTooBig& too_big, Instant now) { return learn_path_mtu(*state_, too_big, now); }
+
+void Engine::process_outbound(std::span<OutPacket> packets, Instant now, Verdicts& out) {
+  run_outbound(*state_, packets, now, out);
+}
+
+void Engine::process_inbound(std::span<InPacket> packets, Instant now, Verdicts& out) {
+  run_inbound(*state_, packets, now, out);
+}
+
+std::optional<DropReason> Engine::check_clear_inbound(ByteView packet) {
+  const auto info = wire::parse_ip_packet(packet);
+  std::optional<DropReason> refused;
+  if (!info) {
+    refused = DropReason::kMalformedIp;
+  } else {
+    const auto* policy = state_->spd.find(PacketSelectors::of(packet, *info, model::Direction::kInbound));
+    if (policy == nullptr || policy->spec.action == model::PolicyAction::kDiscard) {
+      refused = DropReason::kPolicyDiscard;
+    } else if (policy->spec.action == model::PolicyAction::kProtect) {
+      refused = DropReason::kPlainTextRefused;
+    }
+  }
+  if (refused) state_->count(*refused);
+  return refused;
+}
+
+Result<void> Engine::send_dummy(model::ChildId child, std::size_t octets, Instant now, Verdicts& out) {
+  auto* sa = state_->sad.outbound_of(child);
+  if (sa == nullptr || sa->spec.standby) return std::unexpected(no_such(child));
+  return run_dummy(*state_, *sa, octets, now, out);
+}
+
+Instant Engine::next_deadline() const { return first_deadline(*state_); }
+void Engine::on_timer(Instant now, Verdicts& out) { run_timers(*state_, now, out); }
+
+std::vector<Event> Engine::take_events() {
+  std::vector<Event> taken(std::make_move_iterator(state_->events.begin()), std::make_move_iterator(state_->events.end()));
+  state_->events.clear();
+  return taken;
+}
+
+bool Engine::has_events() const { return !state_->events.empty(); }
+
+Dump Engine::dump(bool with_keys) const {
+  Dump dump;
+  state_->sad.for_each_inbound([&](const InboundSa& sa) {
+    dump.sas.push_back({copy_spec(sa.spec, with_keys), counters_of(sa), 0, 0});
+  });
+  state_->sad.for_each_outbound([&](const OutboundSa& sa) { dump.sas.push_back(state_of(*state_, sa, with_keys)); });
+  std::ranges::sort(dump.sas, {}, [](const SaState& s) { return std::pair{s.spec.child.value, s.spec.direction}; });
+  for (const auto* policy : state_->spd.ordered()) dump.policies.push_back(policy->spec);
+  return dump;
+}
+
+const Statistics& Engine::statistics() const { return state_->statistics; }
+void Engine::count_drop(DropReason reason, std::uint64_t packets) { state_->count(reason, packets); }
+
+Explanation Engine::explain(const model::TrafficSelector& local, const model::TrafficSelector& remote) const {
+  const bool ports = !local.all_ports() || !remote.all_ports();
+  const PacketSelectors packet{.local = local.range.first,
+                               .remote = remote.range.first,
+                               .protocol = remote.protocol != 0 ? remote.protocol : local.protocol,
+                               .has_ports = ports && !local.opaque_ports() && !remote.opaque_ports(),
+                               .local_port = local.port_first,
+                               .remote_port = remote.port_first};
+  Explanation answer;
+  const auto* policy = state_->spd.find(packet);
+  if (policy == nullptr) {
+    answer.verdict = info(DropReason::kPolicyDiscard).name;
+    return answer;
+  }
+  answer.found = true;
+  answer.policy = policy->spec;
+  if (policy->spec.action != model::PolicyAction::kProtect) {
+    answer.verdict = policy->spec.action == model::PolicyAction::kBypass ? "bypass" : "discard";
+    return answer;
+  }
+  const auto* used = state_->select_sa(*policy, packet);
+  if (used != nullptr) answer.outbound.push_back(state_of(*state_, *used, false));
+  for (const auto* sa : state_->sad.serving(policy->spec.id)) {
+    if (sa != used) answer.outbound.push_back(state_of(*state_, *sa, false));
+  }
+  if (used != nullptr) {
+    answer.verdict = "protect";
+  } else {
+    answer.verdict = policy->spec.acquire ? "acquire" : std::string(info(DropReason::kNoSa).name);
+  }
+  return answer;
+}
+
+}  // namespace cygnet::engine

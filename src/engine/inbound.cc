@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way of a packet in (RFC 4301 section 5.2, RFC 4303 section 3.4):
+//   1. process       cut a UDP_GRO datagram into ESP packets
+//   2. take_esp      find the SA by SPI, infer the sequence number, look into the replay window
+//   3. flush         the cipher opens all packets of an SA at once
+//   4. finish_esp    ICV good? then move the window, note that the SA lives, take off the trailer
+//   5. finish_tunnel or finish_transport
+//                    the inner packet; ECN, selectors, MSS
+//   6. deliver       merge TCP segments, hand to the device
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/coalesce.h"
+#include "engine/ecn.h"
+#include "engine/path_mtu.h"
+#include "engine/selectors.h"
+#include "engine/state.h"
+#include "wire/esp_header.h"
+#include "wire/ip_checksum.h"
+#include "wire/ip_packet.h"
+#include "wire/ipv4_header.h"
+#include "wire/ipv6_header.h"
+#include "wire/tcp_header.h"
+#include "wire/udp_header.h"
+
+namespace cygnet::engine {
+namespace {
+
+constexpr Duration kUnknownSpiPause = std::chrono::seconds(1);
+constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; nothing counts it down any more
+
+class InboundRun {
+ public:
+  InboundRun(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out)
+      : state_(state), packets_(packets), now_(now), out_(out), coalescer_(out) {}
+  InboundRun(const InboundRun&) = delete;
+  InboundRun& operator=(const InboundRun&) = delete;
+  ~InboundRun() {
+    flush();
+    if (!coalescer_.flush()) state_.count(DropReason::kNoBuffer);
+  }
+
+  void process(std::uint32_t index);
+
+ private:
+  void take_esp(MutableByteView esp, std::uint32_t index);
+  void on_unknown_spi(Spi spi, const InPacket& packet);
+  void flush();
+  void finish_esp(const crypto::EspJob& job, std::uint32_t index);
+  void note_alive(const InPacket& packet, bool newest);
+  void finish_tunnel(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
+  void finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
+  [[nodiscard]] bool apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info, std::uint8_t outer_tos) const;
+  void deliver(MutableByteView packet, const wire::IpPacketInfo& info, std::uint32_t index);
+  [[nodiscard]] bool within_selectors(ByteView packet, const wire::IpPacketInfo& info) const;
+  [[nodiscard]] bool may_receive(std::size_t payload_octets) const;
+  void drop(std::uint32_t index, DropReason reason, ByteView data = {}) { state_.drop(out_, index, reason, data); }
+  // Failures that count against the SA (RFC 4301 section 4.4.2.1 has them audited).
+  void drop_error(std::uint32_t index, DropReason reason, ByteView data = {}) {
+    ++sa_->counters.errors;
+    drop(index, reason, data);
+  }
+
+  EngineState& state_;
+  std::span<InPacket> packets_;
+  Instant now_;
+  Verdicts& out_;
+  Coalescer coalescer_;
+  InboundSa* sa_ = nullptr;  // of the pending jobs
+  std::size_t jobs_ = 0;
+  std::array<std::uint32_t, kCipherBurst> index_of_job_{};
+};
+
+void InboundRun::process(std::uint32_t index) {
+  const auto& packet = packets_[index];
+  auto rest = packet.bytes;
+  const std::size_t step = packet.segment_octets == 0 ? std::max<std::size_t>(rest.size(), 1) : packet.segment_octets;
+  if (rest.empty()) drop(index, DropReason::kTruncated);
+  while (!rest.empty()) {
+    const auto esp = rest.first(std::min(step, rest.size()));
+    rest = rest.subspan(esp.size());
+    take_esp(esp, index);
+  }
+}
+
+void InboundRun::take_esp(MutableByteView esp, std::uint32_t index) {
+  if (esp.size() < wire::kEspHeaderOctets) {
+    drop(index, DropReason::kTruncated, esp);
+    return;
+  }
+  const Spi spi = wire::esp_spi(esp.data());
+  // RFC 4303 section 2.1: SPIs 0 to 255 are never on the wire; we have no SA with one.
+  auto* sa = sa_ != nullptr && sa_->spec.spi == spi ? sa_ : state_.sad.find_inbound(spi);
+  if (sa == nullptr) {
+    on_unknown_spi(spi, packets_[index]);
+    drop(index, DropReason::kUnknownSpi, esp);
+    return;
+  }
+  if (sa != sa_ || jobs_ == state_.jobs.size()) flush();
+  sa_ = sa;
+  if (sa->dead) {
+    drop(index, DropReason::kSaExpired, esp);
+    return;
+  }
+  const std::size_t around = wire::kEspHeaderOctets + sa->iv_octets + sa->icv_octets;
+  if (esp.size() < around + sa->block_octets) {
+    drop_error(index, DropReason::kTruncated, esp);
+    return;
+  }
+  if ((esp.size() - around) % sa->block_octets != 0) {
+    drop_error(index, DropReason::kBadPadding, esp);
+    return;
+  }
+  const std::uint64_t sequence = sa->replay.infer(wire::esp_sequence_low(esp.data()));
+  const auto fresh = sa->replay.check(sequence);
+  if (fresh != ReplayWindow::Verdict::kFresh) {
+    drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
+    return;
+  }
+  index_of_job_[jobs_] = index;
+  state_.jobs[jobs_++] = {esp.data(), esp.size(), sequence, false};
+}
+
+void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
+  if (state_.unknown_spi_reported != Instant::min() && now_ - state_.unknown_spi_reported < kUnknownSpiPause) return;
+  state_.unknown_spi_reported = now_;
+  state_.raise(UnknownSpiEvent{spi, packet.local, packet.remote, packet.udp});
+}
+
+void InboundRun::flush() {
+  const std::size_t count = std::exchange(jobs_, 0);
+  if (count == 0) return;
+  const std::span<crypto::EspJob> jobs{state_.jobs.data(), count};
+  sa_->cipher->open(jobs);
+  for (std::size_t i = 0; i < count; ++i) finish_esp(jobs[i], index_of_job_[i]);
+}
+
+bool InboundRun::may_receive(std::size_t payload_octets) const {
+  return sa_->counters.packets < sa_->limits.hard_packets && sa_->counters.bytes + payload_octets <= sa_->limits.hard_bytes;
+}
+
+void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
+  const MutableByteView esp{job.esp, job.octets};
+  if (!job.ok) {
+    drop_error(index, DropReason::kIntegrityFailed, esp);
+    return;
+  }
+  if (sa_->dead) {
+    drop(index, DropReason::kSaExpired, esp);
+    return;
+  }
+  const bool newest = job.sequence > sa_->replay.top();
+  const auto fresh = sa_->replay.commit(job.sequence);
+  if (fresh != ReplayWindow::Verdict::kFresh) {
+    drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
+    return;
+  }
+  note_alive(packets_[index], newest);
+  const auto clear = esp.subspan(wire::kEspHeaderOctets + sa_->iv_octets,
+                                 job.octets - wire::kEspHeaderOctets - sa_->iv_octets - sa_->icv_octets);
+  const std::size_t pad = clear[clear.size() - 2];
+  const std::uint8_t next_header = clear[clear.size() - 1];
+  // Padding content is covered by the ICV; only its length can contradict the packet.
+  if (pad + wire::kEspTrailerOctets > clear.size()) {
+    drop_error(index, DropReason::kBadPadding, esp);
+    return;
+  }
+  const auto payload = clear.first(clear.size() - wire::kEspTrailerOctets - pad);
+  if (!may_receive(payload.size())) {
+    state_.kill(*sa_);
+    drop(index, DropReason::kSaExpired, esp);
+    return;
+  }
+  sa_->counters.packets += 1;
+  sa_->counters.bytes += payload.size();
+  sa_->counters.last_used = now_;
+  if (sa_->counters.packets >= sa_->limits.soft_packets || sa_->counters.bytes >= sa_->limits.soft_bytes) {
+    state_.report_soft(*sa_);
+  }
+  // RFC 4303 section 2.6: "a receiver MUST be prepared to discard these packets, without indicating an error".
+  if (next_header == wire::protocol::kNoNextHeader) {
+    drop(index, DropReason::kDummy, esp);
+  } else if (sa_->spec.mode == model::Mode::kTunnel) {
+    finish_tunnel(payload, next_header, index);
+  } else {
+    finish_transport(payload, next_header, index);
+  }
+}
+
+// The ICV was good: the peer has the SA, and this is where it sends from.
+void InboundRun::note_alive(const InPacket& packet, bool newest) {
+  if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
+    sa_->sibling->spec.standby = false;
+    state_.try_held = true;
+    state_.changed();
+    state_.raise(ChildActivatedEvent{sa_->spec.child});
+  }
+  // RFC 7296 section 2.23: only "the newest" valid packet tells, so that a delayed or copied one moves nothing.
+  if (!newest || !packet.udp || !sa_->spec.udp_encapsulation) return;
+  if (packet.remote == sa_->spec.remote) {
+    sa_->reported_remote = {};
+  } else if (packet.remote != sa_->reported_remote) {
+    sa_->reported_remote = packet.remote;
+    state_.raise(PeerMovedEvent{sa_->spec.child, packet.remote, packet.local});
+  }
+}
+
+void InboundRun::finish_tunnel(MutableByteView payload, std::uint8_t next_header, std::uint32_t index) {
+  if (next_header != wire::protocol::kIpv4 && next_header != wire::protocol::kIpv6) {
+    drop_error(index, DropReason::kBadNextHeader, payload);
+    return;
+  }
+  auto info = wire::parse_ip_packet(payload);
+  if (!info || info->is_v4() != (next_header == wire::protocol::kIpv4)) {
+    drop_error(index, DropReason::kInnerMalformed, payload);
+    return;
+  }
+  // RFC 4303 section 2.7: what follows the inner packet is traffic flow confidentiality padding.
+  const auto inner = payload.first(info->total_octets);
+  // RFC 4301 section 5.2 step 4: the packet must be within the selectors of the SA it came through.
+  if (!within_selectors(inner, *info)) {
+    drop_error(index, DropReason::kSelectorMismatch, inner);
+    return;
+  }
+  if (sa_->spec.ecn && !apply_outer_ecn(inner, *info, packets_[index].tos)) {
+    drop(index, DropReason::kEcnDropped, inner);
+    return;
+  }
+  deliver(inner, *info, index);
+}
+
+bool InboundRun::apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info, std::uint8_t outer_tos) const {
+  const auto forwarded = decapsulate_ecn(ecn_of(info.tos), ecn_of(outer_tos));
+  if (!forwarded) return false;
+  const auto tos = static_cast<std::uint8_t>((info.tos & wire::kDscpMask) | static_cast<std::uint8_t>(*forwarded));
+  if (tos == info.tos) return true;
+  if (info.is_v4()) {
+    wire::set_ipv4_tos(inner.data(), tos);
+  } else {
+    wire::set_ipv6_traffic_class(inner.data(), tos);
+  }
+  info.tos = tos;
+  return true;
+}
+
+bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& info) const {
+  return within(PacketSelectors::of(packet, info, model::Direction::kInbound), sa_->spec.local_selectors,
+                sa_->spec.remote_selectors);
+}
+
+// Writes the IP header that the packet would have had without ESP: the outer one with its protocol put back. Its octets.
+[[nodiscard]] std::size_t write_transport_header(std::uint8_t* to, const InboundSa& sa, std::uint8_t next_header,
+                                                 std::size_t payload_octets, std::uint8_t tos) {
+  const auto& spec = sa.spec;
+  if (spec.remote.address.is_v4()) {
+    wire::write_ipv4_header(to, {.tos = tos,
+                                 .total_octets = static_cast<std::uint16_t>(wire::kIpv4HeaderOctets + payload_octets),
+                                 .ttl = kTransportTtl,
+                                 .protocol = next_header,
+                                 .source = spec.remote.address,
+                                 .destination = spec.local.address});
+    return wire::kIpv4HeaderOctets;
+  }
+  wire::write_ipv6_header(to, {.traffic_class = tos,
+                               .payload_octets = static_cast<std::uint16_t>(payload_octets),
+                               .next_header = next_header,
+                               .hop_limit = kTransportTtl,
+                               .source = spec.remote.address,
+                               .destination = spec.local.address});
+  return wire::kIpv6HeaderOctets;
+}
+
+// RFC 3948 section 3.1.2: a NAT changed the addresses under the checksum. "Recompute": the ICV vouches for the content.
+void mend_transport_checksum(MutableByteView packet, const wire::IpPacketInfo& info) {
+  const auto upper = packet.subspan(info.header_octets);
+  const bool udp = info.protocol == wire::protocol::kUdp;
+  if (info.fragment || (!udp && info.protocol != wire::protocol::kTcp)) return;
+  if (upper.size() < (udp ? wire::kUdpHeaderOctets : wire::kTcpHeaderOctets)) return;
+  auto* field = upper.data() + (udp ? 6 : wire::kTcpChecksumOffset);
+  if (udp && load_be16(field) == 0) return;  // RFC 768: the sender generated none
+  store_be16(field, 0);
+  const auto sum = wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet), info.protocol,
+                                           static_cast<std::uint32_t>(upper.size()));
+  auto checksum = static_cast<std::uint16_t>(~wire::checksum_fold(wire::checksum_add(sum, upper)));
+  if (udp && checksum == 0) checksum = 0xffff;
+  store_be16(field, checksum);
+}
+
+void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index) {
+  const auto& arrived = packets_[index];
+  auto* packet = out_.allocate(wire::kIpv6HeaderOctets + payload.size());
+  if (packet == nullptr) {
+    drop(index, DropReason::kNoBuffer, payload);
+    return;
+  }
+  const std::size_t header = write_transport_header(packet, *sa_, next_header, payload.size(), arrived.tos);
+  std::ranges::copy(payload, packet + header);
+  const MutableByteView whole{packet, header + payload.size()};
+  const auto info = wire::parse_ip_packet(whole);
+  if (!info) {
+    drop_error(index, DropReason::kInnerMalformed, payload);
+    return;
+  }
+  if (!within_selectors(whole, *info)) {
+    drop_error(index, DropReason::kSelectorMismatch, whole);
+    return;
+  }
+  if (arrived.udp) mend_transport_checksum(whole, *info);
+  deliver(whole, *info, index);
+}
+
+void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info, std::uint32_t index) {
+  if (sa_->spec.clamp_mss && info.protocol == wire::protocol::kTcp && info.has_ports && !info.fragment) {
+    const auto segment = packet.subspan(info.header_octets);
+    if (segment.size() >= wire::kTcpHeaderOctets && (wire::tcp_flags(segment.data()) & wire::tcp_flag::kSyn) != 0) {
+      // What comes back must fit the way out.
+      if (sa_->sibling != nullptr) (void)wire::clamp_tcp_mss(segment, mss_for(sa_->sibling->inner_mtu, info.family));
+    }
+  }
+  ++state_.statistics.packets_in;
+  state_.statistics.bytes_in += packet.size();
+  if (!coalescer_.add(packet, info, sa_->device, index)) drop(index, DropReason::kNoBuffer);
+}
+
+}  // namespace
+
+void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out) {
+  InboundRun run(state, packets, now, out);
+  for (std::size_t i = 0; i < packets.size(); ++i) run.process(static_cast<std::uint32_t>(i));
+}
+
+}  // namespace cygnet::engine

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way of a packet out (RFC 4301 section 5.1, RFC 4303 section 3.3):
+//   1. process      parse the packet
+//   2. look_up      flow cache, else SPD and SAD
+//   3. act          DISCARD, BYPASS, PROTECT; without SA: hold and ask, or drop
+//   4. protect      complete checksums, clamp the MSS, compare with the path: whole, segments, fragments, or "too big"
+//   5. begin_esp    lifetimes, sequence number, a place in the arena; header, padding and trailer
+//   6. add_to_group neighbours of one size become one send
+//   7. flush        the cipher seals all packets of an SA at once
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "engine/ecn.h"
+#include "engine/fragment.h"
+#include "engine/path_mtu.h"
+#include "engine/segment.h"
+#include "engine/state.h"
+#include "wire/esp_header.h"
+#include "wire/icmp_message.h"
+#include "wire/ip_packet.h"
+#include "wire/ipv6_header.h"
+#include "wire/tcp_header.h"
+
+namespace cygnet::engine {
+namespace {
+
+// The kernel takes at most 64 segments in a UDP_SEGMENT send, and one IP packet's worth of octets.
+constexpr std::size_t kMaxGroupSegments = 64;
+constexpr std::size_t kMaxGroupOctets = 65000;
+// What an IPv4 UDP datagram carries at most.
+constexpr std::size_t kMaxDatagramOctets = 65507;
+
+// How an outer packet goes: what decides whether two may share a send.
+struct OuterWay {
+  std::uint8_t tos = 0;
+  bool dont_fragment = false;
+  bool operator==(const OuterWay&) const = default;
+};
+
+struct Parsed {
+  MutableByteView bytes;  // exactly the packet
+  wire::IpPacketInfo info;
+  Offload offload;
+  DeviceId device = 0;
+};
+
+class OutboundRun {
+ public:
+  OutboundRun(EngineState& state, Instant now, Verdicts& out) : state_(state), now_(now), out_(out) {}
+  OutboundRun(const OutboundRun&) = delete;
+  OutboundRun& operator=(const OutboundRun&) = delete;
+  ~OutboundRun() { flush(); }
+
+  void process(const OutPacket& packet, std::uint32_t index, Instant since);
+  void send_dummy(OutboundSa& sa, ByteView content);
+
+ private:
+  [[nodiscard]] FlowTarget look_up(const Parsed& packet);
+  void act(Parsed& packet, const FlowTarget& target);
+  void bypass(Parsed& packet);
+  void wait_for_sa(const Parsed& packet, Policy& policy);
+  void protect(Parsed& packet, OutboundSa& sa);
+  void reassemble(const Parsed& packet);
+  void seal_segments(const Parsed& packet, OutboundSa& sa);
+  void seal_oversize(const Parsed& packet, OutboundSa& sa);
+  void seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment);
+  void seal_fragments(const Parsed& packet, OutboundSa& sa);
+  void tell_too_big(const Parsed& packet, std::uint32_t mtu);
+  [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
+                                        const OuterWay& way);
+  [[nodiscard]] bool may_send(OutboundSa& sa, std::size_t payload_octets);
+  void add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way);
+  void count_sent(std::size_t packet_octets);
+  void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
+  void flush();
+
+  EngineState& state_;
+  Instant now_;
+  Verdicts& out_;
+  std::uint32_t index_ = Verdict::kNoPacket;  // of the packet being worked on
+  Instant since_{};                           // when it came
+  OutboundSa* sealing_ = nullptr;             // whose jobs are pending
+  std::size_t jobs_ = 0;
+  // The send that may still grow: always the last verdict.
+  std::size_t group_ = SIZE_MAX;
+  OutboundSa* group_sa_ = nullptr;
+  OuterWay group_way_;
+};
+
+[[nodiscard]] bool is_transport(const OutboundSa& sa) { return sa.spec.mode == model::Mode::kTransport; }
+
+[[nodiscard]] OuterWay outer_way(const Parsed& packet, const OutboundSa& sa) {
+  if (is_transport(sa)) return {packet.info.tos, packet.info.dont_fragment};
+  OuterWay way;
+  if (sa.spec.copy_dscp) way.tos = packet.info.tos & wire::kDscpMask;
+  // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
+  if (sa.spec.ecn) way.tos |= packet.info.tos & wire::kEcnMask;
+  switch (sa.spec.df) {
+    case model::DfPolicy::kCopy:
+      way.dont_fragment = packet.info.dont_fragment;
+      break;
+    case model::DfPolicy::kSet:
+      way.dont_fragment = true;
+      break;
+    case model::DfPolicy::kClear:
+      way.dont_fragment = false;
+      break;
+  }
+  return way;
+}
+
+// What transport mode leaves outside of ESP, because the kernel writes the outer header.
+[[nodiscard]] std::size_t outside_octets(const Parsed& packet) {
+  return packet.info.is_v4() ? packet.info.header_octets : wire::kIpv6HeaderOctets;
+}
+
+[[nodiscard]] std::uint8_t next_header_of(const Parsed& packet, const OutboundSa& sa) {
+  if (is_transport(sa)) return packet.info.is_v4() ? packet.bytes[9] : packet.bytes[6];
+  return packet.info.is_v4() ? wire::protocol::kIpv4 : wire::protocol::kIpv6;
+}
+
+// RFC 4303 section 3.1.1: hop-by-hop and routing headers belong in front of ESP; there we cannot write any.
+[[nodiscard]] bool fits_transport(const Parsed& packet) {
+  return packet.info.is_v4() ||
+         (packet.bytes[6] != wire::protocol::kHopByHop && packet.bytes[6] != wire::protocol::kRouting);
+}
+
+void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant since) {
+  index_ = index;
+  since_ = since;
+  const auto info = wire::parse_ip_packet(packet.bytes);
+  if (!info) {
+    drop(info.error() == wire::IpError::kTruncated ? DropReason::kTruncated : DropReason::kMalformedIp, packet.bytes);
+    return;
+  }
+  Parsed parsed{packet.bytes.first(info->total_octets), *info, packet.offload, packet.device};
+  // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
+  if (info->ttl == 0) {
+    drop(DropReason::kTtlExpired, parsed.bytes);
+    return;
+  }
+  act(parsed, look_up(parsed));
+}
+
+FlowTarget OutboundRun::look_up(const Parsed& packet) {
+  const auto key = FlowKey::of(packet.bytes, packet.info, packet.device);
+  if (const auto* known = state_.flows.find(key, state_.generation)) {
+    ++state_.statistics.flow_cache_hits;
+    return *known;
+  }
+  ++state_.statistics.flow_cache_misses;
+  const auto selectors = PacketSelectors::of(packet.bytes, packet.info, model::Direction::kOutbound);
+  FlowTarget target;
+  target.policy = state_.spd.find(selectors, packet.device);
+  if (target.policy != nullptr && target.policy->spec.action == model::PolicyAction::kProtect) {
+    target.sa = state_.select_sa(*target.policy, selectors);
+  }
+  state_.flows.insert(key, target, state_.generation);
+  return target;
+}
+
+void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
+  // RFC 4301 section 4.4.1: what no entry covers is discarded.
+  if (target.policy == nullptr) {
+    drop(DropReason::kPolicyDiscard, packet.bytes);
+    return;
+  }
+  switch (target.policy->spec.action) {
+    case model::PolicyAction::kDiscard:
+      drop(DropReason::kPolicyDiscard, packet.bytes);
+      return;
+    case model::PolicyAction::kBypass:
+      bypass(packet);
+      return;
+    case model::PolicyAction::kProtect:
+      break;
+  }
+  if (target.sa == nullptr) {
+    wait_for_sa(packet, *target.policy);
+  } else if (target.sa->dead) {
+    drop(DropReason::kSaExpired, packet.bytes);
+  } else {
+    protect(packet, *target.sa);
+  }
+}
+
+void OutboundRun::bypass(Parsed& packet) {
+  if (packet.offload.gso == Offload::Gso::kNone) {
+    if (!complete_checksum(packet.bytes, packet.offload)) {
+      drop(DropReason::kMalformedIp, packet.bytes);
+      return;
+    }
+    ++state_.statistics.bypassed;
+    out_.add(index_, Bypass{packet.device, packet.bytes});
+    return;
+  }
+  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, state_.settings.link_mtu);
+  if (!plan) {
+    drop(DropReason::kMalformedIp, packet.bytes);
+    return;
+  }
+  for (std::size_t i = 0; i < plan->count(); ++i) {
+    auto* to = out_.allocate(plan->packet_octets(i));
+    if (to == nullptr) {
+      drop(DropReason::kNoBuffer);
+      return;
+    }
+    plan->write(i, to, true);
+    ++state_.statistics.bypassed;
+    out_.add(index_, Bypass{packet.device, {to, plan->packet_octets(i)}});
+  }
+}
+
+void OutboundRun::wait_for_sa(const Parsed& packet, Policy& policy) {
+  if (!policy.spec.acquire) {
+    drop(DropReason::kNoSa, packet.bytes);
+    return;
+  }
+  if (!state_.holding.push(policy.spec.id, packet.bytes, packet.offload, packet.device, since_)) {
+    drop(DropReason::kAcquireQueueFull, packet.bytes);
+    return;
+  }
+  out_.add(index_, Held{policy.spec.id});
+  if (policy.acquire_pending) return;
+  policy.acquire_pending = true;
+  ++state_.statistics.acquires;
+  const auto side = [&](const IpAddress& address, std::uint16_t port) {
+    model::TrafficSelector selector = model::TrafficSelector::of(IpRange::of(address));
+    selector.protocol = packet.info.protocol;
+    if (packet.info.has_ports) selector.port_first = selector.port_last = port;
+    return selector;
+  };
+  state_.raise(AcquireEvent{policy.spec.id, side(wire::source_address(packet.bytes), packet.info.source_port),
+                            side(wire::destination_address(packet.bytes), packet.info.destination_port)});
+}
+
+void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
+  if (is_transport(sa)) {
+    if (packet.info.fragment) {
+      reassemble(packet);
+      return;
+    }
+    if (!fits_transport(packet)) {
+      drop(DropReason::kPolicyDiscard, packet.bytes);
+      return;
+    }
+  }
+  if (packet.offload.gso != Offload::Gso::kNone) {
+    seal_segments(packet, sa);
+    return;
+  }
+  if (!complete_checksum(packet.bytes, packet.offload)) {
+    drop(DropReason::kMalformedIp, packet.bytes);
+    return;
+  }
+  if (sa.spec.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
+    (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets), mss_for(sa.inner_mtu, packet.info.family));
+  }
+  if (packet.info.total_octets <= sa.inner_mtu) {
+    seal_whole(packet, sa, outer_way(packet, sa).dont_fragment);
+  } else {
+    seal_oversize(packet, sa);
+  }
+}
+
+void OutboundRun::reassemble(const Parsed& packet) {
+  if (!packet.info.is_v4() && packet.bytes[6] != wire::protocol::kFragment) {
+    drop(DropReason::kPolicyDiscard, packet.bytes);
+    return;
+  }
+  auto outcome = state_.reassembly.add(packet.bytes, packet.info, now_);
+  if (outcome.dropped) {
+    state_.count(*outcome.dropped, outcome.dropped_fragments - 1);
+    drop(*outcome.dropped, packet.bytes);
+    return;
+  }
+  if (outcome.whole.empty()) return;
+  // The verdicts may point into the packet until they are cleared, so it moves into the arena.
+  auto* whole = out_.allocate(outcome.whole.size());
+  if (whole == nullptr) {
+    drop(DropReason::kNoBuffer);
+    return;
+  }
+  std::ranges::copy(outcome.whole, whole);
+  process({{whole, outcome.whole.size()}, {}, packet.device}, index_, since_);
+}
+
+void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
+  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, sa.inner_mtu);
+  if (!plan) {
+    drop(DropReason::kMalformedIp, packet.bytes);
+    return;
+  }
+  if (plan->packet_octets(0) > sa.inner_mtu) {
+    tell_too_big(packet, sa.inner_mtu);
+    return;
+  }
+  const bool tunnel = !is_transport(sa);
+  const std::size_t outside = tunnel ? 0 : outside_octets(packet);
+  // In transport mode IPv6 destination options would stand between the headers: the plan writes from TCP or UDP on.
+  if (!tunnel && outside != plan->ip_octets()) {
+    drop(DropReason::kPolicyDiscard, packet.bytes);
+    return;
+  }
+  const auto way = outer_way(packet, sa);
+  const auto next_header = next_header_of(packet, sa);
+  for (std::size_t i = 0; i < plan->count(); ++i) {
+    auto* payload = begin_esp(sa, plan->packet_octets(i) - outside, next_header, way);
+    if (payload == nullptr) return;
+    plan->write(i, payload, tunnel);
+    count_sent(plan->packet_octets(i));
+  }
+}
+
+void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment) {
+  const std::size_t outside = is_transport(sa) ? outside_octets(packet) : 0;
+  const auto payload = packet.bytes.subspan(outside);
+  auto way = outer_way(packet, sa);
+  way.dont_fragment = dont_fragment;
+  auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way);
+  if (to == nullptr) return;
+  std::memcpy(to, payload.data(), payload.size());
+  count_sent(packet.bytes.size());
+}
+
+void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
+  const bool outer_may_fragment = esp_octets(sa, packet.bytes.size()) <= kMaxDatagramOctets;
+  if (!packet.info.is_v4()) {
+    // RFC 8200 section 5: "every link in the Internet" takes 1280 octets; ours too, by outer fragments if need be.
+    if (packet.info.total_octets <= wire::kIpv6MinimumMtu) {
+      seal_whole(packet, sa, false);
+    } else {
+      tell_too_big(packet, std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
+    }
+  } else if (sa.spec.df == model::DfPolicy::kClear && outer_may_fragment && !is_transport(sa)) {
+    seal_whole(packet, sa, false);
+  } else if (packet.info.dont_fragment) {
+    tell_too_big(packet, sa.inner_mtu);
+  } else if (is_transport(sa) && outer_may_fragment) {
+    // RFC 4303 section 3.3.4: in transport mode fragmentation comes after ESP.
+    seal_whole(packet, sa, false);
+  } else if (is_transport(sa)) {
+    tell_too_big(packet, sa.inner_mtu);
+  } else {
+    seal_fragments(packet, sa);
+  }
+}
+
+void OutboundRun::seal_fragments(const Parsed& packet, OutboundSa& sa) {
+  const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, sa.inner_mtu);
+  if (!plan) {
+    tell_too_big(packet, sa.inner_mtu);
+    return;
+  }
+  const auto way = outer_way(packet, sa);
+  for (std::size_t i = 0; i < plan->count(); ++i) {
+    auto* payload = begin_esp(sa, plan->packet_octets(i), wire::protocol::kIpv4, way);
+    if (payload == nullptr) return;
+    plan->write(i, payload);
+    count_sent(plan->packet_octets(i));
+  }
+}
+
+void OutboundRun::tell_too_big(const Parsed& packet, std::uint32_t mtu) {
+  if (auto* error = out_.allocate(wire::kIcmpErrorOctets)) {
+    const std::size_t octets = wire::write_too_big_error(error, packet.bytes, mtu);
+    out_.shrink(wire::kIcmpErrorOctets - octets);
+    const ByteView slice{error, octets};
+    if (octets != 0) {
+      const auto slices = out_.add_slices({&slice, 1});
+      if (!slices.empty()) out_.add(index_, DeliverToDevice{packet.device, {}, slices});
+    }
+  }
+  drop(DropReason::kTooBig, packet.bytes);
+}
+
+bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
+  if (sa.dead) {
+    drop(DropReason::kSaExpired);
+    return false;
+  }
+  if (sa.counters.packets >= sa.limits.hard_packets || sa.counters.bytes + payload_octets > sa.limits.hard_bytes) {
+    state_.kill(sa);
+    drop(DropReason::kSaExpired);
+    return false;
+  }
+  // RFC 4303 section 3.3.3: "the sender MUST NOT send a packet on an SA if doing so would cause the sequence number to cycle".
+  const std::uint64_t last = sa.spec.esn ? UINT64_MAX : UINT32_MAX;
+  if (sa.sequence >= last) {
+    state_.report_soft(sa);
+    drop(DropReason::kSequenceExhausted);
+    return false;
+  }
+  return true;
+}
+
+std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
+                                     const OuterWay& way) {
+  if (!may_send(sa, payload_octets)) return nullptr;
+  const std::size_t octets = esp_octets(sa, payload_octets);
+  auto* esp = octets <= kMaxDatagramOctets ? out_.allocate(octets) : nullptr;
+  if (esp == nullptr) {
+    drop(DropReason::kNoBuffer);
+    return nullptr;
+  }
+  if (sealing_ != &sa || jobs_ == state_.jobs.size()) flush();
+  sealing_ = &sa;
+  const std::uint64_t sequence = ++sa.sequence;
+  wire::write_esp_header(esp, sa.spec.spi, sequence);
+  auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
+  wire::write_esp_trailer(payload + payload_octets, wire::esp_pad_octets(payload_octets, sa.block_octets), next_header);
+  state_.jobs[jobs_++] = {esp, octets, sequence, false};
+  add_to_group(sa, esp, octets, way);
+  sa.counters.packets += 1;
+  sa.counters.bytes += payload_octets;
+  sa.counters.last_used = now_;
+  sa.last_sent = now_;
+  if (sa.counters.packets >= sa.limits.soft_packets || sa.counters.bytes >= sa.limits.soft_bytes) state_.report_soft(sa);
+  return payload;
+}
+
+void OutboundRun::add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way) {
+  if (group_sa_ == &sa && group_way_ == way && group_ + 1 == out_.size()) {
+    auto& send = std::get<SendToPeer>(out_.last()->action);
+    const bool touches = send.data.data() + send.data.size() == esp;
+    const bool all_full = send.data.size() % send.segment_octets == 0;
+    if (touches && all_full && octets <= send.segment_octets && send.segments() < kMaxGroupSegments &&
+        send.data.size() + octets <= kMaxGroupOctets) {
+      send.data = {send.data.data(), send.data.size() + octets};
+      return;
+    }
+  }
+  group_ = out_.size();
+  group_sa_ = &sa;
+  group_way_ = way;
+  out_.add(index_, SendToPeer{.local = sa.spec.local,
+                              .remote = sa.spec.remote,
+                              .udp = sa.spec.udp_encapsulation,
+                              .dont_fragment = way.dont_fragment,
+                              .tos = way.tos,
+                              .mark = sa.spec.mark,
+                              .data = {esp, octets},
+                              .segment_octets = octets});
+}
+
+void OutboundRun::count_sent(std::size_t packet_octets) {
+  ++state_.statistics.packets_out;
+  state_.statistics.bytes_out += packet_octets;
+}
+
+void OutboundRun::flush() {
+  if (jobs_ == 0) return;
+  const std::span<crypto::EspJob> jobs{state_.jobs.data(), jobs_};
+  jobs_ = 0;
+  sealing_->cipher->seal(jobs);
+  for (const auto& job : jobs) {
+    if (job.ok) continue;
+    // The cipher refuses only what cannot be here. Should it, then clear text must not leave: the peer gets zeros.
+    wipe({job.esp + wire::kEspHeaderOctets, job.octets - wire::kEspHeaderOctets});
+    state_.count(DropReason::kNoBuffer);
+  }
+}
+
+void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
+  // RFC 4303 section 2.6: "a protocol value of 59 ... a receiver MUST be prepared to discard these packets".
+  if (auto* payload = begin_esp(sa, content.size(), wire::protocol::kNoNextHeader, {.tos = 0, .dont_fragment = true})) {
+    std::ranges::copy(content, payload);
+  }
+}
+
+}  // namespace
+
+void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now, Verdicts& out) {
+  OutboundRun run(state, now, out);
+  for (std::size_t i = 0; i < packets.size(); ++i) run.process(packets[i], static_cast<std::uint32_t>(i), now);
+}
+
+void release_held(EngineState& state, Instant now, Verdicts& out) {
+  for (const auto id : state.holding.policies()) {
+    auto packets = state.holding.take(id);
+    OutboundRun run(state, now, out);
+    for (auto& held : packets) {
+      // Verdicts may point into what they were given: the arena outlives this call, the queue does not.
+      auto* bytes = out.allocate(held.bytes.size());
+      if (bytes == nullptr) {
+        state.drop(out, Verdict::kNoPacket, DropReason::kNoBuffer);
+        continue;
+      }
+      std::ranges::copy(held.bytes, bytes);
+      run.process({{bytes, held.bytes.size()}, held.offload, held.device}, Verdict::kNoPacket, held.since);
+    }
+  }
+}
+
+Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out) {
+  if (octets > sa.inner_mtu) return fail("A dummy packet may have at most " + std::to_string(sa.inner_mtu) + " octets here.");
+  const Bytes content = state.dummy_content.bytes(octets);
+  OutboundRun run(state, now, out);
+  run.send_dummy(sa, content);
+  return {};
+}
+
+}  // namespace cygnet::engine

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/path_mtu.h"
+
+#include <algorithm>
+
+#include "wire/esp_header.h"
+#include "wire/ip_packet.h"
+#include "wire/tcp_header.h"
+#include "wire/udp_header.h"
+
+namespace cygnet::engine {
+
+std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  const std::uint32_t link = sa.link_mtu != 0 ? sa.link_mtu : default_link_mtu;
+  return sa.learned_mtu != 0 ? std::min(sa.learned_mtu, link) : link;
+}
+
+std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  const bool v4 = sa.spec.remote.address.is_v4();
+  const std::size_t outer_ip = v4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
+  const std::size_t fixed = outer_ip + (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) + wire::kEspHeaderOctets +
+                            sa.iv_octets + sa.icv_octets;
+  const std::size_t path = outer_path_mtu(sa, default_link_mtu);
+  std::size_t inner = kMinInnerMtu;
+  if (path > fixed + sa.block_octets) {
+    const std::size_t room = (path - fixed) / sa.block_octets * sa.block_octets - wire::kEspTrailerOctets;
+    inner = sa.spec.mode == model::Mode::kTransport ? room + outer_ip : room;
+  }
+  if (sa.spec.mtu != 0) inner = std::min<std::size_t>(inner, sa.spec.mtu);
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(inner, kMinInnerMtu, 65535));
+}
+
+std::size_t esp_octets(const SaCommon& sa, std::size_t payload_octets) {
+  return wire::kEspHeaderOctets + sa.iv_octets + payload_octets +
+         wire::esp_pad_octets(payload_octets, sa.block_octets) + wire::kEspTrailerOctets + sa.icv_octets;
+}
+
+std::uint16_t mss_for(std::uint32_t inner_mtu, Family inner) {
+  const auto headers = static_cast<std::uint32_t>(
+      (inner == Family::kV4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets) + wire::kTcpHeaderOctets);
+  // Below the least MTU of IPv6 there is no smaller MSS to ask for.
+  const std::uint32_t mtu = inner == Family::kV6 ? std::max(inner_mtu, kMinPathMtuV6) : inner_mtu;
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu - std::min(mtu, headers), 65535));
+}
+
+}  // namespace cygnet::engine

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/replay_window.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace cygnet::engine {
+
+ReplayWindow::ReplayWindow(std::uint32_t size, bool esn) : size_(size == 0 ? 0 : std::clamp(size, kMin, kMax)), esn_(esn) {
+  if (size_ == 0) return;
+  const std::uint64_t words = std::bit_ceil((std::uint64_t{size_} + 63U) / 64U + 1U);
+  bits_.assign(words, 0);
+  mask_ = words - 1;
+}
+
+std::uint64_t ReplayWindow::infer(std::uint32_t low) const {
+  if (!esn_) return low;
+  // RFC 4303 appendix A2.1. Without a window half the low space is taken for one, so that loss and disorder both fit.
+  const std::uint32_t window = size_ == 0 ? 0x80000000U : size_;
+  const auto top_low = static_cast<std::uint32_t>(top_);
+  const std::uint64_t top_high = top_ >> 32U;
+  const std::uint32_t bottom = top_low - window + 1U;  // modulo 2^32
+  std::uint64_t high = top_high;
+  if (top_low >= window - 1U) {
+    // Case A: the window lies within one subspace.
+    if (low < bottom) high = top_high + 1U;
+  } else if (low >= bottom) {
+    // Case B: the window spans two subspaces, and this belongs to the lower one.
+    if (top_high == 0) return 0;
+    high = top_high - 1U;
+  }
+  return (high << 32U) | low;
+}
+
+ReplayWindow::Verdict ReplayWindow::check(std::uint64_t sequence) const {
+  // RFC 4303 section 2.2: "The first packet sent using a given SA will contain a sequence number of 1".
+  if (sequence == 0) return size_ == 0 && !esn_ ? Verdict::kFresh : Verdict::kOld;
+  if (size_ == 0 || sequence > top_) return Verdict::kFresh;
+  if (top_ - sequence >= size_) return Verdict::kOld;
+  return (bits_[word_of(sequence)] >> (sequence & 63U)) & 1U ? Verdict::kSeen : Verdict::kFresh;
+}
+
+ReplayWindow::Verdict ReplayWindow::commit(std::uint64_t sequence) {
+  const Verdict verdict = check(sequence);
+  if (verdict != Verdict::kFresh) return verdict;
+  if (sequence > top_) advance_to(sequence);
+  if (size_ != 0) bits_[word_of(sequence)] |= std::uint64_t{1} << (sequence & 63U);
+  return verdict;
+}
+
+void ReplayWindow::advance_to(std::uint64_t sequence) {
+  if (size_ != 0) {
+    const std::uint64_t steps = std::min<std::uint64_t>((sequence >> 6U) - (top_ >> 6U), bits_.size());
+    for (std::uint64_t i = 1; i <= steps; ++i) bits_[((top_ >> 6U) + i) & mask_] = 0;
+  }
+  top_ = sequence;
+}
+
+}  // namespace cygnet::engine

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Anti-replay window (RFC 4303 section 3.4.3) and the inference of ESN high bits (appendix A).
+#include <cstdint>
+#include <vector>
+
+namespace cygnet::engine {
+
+class ReplayWindow {
+ public:
+  enum class Verdict : std::uint8_t { kFresh, kOld, kSeen };
+  static constexpr std::uint32_t kMin = 32;
+  static constexpr std::uint32_t kMax = 65536;
+
+  // size in packets, brought into [kMin, kMax]; 0: no replay check.
+  ReplayWindow(std::uint32_t size, bool esn);
+
+  // The full sequence number of a packet that carries only the low half. Without ESN the low half itself.
+  // Nothing fits below zero: then the answer is 0, which check() refuses.
+  [[nodiscard]] std::uint64_t infer(std::uint32_t low) const;
+  // Before the ICV is verified: may this be a new packet?
+  [[nodiscard]] Verdict check(std::uint64_t sequence) const;
+  // After the ICV was verified: checks again (packets of one burst may be twins) and, if fresh, marks it as seen.
+  [[nodiscard]] Verdict commit(std::uint64_t sequence);
+
+  [[nodiscard]] std::uint64_t top() const { return top_; }  // highest authenticated
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+
+ private:
+  [[nodiscard]] std::uint64_t word_of(std::uint64_t sequence) const { return (sequence >> 6U) & mask_; }
+  void advance_to(std::uint64_t sequence);
+
+  std::uint32_t size_;
+  bool esn_;
+  std::uint64_t top_ = 0;
+  std::uint64_t mask_ = 0;           // words - 1
+  std::vector<std::uint64_t> bits_;  // ring of words, one more than the window needs: sliding clears whole words
+};
+
+}  // namespace cygnet::engine

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/selectors.h"
+
+#include <algorithm>
+
+namespace cygnet::engine {
+
+PacketSelectors PacketSelectors::of(ByteView packet, const wire::IpPacketInfo& info, model::Direction direction) {
+  PacketSelectors s;
+  s.local = wire::source_address(packet);
+  s.remote = wire::destination_address(packet);
+  s.protocol = info.protocol;
+  s.has_ports = info.has_ports;
+  s.local_port = info.source_port;
+  s.remote_port = info.destination_port;
+  if (direction == model::Direction::kInbound) {
+    std::swap(s.local, s.remote);
+    std::swap(s.local_port, s.remote_port);
+  }
+  return s;
+}
+
+bool matches(const model::TrafficSelector& selector, const IpAddress& address, std::uint8_t protocol, bool has_ports,
+             std::uint16_t port) {
+  if (!selector.range.contains(address)) return false;
+  if (selector.protocol != 0 && selector.protocol != protocol) return false;
+  if (selector.all_ports()) return true;
+  // RFC 4301 section 4.4.1.1: OPAQUE "indicates that the corresponding selector field is not available for examination".
+  if (selector.opaque_ports()) return !has_ports;
+  return has_ports && selector.port_first <= port && port <= selector.port_last;
+}
+
+bool matches_any(const model::TrafficSelectors& selectors, const IpAddress& address, std::uint8_t protocol,
+                 bool has_ports, std::uint16_t port) {
+  return std::ranges::any_of(selectors,
+                             [&](const auto& selector) { return matches(selector, address, protocol, has_ports, port); });
+}
+
+bool within(const PacketSelectors& packet, const model::TrafficSelectors& local, const model::TrafficSelectors& remote) {
+  return (remote.empty() || matches_any(remote, packet.remote, packet.protocol, packet.has_ports, packet.remote_port)) &&
+         (local.empty() || matches_any(local, packet.local, packet.protocol, packet.has_ports, packet.local_port));
+}
+
+bool is_link_scoped(const IpAddress& address) {
+  if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) return true;
+  return address.is_v4() && address.v4_value() == 0xffffffffU;
+}
+
+bool names_link_scoped(const IpRange& range) {
+  if (range.first.is_multicast() && range.last.is_multicast()) return true;
+  if (range.first.is_link_local() && range.last.is_link_local()) return true;
+  return range.first == range.last && is_link_scoped(range.first);
+}
+
+}  // namespace cygnet::engine

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/state.h"
+
+#include <algorithm>
+#include <ranges>
+
+namespace cygnet::engine {
+
+EngineState::EngineState(const EngineSettings& given, Random& random)
+    : settings(given),
+      sad(random.u32()),
+      flows(given.flow_cache_entries, random.u64()),
+      holding({given.hold_packets_per_policy, given.hold_packets, given.hold_octets,
+               std::chrono::seconds(given.hold_timeout_s)}),
+      reassembly(given.reassembly_octets, std::chrono::seconds(given.reassembly_timeout_s)),
+      dummy_content(random.u64()) {}
+
+void EngineState::raise(const Event& event) {
+  if (events.size() >= settings.max_events) {
+    ++statistics.events_lost;
+    return;
+  }
+  events.push_back(event);
+}
+
+OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& packet) const {
+  for (auto* sa : std::views::reverse(sad.serving(policy.spec.id))) {
+    const auto& spec = sa->spec;
+    if (spec.standby || sa->dead) continue;
+    // In transport mode the packet's own addresses are the outer ones.
+    if (spec.mode == model::Mode::kTransport &&
+        (packet.local != spec.local.address || packet.remote != spec.remote.address)) {
+      continue;
+    }
+    if (within(packet, spec.local_selectors, spec.remote_selectors)) return sa;
+  }
+  return nullptr;
+}
+
+void EngineState::report_soft(SaCommon& sa) {
+  if (sa.soft_reported) return;
+  sa.soft_reported = true;
+  raise(SaExpiringEvent{sa.spec.spi, sa.spec.direction, sa.spec.child, false});
+}
+
+void EngineState::kill(SaCommon& sa) {
+  if (sa.dead) return;
+  sa.dead = true;
+  dead.push_back({sa.spec.direction, sa.spec.child, sa.serial});
+  raise(SaExpiringEvent{sa.spec.spi, sa.spec.direction, sa.spec.child, true});
+  changed();
+}
+
+}  // namespace cygnet::engine

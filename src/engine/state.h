@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Everything the engine knows, shared by the files that work on it: outbound.cc, inbound.cc, control.cc, timers.cc.
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "base/drop_reason.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "crypto/esp_cipher.h"
+#include "engine/engine.h"
+#include "engine/flow_cache.h"
+#include "engine/hold_queue.h"
+#include "engine/reassembly.h"
+#include "engine/sad.h"
+#include "engine/spd.h"
+
+namespace cygnet::engine {
+
+inline constexpr std::size_t kCipherBurst = 128;  // packets handed to a cipher at once
+
+// Entries of the timer heap. One is live per SA: the one whose time equals the SA's timer_at.
+struct TimerEntry {
+  Instant when;
+  model::Direction direction{};
+  model::ChildId child;
+  std::uint64_t serial = 0;
+  bool operator>(const TimerEntry& other) const { return when > other.when; }
+};
+
+struct DeadSa {
+  model::Direction direction{};
+  model::ChildId child;
+  std::uint64_t serial = 0;
+};
+
+struct EngineState {
+  EngineState(const EngineSettings& given, Random& random);
+
+  EngineSettings settings;
+  Sad sad;
+  Spd spd;
+  FlowCache flows;
+  std::uint64_t generation = 1;  // of the flow cache; every change of SAD or SPD raises it
+  HoldQueue holding;
+  Reassembly reassembly;
+  Statistics statistics;
+  std::deque<Event> events;
+  std::vector<std::string> devices;
+  std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers;
+  std::vector<DeadSa> dead;       // to be removed at the next on_timer()
+  bool try_held = false;          // an SA came into use: held packets may be free to go
+  std::uint64_t next_serial = 1;
+  Instant unknown_spi_reported = Instant::min();
+  SeededRandom dummy_content;     // filling of dummy packets: no secret
+  std::array<crypto::EspJob, kCipherBurst> jobs;
+
+  void count(DropReason reason, std::uint64_t packets = 1) { statistics.drops[static_cast<std::size_t>(reason)] += packets; }
+  void drop(Verdicts& out, std::uint32_t packet, DropReason reason, ByteView data = {}) {
+    count(reason);
+    out.add(packet, Drop{reason, data});
+  }
+  void raise(const Event& event);
+  void changed() { ++generation; }
+  // The newest SA of the policy that is in use and takes this packet.
+  [[nodiscard]] OutboundSa* select_sa(const Policy& policy, const PacketSelectors& packet) const;
+  // A lifetime by octets or packets was reached.
+  void report_soft(SaCommon& sa);
+  void kill(SaCommon& sa);
+  // The SA's next deadline may have come nearer.
+  template <typename Sa>
+  void schedule(Sa& sa);
+};
+
+// Next thing that time alone brings about for this SA.
+[[nodiscard]] Instant deadline_of(const EngineState& state, const InboundSa& sa);
+[[nodiscard]] Instant deadline_of(const EngineState& state, const OutboundSa& sa);
+
+template <typename Sa>
+void EngineState::schedule(Sa& sa) {
+  const Instant when = deadline_of(*this, sa);
+  if (when == sa.timer_at) return;
+  sa.timer_at = when;
+  if (when != kNever) timers.push({when, sa.spec.direction, sa.spec.child, sa.serial});
+}
+
+// One burst through the engine; see the .cc of each.
+void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now, Verdicts& out);
+// Held packets try again; those that still find no SA wait on.
+void release_held(EngineState& state, Instant now, Verdicts& out);
+void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out);
+[[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out);
+void run_timers(EngineState& state, Instant now, Verdicts& out);
+[[nodiscard]] Instant first_deadline(const EngineState& state);
+[[nodiscard]] bool learn_path_mtu(EngineState& state, const OuterTooBig& too_big, Instant now);
+
+}  // namespace cygnet::engine

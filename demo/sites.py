@@ -127,7 +127,7 @@ def new_lab(stay):
         return Lab("run")
     if standing():
         raise LabError("a lab is up already: ./dev lab down")
-    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    HOME.mkdir(parents=True, exist_ok=True)
     return Lab("lab", keep=HOME, detached=True)
 
 

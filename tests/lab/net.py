@@ -251,6 +251,8 @@ class Lab:
         self._temporary = keep is None
         self.dir = pathlib.Path(keep or tempfile.mkdtemp(prefix=f"cygnet-{name}-"))
         self.dir.mkdir(parents=True, exist_ok=True)
+        # Daemons that gave up root must still reach their run directories below.
+        self.dir.chmod(0o755)
         self._at_close = []
 
     def host(self, name):

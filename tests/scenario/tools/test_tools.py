@@ -46,7 +46,7 @@ def test_explain(pair):
     protect = a.json("explain", "10.1.0.10", "10.2.0.10")
     assert protect["verdict"] == "protect"
     assert protect["sas"][0]["spi"] == a.child()["spi_out"]
-    assert protect["route"]["device"] == "ipsec0" and protect["why"]
+    assert protect["route_device"] == "ipsec0" and protect["why"]
     outside = a.json("explain", "10.1.0.10", "203.0.113.1")
     assert outside["verdict"] != "protect"
     assert a.ctl("explain", "10.1.0.10", "10.2.0.10", "tcp", "443").returncode == 0

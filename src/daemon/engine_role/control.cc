@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/engine_role/control.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+sadb::SaState translate(const engine::SaState& state) { return {state.spec, state.counters}; }
+
+sadb::Event translate(const engine::AcquireEvent& e) { return sadb::Acquire{e.policy, e.local, e.remote}; }
+sadb::Event translate(const engine::SaExpiringEvent& e) { return sadb::SaExpiring{e.spi, e.direction, e.child, e.hard}; }
+sadb::Event translate(const engine::PeerMovedEvent& e) { return sadb::PeerMoved{e.child, e.remote, e.local}; }
+sadb::Event translate(const engine::ChildActivatedEvent& e) { return sadb::ChildActivated{e.child}; }
+
+}  // namespace
+
+bool EngineControl::on_message(ByteView message, Instant now) {
+  auto decoded = sadb::decode_request(message);
+  if (!decoded) {
+    log_.error("", decoded.error().message);
+    return false;
+  }
+  const auto number = decoded->first;
+  std::visit(
+      [&](const auto& request) {
+        using T = std::decay_t<decltype(request)>;
+        if constexpr (std::is_same_v<T, sadb::QuerySasRequest>) {
+          answer_dump(number, request.with_keys);
+        } else if constexpr (std::is_same_v<T, sadb::QueryStatisticsRequest>) {
+          answer_statistics(number);
+        } else if constexpr (std::is_same_v<T, sadb::ExplainRequest>) {
+          answer_explain(number, request);
+        } else {
+          const Result<void> done = perform(request, now);
+          queue_.push_back(encode(number, sadb::Reply{sadb::Acknowledgement{done ? std::string{} : done.error().message}}));
+        }
+      },
+      decoded->second);
+  return true;
+}
+
+Result<void> EngineControl::perform(const sadb::InstallSaRequest& r, Instant now) { return engine_.install_sa(r.spec, now); }
+Result<void> EngineControl::perform(const sadb::RemoveSaRequest& r, Instant /*now*/) {
+  return engine_.remove_sa(r.direction, r.spi, r.child);
+}
+Result<void> EngineControl::perform(const sadb::ActivateRequest& r, Instant /*now*/) { return engine_.activate(r.child); }
+Result<void> EngineControl::perform(const sadb::UpdateEndpointsRequest& r, Instant /*now*/) {
+  return engine_.update_endpoints(r.child, r.local, r.remote, r.udp_encapsulation);
+}
+Result<void> EngineControl::perform(const sadb::InstallPolicyRequest& r, Instant /*now*/) { return engine_.install_policy(r.spec); }
+Result<void> EngineControl::perform(const sadb::RemovePolicyRequest& r, Instant /*now*/) { return engine_.remove_policy(r.id); }
+Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant /*now*/) { return engine_.acquire_failed(r.id); }
+
+Result<void> EngineControl::perform(const sadb::PutCheckpointRequest& r, Instant /*now*/) {
+  drop_checkpoint(r.key);
+  if (checkpoint_octets_ + r.value.size() > kMaxCheckpointOctets) {
+    return fail("the engine holds as many checkpoints as it may: the state of " + r.key + " will not outlive ike");
+  }
+  checkpoint_octets_ += r.value.size();
+  checkpoints_.insert_or_assign(r.key, r.value);
+  return {};
+}
+
+Result<void> EngineControl::perform(const sadb::DropCheckpointRequest& r, Instant /*now*/) {
+  drop_checkpoint(r.key);
+  return {};
+}
+
+void EngineControl::drop_checkpoint(const std::string& key) {
+  const auto it = checkpoints_.find(key);
+  if (it != checkpoints_.end()) {
+    checkpoint_octets_ -= it->second.size();
+    wipe(it->second);
+    checkpoints_.erase(it);
+  }
+}
+
+void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
+  const auto held = engine_.dump(with_keys);
+  sadb::Dump dump;
+  for (const auto& sa : held.sas) {
+    dump.sas.push_back(translate(sa));
+  }
+  dump.policies = held.policies;
+  if (with_keys) {
+    dump.checkpoints.assign(checkpoints_.begin(), checkpoints_.end());
+  }
+  for (auto& piece : encode_dump(request, dump)) {
+    queue_.push_back(std::move(piece));
+  }
+}
+
+void EngineControl::answer_statistics(std::uint32_t request) {
+  const auto& s = engine_.statistics();
+  queue_.push_back(encode(request, sadb::Reply{sadb::StatisticsReply{
+                                       {s.drops, s.packets_out, s.bytes_out, s.packets_in, s.bytes_in, s.bypassed, s.acquires}}}));
+}
+
+void EngineControl::answer_explain(std::uint32_t request, const sadb::ExplainRequest& r) {
+  const auto e = engine_.explain(r.local, r.remote);
+  sadb::ExplainReply reply{{.found = e.found, .policy = e.policy, .outbound = {}, .verdict = e.verdict}};
+  for (const auto& sa : e.outbound) {
+    reply.explanation.outbound.push_back(translate(sa));
+  }
+  queue_.push_back(encode(request, sadb::Reply{std::move(reply)}));
+}
+
+void EngineControl::collect_events() {
+  if (!engine_.has_events() || queue_.size() >= kMaxQueued) {
+    return;
+  }
+  for (const auto& event : engine_.take_events()) {
+    std::visit(
+        [&](const auto& e) {
+          using T = std::decay_t<decltype(e)>;
+          if constexpr (std::is_same_v<T, engine::UnknownSpiEvent>) {
+            log_.notice(e.remote.to_string(), "sends ESP with SPI " + std::to_string(e.spi.value) + " to " + e.local.address.to_string() +
+                                                  ", which no SA here has (it still uses a tunnel that is gone here?)");
+          } else {
+            queue_.push_back(encode(translate(e)));
+          }
+        },
+        event);
+  }
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/engine_role/engine_role.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include <memory>
+#include <optional>
+
+#include "crypto/esp_cipher.h"
+#include "daemon/engine_role/control.h"
+#include "daemon/engine_role/packet_loop.h"
+#include "daemon/privileges.h"
+#include "daemon/role_messages.h"
+#include "io/clock.h"
+#include "io/poller.h"
+#include "io/process.h"
+#include "io/unix_socket.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr std::uint32_t kMonitorToken = 0;
+constexpr std::uint32_t kIkeToken = 1;
+constexpr std::uint32_t kFirstToken = 2;
+constexpr int kIkeBacklogOctets = 1 << 20;  // IKE datagrams waiting for ike; beyond they are dropped, answers are not
+constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
+constexpr int kControlBudget = 256;  // requests of ike a round, so that packets are not kept waiting
+
+// Loads the ciphers' libraries while files can still be opened: after confine() they cannot.
+void warm_up_ciphers() {
+  struct Kind {
+    model::EncryptionId encryption;
+    model::IntegrityId integrity;
+  };
+  for (const auto& kind : {Kind{model::EncryptionId::kAesGcm16, model::IntegrityId::kNone},
+                           Kind{model::EncryptionId::kAesCbc, model::IntegrityId::kHmacSha2_256_128},
+                           Kind{model::EncryptionId::kChaCha20Poly1305, model::IntegrityId::kNone}}) {
+    model::SaSpec spec{.encryption = kind.encryption, .encryption_bits = 256, .integrity = kind.integrity};
+    spec.encryption_key.resize(model::key_octets(kind.encryption, 256) + model::salt_octets(kind.encryption));
+    spec.integrity_key.resize(model::key_octets(kind.integrity));
+    const auto cipher = crypto::create_esp_cipher(spec);
+    if (!cipher) {
+      continue;
+    }
+    Bytes packet(8 + (*cipher)->iv_octets() + 32 + (*cipher)->icv_octets());
+    crypto::EspJob job{.esp = packet.data(), .octets = packet.size(), .sequence = 1};
+    (*cipher)->seal({&job, 1});
+  }
+}
+
+class EngineProcess {
+ public:
+  EngineProcess(io::UniqueFd monitor, io::Poller poller, Logger& log)
+      : monitor_(std::move(monitor)), poller_(std::move(poller)), log_(log) {}
+
+  // Waits for the descriptors. False: the monitor is gone.
+  [[nodiscard]] Result<void> start();
+  void run();
+
+ private:
+  [[nodiscard]] Result<void> take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds);
+  void on_ready(const io::Poller::Ready& ready, Instant now);
+  void on_monitor();
+  void attach_ike(io::UniqueFd socket);
+  void on_ike_readable(Instant now);
+  void flush_to_ike();
+  [[nodiscard]] bool forward_ike(const Endpoint& local, const Endpoint& remote, ByteView message);
+
+  io::UniqueFd monitor_;
+  io::UniqueFd ike_;
+  io::Poller poller_;
+  Logger& log_;
+  io::SystemRandom random_;
+  engine::Engine engine_{engine::EngineSettings{}, random_};
+  EngineControl control_{engine_, log_};
+  std::unique_ptr<PacketLoop> packets_;
+  bool running_ = true;
+};
+
+Result<void> EngineProcess::start() {
+  for (;;) {
+    (void)poller_.wait(kNever);
+    io::Message message;
+    const auto status = io::receive_message(monitor_.get(), message);
+    if (status == io::ReceiveStatus::kNothing) {
+      continue;
+    }
+    if (status == io::ReceiveStatus::kClosed) {
+      return fail("the monitor has ended");
+    }
+    auto decoded = decode_from_monitor(message.bytes);
+    if (!decoded) {
+      return std::unexpected(decoded.error());
+    }
+    if (const auto* start = std::get_if<StartEngine>(&*decoded)) {
+      return take_descriptors(*start, std::move(message.fds));
+    }
+  }
+}
+
+Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds) {
+  if (fds.size() != start.devices.size() + start.sockets.size()) {
+    return fail("the monitor passed other descriptors than it said");
+  }
+  std::size_t next = 0;
+  std::vector<PacketLoop::Device> devices;
+  for (const auto& name : start.devices) {
+    devices.push_back({std::move(fds[next++]), name});
+  }
+  std::vector<io::OuterSocket> sockets;
+  for (const auto& socket : start.sockets) {
+    sockets.push_back({std::move(fds[next++]), socket.kind, socket.family, socket.port});
+  }
+  packets_ = std::make_unique<PacketLoop>(
+      engine_, std::move(devices), std::move(sockets),
+      [this](const Endpoint& local, const Endpoint& remote, ByteView message) { return forward_ike(local, remote, message); });
+  std::uint32_t token = kFirstToken;
+  for (const auto& device : packets_->devices()) {
+    if (auto added = poller_.add(device.fd.get(), token++); !added) {
+      return added;
+    }
+  }
+  for (const auto& socket : packets_->sockets()) {
+    if (auto added = poller_.add(socket.fd.get(), token++); !added) {
+      return added;
+    }
+  }
+  return {};
+}
+
+void EngineProcess::run() {
+  (void)io::send_message(monitor_.get(), encode(ToMonitor{Ready{}}));
+  while (running_) {
+    auto until = engine_.next_deadline();
+    if (!control_.queue().empty() && ike_) {
+      until = std::min(until, io::SystemClock::now() + kRetryInterval);
+    }
+    const auto ready = poller_.wait(until);
+    const auto now = io::SystemClock::now();
+    for (const auto& one : ready) {
+      on_ready(one, now);
+    }
+    if (engine_.next_deadline() <= now) {
+      packets_->on_timer(now);
+    }
+    if (ike_) {
+      control_.collect_events();
+      flush_to_ike();
+    }
+  }
+}
+
+void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
+  if (ready.token == kMonitorToken) {
+    on_monitor();
+    return;
+  }
+  if (ready.token == kIkeToken) {
+    on_ike_readable(now);
+    return;
+  }
+  const std::size_t index = ready.token - kFirstToken;
+  const std::size_t devices = packets_->devices().size();
+  if (index < devices) {
+    packets_->on_device_readable(index, now);
+    return;
+  }
+  if (ready.failed) {
+    packets_->on_socket_error(index - devices, now);
+  }
+  if (ready.readable) {
+    packets_->on_socket_readable(index - devices, now);
+  }
+}
+
+void EngineProcess::on_monitor() {
+  io::Message message;
+  const auto status = io::receive_message(monitor_.get(), message);
+  if (status == io::ReceiveStatus::kClosed) {
+    running_ = false;
+    return;
+  }
+  if (status == io::ReceiveStatus::kNothing) {
+    return;
+  }
+  const auto decoded = decode_from_monitor(message.bytes);
+  if (decoded && std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1) {
+    attach_ike(std::move(message.fds[0]));
+  }
+}
+
+void EngineProcess::attach_ike(io::UniqueFd socket) {
+  if (ike_) {
+    poller_.remove(ike_.get());
+  }
+  control_.forget_queue();
+  ike_ = std::move(socket);
+  if (auto added = poller_.add(ike_.get(), kIkeToken); !added) {
+    log_.error("", added.error().message);
+  }
+}
+
+void EngineProcess::on_ike_readable(Instant now) {
+  for (int i = 0; i < kControlBudget; ++i) {
+    io::Message message;
+    const auto status = io::receive_message(ike_.get(), message);
+    if (status == io::ReceiveStatus::kNothing) {
+      break;
+    }
+    const bool good = status == io::ReceiveStatus::kMessage && control_.on_message(message.bytes, now);
+    wipe(message.bytes);  // SA keys pass here
+    if (!good) {
+      log_.notice("", "ike is gone; the tunnels stay");
+      poller_.remove(ike_.get());
+      ike_.reset();
+      control_.forget_queue();
+      return;
+    }
+  }
+  // Held packets may be free to go now.
+  packets_->on_timer(now);
+}
+
+void EngineProcess::flush_to_ike() {
+  auto& queue = control_.queue();
+  while (!queue.empty()) {
+    const auto status = io::send_message(ike_.get(), queue.front());
+    if (status == io::SendStatus::kFull) {
+      return;
+    }
+    if (status == io::SendStatus::kClosed) {
+      queue.clear();  // the reading side will notice
+      return;
+    }
+    wipe(queue.front());
+    queue.pop_front();
+  }
+}
+
+bool EngineProcess::forward_ike(const Endpoint& local, const Endpoint& remote, ByteView message) {
+  int waiting = 0;
+  if (!ike_ || !control_.queue().empty() || message.size() > sadb::kMaxEncoded ||
+      ::ioctl(ike_.get(), SIOCOUTQ, &waiting) != 0 || waiting > kIkeBacklogOctets) {
+    return false;
+  }
+  return io::send_message(ike_.get(), encode(sadb::Event{sadb::IkeDatagram{local, remote, {message.begin(), message.end()}}})) ==
+         io::SendStatus::kSent;
+}
+
+}  // namespace
+
+int run_engine_role(const Options& options, Logger& log) {
+  io::set_process_name("cygnetd-engine");
+  auto poller = io::Poller::make();
+  if (!poller) {
+    log.error("", poller.error().message);
+    return 1;
+  }
+  io::UniqueFd monitor(io::kInheritedChannel);
+  if (auto added = poller->add(monitor.get(), kMonitorToken); !added) {
+    log.error("", added.error().message);
+    return 1;
+  }
+  EngineProcess process(std::move(monitor), std::move(*poller), log);
+  if (auto started = process.start(); !started) {
+    log.error("", started.error().message);
+    return 1;
+  }
+  warm_up_ciphers();
+  if (auto dropped = drop_privileges(options.user, log); !dropped) {
+    log.error("", dropped.error().message);
+    return 1;
+  }
+  if (auto confined = confine(Confinement::kEngine); !confined) {
+    log.warning("", confined.error().message);
+  }
+  process.run();
+  return 0;
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A packet's way through the engine process:
+//   out:  1. on_device_readable: a burst from the device, each behind a virtio-net header
+//         2. engine.process_outbound: policy, SA, sealed pieces
+//         3. perform: verdicts sorted by socket    4. flush: few system calls
+//   in:   1. on_socket_readable: a burst from UDP (UDP_GRO) or the protocol-50 socket
+//         2. demultiplex: IKE to ike, keepalives nowhere, ESP on
+//         3. engine.process_inbound: SA, window, opened, checked
+//         4. perform: to the device, merged where that is possible
+#include "daemon/engine_role/packet_loop.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr std::size_t kMarker = 4;           // RFC 3948 section 2.2
+constexpr std::uint8_t kKeepalive = 0xFF;    // RFC 3948 section 2.3
+
+// RFC 3948 section 2.2: "4 zero-valued bytes aligned with the SPI field of an ESP packet".
+bool has_non_esp_marker(ByteView datagram) { return datagram.size() >= kMarker && load_be32(datagram.data()) == 0; }
+
+// RFC 3948 section 2.3: "a one-octet-long payload with the value 0xFF".
+bool is_keepalive(ByteView datagram) { return datagram.size() == 1 && datagram[0] == kKeepalive; }
+
+std::optional<IpAddress> destination_of(ByteView packet) {
+  if (packet.size() >= 20 && (packet[0] >> 4) == 4) {
+    return IpAddress::from_bytes(packet.subspan(16, 4));
+  }
+  if (packet.size() >= 40 && (packet[0] >> 4) == 6) {
+    return IpAddress::from_bytes(packet.subspan(24, 16));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike)
+    : engine_(engine),
+      devices_(std::move(devices)),
+      sockets_(std::move(sockets)),
+      on_ike_(std::move(on_ike)),
+      device_buffers_(std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket)),
+      outgoing_(sockets_.size()) {
+  for (const auto& device : devices_) {
+    device_ids_.push_back(engine_.device_id(device.name));
+  }
+}
+
+// ---- out
+
+void PacketLoop::on_device_readable(std::size_t device, Instant now) {
+  out_.clear();
+  for (std::size_t i = 0; i < kBurst; ++i) {
+    const MutableByteView buffer(device_buffers_.get() + i * io::kMaxTunPacket, io::kMaxTunPacket);
+    const auto n = io::read_tun(devices_[device].fd.get(), buffer);
+    if (n <= 0) {
+      break;
+    }
+    const auto packet = buffer.first(static_cast<std::size_t>(n));
+    const auto offload = packet.size() < io::kVnetHeader ? std::nullopt : engine::Offload::parse(packet.first(io::kVnetHeader));
+    if (!offload) {
+      engine_.count_drop(DropReason::kMalformedIp);
+      continue;
+    }
+    out_.push_back({packet.subspan(io::kVnetHeader), *offload, device_ids_[device]});
+  }
+  if (!out_.empty()) {
+    engine_.process_outbound(out_, now, verdicts_);
+    perform(now);
+  }
+}
+
+// ---- in
+
+void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
+  in_.clear();
+  const bool udp = sockets_[socket].kind == io::OuterKind::kUdp;
+  for (const auto& datagram : receiver_.receive(sockets_[socket])) {
+    demultiplex(datagram, udp);
+  }
+  if (!in_.empty()) {
+    engine_.process_inbound(in_, now, verdicts_);
+    perform(now);
+  }
+}
+
+void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, bool udp) {
+  engine::InPacket packet{.segment_octets = datagram.segment_octets, .local = datagram.local, .remote = datagram.remote, .udp = udp, .tos = datagram.tos};
+  if (!udp) {
+    packet.bytes = datagram.bytes;
+    in_.push_back(packet);
+    return;
+  }
+  // UDP_GRO joins whatever comes from one peer with one size: IKE may stand between ESP.
+  const std::size_t step = datagram.segment_octets == 0 ? datagram.bytes.size() : datagram.segment_octets;
+  std::size_t esp_from = 0;
+  const auto end_esp = [&](std::size_t at) {
+    if (at > esp_from) {
+      packet.bytes = datagram.bytes.subspan(esp_from, at - esp_from);
+      packet.segment_octets = at - esp_from > step ? step : 0;
+      in_.push_back(packet);
+    }
+  };
+  for (std::size_t at = 0; at < datagram.bytes.size(); at += step) {
+    const auto piece = datagram.bytes.subspan(at, std::min(step, datagram.bytes.size() - at));
+    const bool ike = has_non_esp_marker(piece);
+    if (!ike && !is_keepalive(piece)) {
+      continue;
+    }
+    end_esp(at);
+    esp_from = at + piece.size();
+    if (ike) {
+      take_ike(datagram, piece.subspan(kMarker));
+    }
+  }
+  end_esp(datagram.bytes.size());
+}
+
+void PacketLoop::take_ike(const io::ReceivedDatagram& datagram, ByteView message) {
+  if (!on_ike_(datagram.local, datagram.remote, message)) {
+    engine_.count_drop(DropReason::kControlQueueFull);
+  }
+}
+
+void PacketLoop::on_timer(Instant now) {
+  engine_.on_timer(now, verdicts_);
+  if (!verdicts_.empty()) {
+    perform(now);
+  }
+}
+
+// ---- verdicts
+
+void PacketLoop::perform(Instant now) {
+  for (const auto& verdict : verdicts_) {
+    if (const auto* send = std::get_if<engine::SendToPeer>(&verdict.action)) {
+      queue(*send);
+    } else if (const auto* delivered = std::get_if<engine::DeliverToDevice>(&verdict.action)) {
+      deliver(*delivered);
+    } else if (const auto* bypass = std::get_if<engine::Bypass>(&verdict.action)) {
+      queue_clear(*bypass);
+    }
+  }
+  flush(now);
+  verdicts_.clear();
+}
+
+void PacketLoop::queue(const engine::SendToPeer& send) {
+  const auto kind = send.udp ? io::OuterKind::kUdp : io::OuterKind::kEsp;
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    if (sockets_[i].kind == kind && sockets_[i].family == send.remote.address.family()) {
+      outgoing_[i].push_back({.local = send.local,
+                              .remote = {send.remote.address, send.udp ? send.remote.port : std::uint16_t{0}},
+                              .data = send.data,
+                              .segment_octets = send.segment_octets,
+                              .tos = send.tos,
+                              .dont_fragment = send.dont_fragment});
+      return;
+    }
+  }
+  engine_.count_drop(DropReason::kSendFailed, send.segments());
+}
+
+void PacketLoop::queue_clear(const engine::Bypass& bypass) {
+  const auto destination = destination_of(bypass.data);
+  for (std::size_t i = 0; destination && i < sockets_.size(); ++i) {
+    if (sockets_[i].kind == io::OuterKind::kClear && sockets_[i].family == destination->family()) {
+      outgoing_[i].push_back({.local = {IpAddress::any(destination->family()), 0}, .remote = {*destination, 0}, .data = bypass.data});
+      return;
+    }
+  }
+  engine_.count_drop(DropReason::kSendFailed);
+}
+
+void PacketLoop::deliver(const engine::DeliverToDevice& deliver) {
+  const auto it = std::ranges::find(device_ids_, deliver.device);
+  if (it == device_ids_.end()) {
+    engine_.count_drop(DropReason::kDeviceFull);
+    return;
+  }
+  std::array<std::uint8_t, io::kVnetHeader> header{};
+  deliver.offload.serialize(header.data());
+  const auto& device = devices_[static_cast<std::size_t>(it - device_ids_.begin())];
+  if (io::write_tun(device.fd.get(), header, deliver.slices) != 0) {
+    engine_.count_drop(DropReason::kDeviceFull);
+  }
+}
+
+void PacketLoop::flush(Instant now) {
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    if (outgoing_[i].empty()) {
+      continue;
+    }
+    too_big_.set = false;
+    sender_.send(sockets_[i], outgoing_[i], [&](const io::SendFailure& failure) { on_send_failure(sockets_[i], failure); });
+    if (too_big_.set) {
+      on_socket_error(i, now);
+    }
+    outgoing_[i].clear();
+  }
+}
+
+// ---- trouble
+
+void PacketLoop::on_send_failure(const io::OuterSocket& socket, const io::SendFailure& failure) {
+  if (failure.error == EMSGSIZE && socket.kind != io::OuterKind::kClear) {
+    engine_.count_drop(DropReason::kTooBig, failure.datagrams);
+    too_big_.remote = failure.what->remote;
+    const auto n = std::min(failure.what->data.size(), too_big_.esp.size());
+    std::copy_n(failure.what->data.begin(), n, too_big_.esp.begin());
+    too_big_.set = true;
+    return;
+  }
+  const bool unreachable = failure.error == ENETUNREACH || failure.error == EHOSTUNREACH || failure.error == ENETDOWN ||
+                           failure.error == EADDRNOTAVAIL;
+  engine_.count_drop(unreachable ? DropReason::kNoRoute : DropReason::kSendFailed, failure.datagrams);
+}
+
+void PacketLoop::on_socket_error(std::size_t socket, Instant now) {
+  io::read_errors(sockets_[socket], [&](const io::OuterError& error) { on_outer_error(sockets_[socket], error, now); });
+}
+
+// What the network says about outer packets is a hint; the engine believes it only when it fits one of its SAs.
+void PacketLoop::on_outer_error(const io::OuterSocket& socket, const io::OuterError& error, Instant now) {
+  if (error.error != EMSGSIZE || error.mtu == 0) {
+    return;
+  }
+  engine::OuterTooBig too_big{.remote = error.remote, .udp = socket.kind == io::OuterKind::kUdp, .quoted_esp = error.quoted, .mtu = error.mtu};
+  if (error.local) {
+    if (!too_big_.set || too_big_.remote.address != error.remote.address) {
+      return;
+    }
+    // Our own kernel quotes nothing: we know what we tried to send.
+    too_big.remote = too_big_.remote;
+    too_big.quoted_esp = too_big_.esp;
+  }
+  (void)engine_.on_outer_too_big(too_big, now);
+}
+
+}  // namespace cygnet::daemon

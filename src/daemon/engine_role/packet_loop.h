@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Packets between devices, engine and network; see packet_loop.cc for their way.
+#include <array>
+#include <functional>
+#include <vector>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "io/outer_socket.h"
+#include "io/tun.h"
+
+namespace cygnet::daemon {
+
+class PacketLoop {
+ public:
+  struct Device {
+    io::UniqueFd fd;
+    std::string name;
+  };
+  // Takes an IKE message found on the encapsulation port (marker removed). False: no room.
+  using OnIke = std::function<bool(const Endpoint& local, const Endpoint& remote, ByteView message)>;
+
+  PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike);
+
+  [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
+  [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
+
+  void on_device_readable(std::size_t device, Instant now);
+  void on_socket_readable(std::size_t socket, Instant now);
+  void on_socket_error(std::size_t socket, Instant now);
+  void on_timer(Instant now);
+
+ private:
+  static constexpr std::size_t kBurst = 32;  // packets a round: long enough to gather, short enough to be fair
+
+  void demultiplex(const io::ReceivedDatagram& datagram, bool udp);
+  void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
+  void perform(Instant now);
+  void queue(const engine::SendToPeer& send);
+  void queue_clear(const engine::Bypass& bypass);
+  void deliver(const engine::DeliverToDevice& deliver);
+  void flush(Instant now);
+  void on_send_failure(const io::OuterSocket& socket, const io::SendFailure& failure);
+  void on_outer_error(const io::OuterSocket& socket, const io::OuterError& error, Instant now);
+
+  engine::Engine& engine_;
+  std::vector<Device> devices_;
+  std::vector<io::OuterSocket> sockets_;
+  OnIke on_ike_;
+
+  std::unique_ptr<std::uint8_t[]> device_buffers_;
+  io::DatagramReceiver receiver_{kBurst};
+  io::DatagramSender sender_;
+  engine::Verdicts verdicts_;
+  std::vector<engine::OutPacket> out_;
+  std::vector<engine::InPacket> in_;
+  std::vector<std::vector<io::OutgoingDatagram>> outgoing_;  // one list a socket
+  std::vector<engine::DeviceId> device_ids_;
+  // The last datagram of this burst that our own kernel found too big: it says so, with the size, in the error queue.
+  struct TooBig {
+    Endpoint remote;
+    std::array<std::uint8_t, 16> esp{};
+    bool set = false;
+  } too_big_;
+};
+
+}  // namespace cygnet::daemon

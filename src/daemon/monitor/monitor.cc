@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/monitor/monitor.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "control/messages.h"
+#include "io/clock.h"
+#include "io/errno_text.h"
+#include "io/process.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
+constexpr Duration kLongestBackoff = std::chrono::seconds(10);
+constexpr Duration kStable = std::chrono::seconds(10);       // ran this long: the next death is a new story
+constexpr Duration kGoodbyeTime = std::chrono::seconds(2);   // for ike to tell its peers
+constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
+
+PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, socket.family, socket.port}; }
+
+}  // namespace
+
+Monitor::Monitor(Options options, Logger& log) : options_(std::move(options)), log_(log) {}
+
+int Monitor::run(const std::function<void()>& on_started) {
+  io::set_process_name("cygnetd-monitor");
+  if (auto started = start(); !started) {
+    if (options_.foreground) {
+      log_.error("monitor", started.error().message);
+    } else {
+      (void)std::fprintf(stderr, "cygnetd: %s\n", started.error().message.c_str());
+      log_.error("monitor", started.error().message);
+    }
+    if (network_) {
+      network_->close();
+    }
+    return 1;
+  }
+  if (on_started) {
+    on_started();
+  }
+  loop_.run();
+  return 0;
+}
+
+int run_monitor_in_background(const Options& options, Logger& log) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+    log.error("monitor", io::errno_text(errno));
+    return 1;
+  }
+  io::UniqueFd read_end(pipe[0]);
+  io::UniqueFd write_end(pipe[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    log.error("monitor", "cannot start in the background: " + io::errno_text(errno));
+    return 1;
+  }
+  if (pid > 0) {
+    // Errors at the start belong to whoever typed the command: wait until it is clear how it went.
+    write_end.reset();
+    char started = 0;
+    return ::read(read_end.get(), &started, 1) == 1 ? 0 : 1;
+  }
+  (void)::setsid();
+  // Standard error stays until everything is started, so that a first error is seen and not only logged.
+  return Monitor(options, log).run([&] {
+    const io::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      (void)::dup2(null.get(), fd);
+    }
+    (void)!::write(write_end.get(), "1", 1);
+    write_end.reset();
+  });
+}
+
+Result<void> Monitor::start() {
+  if (::geteuid() != 0) {
+    return fail("cygnetd must be started as root (it gives its privileges up where it can): use sudo, or the systemd unit");
+  }
+  auto loaded = read_configuration();
+  if (!loaded.configuration.ok()) {
+    (void)std::fputs(loaded.configuration.problems().c_str(), stderr);
+    return fail("the configuration has errors; nothing was started. Check it with: cygnetd --check --config " + options_.config);
+  }
+  for (const auto* diagnostics : {&loaded.configuration.conf.diagnostics, &loaded.configuration.secrets.diagnostics}) {
+    for (const auto& d : *diagnostics) {
+      log_.warning("config", config::to_line(d));
+    }
+  }
+  warn_about_secrets_file();
+  if (auto made = prepare_run_dir(); !made) {
+    return made;
+  }
+  auto signals = io::open_signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE});
+  if (!signals) {
+    return std::unexpected(signals.error());
+  }
+  signals_ = std::move(*signals);
+  auto control = io::listen_stream(path(std::string(control::kSocketName)), 0600);
+  if (!control) {
+    return std::unexpected(control.error());
+  }
+  control_ = std::move(*control);
+  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
+  if (auto opened = network_->open(); !opened) {
+    return opened;
+  }
+  bundle_ = std::move(loaded.bundle);
+  loop_.watch(signals_.get(), [this] { on_signal(); });
+  if (auto changes = io::open_route_changes()) {
+    route_changes_ = std::move(*changes);
+    loop_.watch(route_changes_.get(), [this] {
+      io::drain_route_changes(route_changes_.get());
+      if (!std::exchange(routes_dirty_, true)) {
+        loop_.after(kRouteSettleTime, [this] {
+          routes_dirty_ = false;
+          network_->refresh_throw_routes();
+          send(ike_, NetworkChanged{});
+        });
+      }
+    });
+  }
+  (void)io::write_pid_file(path("monitor.pid"), ::getpid());
+  start_engine();
+  return {};
+}
+
+Monitor::Loaded Monitor::read_configuration() {
+  config::DiskFiles disk;
+  RecordingFiles recording(disk);
+  Loaded out;
+  out.configuration = load(options_.config, options_.secrets, recording);
+  out.bundle = recording.to_text();
+  return out;
+}
+
+void Monitor::warn_about_secrets_file() {
+  struct stat info {};
+  if (::stat(options_.secrets.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
+    log_.warning("config", options_.secrets + " can be read by others than its owner: chmod 600 " + options_.secrets);
+  }
+}
+
+Result<void> Monitor::prepare_run_dir() {
+  // Only root may put anything there: the control socket and the pid files are believed.
+  std::error_code error;
+  std::filesystem::create_directories(options_.run_dir, error);
+  if (error) {
+    return fail("cannot make the run directory " + options_.run_dir + ": " + error.message());
+  }
+  return {};
+}
+
+Result<void> Monitor::start_process(Child& child) {
+  auto pair = io::seqpacket_pair();
+  if (!pair) {
+    return std::unexpected(pair.error());
+  }
+  std::vector<std::string> arguments{"cygnetd", "--role", child.role, "--user", options_.user};
+  if (options_.foreground) {
+    arguments.emplace_back("--foreground");
+  }
+  const auto pid = io::spawn_self(arguments, pair->second);
+  if (!pid) {
+    return std::unexpected(pid.error());
+  }
+  child.pid = *pid;
+  child.ready = false;
+  child.started = io::SystemClock::now();
+  // What the channel says last is read before the end of the process is acted upon; its closing says nothing new.
+  child.channel = std::make_unique<io::Channel>(
+      loop_, std::move(pair->first), [this, &child](const io::Message& message) { on_message(child, message); }, [] {});
+  (void)io::write_pid_file(path(child.role + ".pid"), *pid);
+  return {};
+}
+
+void Monitor::send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds) {
+  if (child.channel) {
+    (void)child.channel->send(encode(message), std::move(fds));
+  }
+}
+
+void Monitor::start_engine() {
+  if (auto started = start_process(engine_); !started) {
+    log_.error("monitor", started.error().message);
+    begin_shut_down();
+    return;
+  }
+  StartEngine start{.log_level = network_->setup().log_level};
+  std::vector<io::UniqueFd> fds;
+  for (const auto& device : network_->devices()) {
+    start.devices.push_back(device.name);
+    fds.push_back(device.fd.duplicate());
+  }
+  for (const auto& socket : network_->sockets()) {
+    // The IKE port carries no ESP.
+    if (socket.kind == io::OuterKind::kUdp && socket.port == network_->setup().ike_port) {
+      continue;
+    }
+    start.sockets.push_back(describe(socket));
+    fds.push_back(socket.fd.duplicate());
+  }
+  send(engine_, start, std::move(fds));
+}
+
+void Monitor::start_ike() {
+  if (auto started = start_process(ike_); !started) {
+    log_.error("monitor", started.error().message);
+    begin_shut_down();
+    return;
+  }
+  engine_lost_ = false;
+  network_->begin_sync();
+  StartIke start{options_.config, options_.secrets, options_.run_dir, {}};
+  std::vector<io::UniqueFd> fds;
+  fds.push_back(bundle_file());
+  fds.push_back(control_.duplicate());
+  for (const auto& socket : network_->sockets()) {
+    if (socket.kind == io::OuterKind::kUdp) {
+      start.sockets.push_back(describe(socket));
+      fds.push_back(socket.fd.duplicate());
+    }
+  }
+  send(ike_, start, std::move(fds));
+  connect_ike_to_engine();
+  send_processes();
+}
+
+void Monitor::connect_ike_to_engine() {
+  auto pair = io::seqpacket_pair();
+  if (!pair) {
+    log_.error("monitor", pair.error().message);
+    return;
+  }
+  std::vector<io::UniqueFd> to_engine;
+  to_engine.push_back(std::move(pair->first));
+  send(engine_, NewPeer{}, std::move(to_engine));
+  std::vector<io::UniqueFd> to_ike;
+  to_ike.push_back(std::move(pair->second));
+  send(ike_, NewPeer{}, std::move(to_ike));
+}
+
+io::UniqueFd Monitor::bundle_file() {
+  auto file = io::make_memory_file("cygnet-configuration", bundle_);
+  if (!file) {
+    log_.error("monitor", file.error().message);
+    return {};
+  }
+  return std::move(*file);
+}
+
+void Monitor::send_processes() {
+  send(ike_, Processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0},
+                        {"ike", static_cast<std::uint64_t>(ike_.pid), ike_.restarts},
+                        {"engine", static_cast<std::uint64_t>(engine_.pid), engine_.restarts}}});
+}
+
+void Monitor::on_message(Child& from, const io::Message& message) {
+  const auto decoded = decode_to_monitor(message.bytes);
+  if (!decoded) {
+    log_.warning(from.role, decoded.error().message);
+    return;
+  }
+  if (std::holds_alternative<Ready>(*decoded)) {
+    from.ready = true;
+    if (&from == &engine_ && ike_.pid == 0) {
+      start_ike();
+    } else if (&from == &ike_) {
+      io::notify_service_manager("READY=1");
+    }
+    return;
+  }
+  // Everything else is ike's to ask.
+  if (&from != &ike_) {
+    return;
+  }
+  if (const auto* request = std::get_if<NetworkRequest>(&*decoded)) {
+    on_network_request(*request);
+  } else if (std::holds_alternative<Settled>(*decoded)) {
+    network_->end_sync();
+  } else if (std::holds_alternative<WantReload>(*decoded)) {
+    reload();
+  } else if (std::holds_alternative<WantShutDown>(*decoded)) {
+    begin_shut_down();
+  }
+}
+
+void Monitor::on_network_request(const NetworkRequest& request) {
+  const auto done = network_->apply(request);
+  if (!done) {
+    log_.warning("network", done.error().message);
+  }
+  send(ike_, NetworkDone{request.request, done ? std::string{} : done.error().message});
+}
+
+void Monitor::on_signal() {
+  while (const auto signal = io::next_signal(signals_.get())) {
+    if (*signal == SIGTERM || *signal == SIGINT) {
+      begin_shut_down();
+    } else if (*signal == SIGHUP) {
+      reload();
+    } else if (*signal == SIGCHLD) {
+      while (const auto ended = io::reap_child()) {
+        on_child_ended(ended->pid, ended->how, ended->clean);
+      }
+    }
+  }
+}
+
+void Monitor::reload() {
+  io::notify_service_manager("RELOADING=1");
+  auto loaded = read_configuration();
+  NewConfiguration message;
+  std::vector<io::UniqueFd> fds;
+  if (!loaded.configuration.ok()) {
+    message.error = loaded.configuration.problems();
+    log_.error("config", "not reloaded, the old configuration stays: " + message.error);
+  } else {
+    warn_about_secrets_file();
+    bundle_ = std::move(loaded.bundle);
+    fds.push_back(bundle_file());
+    const auto& now = loaded.configuration.conf.setup;
+    const auto& was = network_->setup();
+    if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port || now.fwmark != was.fwmark ||
+        now.route_table != was.route_table || now.rule_priority != was.rule_priority) {
+      log_.warning("config", "devices, ports, mark, table and rule of config setup change only with a restart of cygnetd");
+    }
+  }
+  send(ike_, message, std::move(fds));
+  io::notify_service_manager("READY=1");
+}
+
+void Monitor::restart_later(Child& child, void (Monitor::*how)()) {
+  const bool stable = io::SystemClock::now() - child.started > kStable;
+  child.backoff = stable || child.backoff == Duration{} ? kFirstBackoff : std::min(child.backoff * 2, kLongestBackoff);
+  ++child.restarts;
+  loop_.after(child.backoff, [this, how] {
+    if (!shutting_down_) {
+      (this->*how)();
+    }
+  });
+}
+
+// RFC 4303 section 3.3.3: "the sender ... MUST NOT ... cycle" a sequence number under one key. SAs of a dead engine can
+// therefore never be used again; devices and routes stay, so that nothing leaves in the clear meanwhile.
+void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
+  if (pid == ike_.pid) {
+    ike_.pid = 0;
+    ike_.channel.reset();
+    if (shutting_down_) {
+      end_shut_down();
+    } else if (engine_lost_) {
+      ++ike_.restarts;
+      if (engine_.ready && engine_.pid != 0) {
+        start_ike();
+      }
+    } else {
+      log_.error("ike", "the process " + how + (clean ? "" : "; tunnels keep running") + ": starting it again");
+      restart_later(ike_, &Monitor::start_ike);
+    }
+    return;
+  }
+  if (pid != engine_.pid) {
+    return;
+  }
+  engine_.pid = 0;
+  engine_.channel.reset();
+  if (shutting_down_) {
+    return;
+  }
+  log_.error("engine", "the process " + how + ": all tunnels are lost and will be negotiated again; nothing leaves in the clear meanwhile");
+  engine_lost_ = true;
+  send(ike_, ShutDown{});
+  if (const pid_t lost_ike = ike_.pid; lost_ike != 0) {
+    loop_.after(kGoodbyeTime, [this, lost_ike] {
+      if (ike_.pid == lost_ike) {
+        ::kill(lost_ike, SIGKILL);
+      }
+    });
+  }
+  restart_later(engine_, &Monitor::start_engine);
+}
+
+void Monitor::begin_shut_down() {
+  if (std::exchange(shutting_down_, true)) {
+    return;
+  }
+  io::notify_service_manager("STOPPING=1");
+  log_.info("monitor", "shutting down");
+  if (ike_.pid == 0) {
+    end_shut_down();
+    return;
+  }
+  send(ike_, ShutDown{});
+  loop_.after(kGoodbyeTime, [this] { end_shut_down(); });
+}
+
+void Monitor::end_shut_down() {
+  for (auto* child : {&ike_, &engine_}) {
+    if (child->pid != 0) {
+      ::kill(child->pid, SIGKILL);
+      (void)io::reap_child();
+    }
+    io::remove_file(path(child->role + ".pid"));
+  }
+  network_->close();
+  io::remove_file(path("monitor.pid"));
+  io::remove_file(path(std::string(control::kSocketName)));
+  loop_.stop();
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The monitor: the one process with privileges, which talks to no network. It makes devices and sockets, starts ike and
+// engine with copies of them, restarts what dies, sets routes on request, and tidies up at the end.
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "daemon/config_bundle.h"
+#include "daemon/monitor/network.h"
+#include "daemon/options.h"
+#include "daemon/role_messages.h"
+#include "io/event_loop.h"
+#include "io/unix_socket.h"
+
+namespace cygnet::daemon {
+
+class Monitor {
+ public:
+  Monitor(Options options, Logger& log);
+  // Until SIGTERM or SIGINT. on_started is called once devices, sockets and the engine process are there. The exit status.
+  int run(const std::function<void()>& on_started = {});
+
+ private:
+  // One process that the monitor keeps alive.
+  struct Child {
+    std::string role;
+    pid_t pid = 0;
+    std::unique_ptr<io::Channel> channel;
+    std::uint64_t restarts = 0;
+    Instant started{};
+    Duration backoff{};
+    bool ready = false;
+  };
+  struct Loaded {
+    Configuration configuration;
+    std::string bundle;
+  };
+
+  [[nodiscard]] Result<void> start();
+  [[nodiscard]] Loaded read_configuration();
+  void warn_about_secrets_file();
+  [[nodiscard]] Result<void> prepare_run_dir();
+  [[nodiscard]] Result<void> start_process(Child& child);
+  void start_engine();
+  void start_ike();
+  // A fresh socket pair between ike and engine: one end is given to each.
+  void connect_ike_to_engine();
+  [[nodiscard]] io::UniqueFd bundle_file();
+  void send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds = {});
+  void send_processes();
+
+  void on_signal();
+  void on_message(Child& from, const io::Message& message);
+  void on_network_request(const NetworkRequest& request);
+  void on_child_ended(pid_t pid, const std::string& how, bool clean);
+  void restart_later(Child& child, void (Monitor::*how)());
+  void reload();
+  void begin_shut_down();
+  void end_shut_down();
+  [[nodiscard]] std::string path(const std::string& name) const { return options_.run_dir + "/" + name; }
+
+  Options options_;
+  Logger& log_;
+  io::EventLoop loop_;
+  io::UniqueFd signals_;
+  io::UniqueFd route_changes_;
+  io::UniqueFd control_;
+  std::unique_ptr<Network> network_;
+  Child engine_{.role = "engine"};
+  Child ike_{.role = "ike"};
+  std::string bundle_;
+  bool routes_dirty_ = false;
+  bool shutting_down_ = false;
+  bool engine_lost_ = false;  // ike says goodbye, then both start again
+};
+
+// As a classic daemon: returns when the background process has started, or has not.
+int run_monitor_in_background(const Options& options, Logger& log);
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/monitor/network.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "io/process.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr std::uint8_t kOurRouteProtocol = 89;  // see io/rtnetlink.cc
+constexpr std::uint32_t kMainTable = 254;
+// Leaves room for the largest overhead of any SA below an Ethernet's 1500; the engine knows each path more exactly and
+// tells senders by ICMP.
+constexpr std::uint32_t kDeviceMtu = 1400;
+
+bool wider_contains(const IpPrefix& outer, const IpPrefix& inner) {
+  return outer.length < inner.length && outer.contains(inner.network());
+}
+
+}  // namespace
+
+std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std::vector<IpPrefix>& connected) {
+  std::set<IpPrefix> out;
+  for (const auto& c : connected) {
+    const IpPrefix network{c.network(), c.length};
+    if (!tunnelled.contains(network) &&
+        std::ranges::any_of(tunnelled, [&](const auto& t) { return wider_contains(t, network); })) {
+      out.insert(network);
+    }
+  }
+  return out;
+}
+
+Network::Network(model::Setup setup, std::string state_path, Logger& log)
+    : setup_(std::move(setup)), state_path_(std::move(state_path)), log_(log) {}
+
+Result<void> Network::open() {
+  auto netlink = io::RouteSocket::open();
+  if (!netlink) {
+    return std::unexpected(netlink.error());
+  }
+  netlink_.push_back(std::move(*netlink));
+  if (auto ok = open_sockets(); !ok) {
+    return ok;
+  }
+  clean_up_earlier();
+  if (auto ok = open_devices(); !ok) {
+    return ok;
+  }
+  std::ostringstream state;
+  state << setup_.route_table << ' ' << setup_.rule_priority << ' ' << setup_.fwmark << '\n';
+  if (auto ok = io::replace_file(state_path_, state.str(), 0600); !ok) {
+    return ok;
+  }
+  opened_ = true;
+  return add_rules();
+}
+
+Result<void> Network::open_devices() {
+  for (const auto& name : setup_.devices) {
+    auto device = io::open_tun(name);
+    if (!device) {
+      return std::unexpected(device.error());
+    }
+    // Without IPv6 in the kernel there is nothing to turn off.
+    (void)netlink_[0].no_link_local_address(device->index);
+    if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
+      return fail(name + ": " + up.error().message);
+    }
+    devices_.push_back(std::move(*device));
+  }
+  return {};
+}
+
+void Network::open_optional_socket(Result<io::OuterSocket> socket) {
+  if (socket) {
+    sockets_.push_back(std::move(*socket));
+  } else {
+    log_.warning("network", socket.error().message);
+  }
+}
+
+Result<void> Network::open_sockets() {
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    for (const bool encapsulation : {false, true}) {
+      const auto port = encapsulation ? setup_.nat_port : setup_.ike_port;
+      auto socket = io::open_udp(family, port, setup_.fwmark, encapsulation);
+      if (!socket && family == Family::kV6 && socket.error().message.find("has no IPv6") != std::string::npos) {
+        log_.notice("network", socket.error().message);
+        return {};
+      }
+      if (!socket) {
+        return std::unexpected(socket.error());
+      }
+      sockets_.push_back(std::move(*socket));
+    }
+    // Where a container may not have raw sockets, ESP in UDP still works.
+    open_optional_socket(io::open_esp(family, setup_.fwmark));
+    open_optional_socket(io::open_clear(family, setup_.fwmark));
+  }
+  return {};
+}
+
+Result<void> Network::add_rules() {
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    const io::MarkRule rule{family, setup_.rule_priority, setup_.fwmark, setup_.route_table};
+    if (auto added = netlink_[0].add_rule(rule); !added) {
+      if (family == Family::kV6) {
+        log_.notice("network", "IPv6: " + added.error().message);
+      } else {
+        return fail(added.error().message + " (does this kernel have policy routing, CONFIG_IP_MULTIPLE_TABLES?)");
+      }
+    }
+  }
+  return {};
+}
+
+void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark) {
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    const auto rules = netlink_[0].mark_rules(family);
+    for (const auto& rule : rules ? *rules : std::vector<io::MarkRule>{}) {
+      if (rule.table == table && rule.priority == priority && rule.mark == mark) {
+        (void)netlink_[0].remove_rule(rule);
+      }
+    }
+    const auto routes = netlink_[0].routes(family);
+    for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
+      if (route.table == table && route.protocol == kOurRouteProtocol) {
+        (void)netlink_[0].remove_route(route);
+      }
+    }
+  }
+}
+
+void Network::clean_up_earlier() {
+  // What a killed monitor set is told by the file it left, and by our own numbers.
+  std::ifstream file(state_path_);
+  std::uint32_t table = 0;
+  std::uint32_t priority = 0;
+  std::uint32_t mark = 0;
+  if (file >> table >> priority >> mark) {
+    log_.notice("network", "an earlier cygnetd did not end by itself: removing the rule and routes it left");
+    remove_ours(table, priority, mark);
+  }
+  remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+}
+
+Result<Network::Placed> Network::check(const NetworkRequest& request) const {
+  const auto device = std::ranges::find(devices_, request.device, &io::TunDevice::name);
+  if (device == devices_.end()) {
+    return fail("'" + request.device + "' is not one of our devices: name it in config setup");
+  }
+  Placed what;
+  what.is_address = request.what == NetworkRequest::What::kAddAddress || request.what == NetworkRequest::What::kRemoveAddress;
+  if (request.prefix.length > request.prefix.address.bits() ||
+      (what.is_address && request.prefix.length != request.prefix.address.bits()) ||
+      (request.source && request.source->family() != request.prefix.address.family())) {
+    return fail("an impossible route or address was asked for");
+  }
+  what.route = {.destination = {request.prefix.network(), request.prefix.length},
+                .table = setup_.route_table,
+                .device = device->index,
+                .source = request.source,
+                .mtu = request.mtu};
+  return what;
+}
+
+Result<void> Network::place(const Placed& what) {
+  if (what.is_address) {
+    return netlink_[0].add_address(what.route.device, what.route.destination.address);
+  }
+  return netlink_[0].add_route(what.route);
+}
+
+Result<void> Network::displace(const Placed& what) {
+  if (what.is_address) {
+    return netlink_[0].remove_address(what.route.device, what.route.destination.address);
+  }
+  return netlink_[0].remove_route(what.route);
+}
+
+Result<void> Network::apply(const NetworkRequest& request) {
+  const auto what = check(request);
+  if (!what) {
+    return std::unexpected(what.error());
+  }
+  const bool adding = request.what == NetworkRequest::What::kAddRoute || request.what == NetworkRequest::What::kAddAddress;
+  Result<void> done;
+  placed_.erase(*what);
+  wanted_.erase(*what);
+  if (adding) {
+    // A throw route for the same prefix would be another entry under the same key.
+    if (!what->is_address && thrown_.erase(what->route.destination) == 1) {
+      (void)netlink_[0].remove_route({.kind = io::Route::Kind::kThrow, .destination = what->route.destination, .table = setup_.route_table});
+    }
+    done = place(*what);
+    if (done) {
+      placed_.insert(*what);
+      wanted_.insert(*what);
+    }
+  } else {
+    done = displace(*what);
+  }
+  refresh_throw_routes();
+  return done;
+}
+
+void Network::end_sync() {
+  for (auto it = placed_.begin(); it != placed_.end();) {
+    if (wanted_.contains(*it)) {
+      ++it;
+      continue;
+    }
+    (void)displace(*it);
+    it = placed_.erase(it);
+  }
+  refresh_throw_routes();
+}
+
+void Network::refresh_throw_routes() {
+  std::set<IpPrefix> tunnelled;
+  for (const auto& what : placed_) {
+    if (!what.is_address) {
+      tunnelled.insert(what.route.destination);
+    }
+  }
+  std::vector<IpPrefix> connected;
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    if (std::ranges::none_of(tunnelled, [&](const auto& t) { return t.address.family() == family; })) {
+      continue;
+    }
+    const auto routes = netlink_[0].routes(family);
+    for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
+      const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
+      if (route.table == kMainTable && route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
+        connected.push_back(route.destination);
+      }
+    }
+  }
+  auto wanted = throw_prefixes(tunnelled, connected);
+  for (const auto& prefix : thrown_) {
+    if (!wanted.contains(prefix)) {
+      (void)netlink_[0].remove_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
+    }
+  }
+  for (const auto& prefix : wanted) {
+    if (!thrown_.contains(prefix)) {
+      const auto added = netlink_[0].add_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
+      if (!added) {
+        log_.warning("network", prefix.to_string() + " is attached to this machine but lies inside a tunnelled network: " + added.error().message);
+      }
+    }
+  }
+  thrown_ = std::move(wanted);
+}
+
+void Network::close() {
+  if (!netlink_.empty() && opened_) {
+    remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+    io::remove_file(state_path_);
+  }
+  placed_.clear();
+  thrown_.clear();
+  devices_.clear();  // the devices vanish with their last descriptor
+  sockets_.clear();
+}
+
+}  // namespace cygnet::daemon

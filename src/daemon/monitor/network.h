@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the monitor sets in the kernel: devices, sockets, addresses, routes, the rule that leads into them. And takes back.
+//
+// Routing (as WireGuard's wg-quick does it, with one more turn): every tunnelled prefix is a route of a table of our own,
+// and the rule `PRIORITY: not fwmark MARK lookup TABLE` sends all packets there but our own ESP and IKE, which carry MARK.
+// A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those that lies
+// inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "daemon/role_messages.h"
+#include "io/rtnetlink.h"
+#include "io/tun.h"
+#include "model/connection.h"
+
+namespace cygnet::daemon {
+
+// The connected prefixes that need a throw route: inside a wider tunnelled one, and not tunnelled themselves.
+[[nodiscard]] std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std::vector<IpPrefix>& connected);
+
+class Network {
+ public:
+  Network(model::Setup setup, std::string state_path, Logger& log);
+
+  // Cleans up after an earlier monitor, then makes devices, sockets and rules.
+  [[nodiscard]] Result<void> open();
+  [[nodiscard]] Result<void> apply(const NetworkRequest& request);
+  void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
+  void end_sync();                        // ... has done so: the rest goes
+  void refresh_throw_routes();
+  void close();
+
+  [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
+  [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
+  [[nodiscard]] const model::Setup& setup() const { return setup_; }
+
+ private:
+  struct Placed {  // what was set, by what it is
+    io::Route route;
+    bool is_address = false;
+    auto key() const { return std::tuple(is_address, route.destination, route.device); }
+    bool operator<(const Placed& other) const { return key() < other.key(); }
+  };
+  [[nodiscard]] Result<void> open_devices();
+  [[nodiscard]] Result<void> open_sockets();
+  void open_optional_socket(Result<io::OuterSocket> socket);
+  [[nodiscard]] Result<void> add_rules();
+  void clean_up_earlier();
+  void remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark);
+  [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
+  [[nodiscard]] Result<void> place(const Placed& what);
+  [[nodiscard]] Result<void> displace(const Placed& what);
+
+  model::Setup setup_;
+  std::string state_path_;
+  Logger& log_;
+  std::vector<io::RouteSocket> netlink_;  // one, once opened
+  std::vector<io::TunDevice> devices_;
+  std::vector<io::OuterSocket> sockets_;
+  std::set<Placed> placed_;
+  std::set<Placed> wanted_;
+  std::set<IpPrefix> thrown_;
+  bool opened_ = false;
+};
+
+}  // namespace cygnet::daemon

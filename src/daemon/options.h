@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The command line of cygnetd.
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace cygnet::daemon {
+
+struct Options {
+  std::string config = "/etc/ipsec.conf";
+  std::string secrets = "/etc/ipsec.secrets";
+  std::string run_dir = "/run/cygnet";
+  std::string user = "cygnet";  // ike and engine run as this user
+  std::string role;             // internal: set when the monitor starts us again
+  bool foreground = false;
+  bool check = false;
+  bool help = false;
+  bool version = false;
+};
+
+[[nodiscard]] Result<Options> parse_options(const std::vector<std::string>& arguments);
+[[nodiscard]] std::string usage();
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/privileges.h"
+
+#include <cap-ng.h>
+#include <grp.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <initializer_list>
+#include <optional>
+
+#include "io/errno_text.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+std::optional<Account> find_account(const std::string& name) {
+  const passwd* entry = ::getpwnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): before any thread exists
+  return entry == nullptr ? std::nullopt : std::optional(Account{entry->pw_uid, entry->pw_gid});
+}
+
+Result<void> become(const Account& account) {
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(account.gid, account.gid, account.gid) != 0 ||
+      ::setresuid(account.uid, account.uid, account.uid) != 0) {
+    return io::fail_errno("cannot become an unprivileged user");
+  }
+  capng_clear(CAPNG_SELECT_BOTH);
+  if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
+    return fail("cannot give up capabilities");
+  }
+  if (::setresuid(0, 0, 0) == 0) {
+    return fail("privileges were given up and came back");
+  }
+  return {};
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr bool kConfined = true;
+#else
+constexpr bool kConfined = false;
+#endif
+
+bool allow(scmp_filter_ctx filter, std::initializer_list<const char*> names) {
+  for (const char* name : names) {
+    const int number = seccomp_syscall_resolve_name(name);
+    // Calls that this processor or library does not know cannot be made either.
+    if (number != __NR_SCMP_ERROR && seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// What both processes live on: memory, descriptors they have, time, randomness, the end.
+bool allow_common(scmp_filter_ctx filter) {
+  return allow(filter, {"read",          "readv",         "write",           "writev",         "close",       "recvmsg",
+                        "recvmmsg",      "recvfrom",      "sendmsg",         "sendmmsg",       "sendto",      "setsockopt",
+                        "getsockopt",    "getsockname",   "epoll_wait",      "epoll_pwait",    "epoll_ctl",   "epoll_pwait2",
+                        "epoll_create1", "poll",          "ppoll",           "mmap",           "munmap",      "mremap",
+                        "brk",           "madvise",       "mprotect",        "clock_gettime",  "gettimeofday", "time",
+                        "getrandom",     "futex",         "rt_sigprocmask",  "rt_sigreturn",   "rt_sigaction", "sigaltstack",
+                        "exit",          "exit_group",    "getpid",          "gettid",         "tgkill",      "restart_syscall",
+                        "clock_nanosleep", "nanosleep",   "sched_yield",     "rseq",           "membarrier",  "fstat",
+                        "newfstatat",    "lseek",         "pread64",         "dup",            "ioctl",       "fcntl",
+                        "shutdown",      "eventfd2",      "timerfd_create",  "timerfd_settime", "getuid",     "geteuid",
+                        "sched_getaffinity", "sysinfo",   "prlimit64",       "getppid",        "uname"});
+}
+
+// ike also answers the command line, has a few threads, and asks the kernel about addresses and the resolver about names.
+bool allow_ike(scmp_filter_ctx filter) {
+  return allow(filter, {"accept4", "socket", "connect", "bind", "getpeername", "openat", "access", "faccessat", "faccessat2",
+                        "clone", "clone3", "set_robust_list", "prctl", "statx", "stat", "readlink", "getdents64",
+                        "sched_setaffinity", "sched_getparam", "sched_getscheduler", "set_tid_address", "socketpair", "gethostname"});
+}
+
+}  // namespace
+
+Result<void> drop_privileges(const std::string& user, Logger& log) {
+  auto account = find_account(user);
+  if (!account) {
+    account = find_account("nobody");
+    log.warning("", "there is no user '" + user + "': running as nobody. Make one with: adduser --system --group --no-create-home " + user);
+  }
+  if (!account) {
+    return fail("there is neither a user '" + user + "' nor nobody to run as");
+  }
+  const pid_t parent = ::getppid();
+  if (auto became = become(*account); !became) {
+    return became;
+  }
+  const rlimit none{0, 0};
+  (void)::setrlimit(RLIMIT_CORE, &none);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    return io::fail_errno("cannot harden the process");
+  }
+  if (::getppid() != parent) {
+    return fail("the monitor has ended");
+  }
+  return {};
+}
+
+Result<void> confine(Confinement how) {
+  if (!kConfined) {
+    return {};
+  }
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+  if (filter == nullptr) {
+    return fail("cannot make a system call filter");
+  }
+  const bool built = allow_common(filter) && (how != Confinement::kIke || allow_ike(filter));
+  const int loaded = built ? seccomp_load(filter) : -EINVAL;
+  seccomp_release(filter);
+  if (loaded == -EINVAL || loaded == -ENOSYS) {
+    return fail("this kernel takes no system call filter (CONFIG_SECCOMP_FILTER)");
+  }
+  return loaded == 0 ? Result<void>{} : fail("cannot load the system call filter: " + io::errno_text(-loaded));
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/role_messages.h"
+
+#include "sadb/archive.h"
+#include "sadb/fields.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+using sadb::Is;
+using sadb::Reader;
+using sadb::Writer;
+
+template <typename A, Is<PassedSocket> V>
+void fields(A& a, V& v) {
+  a.enumeration(v.kind, io::OuterKind::kClear);
+  bool v6 = v.family == Family::kV6;
+  a.flag(v6);
+  if constexpr (A::kReads) {
+    v.family = v6 ? Family::kV6 : Family::kV4;
+  }
+  a.number(v.port);
+}
+template <typename A, typename V>
+void sockets(A& a, V& list) {
+  a.list(list, [](A& each, auto& socket) { fields(each, socket); });
+}
+template <typename A, Is<StartEngine> V>
+void fields(A& a, V& v) {
+  a.list(v.devices, [](A& each, auto& name) { each.text(name); });
+  sockets(a, v.sockets);
+  a.enumeration(v.log_level, Severity::kError);
+}
+template <typename A, Is<StartIke> V>
+void fields(A& a, V& v) {
+  a.text(v.config_path);
+  a.text(v.secrets_path);
+  a.text(v.run_dir);
+  sockets(a, v.sockets);
+}
+template <typename A, Is<NewConfiguration> V>
+void fields(A& a, V& v) {
+  a.text(v.error);
+}
+template <typename A, Is<Processes> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& process) {
+    each.text(process.role);
+    each.number(process.pid);
+    each.number(process.restarts);
+  });
+}
+template <typename A, Is<NetworkDone> V>
+void fields(A& a, V& v) {
+  a.number(v.request);
+  a.text(v.error);
+}
+template <typename A, Is<NetworkRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.request);
+  a.enumeration(v.what, NetworkRequest::What::kRemoveAddress);
+  a.address(v.prefix.address);
+  a.number(v.prefix.length);
+  if (v.prefix.length > v.prefix.address.bits()) {
+    a.refuse();
+  }
+  a.text(v.device);
+  bool has_source = v.source.has_value();
+  a.flag(has_source);
+  IpAddress source = v.source.value_or(IpAddress{});
+  a.address(source);
+  if constexpr (A::kReads) {
+    v.source = has_source ? std::optional(source) : std::nullopt;
+  }
+  a.number(v.mtu);
+}
+// Messages without members.
+template <typename A, typename V>
+  requires(std::is_empty_v<V>)
+void fields(A& /*a*/, V& /*v*/) {}
+
+template <typename Variant>
+Bytes encode_variant(const Variant& message) {
+  Writer writer;
+  writer.number(static_cast<std::uint8_t>(message.index()));
+  std::visit([&](const auto& value) { fields(writer, value); }, message);
+  return std::move(writer).take();
+}
+
+template <typename Variant, std::size_t I = 0>
+Result<Variant> decode_alternative(std::size_t index, Reader& reader) {
+  if constexpr (I < std::variant_size_v<Variant>) {
+    if (index != I) {
+      return decode_alternative<Variant, I + 1>(index, reader);
+    }
+    std::variant_alternative_t<I, Variant> value{};
+    fields(reader, value);
+    if (reader.finished()) {
+      return Variant(std::move(value));
+    }
+  }
+  return fail("a message between the monitor and another process is malformed");
+}
+
+template <typename Variant>
+Result<Variant> decode_variant(ByteView bytes) {
+  Reader reader(bytes);
+  std::uint8_t type = 0;
+  reader.number(type);
+  return decode_alternative<Variant>(type, reader);
+}
+
+}  // namespace
+
+Bytes encode(const FromMonitor& message) { return encode_variant(message); }
+Bytes encode(const ToMonitor& message) { return encode_variant(message); }
+Result<FromMonitor> decode_from_monitor(ByteView bytes) { return decode_variant<FromMonitor>(bytes); }
+Result<ToMonitor> decode_to_monitor(ByteView bytes) { return decode_variant<ToMonitor>(bytes); }
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the monitor and the processes it started tell each other, over the SEQPACKET pair each of them was born with.
+// Descriptors ride along in the order the comments give.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "io/outer_socket.h"
+
+namespace cygnet::daemon {
+
+struct PassedSocket {
+  io::OuterKind kind{};
+  Family family{};
+  std::uint16_t port = 0;
+};
+struct ProcessState {
+  std::string role;
+  std::uint64_t pid = 0;
+  std::uint64_t restarts = 0;
+};
+
+// ---- from the monitor
+struct StartEngine {  // descriptors: one a device, one a socket
+  std::vector<std::string> devices;
+  std::vector<PassedSocket> sockets;
+  Severity log_level{};
+};
+struct StartIke {  // descriptors: configuration bundle, control listener, one a socket
+  std::string config_path;
+  std::string secrets_path;
+  std::string run_dir;
+  std::vector<PassedSocket> sockets;
+};
+struct NewPeer {};         // descriptor: to the other of ike and engine
+struct NewConfiguration { // descriptor: configuration bundle (none if error is set)
+  std::string error;
+};
+struct ShutDown {};
+struct NetworkChanged {};  // addresses or routes of this machine
+struct Processes {
+  std::vector<ProcessState> list;
+};
+struct NetworkDone {
+  std::uint32_t request = 0;
+  std::string error;
+};
+using FromMonitor = std::variant<StartEngine, StartIke, NewPeer, NewConfiguration, ShutDown, NetworkChanged, Processes, NetworkDone>;
+
+// ---- to the monitor
+struct Ready {};
+struct WantReload {};
+struct WantShutDown {};
+// A route into one of our devices, or an address on it. The monitor refuses everything else.
+struct NetworkRequest {
+  enum class What : std::uint8_t { kAddRoute, kRemoveRoute, kAddAddress, kRemoveAddress };
+  std::uint32_t request = 0;
+  What what{};
+  IpPrefix prefix;  // addresses: full length
+  std::string device;
+  std::optional<IpAddress> source;
+  std::uint32_t mtu = 0;
+};
+// ike has asked for all it needs: what an earlier ike asked for and this one did not, goes.
+struct Settled {};
+using ToMonitor = std::variant<Ready, WantReload, WantShutDown, NetworkRequest, Settled>;
+
+[[nodiscard]] Bytes encode(const FromMonitor& message);
+[[nodiscard]] Bytes encode(const ToMonitor& message);
+[[nodiscard]] Result<FromMonitor> decode_from_monitor(ByteView bytes);
+[[nodiscard]] Result<ToMonitor> decode_to_monitor(ByteView bytes);
+
+}  // namespace cygnet::daemon

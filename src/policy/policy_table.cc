@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policy_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <iterator>
+
+namespace cygnet::policy {
+
+namespace {
+
+constexpr std::uint32_t kFirstOrder = 1000;
+constexpr std::uint32_t kRemainderOrder = 0x40000000;
+
+// How many bits of an address a range leaves open: 0 for one address.
+std::uint32_t open_bits(const IpRange& range) {
+  const auto a = range.first.bytes();
+  const auto b = range.last.bytes();
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto differ = static_cast<std::uint8_t>(a[i] ^ b[i]);
+    if (differ != 0) {
+      return static_cast<std::uint32_t>((a.size() - i) * 8) - static_cast<std::uint32_t>(std::countl_zero(differ));
+    }
+  }
+  return 0;
+}
+
+// IPv4 counts as the narrow end of IPv6: lists of both families have one width.
+std::uint32_t width_of(const model::TrafficSelectors& selectors) {
+  std::uint32_t widest = 0;
+  for (const auto& s : selectors) {
+    widest = std::max(widest, open_bits(s.range) * 4 + (s.protocol == 0 ? 2U : 0U) + (s.all_ports() ? 1U : 0U));
+  }
+  return widest;
+}
+
+bool all_traffic(const model::TrafficSelector& s) { return s.protocol == 0 && s.all_ports(); }
+
+model::TrafficSelectors host_selector(const model::HostSpec& host) {
+  if (!host.has_address() || host.address.is_unspecified()) {
+    return {};
+  }
+  return {model::TrafficSelector::of(IpRange::of(host.address))};
+}
+
+// A selector written without an address ("the peer's own", with a port) is known once the host is.
+bool complete(const model::TrafficSelectors& selectors) { return !selectors.empty(); }
+
+bool holds_packets(model::StartAction start) {
+  return start == model::StartAction::kOnDemand || start == model::StartAction::kStart;
+}
+
+}  // namespace
+
+void Changes::append(Changes other) {
+  install.insert(install.end(), std::make_move_iterator(other.install.begin()), std::make_move_iterator(other.install.end()));
+  remove.insert(remove.end(), std::make_move_iterator(other.remove.begin()), std::make_move_iterator(other.remove.end()));
+}
+
+std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire) {
+  return kFirstOrder + (width_of(local) + width_of(remote)) * 2 + (acquire ? 1U : 0U);
+}
+
+model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child) {
+  return child.local.empty() ? host_selector(connection.local.host) : child.local;
+}
+
+model::TrafficSelectors remote_selectors(const model::Connection& connection, const model::Child& child) {
+  return child.remote.empty() ? host_selector(connection.remote.host) : child.remote;
+}
+
+PolicyTable::Key PolicyTable::key_of(const model::PolicySpec& spec) {
+  return {spec.connection, spec.child_name, spec.local, spec.remote, spec.action};
+}
+
+model::PolicyId PolicyTable::new_id() { return model::PolicyId(next_id_++); }
+
+void PolicyTable::adopt(const std::vector<model::PolicySpec>& policies, const std::vector<model::SaSpec>& sas) {
+  std::map<model::PolicyId, Key> by_id;
+  for (const auto& policy : policies) {
+    next_id_ = std::max(next_id_, policy.id.value + 1);
+    auto& entry = entries_[key_of(policy)];
+    entry.spec = policy;
+    by_id[policy.id] = key_of(policy);
+  }
+  for (const auto& sa : sas) {
+    const auto it = by_id.find(sa.policy);
+    if (sa.direction == model::Direction::kOutbound && it != by_id.end()) {
+      entries_[it->second].users.insert(sa.child);
+      used_by_[sa.child].push_back(it->second);
+    }
+  }
+}
+
+PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) {
+  auto [it, fresh] = entries_.try_emplace(key_of(spec));
+  auto& entry = it->second;
+  // A policy that holds packets keeps doing so while SAs come and go under it.
+  spec.acquire = spec.acquire || (!fresh && entry.configured && entry.spec.acquire);
+  spec.id = fresh ? new_id() : entry.spec.id;
+  if (spec.action == model::PolicyAction::kProtect) {
+    spec.order = order_of(spec.local, spec.remote, spec.acquire);
+  }
+  if (fresh || entry.spec != spec) {
+    entry.spec = spec;
+    changes.install.push_back(std::move(spec));
+  }
+  return entry;
+}
+
+// Routes know addresses only. Where a policy protects some protocols or ports of a network, the others come to the engine
+// as well; the administrator did not ask for their protection, so they go on in the clear (RFC 4301 section 4.4.1: BYPASS).
+void PolicyTable::need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user, Changes& changes) {
+  model::PolicySpec clear{.action = model::PolicyAction::kBypass, .mode = spec.mode, .device = spec.device,
+                          .connection = spec.connection, .child_name = spec.child_name};
+  for (const auto& remote : spec.remote) {
+    const bool limited = !all_traffic(remote) || std::ranges::any_of(spec.local, [](const auto& l) { return !all_traffic(l); });
+    if (limited) {
+      clear.remote.push_back(model::TrafficSelector::of(remote.range));
+      clear.local = {model::TrafficSelector::of(IpRange::all(Family::kV4)), model::TrafficSelector::of(IpRange::all(Family::kV6))};
+    }
+  }
+  if (clear.remote.empty()) {
+    return;
+  }
+  clear.order = kRemainderOrder + width_of(clear.remote);
+  auto& entry = need(clear, changes);
+  entry.configured = entry.configured || configured;
+  if (user) {
+    entry.users.insert(*user);
+    used_by_[*user].push_back(key_of(entry.spec));
+  }
+}
+
+Changes PolicyTable::configure(const std::vector<model::Connection>& connections) {
+  Changes changes;
+  for (auto& [key, entry] : entries_) {
+    entry.configured = false;
+  }
+  for (const auto& connection : connections) {
+    for (const auto& child : connection.children) {
+      model::PolicySpec spec{.local = local_selectors(connection, child), .remote = remote_selectors(connection, child),
+                             .mode = child.mode, .device = child.device, .acquire = true,
+                             .connection = connection.name, .child_name = child.name};
+      if (holds_packets(child.start) && connection.remote.host.has_address() && complete(spec.local) && complete(spec.remote)) {
+        need(spec, changes).configured = true;
+        need_clear_remainder(spec, true, std::nullopt, changes);
+      }
+    }
+  }
+  remove_unneeded(changes);
+  return changes;
+}
+
+void PolicyTable::remove_unneeded(Changes& changes) {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    auto& entry = it->second;
+    if (!entry.configured && entry.users.empty()) {
+      changes.remove.push_back(entry.spec);
+      it = entries_.erase(it);
+      continue;
+    }
+    // Used by an SA only: without it, nothing is to be held.
+    if (!entry.configured && entry.spec.acquire) {
+      entry.spec.acquire = false;
+      entry.spec.order = order_of(entry.spec.local, entry.spec.remote, false);
+      changes.install.push_back(entry.spec);
+    }
+    ++it;
+  }
+}
+
+std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::SaSpec& sa) {
+  Changes changes;
+  const model::PolicySpec spec{.local = sa.local_selectors, .remote = sa.remote_selectors, .mode = sa.mode, .device = sa.device,
+                               .connection = sa.connection, .child_name = sa.child_name};
+  auto& entry = need(spec, changes);
+  entry.users.insert(sa.child);
+  used_by_[sa.child].push_back(key_of(spec));
+  const auto id = entry.spec.id;
+  need_clear_remainder(spec, false, sa.child, changes);
+  return {id, std::move(changes)};
+}
+
+Changes PolicyTable::on_sa_removed(model::ChildId child) {
+  Changes changes;
+  const auto used = used_by_.find(child);
+  if (used == used_by_.end()) {
+    return changes;
+  }
+  for (const auto& key : used->second) {
+    const auto it = entries_.find(key);
+    if (it == entries_.end()) {
+      continue;
+    }
+    it->second.users.erase(child);
+    if (!it->second.configured && it->second.users.empty()) {
+      changes.remove.push_back(it->second.spec);
+      entries_.erase(it);
+    }
+  }
+  used_by_.erase(used);
+  return changes;
+}
+
+const model::PolicySpec* PolicyTable::find(model::PolicyId id) const {
+  const auto it = std::ranges::find_if(entries_, [&](const auto& e) { return e.second.spec.id == id; });
+  return it == entries_.end() ? nullptr : &it->second.spec;
+}
+
+std::vector<model::PolicyId> PolicyTable::acquiring(const std::string& connection, const std::string& child) const {
+  std::vector<model::PolicyId> out;
+  for (const auto& [key, entry] : entries_) {
+    const auto& spec = entry.spec;
+    if (spec.acquire && spec.connection == connection && (child.empty() || spec.child_name == child)) {
+      out.push_back(spec.id);
+    }
+  }
+  return out;
+}
+
+}  // namespace cygnet::policy

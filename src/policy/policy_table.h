@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Which policies the engine shall have: one for each child that must be protected even before it is up (ondemand, start),
+// one for each CHILD_SA whose selectors no other policy has, and what may pass beside them. Pure.
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "model/connection.h"
+#include "model/sa_spec.h"
+
+namespace cygnet::policy {
+
+// What to change in the engine: install first, then remove.
+struct Changes {
+  std::vector<model::PolicySpec> install;
+  std::vector<model::PolicySpec> remove;
+  void append(Changes other);
+};
+
+// The narrower a policy, the earlier it is looked at, as people expect of routes. Kinds apart only where widths are equal.
+[[nodiscard]] std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire);
+
+// What a child protects, as far as it is known before negotiation; empty where it is not (an unknown peer address).
+[[nodiscard]] model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child);
+[[nodiscard]] model::TrafficSelectors remote_selectors(const model::Connection& connection, const model::Child& child);
+
+class PolicyTable {
+ public:
+  // The policies (and children using them) the engine still has from an earlier ike. Call before anything else.
+  void adopt(const std::vector<model::PolicySpec>& policies, const std::vector<model::SaSpec>& sas);
+  // The configuration, oriented. What adopt() brought and nothing needs any more is removed with the first call.
+  [[nodiscard]] Changes configure(const std::vector<model::Connection>& connections);
+  // An outbound SA is to be installed: the policy it shall serve.
+  [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& spec);
+  [[nodiscard]] Changes on_sa_removed(model::ChildId child);
+
+  [[nodiscard]] const model::PolicySpec* find(model::PolicyId id) const;
+  // Those that hold packets for this child.
+  [[nodiscard]] std::vector<model::PolicyId> acquiring(const std::string& connection, const std::string& child) const;
+
+ private:
+  using Key = std::tuple<std::string, std::string, model::TrafficSelectors, model::TrafficSelectors, model::PolicyAction>;
+  struct Entry {
+    model::PolicySpec spec;
+    bool configured = false;          // there while the configuration says so
+    std::set<model::ChildId> users;   // there while an SA uses it
+  };
+  [[nodiscard]] static Key key_of(const model::PolicySpec& spec);
+  // Finds or makes the entry; a new or different one is put into changes.
+  Entry& need(model::PolicySpec spec, Changes& changes);
+  void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user, Changes& changes);
+  void remove_unneeded(Changes& changes);
+  [[nodiscard]] model::PolicyId new_id();
+
+  std::map<Key, Entry> entries_;
+  std::map<model::ChildId, std::vector<Key>> used_by_;
+  std::uint32_t next_id_ = 1;
+};
+
+}  // namespace cygnet::policy

@@ -74,7 +74,8 @@ std::optional<std::string> wireshark_esp_sa(const model::SaSpec& sa) {
   const auto family = source.is_v4() ? "IPv4" : "IPv6";
   return quoted(family) + ',' + quoted(source.to_string()) + ',' + quoted(destination.to_string()) + ',' +
          quoted(spi_text(sa.spi)) + ',' + quoted(*encryption) + ',' + key_text(sa.encryption_key) + ',' +
-         quoted(esp_integrity(sa.integrity)) + ',' + key_text(sa.integrity_key);
+         quoted(esp_integrity(sa.integrity)) + ',' + key_text(sa.integrity_key) + ',' +
+         (sa.esn ? "\"64-bit\",\"0x00000000\"" : "\"32-bit\",\"\"");
 }
 
 std::optional<std::string> wireshark_ikev2(const IkeKeys& keys) {

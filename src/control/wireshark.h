@@ -13,7 +13,9 @@
 
 namespace cygnet::control {
 
-// Nothing for algorithms Wireshark does not know for ESP (ChaCha20-Poly1305).
+// Ten columns, as Wireshark 4.2 and later want them; earlier ones leave the last two out with a warning. The high half
+// of an extended sequence number is given as 0. Nothing for algorithms Wireshark does not know for ESP
+// (ChaCha20-Poly1305).
 [[nodiscard]] std::optional<std::string> wireshark_esp_sa(const model::SaSpec& sa);
 
 struct IkeKeys {

@@ -3,6 +3,7 @@
 # scripts/fetch_root.sh NAME: leaves a Debian 13 root in the cache and prints its path.
 #   uml      user-mode-linux with its glibc and modules (only extracted: never entered as a system)
 #   guest    what runs inside that kernel: strongSwan 6 over the kernel's own IPsec
+#   libreswan  the same with Libreswan 5, which cannot be installed beside strongSwan
 # The key of a cached root is the hash of its package list, so that a new list makes a new root.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/debian.sh"
@@ -16,8 +17,12 @@ guest)
   kVariant=minbase
   kPackages=charon-systemd,strongswan-swanctl,libcharon-extra-plugins,libstrongswan-standard-plugins,libstrongswan-extra-plugins,iproute2,iputils-ping,kmod,tcpdump,procps,netcat-openbsd
   ;;
+libreswan)
+  kVariant=minbase
+  kPackages=libreswan,iproute2,iputils-ping,kmod,tcpdump,procps,libnss3-tools
+  ;;
 *)
-  echo "usage: fetch_root.sh uml|guest" >&2
+  echo "usage: fetch_root.sh uml|guest|libreswan" >&2
   exit 2
   ;;
 esac
@@ -46,6 +51,11 @@ fetch() {
   for link in lib lib64 bin sbin; do
     [ -e "$part/$link" ] || ln -s "usr/$link" "$part/$link"
   done
+  # Made once, so that pluto starts in half the time.
+  if [ -x "$part/usr/sbin/ipsec" ] && [ -d "$part/usr/libexec/ipsec" ]; then
+    mkdir -p "$part/var/lib/ipsec/nss"
+    chroot "$part" certutil -N --empty-password -d sql:/var/lib/ipsec/nss >>"$log" 2>&1
+  fi
   # linux.uml panics without /root in its root; the rest is what the lab mounts over.
   mkdir -p "$part"/{root,proc,sys,dev,run,tmp,lab,guest,usr/lib/modules}
   touch "$part/.complete"

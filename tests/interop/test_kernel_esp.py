@@ -1,48 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cygnet with the Linux kernel's own ESP: plain protocol 50, in User-Mode Linux.
 
-    site ---- gw (Cygnet) ---- tap0 ---- guest (strongSwan 6, kernel ESP) : inner0
-  10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9             10.2.0.10
-  fd01::10    fd01::1|2001:db8:a::2    2001:db8:a::9         fd02::10
-
-One guest serves the whole file; each test loads a connection of its own. SA counters on both
-sides must agree: a ping alone can pass in the clear.
+The IKE peer is strongSwan 6 (see kernel_site.py for the hosts). One guest serves the whole file;
+each test loads a connection of its own. SA counters on both sides must agree: a ping alone can
+pass in the clear.
 """
 import pytest
 
-from lab import Capture, Flow, Lab, Ping, wait_until
+from lab import Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn
 from lab.strongswan import site_config
-from lab.uml import GuestStrongSwan, Uml
+from lab.uml import GuestStrongSwan
 
-OURS = {4: "192.0.2.2", 6: "2001:db8:a::2"}
-THEIRS = {4: "192.0.2.9", 6: "2001:db8:a::9"}
-OUR_LAN = {4: "10.1.0.0/24", 6: "fd01::/64"}
-THEIR_LAN = {4: "10.2.0.0/24", 6: "fd02::/64"}
-THEIR_HOST = {4: "10.2.0.10", 6: "fd02::10"}
+import kernel_site
+from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+
 INITIATORS = ("cygnet", "kernel")
 
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    with Lab("kernel-esp") as lab:
-        gw, site = lab.host("gw"), lab.host("site")
-        guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
-                    ["10.2.0.10/24", "fd02::10/64"])
-        gw.add_address("tap0", f"{OURS[4]}/24")
-        gw.add_address("tap0", f"{OURS[6]}/64")
-        lab.link(gw, "lan", site, "eth0")
-        gw.add_address("lan", "10.1.0.1/24")
-        gw.add_address("lan", "fd01::1/64")
-        site.add_address("eth0", "10.1.0.10/24")
-        site.add_address("eth0", "fd01::10/64")
-        site.route("default", via="10.1.0.1")
-        site.route("::/0", via="fd01::1")
-        gw.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        lab.gw, lab.site, lab.guest = gw, site, guest
-        lab.peer = GuestStrongSwan(guest)
+    lab = kernel_site.make("kernel-esp")
+    try:
+        lab.peer = GuestStrongSwan(lab.guest)
         yield lab
-        guest.poweroff()
+        lab.guest.poweroff()
+    finally:
+        lab.close()
 
 
 class Tunnel:
@@ -75,13 +59,7 @@ class Tunnel:
             self.cygnet.wait_state("up")
 
     def counters(self):
-        """Packets (to the guest, from the guest) by the kernel's SAs and by Cygnet's."""
-        out, back = self.cygnet.child()["out"]["packets"], self.cygnet.child()["in"]["packets"]
-        states = self.lab.guest.xfrm_states()
-        ours, theirs = OURS[self.outer], THEIRS[self.outer]
-        return {"cygnet": (out, back),
-                "kernel": (sum(s["packets"] for s in states if s["src"] == ours),
-                           sum(s["packets"] for s in states if s["src"] == theirs))}
+        return kernel_site.counters(self.lab, self.cygnet, self.outer)
 
     def close(self):
         self.lab.peer.down("lab")
@@ -103,18 +81,8 @@ def tunnel(guest_lab, request):
         t.close()
 
 
-def check(tunnel, count=3, target=None):
-    source = tunnel.lab.gw if target else tunnel.lab.site
-    before = tunnel.counters()
-    with Capture(tunnel.lab.gw, "tap0", "not arp and not icmp6") as wire:
-        ping = Ping.once(source, target or THEIR_HOST[tunnel.inner], count=count, interval_s=0.05)
-    assert ping.lost == 0, ping.text
-    after = tunnel.counters()
-    for side in ("cygnet", "kernel"):
-        assert [after[side][i] - before[side][i] for i in (0, 1)] == [count, count], side
-    protocol = "ip proto 50" if tunnel.outer == 4 else "ip6 proto 50"
-    assert wire.count(protocol) == 2 * count
-    assert wire.count("icmp") == 0
+def check(t, target=None):
+    kernel_site.check(t.lab, t.cygnet, t.outer, t.inner, target=target)
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)

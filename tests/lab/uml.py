@@ -30,13 +30,13 @@ def fetch_root(name):
 class Uml:
     """The guest. run() gives a command's output; poweroff() ends it; so does the host's end."""
 
-    def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M"):
+    def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M", root="guest"):
         self.host = host
         self.dir = host.dir / "uml"
         self.mailbox = self.dir / "lab"
         self.mailbox.mkdir(parents=True)
         self._next = 1
-        uml, guest = fetch_root("uml"), fetch_root("guest")
+        uml, guest = fetch_root("uml"), fetch_root(root)
         root = self.dir / "root"
         init = self.mailbox / "init"
         init.write_text((_HERE / "uml_init.sh").read_text())
@@ -157,4 +157,42 @@ swanctl {{ load = random openssl }}
 
     def read_log(self):
         log = self.guest.mailbox / "charon.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+
+class GuestLibreswan:
+    """Libreswan's pluto in a guest made with root="libreswan", over the kernel's own ESP.
+
+    load() takes ipsec.conf text: Cygnet reads the same dialect, so tests give both ends one file.
+    """
+
+    def __init__(self, guest):
+        self.guest = guest
+        self.loaded = []
+        guest.write("/etc/ipsec.conf", "config setup\n\tlogfile=/lab/pluto.log\n\tlogtime=no\n")
+        guest.write("/etc/ipsec.secrets", f': PSK "{PSK}"\n')
+        guest.run("mkdir -p /run/pluto && chmod 600 /etc/ipsec.secrets && "
+                  "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets"
+                  " >/lab/pluto.out 2>&1; "
+                  "for i in $(seq 100); do ipsec whack --status >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
+                  timeout_s=40)
+
+    def load(self, conns):
+        names = re.findall(r"(?m)^conn (\S+)", conns)
+        for name in self.loaded:
+            self.guest.run(f"ipsec whack --delete --name {name}", check=False)
+        self.loaded = names
+        self.guest.write("/etc/ipsec.conf",
+                         "config setup\n\tlogfile=/lab/pluto.log\n\tlogtime=no\n" + conns)
+        for name in names:
+            self.guest.run(f"ipsec add {name}")
+
+    def up(self, name, check=True):
+        return self.guest.run(f"ipsec up {name}", check=check)
+
+    def down(self, name):
+        return self.guest.run(f"ipsec down {name}", check=False)
+
+    def read_log(self):
+        log = self.guest.mailbox / "pluto.log"
         return log.read_text(errors="replace") if log.exists() else ""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Cygnet gateway with a site behind it, beside a guest whose kernel does the ESP.
+
+    site ---- gw (Cygnet) ---- tap0 ---- guest (kernel ESP) : inner0
+  10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9             10.2.0.10
+  fd01::10    fd01::1|2001:db8:a::2    2001:db8:a::9         fd02::10
+"""
+from lab import Capture, Lab, Ping
+from lab.uml import Uml
+
+OURS = {4: "192.0.2.2", 6: "2001:db8:a::2"}
+THEIRS = {4: "192.0.2.9", 6: "2001:db8:a::9"}
+OUR_LAN = {4: "10.1.0.0/24", 6: "fd01::/64"}
+THEIR_LAN = {4: "10.2.0.0/24", 6: "fd02::/64"}
+THEIR_HOST = {4: "10.2.0.10", 6: "fd02::10"}
+
+
+def make(name, root="guest"):
+    """A Lab with gw, site and guest as attributes."""
+    lab = Lab(name)
+    try:
+        gw, site = lab.host("gw"), lab.host("site")
+        guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
+                    ["10.2.0.10/24", "fd02::10/64"], root=root)
+        for family, length in ((4, 24), (6, 64)):
+            gw.add_address("tap0", f"{OURS[family]}/{length}")
+        lab.link(gw, "lan", site, "eth0")
+        for address in ("10.1.0.1/24", "fd01::1/64"):
+            gw.add_address("lan", address)
+        for address in ("10.1.0.10/24", "fd01::10/64"):
+            site.add_address("eth0", address)
+        site.route("default", via="10.1.0.1")
+        site.route("::/0", via="fd01::1")
+        gw.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+    except BaseException:
+        lab.close()
+        raise
+    lab.gw, lab.site, lab.guest = gw, site, guest
+    return lab
+
+
+def counters(lab, cygnet, family):
+    """Packets (to the guest, from the guest) by Cygnet's newest child and by the kernel's SAs."""
+    child = cygnet.child()
+    states = lab.guest.xfrm_states()
+    count = lambda source: sum(s["packets"] for s in states if s["src"] == source)
+    return {"cygnet": (child["out"]["packets"], child["in"]["packets"]),
+            "kernel": (count(OURS[family]), count(THEIRS[family]))}
+
+
+def check(lab, cygnet, outer=4, inner=4, count=3, target=None):
+    """Pings; both ends' SAs count each packet, and the wire carries them as plain ESP only."""
+    before = counters(lab, cygnet, outer)
+    with Capture(lab.gw, "tap0", "not arp") as wire:
+        ping = Ping.once(lab.gw if target else lab.site, target or THEIR_HOST[inner], count=count,
+                         interval_s=0.05)
+    assert ping.lost == 0, ping.text
+    after = counters(lab, cygnet, outer)
+    for side in ("cygnet", "kernel"):
+        assert [after[side][i] - before[side][i] for i in (0, 1)] == [count, count], side
+    assert wire.count("ip proto 50" if outer == 4 else "ip6 proto 50") == 2 * count
+    assert wire.count("icmp or (icmp6 and (ip6[40] == 128 or ip6[40] == 129))") == 0

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/load.h"
+
+#include "config/connection_draft.h"
+#include "config/keywords.h"
+#include "config/setup_words.h"
+#include "unit/config/config_test_support.h"
+
+namespace cygnet::config {
+namespace {
+
+using model::StartAction;
+
+TEST(Load, AnOrdinaryStrongswanConnection) {
+  const auto loaded = load_text(
+      "config setup\n\tuniqueids=yes\nconn "
+      "%default\n\tkeyexchange=ikev2\n\tike=aes256gcm16-prfsha256-ecp256!\n\tesp=aes256gcm16-ecp256!\n\tikelifetime="
+      "3h\n"
+      "\tkeylife=1h\n\trekeymargin=3m\n\tkeyingtries=%forever\n\nconn "
+      "net-net\n\tleft=192.0.2.1\n\tleftid=@gw-a\n\tleftsubnet=10.1.0.0/16,2001:db8:1::/48\n\tleftauth=psk\n"
+      "\tright=gw-b.example.org\n\trightid=@gw-b\n\trightsubnet=10.2.0.0/16,2001:db8:2::/"
+      "48\n\trightauth=psk\n\tauto=start\n\tdpdaction=restart\n\tdpddelay=10s\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics), "");
+  ASSERT_EQ(loaded.connections.size(), 1U);
+  const auto& c = loaded.connections[0];
+  EXPECT_EQ(c.name, "net-net");
+  EXPECT_EQ(c.source, "/etc/ipsec.conf:12");
+  EXPECT_EQ(c.local.host.to_string(), "192.0.2.1");
+  EXPECT_EQ(c.remote.host.kind, model::HostSpec::Kind::kName);
+  EXPECT_EQ(c.remote.host.name, "gw-b.example.org");
+  EXPECT_EQ(c.local.id->to_string(), "gw-a");
+  EXPECT_EQ(c.ike_lifetime_s, 10800U);
+  EXPECT_EQ(c.rekey_margin_s, 180U);
+  EXPECT_EQ(c.keying_tries, 0U);
+  EXPECT_EQ(c.dpd_delay_s, 10U);
+  EXPECT_EQ(c.dpd_action, model::DeadPeerAction::kRestart);
+  ASSERT_EQ(c.children.size(), 1U);
+  EXPECT_EQ(c.children[0].name, "net-net");
+  EXPECT_EQ(model::to_string(c.children[0].local), "10.1.0.0/16, 2001:db8:1::/48");
+  EXPECT_EQ(c.children[0].lifetime_s, 3600U);
+  EXPECT_EQ(c.children[0].start, StartAction::kStart);
+  ASSERT_EQ(c.children[0].proposals.size(), 1U);
+  EXPECT_EQ(model::to_string(c.children[0].proposals[0].transforms[1]), "ECP_256");
+}
+
+TEST(Load, AnOrdinaryLibreswanConnection) {
+  const auto loaded = load_text(
+      "config setup\n\tprotostack=netkey\nconn "
+      "base\n\tikev2=insist\n\tauthby=secret\n\tike=aes_gcm256-sha2_256;dh19\n\tphase2alg=aes_gcm256\n"
+      "conn mesh\n\talso=base\n\tleft=%defaultroute\n\tleftid=@a\n\tleftsubnets={10.1.0.0/16 "
+      "10.3.0.0/16}\n\tright=192.0.2.2\n\trightid=@b\n"
+      "\trightsubnets={10.2.0.0/16,2001:db8:2::/"
+      "48}\n\tauto=ondemand\n\tforceencaps=yes\n\tsalifetime=8h\n\tpfs=no\n\tikelifetime=8h\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics), "");
+  ASSERT_EQ(loaded.connections.size(), 1U);
+  const auto& c = loaded.connections[0];
+  EXPECT_EQ(c.local.host.kind, model::HostSpec::Kind::kDefaultRoute);
+  EXPECT_EQ(c.encapsulation, model::Encapsulation::kForce);
+  // The IPv4 networks of left do not pair with the IPv6 one of right.
+  ASSERT_EQ(c.children.size(), 2U);
+  EXPECT_EQ(c.children[0].name, "mesh/1x1");
+  EXPECT_EQ(c.children[1].name, "mesh/2x1");
+  EXPECT_EQ(model::to_string(c.children[1].local), "10.3.0.0/16");
+  EXPECT_EQ(c.children[1].start, StartAction::kOnDemand);
+  EXPECT_EQ(c.dpd_action, model::DeadPeerAction::kHold);
+  EXPECT_EQ(c.children[0].proposals[0].of(model::TransformType::kKeyExchange).size(), 0U);
+  EXPECT_EQ(loaded.ignored, std::vector<std::string>{"base"});
+}
+
+TEST(Load, DefaultsOfAMinimalConnection) {
+  const auto c = load_one("");
+  EXPECT_EQ(c.children[0].start, StartAction::kAdd);
+  EXPECT_EQ(c.keying_tries, 1U);
+  EXPECT_EQ(c.dpd_action, model::DeadPeerAction::kClear);
+  EXPECT_EQ(c.children[0].replay_window, 1024U);
+  EXPECT_EQ(c.children[0].device, "ipsec0");
+  EXPECT_EQ(c.rekey_margin_s, 360U);
+  EXPECT_EQ(model::to_string(c.proposals[0].transforms[0]), "AES_GCM_16_256");
+  // Key exchange when rekeying is offered, and left to the peer; extended sequence numbers are preferred.
+  const auto& esp = c.children[0].proposals[0];
+  EXPECT_EQ(model::to_string(esp.of(model::TransformType::kKeyExchange).front()), "CURVE_25519");
+  EXPECT_EQ(model::to_string(esp.of(model::TransformType::kKeyExchange).back()), "NO_KE");
+  EXPECT_EQ(model::to_string(esp.of(model::TransformType::kEsn).front()), "EXT_SEQ");
+  EXPECT_EQ(esp.of(model::TransformType::kEsn).size(), 2U);
+}
+
+TEST(Load, PfsAndEsnWords) {
+  const auto groups = [](const std::string& words) {
+    std::string text;
+    const auto c = load_one(words);
+    for (const auto& t : c.children[0].proposals[0].of(model::TransformType::kKeyExchange))
+      text += model::to_string(t) + " ";
+    for (const auto& t : c.children[0].proposals[0].of(model::TransformType::kEsn)) text += model::to_string(t) + " ";
+    return text;
+  };
+  EXPECT_EQ(groups("ike=aes256gcm16-x25519\npfs=yes\nesn=no"), "CURVE_25519 NO_EXT_SEQ ");
+  EXPECT_EQ(groups("ike=aes256gcm16-x25519\nesp=aes128gcm16-ecp256\npfs=yes\nesn=yes"), "ECP_256 EXT_SEQ ");
+  EXPECT_EQ(groups("ike=aes256gcm16-x25519\nesp=aes128gcm16-esn\npfs=no\nesn=no"), "EXT_SEQ ");
+  EXPECT_EQ(groups("ike=aes256gcm16-x25519\nesp=aes128gcm16\nesn=no"), "CURVE_25519 NO_KE NO_EXT_SEQ ");
+}
+
+TEST(Load, WordsOfPackets) {
+  const auto c = load_one(
+      "replay_window=64\nmtu=1400\nencapsulation=no\nipsec-interface=7\nmark=42\ndf=clear\necn=no\ncopy-dscp=no\nclamp-"
+      "mss=no\nnat-keepalive=no");
+  EXPECT_EQ(c.children[0].replay_window, 64U);
+  EXPECT_EQ(c.children[0].mtu, 1400U);
+  EXPECT_EQ(c.encapsulation, model::Encapsulation::kNever);
+  EXPECT_EQ(c.children[0].device, "ipsec7");
+  EXPECT_EQ(c.mark, 42U);
+  EXPECT_EQ(c.children[0].df, model::DfPolicy::kClear);
+  EXPECT_FALSE(c.children[0].ecn);
+  EXPECT_FALSE(c.children[0].copy_dscp);
+  EXPECT_FALSE(c.children[0].clamp_mss);
+  EXPECT_EQ(c.keepalive_s, 0U);
+}
+
+TEST(Load, WordsOfTime) {
+  const auto c = load_one(
+      "ikelifetime=60m\nlifetime=10m\nmargintime=1m\nrekeyfuzz=50%\nlifebytes=1G\nlifepackets=1000000\nretransmit-"
+      "interval=200\nretransmit-timeout=10s\ndpddelay=0\nkeyingtries=3\nrekey=no");
+  EXPECT_EQ(c.ike_lifetime_s, 3600U);
+  EXPECT_EQ(c.children[0].lifetime_s, 600U);
+  EXPECT_EQ(c.rekey_margin_s, 60U);
+  EXPECT_EQ(c.rekey_fuzz_percent, 50U);
+  EXPECT_EQ(c.children[0].lifetime_bytes, 1073741824U);
+  EXPECT_EQ(c.children[0].lifetime_packets, 1000000U);
+  EXPECT_EQ(c.retransmit_first_ms, 200U);
+  EXPECT_EQ(c.retransmit_timeout_ms, 10000U);
+  EXPECT_EQ(c.dpd_delay_s, 0U);
+  EXPECT_EQ(c.keying_tries, 3U);
+  EXPECT_FALSE(c.rekey);
+}
+
+TEST(Load, SetupWords) {
+  const auto loaded = load_text(
+      "config setup\n\tdevices=tun7, "
+      "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
+      "priority=78\n"
+      "\tcookie-threshold=0\n\thalf-open-limit=10\n\tlog-level=debug\n\tkeep-alive=5s\n" +
+      conn_with("ipsec-interface=other"));
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "3:2: warning: allow-key-export=yes lets root on this host read all session keys\n");
+  EXPECT_EQ(loaded.setup.devices, (std::vector<std::string>{"tun7", "tun8", "other"}));
+  EXPECT_TRUE(loaded.setup.allow_key_export);
+  EXPECT_EQ(loaded.setup.ike_port, 1500);
+  EXPECT_EQ(loaded.setup.nat_port, 14500);
+  EXPECT_EQ(loaded.setup.fwmark, 0x77U);
+  EXPECT_EQ(loaded.setup.route_table, 77U);
+  EXPECT_EQ(loaded.setup.rule_priority, 78U);
+  EXPECT_EQ(loaded.setup.cookie_threshold, 0U);
+  EXPECT_EQ(loaded.setup.half_open_limit, 10U);
+  EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);
+  EXPECT_EQ(loaded.connections[0].keepalive_s, 5U);
+}
+
+TEST(Load, ProtocolsAndPorts) {
+  EXPECT_EQ(model::to_string(load_one("leftprotoport=tcp/http").children[0].local), "10.1.0.0/16[tcp/80]");
+  EXPECT_EQ(model::to_string(load_one("leftprotoport=tcp/http").children[0].remote), "10.2.0.0/16[tcp]");
+  EXPECT_EQ(model::to_string(load_one("leftprotoport=17/1701\nrightprotoport=udp/%any").children[0].local),
+            "10.1.0.0/16[udp/1701]");
+  EXPECT_EQ(faults_of("leftprotoport=tcp/80\nrightprotoport=udp/80"),
+            "1:1: error: conn net: left and right name different protocols\n");
+  EXPECT_EQ(faults_of("leftprotoport=tpc/80"), "7:16: error: 'tpc/80' is no protocol and port\n");
+}
+
+TEST(Load, AlsoIsInheritedAndOverridden) {
+  const auto loaded = load_text(
+      "conn %default\n\tikelifetime=1h\n\tauto=add\nconn "
+      "a\n\talso=b\n\tlifetime=20m\n\tleft=192.0.2.1\n\tright=192.0.2.2\nconn "
+      "b\n\talso=c\n\tkeylife=30m\n\tauto=ignore\n"
+      "conn c\n\tauto=ignore\n\tikelifetime=2h\n\tdpddelay=7\n");
+  EXPECT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+  // auto=ignore of the template is inherited too: a, which writes no auto= itself, is ignored.
+  EXPECT_TRUE(loaded.connections.empty());
+  const auto again = load_text(
+      "conn %default\n\tikelifetime=1h\nconn "
+      "a\n\talso=b\n\tlifetime=20m\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tauto=add\n\tdpddelay=\nconn "
+      "b\n\talso=c\n\tkeylife=30m\n"
+      "conn c\n\tikelifetime=2h\n\tdpddelay=7\n");
+  ASSERT_EQ(again.connections.size(), 1U) << to_string(again.diagnostics);
+  EXPECT_EQ(again.connections[0].ike_lifetime_s, 7200U);
+  EXPECT_EQ(again.connections[0].children[0].lifetime_s, 1200U);
+  EXPECT_EQ(again.connections[0].dpd_delay_s, 30U);  // the empty value took the inherited one back
+}
+
+TEST(Load, AlsoLoopsAndMissingSections) {
+  const auto loaded = load_text("conn a\n\talso=b\nconn b\n\talso=a\nconn c\n\talso=bb\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "2:7: error: also=b leads back to itself\n4:7: error: also=a leads back to itself\n6:7: error: also=bb: "
+            "there is no such conn section\n");
+  EXPECT_EQ(loaded.diagnostics[2].hint, "did you mean 'b'?");
+}
+
+TEST(Load, UnknownUnbuiltAndIdleWords) {
+  const auto loaded =
+      load_text(conn_with("lefsubnet=10.9.0.0/"
+                          "16\nleftcert=a.pem\nkeyexchange=ikev1\nmobike=yes\ncompress=no\nx-note=mine\nauthby="
+                          "rsasig\nikeport=500\nwibble=1"));
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "7:2: error: 'lefsubnet' is not known\n"
+            "8:2: error: 'leftcert=a.pem' is not built yet: certificates are not built yet\n"
+            "9:14: error: keyexchange=ikev1: IKEv1 is not built yet\n"
+            "10:2: warning: 'mobike=' has no effect: MOBIKE is not built yet; the connection works without it\n"
+            "13:9: error: authby=rsasig: authentication other than with pre-shared keys is not built yet\n"
+            "14:2: error: 'ikeport=' does not belong here\n"
+            "15:2: error: 'wibble' is not known\n");
+  EXPECT_EQ(loaded.diagnostics[0].hint, "did you mean 'leftsubnet'?");
+  EXPECT_EQ(loaded.diagnostics[6].hint, "see ipsec.conf(5) for the words there are");
+}
+
+TEST(Load, WrongValuesNameTheRightOnes) {
+  const auto loaded =
+      load_text(conn_with("type=tunel\nreplay-window=70000\nlifetime=1x\nencapsulation=perhaps\nmtu=100\nleftid=a="
+                          "b\nleftsourceip=%config\ndpdaction=\"hodl\""));
+  EXPECT_EQ(
+      lines_of(loaded.diagnostics),
+      "7:7: error: 'tunel' is no value of type=\n"
+      "8:16: error: '70000' is no value of replay-window=\n"
+      "9:11: error: '1x' is no value of lifetime=\n"
+      "10:16: error: 'perhaps' is no value of encapsulation=\n"
+      "11:6: error: '100' is no value of mtu=\n"
+      "12:9: error: leftid=a=b: distinguished names belong to certificates, which are not built yet; write @name\n"
+      "13:15: error: %config: addresses assigned by the peer are not built yet\n"
+      "14:12: error: 'hodl' is no value of dpdaction=\n");
+  EXPECT_EQ(loaded.diagnostics[0].hint, "did you mean 'tunnel'? (tunnel or transport)");
+  EXPECT_EQ(loaded.diagnostics[1].hint, "write a number from 0 to 65536");
+  EXPECT_EQ(loaded.diagnostics[3].hint, "write auto, yes, no or force");
+}
+
+TEST(Load, ConflictsWithinAConnection) {
+  const auto faults = [](const std::string& text) { return lines_of(load_text(text).diagnostics); };
+  EXPECT_EQ(faults("conn a\n\tleft=192.0.2.1\n\tright=192.0.2.1\n\tauto=add\n\tleftsubnet=10.1.0.0/16\n"),
+            "3:8: error: conn a: left= and right= are the same host\n");
+  EXPECT_EQ(faults("conn a\n\tleft=192.0.2.1\n\tauto=add\n"),
+            "1:1: error: conn a: right= is missing\n1:1: note: conn a: without leftsubnet= and rightsubnet= the tunnel "
+            "carries only traffic between the two gateways themselves\n");
+  EXPECT_EQ(faults("conn a\n\tleft=192.0.2.1\n\tright=%any\n\tauto=start\n\tleftsubnet=10.1.0.0/16\n"),
+            "3:8: error: conn a: with right=%any there is nobody to call\n");
+  EXPECT_EQ(faults("conn a\n\tleft=192.0.2.1\n\tright=2001:db8::1\n\tauto=add\n\tleftsubnet=10.1.0.0/16\n"),
+            "3:8: error: conn a: left= and right= are addresses of different families\n");
+  EXPECT_EQ(
+      faults(conn_with("margintime=40m\nlifetime=1h")),
+      "7:13: error: conn net: with rekeyfuzz= the margin grows up to 4800s, which is the whole lifetime of 3600s\n");
+  EXPECT_EQ(faults(conn_with("lifetime=1h\nkeylife=2h")),
+            "8:2: error: 'keylife=' and 'lifetime=' are the same setting\n");
+  EXPECT_EQ(faults(conn_with("leftsourceip=10.9.0.1")),
+            "7:15: warning: conn net: 10.9.0.1 lies in none of the networks of left: packets from it will not enter "
+            "the tunnel\n");
+  EXPECT_EQ(faults(conn_with("type=transport")),
+            "4:13: error: conn net: type=transport protects the two hosts themselves, not networks behind them\n"
+            "5:14: error: conn net: type=transport protects the two hosts themselves, not networks behind them\n");
+  EXPECT_EQ(
+      faults("conn "
+             "a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=10.0.0.0/8\n\trightsubnet=10.0.0.0/8\n\tauto=add\n"),
+      "1:1: error: conn a: both ends claim the same networks: 10.0.0.0/8\n");
+  EXPECT_EQ(
+      faults(
+          "conn "
+          "a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=10.0.0.0/8\n\trightsubnet=2001:db8::/32\n\tauto=add\n"),
+      "1:1: error: conn a: the networks of left and right are of different address families\n");
+  EXPECT_EQ(faults("conn "
+                   "a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=10.1.2.3/16\n\trightsubnet=10.2.0.0/"
+                   "255.255.0.0\n\tauto=add\n"),
+            "4:13: warning: '10.1.2.3/16' has bits beyond its prefix length; 10.1.0.0/16 is taken\n");
+}
+
+TEST(Load, ConflictsBetweenConnections) {
+  const auto one = [](const std::string& name, const std::string& peer) {
+    return "conn " + name + "\n\tleft=192.0.2.1\n\tright=" + peer +
+           "\n\tleftsubnet=10.1.0.0/16\n\trightsubnet=10.2.0.0/16\n\tauto=add\n";
+  };
+  EXPECT_EQ(lines_of(load_text(one("a", "192.0.2.2") + one("b", "192.0.2.3")).diagnostics),
+            "7:1: warning: conn b carries 10.1.0.0/16 to 10.2.0.0/16, as conn a (/etc/ipsec.conf:1) does to another "
+            "peer: the one that comes up last wins\n");
+  EXPECT_EQ(
+      lines_of(load_text(one("a", "192.0.2.2") + one("b", "192.0.2.2")).diagnostics),
+      "7:1: warning: conn b carries 10.1.0.0/16 to 10.2.0.0/16, as conn a (/etc/ipsec.conf:1) to the same peer does\n");
+  EXPECT_EQ(lines_of(load_text(one("a", "192.0.2.2") + one("a", "192.0.2.3")).diagnostics).substr(0, 47),
+            "7:1: error: conn a stands here a second time\n7:");
+}
+
+TEST(Load, AForgottenAutoIsMentioned) {
+  const auto loaded = load_text("conn a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n");
+  EXPECT_TRUE(loaded.connections.empty());
+  EXPECT_EQ(lines_of(loaded.diagnostics), "1:1: warning: conn a is not loaded: it has no auto=\n");
+}
+
+TEST(Load, ASectionForCertificatesIsMentioned) {
+  EXPECT_EQ(lines_of(load_text("ca root\n\tcacert=a.pem\n").diagnostics),
+            "1:1: warning: ca root has no effect: certificates are not built yet\n");
+}
+
+TEST(Load, TransportBetweenHosts) {
+  const auto loaded = load_text(
+      "conn a\n\ttype=transport\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftprotoport=udp/l2tp\n\tauto=add\n");
+  ASSERT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+  EXPECT_EQ(loaded.connections[0].children[0].mode, model::Mode::kTransport);
+  EXPECT_EQ(model::to_string(loaded.connections[0].children[0].local), "192.0.2.1/32[udp/1701]");
+  EXPECT_TRUE(loaded.connections[0].children[0].remote.empty());
+}
+
+TEST(Load, EveryFaultOfAnInheritedLineCountsOnce) {
+  std::string text = "conn %default\n\tlifetime=never\n\tauto=add\n";
+  for (int i = 0; i < 300; ++i) {
+    const auto n = std::to_string(i);
+    text += "conn c" + n + "\n\tleft=192.0.2.1\n\tright=198.51." + std::to_string(i / 200) + "." +
+            std::to_string(i % 200 + 1) + "\n\trightsubnet=10." + std::to_string(i / 200) + "." +
+            std::to_string(i % 200) + ".0/24\n";
+  }
+  EXPECT_EQ(lines_of(load_text(text).diagnostics), "2:11: error: 'never' is no value of lifetime=\n");
+}
+
+TEST(Keywords, EverySupportedWordIsAppliedAndNoOther) {
+  for (const auto& keyword : all_keywords()) {
+    const auto words =
+        keyword.scope == Scope::kSetup ? applied_setup_words() : applied_words(keyword.scope == Scope::kEnd);
+    const bool applied = std::find(words.begin(), words.end(), keyword.name) != words.end() ||
+                         (keyword.scope == Scope::kConn && keyword.name == "also");
+    EXPECT_EQ(applied, keyword.standing == Standing::kSupported) << keyword.name;
+    if (keyword.standing != Standing::kSupported) {
+      EXPECT_FALSE(keyword.note.empty()) << keyword.name;
+    }
+    int count = 0;
+    for (const auto& other : all_keywords())
+      count += other.scope == keyword.scope && other.name == keyword.name ? 1 : 0;
+    EXPECT_EQ(count, 1) << keyword.name;
+  }
+}
+
+}  // namespace
+}  // namespace cygnet::config

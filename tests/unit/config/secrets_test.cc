@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "unit/config/config_test_support.h"
+
+namespace cygnet::config {
+namespace {
+
+LoadedSecrets secrets_of(const std::string& text) {
+  MemoryFiles files({{"/etc/ipsec.secrets", text}});
+  return load_ipsec_secrets("/etc/ipsec.secrets", files);
+}
+
+std::string text_of(const SecretBytes& secret) { return {secret.begin(), secret.end()}; }
+
+std::string ids_of(const model::SharedSecret& secret) {
+  std::string text = secret.any_peer ? "%any" : "";
+  for (const auto& id : secret.ids) text += (text.empty() ? "" : " ") + id.to_string();
+  return text;
+}
+
+TEST(Secrets, BothDialects) {
+  const auto loaded = secrets_of(
+      "# comment\n: PSK \"everybody's secret\"\n@gw-a @gw-b : PSK 'quoted \"otherwise\"'\n192.0.2.1 %any: PSK "
+      "0x000102030405060708090a0b\n"
+      "2001:db8::1 : PSK 0sAAECAwQFBgcICQoL\n@a\n   @b   # goes on\n  : PSK plain-text-secret\nuser@host : psk "
+      "0tlong-enough-text\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics), "");
+  ASSERT_EQ(loaded.secrets.size(), 6U);
+  EXPECT_EQ(ids_of(loaded.secrets[0]), "%any");
+  EXPECT_EQ(text_of(loaded.secrets[0].secret), "everybody's secret");
+  EXPECT_EQ(ids_of(loaded.secrets[1]), "gw-a gw-b");
+  EXPECT_EQ(text_of(loaded.secrets[1].secret), "quoted \"otherwise\"");
+  EXPECT_EQ(ids_of(loaded.secrets[2]), "%any 192.0.2.1");
+  EXPECT_EQ(to_hex(loaded.secrets[2].secret), "000102030405060708090a0b");
+  EXPECT_EQ(ids_of(loaded.secrets[3]), "2001:db8::1");
+  EXPECT_EQ(to_hex(loaded.secrets[3].secret), "000102030405060708090a0b");
+  EXPECT_EQ(ids_of(loaded.secrets[4]), "a b");
+  EXPECT_EQ(text_of(loaded.secrets[4].secret), "plain-text-secret");
+  EXPECT_EQ(loaded.secrets[4].source, "/etc/ipsec.secrets:8");
+  EXPECT_EQ(text_of(loaded.secrets[5].secret), "long-enough-text");
+}
+
+TEST(Secrets, NoMessageEverShowsOne) {
+  const auto loaded = secrets_of(
+      ": \"hunter2-hunter2\"\n: hunter2-hunter2\nPSK \"hunter2-hunter2\"\n: PSK \"hunter2-hunter2\n: PSK hunter2 "
+      "hunter2\n: PSK 0xhunter2\n"
+      ": PSK 0shunter2!\nhunter2=hunter2 : PSK \"hunter2-hunter2\"\n@#hunter2 : PSK \"hunter2-hunter2\"\n: PSK "
+      "\"hunter2\"\n: PSK \"\"\n: PSK\n:\n");
+  EXPECT_EQ(
+      lines_of(loaded.diagnostics),
+      "1:3: error: the kind of the secret is missing or not known\n"
+      "2:3: error: the kind of the secret is missing or not known\n"
+      "3:1: error: this entry has no ':' between identities and secret\n"
+      "4:7: error: the quote is not closed on this line\n"
+      "5:15: error: something follows the secret\n"
+      "6:7: error: the secret starts with 0x but is not hexadecimal with an even number of digits\n"
+      "7:7: error: the secret starts with 0s but is not base64\n"
+      "8:1: warning: a distinguished name belongs to certificates, which are not built yet: this entry is not used\n"
+      "9:1: error: this is no identity\n"
+      "10:7: warning: this secret is short enough to be guessed\n"
+      "11:7: error: the secret is empty\n"
+      "12:3: error: PSK without a secret\n"
+      "13:1: error: nothing follows the ':'\n");
+  EXPECT_EQ(to_string(loaded.diagnostics).find("hunter2"), std::string::npos);
+}
+
+TEST(Secrets, PrivateKeysAreNamedAsNotBuilt) {
+  const auto loaded = secrets_of(
+      ": RSA key.pem \"pass phrase\"\n@a : RSA {\n\t# 2048 bits\n\tModulus: 0xabcdef\n\t}\n}\n: PSK \"still read "
+      "afterwards\"\n");
+  EXPECT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded.secrets.size(), 1U);
+  EXPECT_EQ(
+      lines_of(loaded.diagnostics),
+      "1:3: warning: private keys, passwords and tokens are not built yet; only PSK is: this entry is not used\n"
+      "2:6: warning: private keys, passwords and tokens are not built yet; only PSK is: this entry is not used\n");
+}
+
+TEST(Secrets, IncludesPatternsAndRefusesLoops) {
+  MemoryFiles files({{"/etc/ipsec.secrets", "include ipsec.d/*.secrets\n"},
+                     {"/etc/ipsec.d/a.secrets", ": PSK \"the secret of file a\"\ninclude ../ipsec.secrets\n"},
+                     {"/etc/ipsec.d/b.secrets", "include b.secrets\n: PSK \"the secret of file b\"\n"}});
+  const auto loaded = load_ipsec_secrets("/etc/ipsec.secrets", files);
+  EXPECT_EQ(loaded.secrets.size(), 2U);
+  ASSERT_EQ(loaded.diagnostics.size(), 2U);
+  EXPECT_EQ(to_line(loaded.diagnostics[0]),
+            "/etc/ipsec.d/a.secrets:2:9: error: cannot read '/etc/ipsec.d/../ipsec.secrets': no such file");
+  EXPECT_EQ(to_line(loaded.diagnostics[1]),
+            "/etc/ipsec.d/b.secrets:1:9: error: '/etc/ipsec.d/b.secrets' includes itself");
+}
+
+}  // namespace
+}  // namespace cygnet::config

@@ -19,21 +19,6 @@ std::string joined(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-std::uint16_t Nat::outer_port(std::uint16_t inner) {
-  for (const auto& [in, out] : ports) {
-    if (in == inner) return out;
-  }
-  ports.emplace_back(inner, next_port);
-  return next_port++;
-}
-
-std::optional<std::uint16_t> Nat::inner_port(std::uint16_t outer) const {
-  for (const auto& [in, out] : ports) {
-    if (out == outer) return in;
-  }
-  return std::nullopt;
-}
-
 Exchange::Exchange() = default;
 Exchange::Exchange(const model::Connection& connection) : Exchange(connection, mirrored(connection)) {}
 Exchange::Exchange(const model::Connection& of_a, const model::Connection& of_b) {
@@ -79,19 +64,12 @@ void Exchange::bring_up() {
 
 void Exchange::send(std::size_t from, const ike::SendDatagram& datagram) {
   Flight flight{from, from, {datagram.path.remote, datagram.path.local, datagram.path.marked}, datagram.bytes, {}, {}};
-  auto& source = flight.path.remote;
-  auto& destination = flight.path.local;
-  if (nat && source.address == nat->inside) source = {nat->outside, nat->outer_port(source.port)};
-  if (nat && destination.address == nat->outside) {
-    const auto inner = nat->inner_port(destination.port);
-    if (!inner) return;  // nobody behind this port: the NAT drops it
-    destination = {nat->inside, *inner};
-  }
-  const auto to = find_by_address(destination.address);
+  if (nat && !nat->translate(flight.path)) return;
+  const auto to = find_by_address(flight.path.local.address);
   if (!to) return;
   flight.to = *to;
   // A receiver takes what comes to its port 500 for IKE, and looks for the marker on any other.
-  EXPECT_EQ(datagram.path.marked, destination.port != 500) << "non-ESP marker and port contradict each other";
+  EXPECT_EQ(datagram.path.marked, flight.path.local.port != 500) << "non-ESP marker and port contradict each other";
   learn_keys();
   describe(flight);
   if (on_wire && !on_wire(flight)) return;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/connections.h"
+#include "support/nat.h"
 #include "support/side.h"
 
 namespace cygnet::test {
@@ -26,19 +27,6 @@ struct Flight {
   Bytes bytes;
   Decoded decoded;
   std::string arrow;
-};
-
-// Translates one inner address to one outer one; ports by a table that rebinding forgets.
-struct Nat {
-  IpAddress inside;
-  IpAddress outside;
-  std::uint16_t next_port = 20000;
-  std::vector<std::pair<std::uint16_t, std::uint16_t>> ports;  // inner, outer
-
-  [[nodiscard]] std::uint16_t outer_port(std::uint16_t inner);
-  [[nodiscard]] std::optional<std::uint16_t> inner_port(std::uint16_t outer) const;
-  // The table is lost: the next datagram from inside gets another port.
-  void rebind() { ports.clear(); }
 };
 
 class Exchange {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deleting (RFC 7296 section 1.4.1), and what a change of configuration touches.
+#include <gtest/gtest.h>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+TEST(Delete, TheIkeSaTakesItsChildrenAlong) {
+  for (const bool by_a : {true, false}) {
+    Exchange e(tunnel("tun"));
+    e.bring_up();
+    e.terminate(by_a ? e.a() : e.b());
+    if (by_a) {
+      e.expect({"A -> B INFORMATIONAL request 2: D(IKE)", "A <- B INFORMATIONAL response 2:"});
+    } else {
+      e.expect({"A <- B INFORMATIONAL request 0: D(IKE)", "A -> B INFORMATIONAL response 0:"});
+    }
+    e.expect_nothing_left();
+    ASSERT_EQ(e.a().child_downs.size(), 1U);
+    EXPECT_FALSE(e.a().child_downs[0].replaced);
+    ASSERT_EQ(e.b().child_downs.size(), 1U);
+    ASSERT_EQ(e.a().ike_downs.size(), 1U);
+    ASSERT_EQ(e.b().ike_downs.size(), 1U);
+  }
+}
+
+TEST(Delete, OneChildOfTwo) {
+  auto connection = tunnel("tun");
+  connection.children.push_back(child("lab", "10.1.0.0/16", "10.7.0.0/16"));
+  Exchange e(connection);
+  e.bring_up();
+  e.terminate(e.a(), "tun", "lab");
+  e.expect({"A -> B INFORMATIONAL request 3: D(ESP)", "A <- B INFORMATIONAL response 3: D(ESP)"});
+  e.advance_and_run(60s);
+  e.expect_tunnel(1);
+  EXPECT_FALSE(e.packet(e.a(), e.b(), "tun", "lab"));
+}
+
+TEST(Delete, NamesTheSpiTheSenderReceivesOnAndIsAnsweredWithTheOther) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  const auto status = e.a().endpoint().status().at(0).children.at(0);
+  auto connection = tunnel("tun");
+  e.rekey_child(e.a());
+  e.deliver();
+  e.deliver();
+  const Flight request = e.drop("INFORMATIONAL request");
+  const auto* asked = wire::ike::find_payload<wire::ike::DeletePayload>(request.decoded.payloads);
+  ASSERT_NE(asked, nullptr);
+  EXPECT_EQ(asked->spis, std::vector{status.spi_in});
+  e.inject(request);
+  const Flight response = e.drop("INFORMATIONAL response");
+  const auto* answered = wire::ike::find_payload<wire::ike::DeletePayload>(response.decoded.payloads);
+  ASSERT_NE(answered, nullptr);
+  EXPECT_EQ(answered->spis, std::vector{status.spi_out});
+}
+
+TEST(Delete, ShutDownTellsThePeer) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.a().act(e.now(), [&](ike::IkeEndpoint& endpoint) { endpoint.shut_down(e.now()); });
+  e.run();
+  EXPECT_EQ(e.b().endpoint().status().size(), 0U);
+  EXPECT_EQ(e.b().plane.entries().size(), 0U);
+  EXPECT_EQ(e.a().plane.entries().size(), 0U);
+}
+
+TEST(Delete, AKeptUpConnectionComesBackAfterThePeerDeletedIt) {
+  auto connection = tunnel("tun");
+  connection.children[0].start = model::StartAction::kStart;
+  connection.keying_tries = 0;
+  connection.dpd_action = model::DeadPeerAction::kRestart;
+  auto b = mirrored(connection);
+  b.children[0].start = model::StartAction::kAdd;
+  Exchange e(connection, b);
+  e.advance_and_run(5s);
+  e.expect_tunnel();
+  e.terminate(e.b());
+  e.advance_and_run(300s);
+  e.expect_tunnel();
+}
+
+TEST(Configure, NothingChangedNothingHappens) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  const auto before = e.a().endpoint().status().at(0);
+  e.a().configure(e.now(), {tunnel("tun")}, {secret("s3cret")});
+  EXPECT_EQ(e.advance_and_run(60s), std::vector<std::string>{});
+  EXPECT_EQ(e.a().endpoint().status().at(0).spi_i, before.spi_i);
+  e.expect_tunnel();
+}
+
+TEST(Configure, OnlyTheChangedConnectionGoes) {
+  auto first = tunnel("tun");
+  auto second = tunnel("two");
+  second.remote.host.address = address("203.0.113.1");
+  second.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
+  second.children = {child("two", "10.1.0.0/16", "10.3.0.0/16")};
+  auto psk_c = secret("s3cret");
+  psk_c.ids = {};
+  psk_c.any_peer = true;
+  Exchange e;
+  e.add("A", "192.0.2.1", {first, second}, {psk_c});
+  e.add("B", "198.51.100.1", {mirrored(first)}, {psk_c});
+  e.add("C", "203.0.113.1", {mirrored(second)}, {psk_c});
+  e.initiate(e.a(), "tun");
+  e.run();
+  e.initiate(e.a(), "two");
+  e.run();
+  EXPECT_EQ(e.a().endpoint().status().size(), 2U);
+  const auto kept = e.b().endpoint().status().at(0).spi_i;
+  second.children[0].lifetime_s = 1234;
+  e.a().configure(e.now(), {first, second}, {psk_c});
+  e.run();
+  EXPECT_EQ(e.side(2).endpoint().status().size(), 0U);
+  ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.b().endpoint().status()[0].spi_i, kept);
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+  e.expect_no_faults();
+}
+
+TEST(Configure, ARemovedConnectionIsDeleted) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.a().configure(e.now(), {}, {});
+  e.run();
+  e.advance_and_run(60s);
+  e.expect_nothing_left();
+}
+
+}  // namespace
+}  // namespace cygnet::test

@@ -129,7 +129,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
     state_->schedule(state_->sad.insert(std::move(sa)));
     if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_pending = false;
-    state_->try_held = true;
+    state_->held_may_go();
   }
   state_->changed();
   return {};
@@ -153,7 +153,7 @@ Result<void> Engine::activate(model::ChildId child) {
   auto* sa = state_->sad.outbound_of(child);
   if (sa == nullptr) return std::unexpected(no_such(child));
   sa->spec.standby = false;
-  state_->try_held = true;
+  state_->held_may_go();
   state_->changed();
   return {};
 }
@@ -195,7 +195,7 @@ Result<void> Engine::install_policy(const model::PolicySpec& spec) {
     }
   }
   state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));
-  state_->try_held = true;
+  state_->held_may_go();
   state_->changed();
   return {};
 }
@@ -204,7 +204,7 @@ Result<void> Engine::remove_policy(model::PolicyId id) {
   if (!state_->spd.remove(id)) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
   state_->changed();
   // What it held goes through the SPD again: another policy may cover it, and if none does it is discarded.
-  state_->try_held = true;
+  state_->held_may_go();
   return {};
 }
 

@@ -192,7 +192,7 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
 void InboundRun::note_alive(const InPacket& packet, bool newest) {
   if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
     sa_->sibling->spec.standby = false;
-    state_.try_held = true;
+    state_.held_may_go();
     state_.changed();
     state_.raise(ChildActivatedEvent{sa_->spec.child});
   }

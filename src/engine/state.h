@@ -54,7 +54,7 @@ struct EngineState {
   std::vector<std::string> devices;
   std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers;
   std::vector<DeadSa> dead;       // to be removed at the next on_timer()
-  bool try_held = false;          // an SA came into use: held packets may be free to go
+  bool try_held = false;          // held packets may be free to go
   std::uint64_t next_serial = 1;
   Instant unknown_spi_reported = Instant::min();
   SeededRandom dummy_content;     // filling of dummy packets: no secret
@@ -67,6 +67,8 @@ struct EngineState {
   }
   void raise(const Event& event);
   void changed() { ++generation; }
+  // An SA or policy came into use: what waits tries again at the next on_timer().
+  void held_may_go() { try_held = !holding.empty(); }
   // The newest SA of the policy that is in use and takes this packet.
   [[nodiscard]] OutboundSa* select_sa(const Policy& policy, const PacketSelectors& packet) const;
   // A lifetime by octets or packets was reached.

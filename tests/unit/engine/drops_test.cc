@@ -306,8 +306,6 @@ TEST_F(FragmentDrops, CompleteFragmentsLeaveAsOnePacket) {
   EXPECT_TRUE(std::ranges::equal(ByteView(arrived.delivered[0].packet).subspan(20), payload));
 }
 
-// ---- sequence numbers run out
-
 TEST_F(Drops, EveryReasonHasAName) {
   for (std::size_t i = 0; i < kDropReasonCount; ++i) EXPECT_FALSE(info(static_cast<DropReason>(i)).name.empty());
 }

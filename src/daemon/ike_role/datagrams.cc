@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// IKE datagrams from the IKE port (our own socket) and from the encapsulation port (through the engine), and what the
+// engine tells.
+#include "daemon/ike_role/ike_process.h"
+
+namespace cygnet::daemon {
+
+void IkeProcess::watch_sockets() {
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    // The engine reads the encapsulation port; we only send there.
+    if (sockets_[i].port == configuration_.conf.setup.ike_port) {
+      loop_.watch(sockets_[i].fd.get(), [this, i] { on_ike_port(i); });
+    }
+  }
+}
+
+void IkeProcess::on_ike_port(std::size_t socket) {
+  const auto now = clock_.monotonic();
+  for (const auto& datagram : receiver_.receive(sockets_[socket])) {
+    endpoint_->handle_datagram(now, {datagram.local, datagram.remote, false}, datagram.bytes);
+  }
+  pump();
+}
+
+void IkeProcess::on_engine_event(const sadb::Event& event) {
+  if (endpoint_ == nullptr || ending_) {
+    return;
+  }
+  std::visit([this](const auto& e) { on_event(e); }, event);
+  pump();
+}
+
+void IkeProcess::on_event(const sadb::Acquire& event) {
+  const auto* policy = policies_.find(event.policy);
+  if (policy == nullptr) {
+    engine_.acquire_failed(event.policy, {});
+    return;
+  }
+  const auto now = clock_.monotonic();
+  switch (on_demand_.on_acquire(now, policy->connection, policy->child_name)) {
+    case policy::OnDemand::Answer::kUnderWay:
+      return;
+    case policy::OnDemand::Answer::kTooSoon:
+      engine_.acquire_failed(event.policy, {});
+      return;
+    case policy::OnDemand::Answer::kTry:
+      break;
+  }
+  log_.info(policy->connection, "a packet from " + event.local.to_string() + " to " + event.remote.to_string() + " asks for child " + policy->child_name);
+  endpoint_->initiate(now, policy->connection, policy->child_name, std::pair{event.local, event.remote});
+}
+
+void IkeProcess::on_event(const sadb::SaExpiring& event) {
+  endpoint_->on_child_expiring(clock_.monotonic(), event.child, event.hard);
+}
+
+void IkeProcess::on_event(const sadb::PeerMoved& event) {
+  endpoint_->on_peer_moved(clock_.monotonic(), event.child, event.remote, event.local);
+}
+
+void IkeProcess::on_event(const sadb::ChildActivated& event) { endpoint_->on_child_activated(clock_.monotonic(), event.child); }
+
+void IkeProcess::on_event(const sadb::IkeDatagram& event) {
+  endpoint_->handle_datagram(clock_.monotonic(), {event.local, event.remote, true}, event.bytes);
+}
+
+void IkeProcess::on_event(const sadb::BackendLost& event) {
+  // The monitor sees it too and tells us to say goodbye to the peers.
+  log_.error("engine", event.reason);
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/ike_role/hosts.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <set>
+
+#include "io/outer_socket.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(3);
+
+// Blocks: for the pool.
+std::optional<IpAddress> look_up(const std::string& name) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_flags = AI_ADDRCONFIG;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(name.c_str(), nullptr, &hints, &list) != 0) {
+    return std::nullopt;
+  }
+  std::optional<IpAddress> found;
+  for (const addrinfo* a = list; a != nullptr && !found; a = a->ai_next) {
+    if (const auto endpoint = io::endpoint_of(a->ai_addr, a->ai_addrlen)) {
+      found = endpoint->address;
+    }
+  }
+  ::freeaddrinfo(list);
+  return found;
+}
+
+}  // namespace
+
+// What one resolve() waits for; shared with the pool's threads, which may outlast the patience.
+struct Hosts::Lookup {
+  std::size_t left = 0;
+  bool changed = false;
+  bool told = false;
+  std::function<void(bool)> done;
+};
+
+void Hosts::resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done) {
+  std::set<std::string> names;
+  for (const auto& connection : connections) {
+    for (const auto* end : {&connection.local, &connection.remote}) {
+      if (end->host.kind == model::HostSpec::Kind::kName) {
+        names.insert(end->host.name);
+      }
+    }
+  }
+  auto lookup = std::make_shared<Lookup>();
+  lookup->left = names.size();
+  lookup->done = std::move(done);
+  const auto tell = [lookup] {
+    if (!std::exchange(lookup->told, true)) {
+      lookup->done(lookup->changed);
+    }
+  };
+  if (names.empty()) {
+    tell();
+    return;
+  }
+  for (const auto& name : names) {
+    auto answer = std::make_shared<std::optional<IpAddress>>();
+    pool_.run([name, answer] { *answer = look_up(name); },
+              [this, name, answer, lookup, tell] {
+                if (*answer && (!names_.contains(name) || names_[name] != **answer)) {
+                  names_[name] = **answer;
+                  lookup->changed = true;
+                }
+                if (--lookup->left == 0) {
+                  tell();
+                }
+              });
+  }
+  loop_.after(kPatience, tell);
+}
+
+void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
+  if (host.kind == model::HostSpec::Kind::kName) {
+    const auto it = names_.find(host.name);
+    host.resolved = it != names_.end();
+    if (host.resolved) {
+      host.address = it->second;
+    }
+    return;
+  }
+  if (host.kind == model::HostSpec::Kind::kAddress) {
+    return;
+  }
+  // %defaultroute, and %any towards a known peer: the address the kernel would use to get there (our mark keeps the
+  // question out of our own routes). Without a peer, any address of the Internet asks for the default route.
+  const bool known_peer = peer.has_address();
+  if (host.kind == model::HostSpec::Kind::kAny && !known_peer) {
+    return;
+  }
+  const auto target = known_peer ? peer.address : IpAddress::v4(0x01010101);
+  const auto route = netlink_.route_to(target, std::nullopt, setup_.fwmark);
+  host.resolved = route && route->source.has_value();
+  if (host.resolved) {
+    host.address = *route->source;
+  }
+}
+
+Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
+  Oriented out;
+  const auto own = own_addresses();
+  for (auto& connection : connections) {
+    for (auto* end : {&connection.local, &connection.remote}) {
+      if (end->host.kind == model::HostSpec::Kind::kName) {
+        fill(end->host, {});
+      }
+    }
+    // Which end is ours must be decided before %any of that end is given an address.
+    const auto oriented = model::orient(connection, own);
+    if (!oriented) {
+      out.unusable[connection.name] = oriented.error().message;
+      continue;
+    }
+    if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved) {
+      out.unusable[connection.name] = "the name " + connection.remote.host.name + " cannot be resolved: check it with: getent hosts " +
+                                      connection.remote.host.name;
+      continue;
+    }
+    fill(connection.local.host, connection.remote.host);
+    if (connection.local.host.kind == model::HostSpec::Kind::kDefaultRoute && !connection.local.host.resolved) {
+      out.unusable[connection.name] = "there is no default route to take an address from: see `ip route`";
+      continue;
+    }
+    out.connections.push_back(std::move(connection));
+  }
+  return out;
+}
+
+std::vector<IpAddress> Hosts::own_addresses() {
+  std::set<int> ours;
+  if (const auto links = netlink_.links()) {
+    for (const auto& link : *links) {
+      if (std::ranges::find(setup_.devices, link.name) != setup_.devices.end()) {
+        ours.insert(link.index);
+      }
+    }
+  }
+  std::vector<IpAddress> out;
+  const auto addresses = netlink_.addresses();
+  for (const auto& address : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
+    if (!ours.contains(address.index) && address.usable) {
+      out.push_back(address.prefix.address);
+    }
+  }
+  return out;
+}
+
+std::string Hosts::device_name(int index) {
+  const auto links = netlink_.links();
+  for (const auto& link : links ? *links : std::vector<io::Link>{}) {
+    if (link.index == index) {
+      return link.name;
+    }
+  }
+  return "";
+}
+
+}  // namespace cygnet::daemon

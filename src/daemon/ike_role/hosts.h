@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Names, %defaultroute and %any of the configuration become addresses; connections learn which end is ours.
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/event_loop.h"
+#include "io/rtnetlink.h"
+#include "model/connection.h"
+
+namespace cygnet::daemon {
+
+class Hosts {
+ public:
+  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
+      : loop_(loop), pool_(pool), netlink_(std::move(netlink)), setup_(std::move(setup)) {}
+
+  // Looks all names of the connections up (again), then calls `done` once, at the latest after a few seconds. changed:
+  // some name has another address than before.
+  void resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done);
+
+  struct Oriented {
+    std::vector<model::Connection> connections;    // ready for the IKE endpoint
+    std::map<std::string, std::string> unusable;   // name -> why
+  };
+  [[nodiscard]] Oriented orient(std::vector<model::Connection> connections);
+
+  // Addresses of this machine that are not on one of our devices.
+  [[nodiscard]] std::vector<IpAddress> own_addresses();
+  [[nodiscard]] Result<io::Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark) {
+    return netlink_.route_to(destination, source, mark);
+  }
+  [[nodiscard]] std::string device_name(int index);
+
+ private:
+  struct Lookup;
+  void fill(model::HostSpec& host, const model::HostSpec& peer);
+
+  io::EventLoop& loop_;
+  io::WorkPool& pool_;
+  io::RouteSocket netlink_;
+  model::Setup setup_;
+  std::map<std::string, IpAddress> names_;
+};
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/ike_role/ike_process.h"
+
+#include <algorithm>
+#include <csignal>
+
+#include "daemon/ike_role/ike_role.h"
+#include "daemon/privileges.h"
+#include "io/log_sink.h"
+#include "io/process.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr Duration kNameInterval = std::chrono::seconds(60);
+
+void set_level(Logger& log, Severity level) {
+  if (auto* terminal = dynamic_cast<io::StderrLogger*>(&log)) {
+    terminal->set_level(level);
+  } else if (auto* syslog = dynamic_cast<io::SyslogLogger*>(&log)) {
+    syslog->set_level(level);
+  }
+}
+
+}  // namespace
+
+IkeProcess::IkeProcess(Options options, Logger& log) : options_(std::move(options)), log_(log) {}
+
+IkeProcess::~IkeProcess() {
+  for (const auto& socket : sockets_) {
+    loop_.unwatch(socket.fd.get());
+  }
+}
+
+int IkeProcess::run() {
+  io::set_process_name("cygnetd-ike");
+  (void)std::signal(SIGPIPE, SIG_IGN);
+  started_ = clock_.monotonic();
+  engine_.set_event_handler([this](const sadb::Event& event) { on_engine_event(event); });
+  monitor_ = std::make_unique<io::Channel>(
+      loop_, io::UniqueFd(io::kInheritedChannel), [this](io::Message message) { on_monitor_message(std::move(message)); },
+      [this] { loop_.stop(); });
+  loop_.run();
+  return status_;
+}
+
+void IkeProcess::fail_start(const std::string& why) {
+  log_.error("", why);
+  status_ = 1;
+  loop_.stop();
+}
+
+void IkeProcess::tell_monitor(const ToMonitor& message) { (void)monitor_->send(encode(message)); }
+
+void IkeProcess::on_monitor_message(io::Message message) {
+  auto decoded = decode_from_monitor(message.bytes);
+  if (!decoded) {
+    log_.warning("", decoded.error().message);
+    return;
+  }
+  if (const auto* start = std::get_if<StartIke>(&*decoded)) {
+    if (auto ok = on_start(*start, std::move(message.fds)); !ok) {
+      fail_start(ok.error().message);
+    }
+  } else if (std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
+    engine_.attach(std::move(message.fds[0]));
+    engine_.query_sas(true, [this](Result<sadb::Dump> dump) {
+      hosts_->resolve(configuration_.conf.connections, [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
+    });
+  } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
+    on_new_configuration(*fresh, message.fds);
+  } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
+    processes_ = processes->list;
+  } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
+    on_network_changed();
+  } else if (std::holds_alternative<ShutDown>(*decoded)) {
+    end();
+  }
+}
+
+Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueFd> fds) {
+  if (fds.size() != start.sockets.size() + 2) {
+    return fail("the monitor passed other descriptors than it said");
+  }
+  start_ = start;
+  auto configuration = read_bundle(fds);
+  if (!configuration) {
+    return std::unexpected(configuration.error());
+  }
+  configuration_ = std::move(*configuration);
+  set_level(log_, configuration_.conf.setup.log_level);
+  for (std::size_t i = 0; i < start.sockets.size(); ++i) {
+    const auto& s = start.sockets[i];
+    sockets_.push_back({std::move(fds[i + 2]), s.kind, s.family, s.port});
+  }
+  auto netlink = io::RouteSocket::open();
+  if (!netlink) {
+    return std::unexpected(netlink.error());
+  }
+  hosts_ = std::make_unique<Hosts>(loop_, pool_, std::move(*netlink), configuration_.conf.setup);
+  if (auto dropped = drop_privileges(options_.user, log_); !dropped) {
+    return dropped;
+  }
+  if (auto confined = confine(Confinement::kIke); !confined) {
+    log_.warning("", confined.error().message);
+  }
+  control_ = std::make_unique<ControlServer>(
+      loop_, std::move(fds[1]), [this](ClientId client, const control::Request& request) { on_request(client, request); },
+      [this](ClientId client) { on_client_gone(client); });
+  return {};
+}
+
+Result<Configuration> IkeProcess::read_bundle(const std::vector<io::UniqueFd>& fds) {
+  auto text = fds.empty() || !fds[0] ? fail("no configuration arrived") : io::read_memory_file(fds[0].get(), kMaxBundle);
+  if (!text) {
+    return std::unexpected(text.error());
+  }
+  auto files = BundledFiles::from_text(*text);
+  wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
+  if (!files) {
+    return std::unexpected(files.error());
+  }
+  auto loaded = load(start_.config_path, start_.secrets_path, *files);
+  return loaded.ok() ? Result<Configuration>(std::move(loaded)) : fail(loaded.problems());
+}
+
+// The engine's state first, then the configuration, then both together: nothing that runs is touched unless the
+// configuration says so.
+void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
+  if (begun_ || ending_) {
+    return;
+  }
+  if (!dump) {
+    fail_start("cannot learn what the engine holds: " + dump.error().message);
+    return;
+  }
+  begun_ = true;
+  endpoint_ = std::make_unique<ike::IkeEndpoint>(ike::EndpointSettings{.setup = configuration_.conf.setup}, random_);
+  std::vector<model::SaSpec> sas;
+  for (const auto& sa : dump->sas) {
+    sas.push_back(sa.spec);
+    children_[sa.spec.child] = {sa.spec.connection, sa.spec.child_name, sa.spec.device};
+  }
+  policies_.adopt(dump->policies, sas);
+  apply_configuration();
+  endpoint_->adopt(clock_.monotonic(), dump->checkpoints, sas);
+  for (const auto& policy : dump->policies) {
+    if (const auto* kept = policies_.find(policy.id)) {
+      add_routes(*kept);
+    }
+  }
+  if (!sas.empty()) {
+    log_.notice("", "adopted " + std::to_string(sas.size()) + " SAs that the engine kept");
+  }
+  pump();
+  watch_sockets();
+  tell_monitor(Settled{});
+  tell_monitor(Ready{});
+  loop_.after(kNameInterval, [this] { look_up_names_again(); });
+}
+
+void IkeProcess::apply_configuration() {
+  own_addresses_ = hosts_->own_addresses();
+  auto oriented = hosts_->orient(configuration_.conf.connections);
+  for (const auto& [name, why] : oriented.unusable) {
+    const auto known = unusable_.find(name);
+    if (known == unusable_.end() || known->second != why) {
+      log_.warning(name, "not usable now: " + why);
+    }
+  }
+  unusable_ = std::move(oriented.unusable);
+  connections_ = std::move(oriented.connections);
+  apply(policies_.configure(connections_));
+  endpoint_->configure(clock_.monotonic(), connections_, configuration_.secrets.secrets);
+}
+
+void IkeProcess::on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds) {
+  control::ReloadReport report;
+  std::string error = message.error;
+  auto fresh = error.empty() ? read_bundle(fds) : fail(error);
+  if (!fresh) {
+    error = fresh.error().message;
+  } else if (begun_) {
+    std::map<std::string, const model::Connection*> old;
+    for (const auto& c : configuration_.conf.connections) {
+      old[c.name] = &c;
+    }
+    for (const auto& c : fresh->conf.connections) {
+      const auto it = old.find(c.name);
+      auto& list = it == old.end() ? report.added : *it->second == c ? report.unchanged : report.changed;
+      list.push_back(c.name);
+      old.erase(c.name);
+    }
+    for (const auto& [name, connection] : old) {
+      report.removed.push_back(name);
+    }
+    for (const auto* diagnostics : {&fresh->conf.diagnostics, &fresh->secrets.diagnostics}) {
+      for (const auto& d : *diagnostics) {
+        report.warnings.push_back(config::to_line(d));
+      }
+    }
+    configuration_ = std::move(*fresh);
+    set_level(log_, configuration_.conf.setup.log_level);
+    on_demand_.forget_all();
+    log_.notice("config", "reloaded: " + std::to_string(report.added.size()) + " added, " + std::to_string(report.changed.size()) +
+                              " changed, " + std::to_string(report.removed.size()) + " removed, " +
+                              std::to_string(report.unchanged.size()) + " unchanged");
+  }
+  const auto tell = [this, error, report] {
+    std::erase_if(waiting_, [&](const Waiting& w) {
+      if (w.what != Waiting::For::kReload) {
+        return false;
+      }
+      done(w.client, error.empty(), error.empty() ? "reloaded" : "the configuration has errors; the old one stays in force\n" + error,
+           error.empty() ? control::Data(report) : control::Data{});
+      return true;
+    });
+  };
+  if (!error.empty() || !begun_) {
+    tell();
+    return;
+  }
+  hosts_->resolve(configuration_.conf.connections, [this, tell](bool) {
+    apply_configuration();
+    pump();
+    tell();
+  });
+}
+
+void IkeProcess::on_network_changed() {
+  if (begun_ && !ending_ && hosts_->own_addresses() != own_addresses_) {
+    log_.info("network", "addresses of this machine have changed");
+    apply_configuration();
+    pump();
+  }
+}
+
+void IkeProcess::look_up_names_again() {
+  hosts_->resolve(configuration_.conf.connections, [this](bool changed) {
+    if (changed && !ending_) {
+      apply_configuration();
+      pump();
+    }
+  });
+  loop_.after(kNameInterval, [this] { look_up_names_again(); });
+}
+
+void IkeProcess::end() {
+  if (std::exchange(ending_, true)) {
+    return;
+  }
+  if (endpoint_) {
+    // Tells the peers; what else it wants done ends with this process and the engine.
+    endpoint_->shut_down(clock_.monotonic());
+    pump();
+  }
+  loop_.post([this] { loop_.stop(); });
+}
+
+const model::Connection* IkeProcess::find_connection(const std::string& name) const {
+  const auto it = std::ranges::find(connections_, name, &model::Connection::name);
+  return it == connections_.end() ? nullptr : &*it;
+}
+
+const model::Child* IkeProcess::find_child(const std::string& connection, const std::string& child) const {
+  const auto* c = find_connection(connection);
+  if (c == nullptr) {
+    return nullptr;
+  }
+  const auto it = std::ranges::find(c->children, child, &model::Child::name);
+  return it == c->children.end() ? nullptr : &*it;
+}
+
+int run_ike_role(const Options& options, Logger& log) { return IkeProcess(options, log).run(); }
+
+}  // namespace cygnet::daemon

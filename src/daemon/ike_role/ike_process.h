@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Everything the ike process holds. Three sources of events (monitor, engine, network) and the command line come in here;
+// each ends in pump(), which does what the endpoint wants done and sets the timer.
+//   ike_process.cc     start, monitor, configuration
+//   datagrams.cc       sockets, engine events
+//   perform_actions.cc what the endpoint asks for
+//   requests.cc        what the command line asks for
+//   reports.cc         state as the command line shows it
+#include <memory>
+#include <set>
+
+#include "daemon/config_bundle.h"
+#include "daemon/ike_role/control_server.h"
+#include "daemon/ike_role/hosts.h"
+#include "daemon/ike_role/routes.h"
+#include "daemon/options.h"
+#include "daemon/role_messages.h"
+#include "ike/endpoint.h"
+#include "io/clock.h"
+#include "io/event_loop.h"
+#include "io/outer_socket.h"
+#include "io/unix_socket.h"
+#include "policy/on_demand.h"
+#include "policy/policy_table.h"
+#include "sadb/engine_client.h"
+
+namespace cygnet::daemon {
+
+class IkeProcess {
+ public:
+  IkeProcess(Options options, Logger& log);
+  ~IkeProcess();
+  int run();
+
+ private:
+  using ClientId = ControlServer::ClientId;
+  // A client that waits for something to happen.
+  struct Waiting {
+    enum class For { kUp, kDown, kRekey, kMonitor, kReload };
+    For what{};
+    ClientId client = 0;
+    std::string connection;
+    std::string child;
+    Instant deadline = kNever;
+    std::set<std::string> children_left;  // kUp: not yet answered for
+    bool failed = false;
+    std::string messages;
+    bool ike_sa = false;                  // kRekey: the IKE SA, not its children
+    bool over = false;
+  };
+
+  // ---- ike_process.cc
+  void on_monitor_message(io::Message message);
+  [[nodiscard]] Result<void> on_start(const StartIke& start, std::vector<io::UniqueFd> fds);
+  [[nodiscard]] Result<Configuration> read_bundle(const std::vector<io::UniqueFd>& fds);
+  void adopt_and_begin(Result<sadb::Dump> dump);
+  void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
+  void apply_configuration();
+  void on_network_changed();
+  void look_up_names_again();
+  void end();
+  void tell_monitor(const ToMonitor& message);
+  void fail_start(const std::string& why);
+  [[nodiscard]] const model::Connection* find_connection(const std::string& name) const;
+  [[nodiscard]] const model::Child* find_child(const std::string& connection, const std::string& child) const;
+
+  // ---- datagrams.cc
+  void watch_sockets();
+  void on_ike_port(std::size_t socket);
+  void on_engine_event(const sadb::Event& event);
+  void on_event(const sadb::Acquire& event);
+  void on_event(const sadb::SaExpiring& event);
+  void on_event(const sadb::PeerMoved& event);
+  void on_event(const sadb::ChildActivated& event);
+  void on_event(const sadb::IkeDatagram& event);
+  void on_event(const sadb::BackendLost& event);
+
+  // ---- perform_actions.cc
+  void pump();
+  void set_timer();
+  void perform(const ike::SendDatagram& action);
+  void perform(const ike::KeyExchangeJob& action);
+  void perform(const ike::InstallSa& action);
+  void perform(const ike::RemoveSa& action);
+  void perform(const ike::ActivateChild& action);
+  void perform(const ike::UpdateChildEndpoints& action);
+  void perform(const ike::QueryUsage& action);
+  void perform(const ike::ChildUp& action);
+  void perform(const ike::ChildDown& action);
+  void perform(const ike::IkeUp& action);
+  void perform(const ike::IkeDown& action);
+  void perform(const ike::InitiationDone& action);
+  void perform(const ike::Report& action);
+  void perform(const ike::Checkpoint& action);
+  void perform(const ike::DropCheckpoint& action);
+  void apply(const policy::Changes& changes);
+  void add_routes(const model::PolicySpec& policy);
+  void on_usage_dump(const Result<sadb::Dump>& dump);
+  // For the engine's acknowledgements: an error becomes a log line.
+  [[nodiscard]] sadb::Done or_log(std::string what);
+
+  // ---- requests.cc
+  void on_request(ClientId client, const control::Request& request);
+  void answer(ClientId client, const control::UpRequest& request);
+  void answer(ClientId client, const control::DownRequest& request);
+  void answer(ClientId client, const control::RekeyRequest& request);
+  void answer(ClientId client, const control::StatusRequest& request);
+  void answer(ClientId client, const control::ListRequest& request);
+  void answer(ClientId client, const control::ReloadRequest& request);
+  void answer(ClientId client, const control::ExplainRequest& request);
+  void answer(ClientId client, const control::DropsRequest& request);
+  void answer(ClientId client, const control::MonitorRequest& request);
+  void answer(ClientId client, const control::DebugKeysRequest& request);
+  void answer(ClientId client, const control::DebugTransitionsRequest& request);
+  void answer(ClientId client, const control::DoctorRequest& request);
+  void answer(ClientId client, const control::ShutdownRequest& request);
+  // False, and the client has been told, if there is no such connection (or child).
+  [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child);
+  void on_client_gone(ClientId client);
+  void done(ClientId client, bool ok, std::string message, control::Data data = {});
+  void tell_followers(const control::Progress& progress);
+  void check_waiting();
+  void on_initiation_done(Waiting& waiting, const ike::InitiationDone& done);
+  [[nodiscard]] bool is_down(const Waiting& waiting) const;
+  void on_rekeyed(const std::string& connection, const std::string& child, bool ike_sa);
+
+  // ---- reports.cc
+  [[nodiscard]] control::StatusReport make_status(const Result<sadb::Dump>& dump, const std::string& only) const;
+  // Counters of the engine by child.
+  struct ChildCounters {
+    model::SaCounters in, out;
+  };
+  using Counters = std::map<model::ChildId, ChildCounters>;
+  [[nodiscard]] control::ConnectionReport report_connection(const model::Connection& connection, const std::vector<ike::IkeStatus>& all,
+                                                            const Counters& counters) const;
+  [[nodiscard]] control::ChildReport report_child(const ike::ChildStatus& child, const Counters& counters, Instant now) const;
+  [[nodiscard]] control::IkeReport report_ike(const ike::IkeStatus& sa, Instant now) const;
+  [[nodiscard]] control::ExplainReport make_explanation(const control::ExplainRequest& question, const sadb::Explanation& explanation);
+  [[nodiscard]] control::KeysReport make_keys(const sadb::Dump& dump) const;
+  [[nodiscard]] control::DoctorFacts make_facts(control::StatusReport status, control::DropsReport drops) const;
+  [[nodiscard]] static control::DropsReport make_drops(const sadb::Statistics& statistics);
+
+  Options options_;
+  Logger& log_;
+  io::EventLoop loop_;
+  io::WorkPool pool_{loop_, 2};
+  io::SystemRandom random_;
+  io::SystemClock clock_;
+  std::unique_ptr<io::Channel> monitor_;
+  sadb::EngineClient engine_{loop_};
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<Hosts> hosts_;
+  std::unique_ptr<ike::IkeEndpoint> endpoint_;
+  policy::PolicyTable policies_;
+  policy::OnDemand on_demand_;
+  Routes routes_{[this](const NetworkRequest& request) { tell_monitor(request); }};
+
+  StartIke start_;
+  std::vector<io::OuterSocket> sockets_;
+  io::DatagramReceiver receiver_{32};
+  io::DatagramSender sender_;
+  Configuration configuration_;                       // as loaded
+  std::vector<model::Connection> connections_;        // oriented, in use
+  std::map<std::string, std::string> unusable_;       // connections that cannot be used now, and why
+  std::vector<IpAddress> own_addresses_;
+  std::map<std::string, std::string> last_errors_;    // by connection
+  struct Owner {
+    std::string connection, child, device;
+  };
+  std::map<model::ChildId, Owner> children_;          // CHILD_SAs there are: whose, and through which device
+  std::vector<ProcessState> processes_;
+  std::vector<Waiting> waiting_;
+  std::vector<ike::QueryUsage> usage_asked_;
+  bool usage_under_way_ = false;
+  io::EventLoop::TimerId timer_ = 0;
+  Instant timer_at_ = kNever;
+  Instant started_{};
+  bool pumping_ = false;
+  bool waiting_timer_ = false;
+  bool begun_ = false;   // adopted and configured
+  bool ending_ = false;
+  int status_ = 0;
+};
+
+}  // namespace cygnet::daemon

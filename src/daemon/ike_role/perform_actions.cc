@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the IKE endpoint asks for, done.
+#include <algorithm>
+
+#include "daemon/ike_role/ike_process.h"
+#include "daemon/ike_role/key_jobs.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr std::size_t kMarker = 4;  // RFC 7296 section 3.1: "four octets of zero" before IKE on port 4500
+constexpr Duration kUsageGathering = std::chrono::milliseconds(200);
+
+}  // namespace
+
+void IkeProcess::pump() {
+  if (!endpoint_ || std::exchange(pumping_, true)) {
+    return;
+  }
+  for (auto actions = endpoint_->take_actions(); !actions.empty(); actions = endpoint_->take_actions()) {
+    for (const auto& action : actions) {
+      std::visit([this](const auto& a) { perform(a); }, action);
+    }
+  }
+  pumping_ = false;
+  check_waiting();
+  set_timer();
+}
+
+void IkeProcess::set_timer() {
+  const auto deadline = endpoint_->next_deadline();
+  if (deadline == timer_at_ && timer_ != 0) {
+    return;
+  }
+  loop_.cancel(timer_);
+  timer_ = 0;
+  timer_at_ = deadline;
+  if (deadline != kNever) {
+    timer_ = loop_.at(deadline, [this] {
+      timer_ = 0;
+      endpoint_->on_timer(clock_.monotonic());
+      pump();
+    });
+  }
+}
+
+sadb::Done IkeProcess::or_log(std::string what) {
+  return [this, what = std::move(what)](const Result<void>& done) {
+    if (!done && !ending_) {
+      log_.warning("engine", what + ": " + done.error().message);
+    }
+  };
+}
+
+void IkeProcess::perform(const ike::SendDatagram& action) {
+  const auto& setup = configuration_.conf.setup;
+  const auto port = action.path.marked ? setup.nat_port : setup.ike_port;
+  const auto socket = std::ranges::find_if(
+      sockets_, [&](const auto& s) { return s.family == action.path.remote.address.family() && s.port == port; });
+  if (socket == sockets_.end()) {
+    log_.warning(action.path.remote.to_string(), "cannot be reached: there is no socket of its address family");
+    return;
+  }
+  Bytes bytes;
+  bytes.reserve(action.bytes.size() + kMarker);
+  if (action.path.marked) {
+    bytes.resize(kMarker);
+  }
+  append(bytes, action.bytes);
+  const io::OutgoingDatagram datagram{.local = action.path.local, .remote = action.path.remote, .data = bytes};
+  sender_.send(*socket, {&datagram, 1}, [&](const io::SendFailure& failure) {
+    log_.warning(action.path.remote.to_string(), "cannot send IKE from " + action.path.local.to_string() + ": " + std::generic_category().message(failure.error) +
+                                                     " (is there a route? ip route get " + action.path.remote.address.to_string() + ")");
+  });
+}
+
+void IkeProcess::perform(const ike::KeyExchangeJob& action) {
+  auto result = std::make_shared<ike::JobResult>();
+  pool_.run([job = action, result] { *result = run_key_job(job); },
+            [this, result] {
+              if (!ending_) {
+                endpoint_->on_job_done(clock_.monotonic(), *result);
+                pump();
+              }
+            });
+}
+
+void IkeProcess::perform(const ike::InstallSa& action) {
+  auto spec = action.spec;
+  if (spec.direction == model::Direction::kOutbound) {
+    auto [policy, changes] = policies_.on_sa_installing(spec);
+    spec.policy = policy;
+    apply(changes);
+  }
+  children_[spec.child] = {spec.connection, spec.child_name, spec.device};
+  engine_.install_sa(spec, or_log("an SA of " + spec.connection + " was not installed"));
+}
+
+void IkeProcess::perform(const ike::RemoveSa& action) {
+  // An SA whose lifetime ended is gone already: no news.
+  engine_.remove_sa(action.direction, action.spi, action.child, {});
+  if (action.direction == model::Direction::kOutbound) {
+    apply(policies_.on_sa_removed(action.child));
+  }
+}
+
+void IkeProcess::perform(const ike::ActivateChild& action) { engine_.activate(action.child, {}); }
+
+void IkeProcess::perform(const ike::UpdateChildEndpoints& action) {
+  engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation, or_log("a peer's new address was not taken"));
+}
+
+// One dump answers all questions of a moment.
+void IkeProcess::perform(const ike::QueryUsage& action) {
+  usage_asked_.push_back(action);
+  if (!std::exchange(usage_under_way_, true)) {
+    loop_.after(kUsageGathering, [this] { engine_.query_sas(false, [this](const Result<sadb::Dump>& dump) { on_usage_dump(dump); }); });
+  }
+}
+
+void IkeProcess::on_usage_dump(const Result<sadb::Dump>& dump) {
+  usage_under_way_ = false;
+  const auto asked = std::exchange(usage_asked_, {});
+  if (!dump || ending_) {
+    return;
+  }
+  std::map<Spi, Instant> last;
+  for (const auto& sa : dump->sas) {
+    if (sa.spec.direction == model::Direction::kInbound) {
+      last[sa.spec.spi] = sa.counters.last_used;
+    }
+  }
+  for (const auto& question : asked) {
+    const auto it = last.find(question.inbound_spi);
+    endpoint_->on_usage(clock_.monotonic(), question.child, it == last.end() ? Instant{} : it->second);
+  }
+  pump();
+}
+
+void IkeProcess::perform(const ike::ChildUp& action) {
+  last_errors_.erase(action.connection);
+  on_demand_.on_done(clock_.monotonic(), action.connection, action.child, true, false);
+  if (action.replaces) {
+    on_rekeyed(action.connection, action.child, false);
+  }
+}
+
+void IkeProcess::perform(const ike::ChildDown& action) { children_.erase(action.id); }
+
+void IkeProcess::perform(const ike::IkeUp& /*action*/) {}
+
+void IkeProcess::perform(const ike::IkeDown& action) {
+  if (action.replaced) {
+    on_rekeyed(action.connection, "", true);
+  }
+}
+
+void IkeProcess::perform(const ike::InitiationDone& action) {
+  on_demand_.on_done(clock_.monotonic(), action.connection, action.child, action.ok, action.will_retry);
+  if (action.ok) {
+    last_errors_.erase(action.connection);
+  } else {
+    last_errors_[action.connection] = action.message;
+    // Held packets need not wait for what does not come.
+    if (!action.will_retry) {
+      for (const auto id : policies_.acquiring(action.connection, action.child)) {
+        engine_.acquire_failed(id, {});
+      }
+    }
+  }
+  for (auto& waiting : waiting_) {
+    if (waiting.what == Waiting::For::kUp && waiting.connection == action.connection) {
+      on_initiation_done(waiting, action);
+    }
+  }
+}
+
+void IkeProcess::perform(const ike::Report& action) {
+  const std::string subject = action.connection.empty() ? action.peer : action.connection;
+  log_.write({action.severity, subject, action.message});
+  tell_followers({.time_s = clock_.wall_seconds(), .severity = action.severity, .connection = action.connection, .peer = action.peer,
+                  .event = action.event, .message = action.message});
+}
+
+void IkeProcess::perform(const ike::Checkpoint& action) {
+  engine_.put_checkpoint(action.key, action.value, or_log("the state of an IKE SA will not outlive a crash"));
+}
+
+void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_checkpoint(action.key, {}); }
+
+// The engine must know a policy before a route brings it packets, and keep it until the route is gone.
+void IkeProcess::apply(const policy::Changes& changes) {
+  for (const auto& policy : changes.install) {
+    engine_.install_policy(policy, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection + " was not installed"));
+    add_routes(policy);
+  }
+  for (const auto& policy : changes.remove) {
+    routes_.remove(policy);
+    engine_.remove_policy(policy.id, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection + " was not removed"));
+  }
+}
+
+void IkeProcess::add_routes(const model::PolicySpec& policy) {
+  const auto* connection = find_connection(policy.connection);
+  const auto* child = find_child(policy.connection, policy.child_name);
+  routes_.add(policy, connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips, own_addresses_,
+              child == nullptr ? 0 : child->mtu);
+}
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// State as the command line shows it.
+#include <algorithm>
+#include <array>
+
+#include "control/describe.h"
+#include "control/wireshark.h"
+#include "daemon/ike_role/ike_process.h"
+#include "daemon/version.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+std::uint64_t seconds(Duration d) {
+  return d <= Duration::zero() ? 0 : static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
+}
+
+std::optional<std::uint64_t> seconds_until(Instant when, Instant now) {
+  return when == kNever || when == Instant{} ? std::nullopt : std::optional(seconds(when - now));
+}
+
+control::Traffic traffic(const model::SaCounters& counters, Instant now) {
+  return {counters.packets, counters.bytes, counters.errors,
+          counters.last_used == Instant{} ? std::nullopt : std::optional(seconds(now - counters.last_used))};
+}
+
+std::vector<std::string> texts(const model::TrafficSelectors& selectors) {
+  std::vector<std::string> out;
+  for (const auto& s : selectors) {
+    out.push_back(s.to_string());
+  }
+  return out;
+}
+
+std::string nat_text(const ike::IkeStatus& sa) {
+  if (sa.nat_local && sa.nat_remote) {
+    return "both";
+  }
+  return sa.nat_local ? "local" : sa.nat_remote ? "remote" : "none";
+}
+
+std::string algorithms_of(const model::SaSpec& spec) {
+  return model::to_string(model::ChosenEsp{.encryption = spec.encryption, .encryption_bits = spec.encryption_bits,
+                                           .integrity = spec.integrity, .esn = spec.esn});
+}
+
+control::IkeCounters counters_of(const ike::EndpointCounters& c) {
+  return {c.datagrams_in, c.datagrams_out, c.malformed, c.unknown_spi, c.retransmits_sent, c.retransmits_answered, c.cookies_sent,
+          c.half_open_refused, c.integrity_failed, c.half_open, c.established, c.negotiations_failed};
+}
+
+std::string hex(Spi spi) {
+  std::array<std::uint8_t, 4> octets{};
+  store_be32(octets.data(), spi.value);
+  return "0x" + to_hex(octets);
+}
+
+}  // namespace
+
+control::IkeReport IkeProcess::report_ike(const ike::IkeStatus& sa, Instant now) const {
+  return {.state = sa.state,
+          .initiator = sa.initiator,
+          .spi_i = sa.spi_i,
+          .spi_r = sa.spi_r,
+          .local = sa.path.local,
+          .remote = sa.path.remote,
+          .local_id = sa.local_id,
+          .remote_id = sa.remote_id,
+          .algorithms = sa.algorithms,
+          .nat = nat_text(sa),
+          .established_s = sa.established == Instant{} ? 0 : seconds(now - sa.established),
+          .rekey_in_s = seconds_until(sa.rekey_at, now),
+          .pending = sa.pending,
+          .children = {}};
+}
+
+control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, const Counters& counters, Instant now) const {
+  control::ChildReport report{.name = child.name,
+                              .spi_in = child.spi_in,
+                              .spi_out = child.spi_out,
+                              .algorithms = child.algorithms,
+                              .mode = std::string(control::to_string(child.mode)),
+                              .local = texts(child.local),
+                              .remote = texts(child.remote),
+                              .device = {},
+                              .udp_encapsulation = child.udp_encapsulation,
+                              .established_s = seconds(now - child.established),
+                              .rekey_in_s = seconds_until(child.rekey_at, now),
+                              .rekeys = child.rekeys,
+                              .in = {},
+                              .out = {}};
+  if (const auto owner = children_.find(child.id); owner != children_.end()) {
+    report.device = owner->second.device;
+  }
+  if (const auto it = counters.find(child.id); it != counters.end()) {
+    report.in = traffic(it->second.in, now);
+    report.out = traffic(it->second.out, now);
+  }
+  return report;
+}
+
+control::ConnectionReport IkeProcess::report_connection(const model::Connection& connection, const std::vector<ike::IkeStatus>& all,
+                                                        const Counters& counters) const {
+  const auto now = clock_.monotonic();
+  control::ConnectionReport report{.name = connection.name, .local = connection.local.host.to_string(), .remote = connection.remote.host.to_string()};
+  std::set<std::string> up;
+  bool connecting = false;
+  for (const auto& sa : all) {
+    auto ike = report_ike(sa, now);
+    for (const auto& child : sa.children) {
+      const auto owner = children_.find(child.id);
+      if (owner != children_.end() && owner->second.connection == connection.name) {
+        ike.children.push_back(report_child(child, counters, now));
+        up.insert(child.name);
+      }
+    }
+    // Connections between the same two peers share an IKE SA.
+    if (sa.connection == connection.name || !ike.children.empty()) {
+      connecting = connecting || ike.children.empty();
+      report.ike_sas.push_back(std::move(ike));
+    }
+  }
+  bool waits = false;
+  for (const auto& child : connection.children) {
+    if (!up.contains(child.name)) {
+      const bool holding = !policies_.acquiring(connection.name, child.name).empty();
+      waits = waits || holding;
+      report.inactive.push_back({child.name, connecting ? control::State::kConnecting : holding ? control::State::kWaiting : control::State::kDown,
+                                 model::to_string(policy::local_selectors(connection, child)), model::to_string(policy::remote_selectors(connection, child))});
+    }
+  }
+  report.state = !up.empty() ? control::State::kUp : connecting ? control::State::kConnecting : waits ? control::State::kWaiting : control::State::kDown;
+  if (const auto it = last_errors_.find(connection.name); it != last_errors_.end() && up.empty()) {
+    report.last_error = it->second;
+  }
+  return report;
+}
+
+control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
+  control::StatusReport report{.version = std::string(kVersion), .uptime_s = seconds(clock_.monotonic() - started_), .engine_connected = static_cast<bool>(dump)};
+  Counters counters;
+  if (dump) {
+    for (const auto& sa : dump->sas) {
+      auto& child = counters[sa.spec.child];
+      (sa.spec.direction == model::Direction::kInbound ? child.in : child.out) = sa.counters;
+    }
+  }
+  const auto all = endpoint_->status();
+  for (const auto& connection : connections_) {
+    if (only.empty() || only == connection.name) {
+      report.connections.push_back(report_connection(connection, all, counters));
+    }
+  }
+  for (const auto& connection : configuration_.conf.connections) {
+    const auto why = unusable_.find(connection.name);
+    if (why != unusable_.end() && (only.empty() || only == connection.name)) {
+      report.connections.push_back({.name = connection.name, .state = control::State::kDown, .local = connection.local.host.to_string(),
+                                    .remote = connection.remote.host.to_string(), .last_error = why->second});
+    }
+  }
+  report.ike = counters_of(endpoint_->counters());
+  return report;
+}
+
+control::ExplainReport IkeProcess::make_explanation(const control::ExplainRequest& question, const sadb::Explanation& explanation) {
+  control::ExplainReport report{.question = question, .verdict = explanation.verdict};
+  const auto source = question.source.is_unspecified() ? std::nullopt : std::optional(question.source);
+  auto route = hosts_->route_to(question.destination, source, 0);
+  if (!route) {
+    // A source that is not ours: the packet is one that this machine forwards.
+    route = hosts_->route_to(question.destination, std::nullopt, 0);
+  }
+  const auto& devices = configuration_.conf.setup.devices;
+  if (route) {
+    report.route_device = hosts_->device_name(route->device);
+    report.route_source = route->source ? route->source->to_string() : "";
+    report.route_via = route->gateway ? route->gateway->to_string() : "";
+    report.route_reaches_engine = std::ranges::find(devices, report.route_device) != devices.end();
+    report.why.push_back("the kernel's route to " + question.destination.to_string() + " leads to " + report.route_device +
+                         (report.route_reaches_engine ? ", Cygnet's device" : ", which is not Cygnet's: the packet does not come to the engine"));
+  } else {
+    report.why.push_back(route.error().message + ": the kernel refuses the packet before the engine sees it");
+  }
+  if (explanation.found) {
+    report.policy = control::describe(explanation.policy);
+    report.why.push_back("policy " + std::to_string(explanation.policy.id.value) + " (" + std::string(control::to_string(explanation.policy.action)) +
+                         ") of " + explanation.policy.connection + "/" + explanation.policy.child_name + " is the first that covers it: " +
+                         model::to_string(explanation.policy.local) + " === " + model::to_string(explanation.policy.remote));
+  } else {
+    report.why.emplace_back("no policy covers it: the engine drops what no policy allows");
+  }
+  bool first = true;
+  for (const auto& sa : explanation.outbound) {
+    report.sas.push_back({.connection = sa.spec.connection, .child = sa.spec.child_name, .spi = sa.spec.spi, .algorithms = algorithms_of(sa.spec),
+                          .local = sa.spec.local, .remote = sa.spec.remote, .udp_encapsulation = sa.spec.udp_encapsulation,
+                          .in_use = !sa.counters.standby && std::exchange(first, false), .packets = sa.counters.packets});
+  }
+  if (!report.sas.empty()) {
+    const auto& sa = report.sas.front();
+    report.why.push_back("SA " + hex(sa.spi) + " (" + sa.algorithms + ") carries it from " + sa.local.address.to_string() + " to " +
+                         sa.remote.address.to_string() + (sa.udp_encapsulation ? " inside UDP port " + std::to_string(sa.remote.port) : " as plain ESP"));
+  } else if (explanation.found && explanation.policy.action == model::PolicyAction::kProtect) {
+    report.why.emplace_back(explanation.policy.acquire ? "no SA is there yet: the packet waits and the tunnel is brought up"
+                                                       : "no SA is there: the packet is dropped (cygnet up " + explanation.policy.connection + ")");
+  }
+  return report;
+}
+
+control::DropsReport IkeProcess::make_drops(const sadb::Statistics& s) {
+  return {s.drops, s.packets_out, s.bytes_out, s.packets_in, s.bytes_in, s.bypassed, s.acquires};
+}
+
+control::KeysReport IkeProcess::make_keys(const sadb::Dump& dump) const {
+  control::KeysReport report;
+  for (const auto& sa : dump.sas) {
+    if (auto line = control::wireshark_esp_sa(sa.spec)) {
+      report.esp_sa.push_back(std::move(*line));
+    }
+  }
+  for (const auto& keys : endpoint_->export_keys()) {
+    if (auto line = control::wireshark_ikev2({keys.spi_i, keys.spi_r, keys.sk_ei, keys.sk_er, keys.sk_ai, keys.sk_ar, keys.algorithms})) {
+      report.ikev2_decryption_table.push_back(std::move(*line));
+    }
+  }
+  return report;
+}
+
+control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, control::DropsReport drops) const {
+  const auto& setup = configuration_.conf.setup;
+  control::DoctorFacts facts;
+  for (const auto& process : processes_) {
+    facts.processes.push_back({process.role, static_cast<std::int64_t>(process.pid), process.restarts});
+  }
+  facts.devices = setup.devices;
+  facts.ike_port = setup.ike_port;
+  facts.nat_port = setup.nat_port;
+  facts.route_table = setup.route_table;
+  facts.rule_priority = setup.rule_priority;
+  facts.fwmark = setup.fwmark;
+  facts.routes = routes_.facts();
+  for (const auto* diagnostics : {&configuration_.conf.diagnostics, &configuration_.secrets.diagnostics}) {
+    for (const auto& d : *diagnostics) {
+      facts.config_warnings.push_back(config::to_line(d));
+    }
+  }
+  facts.status = std::move(status);
+  facts.drops = std::move(drops);
+  return facts;
+}
+
+}  // namespace cygnet::daemon

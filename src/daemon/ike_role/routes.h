@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The routes and addresses that the engine's policies need, as requests to the monitor: each asked for once, however many
+// policies share it, and given back with the last of them. Pure.
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "control/messages.h"
+#include "daemon/role_messages.h"
+#include "model/sa_spec.h"
+
+namespace cygnet::daemon {
+
+class Routes {
+ public:
+  using Send = std::function<void(NetworkRequest)>;
+  explicit Routes(Send send) : send_(std::move(send)) {}
+
+  // A policy was installed (or replaced). source_ips: of its connection; own: addresses of this machine.
+  void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own, std::uint32_t mtu);
+  void remove(const model::PolicySpec& policy);
+  [[nodiscard]] std::vector<control::RouteFact> facts() const;
+
+ private:
+  struct Wanted {
+    bool address = false;
+    IpPrefix prefix;
+    std::string device;
+    auto operator<=>(const Wanted&) const = default;
+  };
+  struct Held {
+    std::set<model::PolicyId> users;
+    std::optional<IpAddress> source;
+    std::uint32_t mtu = 0;
+  };
+  void hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu);
+  void request(NetworkRequest::What what, const Wanted& wanted, const Held& held);
+
+  Send send_;
+  std::map<Wanted, Held> held_;
+  std::map<model::PolicyId, std::set<Wanted>> of_policy_;
+  std::uint32_t next_request_ = 1;
+};
+
+// The source of packets that this machine itself sends to the policy's remote network: the configured address, or one of
+// its own that the policy protects.
+[[nodiscard]] std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family, const std::vector<IpAddress>& source_ips,
+                                                    const std::vector<IpAddress>& own);
+
+}  // namespace cygnet::daemon

@@ -47,6 +47,30 @@ Result<EspKeys> cut_keys(const model::SaSpec& spec) {
   return keys;
 }
 
+// CBC and HMAC are serial within a packet: intel-ipsec-mb works on many packets side by side and takes as long for one as
+// for all its lanes. A short burst is done sooner one packet after the other.
+class ByBurstSize final : public EspTransform {
+ public:
+  ByBurstSize(const model::SaSpec& spec, const EspKeys& keys)
+      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+        few_(create_openssl_esp_cipher(spec, keys)),
+        many_(create_ipsec_mb_esp_cipher(spec, keys)) {}
+  void seal(std::span<EspJob> jobs) override { (jobs.size() < kMany ? *few_ : *many_).seal(jobs); }
+  void open(std::span<EspJob> jobs) override { (jobs.size() < kMany ? *few_ : *many_).open(jobs); }
+
+ private:
+  // Measured with 1456 octets, AVX512: the two are level at 3 (HMAC-SHA2-512) to 6 packets (NULL with HMAC-SHA2-256).
+  static constexpr std::size_t kMany = 5;
+  std::unique_ptr<EspCipher> few_;
+  std::unique_ptr<EspCipher> many_;
+};
+
+std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec& spec, const EspKeys& keys) {
+  if (provider == EspProvider::kOpenSsl || !ipsec_mb_available()) return create_openssl_esp_cipher(spec, keys);
+  if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption)) return create_ipsec_mb_esp_cipher(spec, keys);
+  return std::make_unique<ByBurstSize>(spec, keys);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, EspProvider provider) {
@@ -56,8 +80,7 @@ Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, 
   if (provider == EspProvider::kIpsecMb && !is_available(provider)) {
     return fail("intel-ipsec-mb is not in this build or does not run on this CPU");
   }
-  const bool multi_buffer = provider != EspProvider::kOpenSsl && ipsec_mb_available();
-  auto cipher = multi_buffer ? create_ipsec_mb_esp_cipher(spec, *keys) : create_openssl_esp_cipher(spec, *keys);
+  auto cipher = create_with(provider, spec, *keys);
   wipe(keys->salt);
   return cipher;
 }

@@ -101,7 +101,7 @@ inline Bytes payload_of(std::size_t octets, std::uint64_t seed) {
 }
 
 inline std::vector<EspProvider> providers() {
-  std::vector<EspProvider> out{EspProvider::kOpenSsl};
+  std::vector<EspProvider> out{EspProvider::kBest, EspProvider::kOpenSsl};
   if (is_available(EspProvider::kIpsecMb)) out.push_back(EspProvider::kIpsecMb);
   return out;
 }

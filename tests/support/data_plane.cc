@@ -90,7 +90,7 @@ bool DataPlane::receive(const model::SaSpec& sealed_by, Instant now, std::option
     }
     entry.last_used = now;
     const auto* out = find(spec.child, model::Direction::kOutbound);
-    if (out != nullptr && out->spec.standby) {
+    if (packets_activate && out != nullptr && out->spec.standby) {
       activated = spec.child;
       activate(*activated);
     }

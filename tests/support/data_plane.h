@@ -39,6 +39,7 @@ class DataPlane {
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   void clear() { entries_.clear(); }
 
+  bool packets_activate = true;  // a packet on the new inbound SA ends the standby of the outbound one
   // What no correct IKE daemon does: removing what is not there, installing an SPI twice, …
   std::vector<std::string> faults;
 

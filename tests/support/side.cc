@@ -55,10 +55,22 @@ ike::JobResult real_exchange(const ike::KeyExchangeJob& job) {
   return out;
 }
 
+std::string hex_spi(Spi spi) {
+  std::array<std::uint8_t, 4> octets{};
+  store_be32(octets.data(), spi.value);
+  return to_hex(octets);
+}
+
+std::string describe(const model::SaSpec& spec) {
+  return std::string(spec.direction == model::Direction::kInbound ? "inbound " : "outbound ") + hex_spi(spec.spi) + " of " +
+         spec.child_name + " (" + std::to_string(spec.child.value) + ")" + (spec.standby ? ", on standby" : "");
+}
+
 }  // namespace
 
 Side::Side(SideOptions options) : options_(std::move(options)), random_(options_.seed) {
   options_.settings.setup.allow_key_export = true;
+  plane.packets_activate = !options_.sabotage.ignore_activation;
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
 }
 
@@ -86,6 +98,7 @@ void Side::lose_power() {
 }
 
 void Side::restart(Instant now) {
+  if (options_.sabotage.repeat_randomness) random_ = SeededRandom(options_.seed);
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
   const std::vector<std::pair<std::string, Bytes>> saved(checkpoints.begin(), checkpoints.end());
   // Whatever configure() starts may be known already from a checkpoint: both calls come before any action is performed.
@@ -137,37 +150,68 @@ bool Side::perform(Instant now, const ike::Action& action) {
       const auto ready = std::exchange(jobs_, {});
       for (const auto& each : ready) endpoint_->on_job_done(now, run(each));
     }
-  } else if (const auto* install = std::get_if<ike::InstallSa>(&action)) {
-    plane.install(install->spec, now);
-  } else if (const auto* remove = std::get_if<ike::RemoveSa>(&action)) {
-    plane.remove(*remove);
-  } else if (const auto* activate = std::get_if<ike::ActivateChild>(&action)) {
-    plane.activate(activate->child);
-  } else if (const auto* update = std::get_if<ike::UpdateChildEndpoints>(&action)) {
-    plane.update_endpoints(*update);
   } else if (const auto* usage = std::get_if<ike::QueryUsage>(&action)) {
     endpoint_->on_usage(now, usage->child, plane.last_inbound(usage->child));
-  } else if (const auto* up = std::get_if<ike::ChildUp>(&action)) {
-    if (options_.keep_history) child_ups.push_back(*up);
-  } else if (const auto* down = std::get_if<ike::ChildDown>(&action)) {
-    ++children_down;
-    if (options_.keep_history) child_downs.push_back(*down);
-  } else if (const auto* ike_up = std::get_if<ike::IkeUp>(&action)) {
-    if (options_.keep_history) ike_ups.push_back(*ike_up);
-  } else if (const auto* ike_down = std::get_if<ike::IkeDown>(&action)) {
-    if (options_.keep_history) ike_downs.push_back(*ike_down);
-  } else if (const auto* ended = std::get_if<ike::InitiationDone>(&action)) {
-    if (options_.keep_history) done.push_back(*ended);
-    if (on_done) on_done(*ended);
-  } else if (const auto* report = std::get_if<ike::Report>(&action)) {
-    if (options_.keep_history) reports.push_back(*report);
-    if (on_report) on_report(*report);
   } else if (const auto* put = std::get_if<ike::Checkpoint>(&action)) {
-    checkpoints[put->key] = put->value;
+    store(*put);
   } else if (const auto* drop = std::get_if<ike::DropCheckpoint>(&action)) {
     checkpoints.erase(drop->key);
+    newest_.erase(drop->key);
+  } else if (!perform_on_plane(now, action)) {
+    record(action);
   }
   return alive();
+}
+
+bool Side::perform_on_plane(Instant now, const ike::Action& action) {
+  const auto& sabotage = options_.sabotage;
+  if (const auto* install = std::get_if<ike::InstallSa>(&action)) {
+    if (on_event) on_event("installs " + describe(install->spec));
+    const bool inbound = install->spec.direction == model::Direction::kInbound;
+    if (!(sabotage.forget_inbound && inbound && ++inbounds_ % 5 == 0)) plane.install(install->spec, now);
+  } else if (const auto* remove = std::get_if<ike::RemoveSa>(&action)) {
+    if (on_event) on_event("removes " + hex_spi(remove->spi));
+    if (!(sabotage.forget_removals && ++removals_ % 3 == 0)) plane.remove(*remove);
+  } else if (const auto* activate = std::get_if<ike::ActivateChild>(&action)) {
+    if (on_event) on_event("activates child " + std::to_string(activate->child.value));
+    if (!sabotage.ignore_activation) plane.activate(activate->child);
+  } else if (const auto* update = std::get_if<ike::UpdateChildEndpoints>(&action)) {
+    plane.update_endpoints(*update);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Side::record(const ike::Action& action) {
+  const bool keep = options_.keep_history;
+  if (const auto* up = std::get_if<ike::ChildUp>(&action)) {
+    if (keep) child_ups.push_back(*up);
+    if (on_event) on_event("child " + up->child + " up");
+  } else if (const auto* down = std::get_if<ike::ChildDown>(&action)) {
+    if (keep) child_downs.push_back(*down);
+    if (on_event) on_event("child " + down->child + (down->replaced ? " replaced" : " down: " + down->reason));
+  } else if (const auto* ike_up = std::get_if<ike::IkeUp>(&action)) {
+    if (keep) ike_ups.push_back(*ike_up);
+  } else if (const auto* ike_down = std::get_if<ike::IkeDown>(&action)) {
+    if (keep) ike_downs.push_back(*ike_down);
+    if (on_event) on_event(ike_down->replaced ? "IKE SA replaced" : "IKE SA down: " + ike_down->reason);
+  } else if (const auto* ended = std::get_if<ike::InitiationDone>(&action)) {
+    if (keep) done.push_back(*ended);
+  } else if (const auto* report = std::get_if<ike::Report>(&action)) {
+    if (keep) reports.push_back(*report);
+    if (on_report) on_report(*report);
+  }
+}
+
+void Side::store(const ike::Checkpoint& checkpoint) {
+  if (options_.sabotage.stale_checkpoints) {
+    const auto before = newest_.find(checkpoint.key);
+    checkpoints[checkpoint.key] = before == newest_.end() ? checkpoint.value : before->second;
+    newest_[checkpoint.key] = checkpoint.value;
+    return;
+  }
+  checkpoints[checkpoint.key] = checkpoint.value;
 }
 
 bool Side::reported(std::string_view event) const {

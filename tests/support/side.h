@@ -16,6 +16,15 @@
 
 namespace cygnet::test {
 
+// Faults made on purpose, to see that a test notices.
+struct Sabotage {
+  bool forget_removals = false;    // every third RemoveSa
+  bool forget_inbound = false;     // every fifth inbound InstallSa
+  bool ignore_activation = false;  // ActivateChild, and packets, do not end a standby
+  bool stale_checkpoints = false;  // what is stored is the state before the last
+  bool repeat_randomness = false;  // after a restart the random stream begins anew
+};
+
 struct SideOptions {
   std::string name;
   IpAddress address;
@@ -25,6 +34,7 @@ struct SideOptions {
   bool toy_key_exchange = false;
   // What the side said is kept for exchange tests; a simulation would only fill memory with it.
   bool keep_history = true;
+  Sabotage sabotage;
 };
 
 class Side {
@@ -70,14 +80,16 @@ class Side {
   std::vector<ike::IkeUp> ike_ups;
   std::vector<ike::IkeDown> ike_downs;
   std::map<std::string, Bytes> checkpoints;
-  std::uint64_t children_down = 0;  // counted even without history
   std::function<void(const ike::SendDatagram&)> on_send;
   std::function<void(const ike::Report&)> on_report;
-  std::function<void(const ike::InitiationDone&)> on_done;
+  std::function<void(const std::string&)> on_event;  // SAs, ups and downs, as text
 
  private:
   void drain(Instant now);
   bool perform(Instant now, const ike::Action& action);
+  bool perform_on_plane(Instant now, const ike::Action& action);
+  void record(const ike::Action& action);
+  void store(const ike::Checkpoint& checkpoint);
   [[nodiscard]] ike::JobResult run(const ike::KeyExchangeJob& job) const;
 
   SideOptions options_;
@@ -87,6 +99,9 @@ class Side {
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeyRing keys_;
   std::vector<ike::KeyExchangeJob> jobs_;
+  std::map<std::string, Bytes> newest_;  // stale_checkpoints: what a sound store would hold
+  unsigned removals_ = 0;
+  unsigned inbounds_ = 0;
   bool draining_ = false;
 };
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator in the test run: many seeds, equal runs are equal, and every deliberate fault is noticed.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "sim/life.h"
+
+namespace cygnet::sim {
+namespace {
+
+std::uint64_t seeds_wanted(std::uint64_t otherwise) {
+  const char* text = std::getenv("CYGNET_SIM_SEEDS");
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+constexpr std::uint64_t kSlices = 10;
+
+class Seeds : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(Seeds, LiveWithoutAFault) {
+  const std::uint64_t count = seeds_wanted(2000) / kSlices;
+  const std::uint64_t first = 1 + GetParam() * count;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const auto result = Life(make_plan(seed), {}).run();
+    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << *result.fault << "\nreplay: ./dev sim --seed " << seed << " --verbose";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sim, Seeds, ::testing::Range<std::uint64_t>(0, kSlices));
+
+TEST(Sim, EqualSeedsAreEqualLives) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    const auto first = Life(make_plan(seed), {}).run();
+    const auto second = Life(make_plan(seed), {}).run();
+    EXPECT_EQ(first.digest, second.digest) << seed;
+    EXPECT_EQ(first.datagrams, second.datagrams) << seed;
+    EXPECT_GT(first.datagrams, 4U) << seed;
+  }
+}
+
+TEST(Sim, DifferentSeedsAreDifferentLives) {
+  EXPECT_NE(Life(make_plan(1), {}).run().digest, Life(make_plan(2), {}).run().digest);
+}
+
+TEST(Sim, RealKeyExchangesToo) {
+  LifeOptions options;
+  options.real_key_exchange = true;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto result = Life(make_plan(seed), options).run();
+    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << *result.fault << "\nreplay: ./dev sim --seed " << seed << " --verbose --real";
+  }
+}
+
+class Mutations : public ::testing::TestWithParam<std::pair<std::string_view, Mutation>> {};
+
+TEST_P(Mutations, AreNoticed) {
+  LifeOptions options;
+  options.mutation = GetParam().second;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    if (Life(make_plan(seed), options).run().fault) return;
+  }
+  FAIL() << "100 lives with " << GetParam().first << " and nobody noticed";
+}
+
+INSTANTIATE_TEST_SUITE_P(Sim, Mutations, ::testing::ValuesIn(all_mutations()), [](const auto& each) {
+  std::string name(each.param.first);
+  for (auto& c : name) {
+    if (c == '-') c = '_';
+  }
+  return name;
+});
+
+}  // namespace
+}  // namespace cygnet::sim

@@ -34,6 +34,7 @@ Side& Exchange::add(std::string name, std::string_view where, std::vector<model:
   options.address = address(where);
   options.seed = 1000 + index;
   options.settings = settings;
+  options.toy_key_exchange = toy_key_exchange;
   sides_.push_back(std::make_unique<Side>(std::move(options)));
   Side& side = *sides_.back();
   side.on_send = [this, index](const ike::SendDatagram& datagram) { send(index, datagram); };

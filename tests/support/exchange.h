@@ -79,6 +79,8 @@ class Exchange {
   void expect_nothing_left();
   void expect_no_faults();
 
+  // For sides added from here on.
+  bool toy_key_exchange = false;
   std::optional<Nat> nat;
   // Called for each datagram before it flies; may change it, or drop it by returning false.
   std::function<bool(Flight&)> on_wire;

@@ -98,9 +98,15 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
   draft.connection.name = section.name;
   draft.connection.source = section.place.file + ':' + std::to_string(section.place.line);
   draft.child.start = model::StartAction::kIgnore;
-  for (const auto& entry : resolver.resolve(section)) (void)apply_word(entry, draft, report_);
+  bool all_known = true;
+  for (const auto& entry : resolver.resolve(section)) {
+    if (!apply_word(entry, draft, report_) && find_keyword(entry.key, false) == nullptr && !entry.key.starts_with("x-"))
+      all_known = false;
+  }
   if (section.name == "%default") return;
   if (draft.start() == model::StartAction::kIgnore) return report_ignored(section, draft);
+  // After a misspelt word, what seems to be missing is probably what was misspelt: one message is enough.
+  if (!all_known) return;
   finish_connection(draft, {setup_.setup.devices.front(), setup_.keepalive_s}, report_);
   add_devices(draft.connection);
   drafts_.push_back(std::move(draft));
@@ -127,6 +133,7 @@ void Loader::add_devices(const model::Connection& connection) {
 LoadedConfiguration load_ipsec_conf(const std::string& path, FileReader& files) {
   LoadedConfiguration loaded;
   Loader(path, files, loaded).load();
+  if (!loaded.ok()) std::erase_if(loaded.diagnostics, [](const Diagnostic& d) { return d.level == Level::kNote; });
   std::stable_sort(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
     return std::tie(a.file, a.line, a.column) < std::tie(b.file, b.line, b.column);
   });

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/doctor.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace cygnet::cli {
+namespace {
+
+using control::DoctorFacts;
+using control::State;
+
+class Examination {
+ public:
+  Examination(const DoctorFacts& daemon, const HostFacts& host) : daemon_(daemon), host_(host) {}
+
+  std::vector<Check> run() {
+    processes();
+    namespaces();
+    devices();
+    ports();
+    routes();
+    reverse_path();
+    forwarding();
+    connections();
+    counters();
+    drops();
+    configuration();
+    return std::move(checks_);
+  }
+
+ private:
+  void fine(std::string name, std::string what) {
+    checks_.push_back({std::move(name), Finding::kFine, std::move(what), {}, {}});
+  }
+  void note(std::string name, std::string what, std::string why, std::string remedy) {
+    checks_.push_back({std::move(name), Finding::kNote, std::move(what), std::move(why), std::move(remedy)});
+  }
+  void problem(std::string name, std::string what, std::string why, std::string remedy) {
+    checks_.push_back({std::move(name), Finding::kProblem, std::move(what), std::move(why), std::move(remedy)});
+  }
+  // Adds "all well" if nothing was added under that name since `before`.
+  void fine_unless(std::size_t before, const char* name, std::string what) {
+    if (checks_.size() == before) fine(name, std::move(what));
+  }
+
+  void processes();
+  void namespaces();
+  void devices();
+  void ports();
+  void routes();
+  void reverse_path();
+  void forwarding();
+  void connections();
+  void counters();
+  void drops();
+  void configuration();
+  [[nodiscard]] std::vector<IpPrefix> remote_networks() const;
+  [[nodiscard]] bool serves_networks(Family family) const;
+
+  const DoctorFacts& daemon_;
+  const HostFacts& host_;
+  std::vector<Check> checks_;
+};
+
+void Examination::processes() {
+  const auto before = checks_.size();
+  for (const auto& process : daemon_.processes) {
+    const bool dead = std::find(host_.dead_pids.begin(), host_.dead_pids.end(), process.pid) != host_.dead_pids.end();
+    if (dead) {
+      problem("processes", process.role + " (PID " + std::to_string(process.pid) + ") is not running",
+              "the monitor should have restarted it", "look at the log, then restart cygnetd");
+    } else if (process.restarts > 0) {
+      note("processes", process.role + " was restarted " + count_text(process.restarts, "time"),
+           "something made it crash", "the log says when; please report it");
+    }
+  }
+  if (!daemon_.status.engine_connected) {
+    problem("processes", "the packet engine is not connected", "no packet passes without it",
+            "look at the log; the monitor restarts it");
+  }
+  fine_unless(before, "processes", std::to_string(daemon_.processes.size()) + " running");
+}
+
+void Examination::namespaces() {
+  if (!host_.same_network_namespace) {
+    note("namespace", "cygnetd runs in another network namespace than this command",
+         "what follows about devices, routes and ports may not be what it sees",
+         "run doctor there: nsenter -n -t PID cygnet doctor, or ip netns exec");
+  }
+}
+
+void Examination::devices() {
+  if (!host_.tun_present) {
+    problem("tun", "/dev/net/tun cannot be used: " + host_.tun_error, "the engine's device is a TUN device",
+            "modprobe tun; in a container: --device /dev/net/tun --cap-add NET_ADMIN");
+  } else {
+    fine("tun", "/dev/net/tun is there");
+  }
+  for (const auto& device : host_.devices) {
+    if (!device.present) {
+      problem("device", device.name + " does not exist", "packets enter the tunnels through it",
+              "restart cygnetd; its log says why the device could not be made");
+    } else if (!device.up) {
+      problem("device", device.name + " is down", "packets enter the tunnels through it",
+              "ip link set " + device.name + " up");
+    } else if (device.mtu < 1280) {
+      note("device", device.name + " has an MTU of " + std::to_string(device.mtu),
+           "IPv6 needs 1280 (RFC 8200 section 5)", "raise mtu= of its connections");
+    } else {
+      fine("device", device.name + " is up, MTU " + std::to_string(device.mtu));
+    }
+  }
+}
+
+void Examination::ports() {
+  if (!host_.ports_known) return;
+  const auto before = checks_.size();
+  for (const auto port : {daemon_.ike_port, daemon_.nat_port}) {
+    if (std::find(host_.udp_ports.begin(), host_.udp_ports.end(), port) != host_.udp_ports.end()) continue;
+    problem("ports", "UDP port " + std::to_string(port) + " is not open", "peers cannot reach this host",
+            "does another IKE daemon hold it? ss -ulnp; its log names the reason");
+  }
+  if (!host_.esp_socket) {
+    note("ports", "there is no raw socket for protocol 50", "plain ESP, without UDP around it, cannot arrive",
+         "look at cygnetd's log; encapsulation=yes does without");
+  }
+  fine_unless(before, "ports",
+              "UDP " + std::to_string(daemon_.ike_port) + " and " + std::to_string(daemon_.nat_port) + " are open");
+  if (!host_.firewall_hint.empty()) {
+    problem("firewall", host_.firewall_hint, "answers of peers may be dropped before cygnetd sees them",
+            "allow UDP " + std::to_string(daemon_.ike_port) + ", UDP " + std::to_string(daemon_.nat_port) +
+                " and protocol 50 (esp) in");
+  }
+}
+
+void Examination::routes() {
+  if (!host_.routes_known) return;
+  const auto before = checks_.size();
+  bool v4 = false;
+  bool v6 = false;
+  for (const auto& route : daemon_.routes) {
+    if (const auto prefix = IpPrefix::parse(route.prefix)) (prefix->address.is_v4() ? v4 : v6) = true;
+    if (std::find(host_.routes.begin(), host_.routes.end(), route.prefix) != host_.routes.end()) continue;
+    problem("routes",
+            "the route to " + route.prefix + " over " + route.device + " is gone from table " +
+                std::to_string(daemon_.route_table),
+            "packets to that network do not find the tunnel", "cygnet reload sets it again; find out who removed it");
+  }
+  const auto has_rule = [&](Family family) {
+    return std::find(host_.rules.begin(), host_.rules.end(), family) != host_.rules.end();
+  };
+  if ((v4 && !has_rule(Family::kV4)) || (v6 && !has_rule(Family::kV6))) {
+    problem("routes",
+            "the rule with priority " + std::to_string(daemon_.rule_priority) + " that leads to table " +
+                std::to_string(daemon_.route_table) + " is gone",
+            "without it no packet finds the tunnel routes", "restart cygnetd; find out who removed it");
+  }
+  fine_unless(before, "routes",
+              daemon_.routes.empty()
+                  ? "no tunnel is up, so none are needed"
+                  : count_text(daemon_.routes.size(), "route") + " in table " + std::to_string(daemon_.route_table));
+}
+
+std::vector<IpPrefix> Examination::remote_networks() const {
+  std::vector<IpPrefix> out;
+  for (const auto& route : daemon_.routes) {
+    if (const auto prefix = IpPrefix::parse(route.prefix)) out.push_back(*prefix);
+  }
+  return out;
+}
+
+void Examination::reverse_path() {
+  const auto before = checks_.size();
+  const bool strict = host_.rp_filter_all == 1;
+  const auto networks = remote_networks();
+  for (const auto& connection : daemon_.status.connections) {
+    for (const auto& ike : connection.ike_sas) {
+      const bool covered = std::any_of(networks.begin(), networks.end(),
+                                       [&](const IpPrefix& n) { return n.contains(ike.remote.address); });
+      if (!covered || !strict || host_.src_valid_mark == 1 || ike.remote.address.is_v6()) continue;
+      problem("rp-filter",
+              "rp_filter is strict, and the tunnel " + connection.name + " covers its own peer " +
+                  ike.remote.address.to_string(),
+              "the kernel takes the peer's packets for forged and drops them",
+              "sysctl -w net.ipv4.conf.all.src_valid_mark=1 (or rp_filter=2)");
+    }
+  }
+  for (const auto& device : host_.devices) {
+    if (device.present && (device.rp_filter == 1 || (strict && device.rp_filter >= 0 && device.rp_filter < 2))) {
+      note("rp-filter", "rp_filter is strict on " + device.name,
+           "decrypted packets are dropped if their answer would leave by another device",
+           "if packets come in and vanish: sysctl -w net.ipv4.conf." + device.name + ".rp_filter=2");
+    }
+  }
+  if (host_.rp_filter_all >= 0) fine_unless(before, "rp-filter", "rp_filter stands in nobody's way");
+}
+
+// Does this host forward for networks behind it, or speak only for itself?
+bool Examination::serves_networks(Family family) const {
+  for (const auto& connection : daemon_.status.connections) {
+    for (const auto& ike : connection.ike_sas) {
+      for (const auto& child : ike.children) {
+        for (const auto& text : child.local) {
+          const auto prefix = IpPrefix::parse(text.substr(0, text.find('[')));
+          if (!prefix || prefix->address.family() != family) continue;
+          const bool own = prefix->length == prefix->address.bits() &&
+                           std::find(host_.own_addresses.begin(), host_.own_addresses.end(), prefix->address) !=
+                               host_.own_addresses.end();
+          if (!own) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+void Examination::forwarding() {
+  const auto before = checks_.size();
+  if (host_.forward_v4 == 0 && serves_networks(Family::kV4)) {
+    problem("forwarding", "net.ipv4.ip_forward is 0", "packets of the hosts behind this gateway are not passed on",
+            "sysctl -w net.ipv4.ip_forward=1");
+  }
+  if (host_.forward_v6 == 0 && serves_networks(Family::kV6)) {
+    problem("forwarding", "net.ipv6.conf.all.forwarding is 0",
+            "packets of the hosts behind this gateway are not passed on", "sysctl -w net.ipv6.conf.all.forwarding=1");
+  }
+  if (host_.forward_v4 >= 0) fine_unless(before, "forwarding", "on where it is needed");
+}
+
+void Examination::connections() {
+  const auto before = checks_.size();
+  std::size_t up = 0;
+  for (const auto& connection : daemon_.status.connections) {
+    up += connection.state == State::kUp ? 1 : 0;
+    if (connection.last_error.empty() || connection.state == State::kUp) continue;
+    const auto first_line = connection.last_error.substr(0, connection.last_error.find('\n'));
+    problem("connections",
+            connection.name + " is " + std::string(control::to_string(connection.state)) + ": " + first_line,
+            "its networks cannot be reached", "cygnet up " + connection.name + " shows the negotiation");
+  }
+  fine_unless(before, "connections",
+              count_text(daemon_.status.connections.size(), "connection") + " configured, " + grouped(up) + " up");
+}
+
+void Examination::counters() {
+  const auto before = checks_.size();
+  std::size_t children = 0;
+  for (const auto& connection : daemon_.status.connections) {
+    for (const auto& ike : connection.ike_sas) {
+      for (const auto& child : ike.children) {
+        ++children;
+        if (child.out.packets >= 3 && child.in.packets == 0) {
+          problem(
+              "traffic", child.name + ": " + count_text(child.out.packets, "packet") + " out, none in",
+              child.udp_encapsulation ? "the peer does not answer, or its packets do not arrive"
+                                      : "plain ESP (protocol 50) may be blocked between the peers",
+              child.udp_encapsulation
+                  ? "look at the peer: its counters, its routes back to " + joined(child.local, ", ") + ", its firewall"
+                  : "try encapsulation=yes, which needs only UDP; then look at the peer's routes and firewall");
+        } else if (child.in.packets >= 3 && child.out.packets == 0) {
+          problem("traffic", child.name + ": " + count_text(child.in.packets, "packet") + " in, none out",
+                  "the answers do not enter the tunnel",
+                  "ask `cygnet explain SRC DST` for an answer; look at ip_forward and at the firewall on forward");
+        }
+        if (child.in.errors > 0 && child.in.errors * 20 > child.in.packets) {
+          note("traffic", child.name + ": " + count_text(child.in.errors, "error") + " in",
+               "many packets of this SA were refused", "cygnet drops says which check they failed");
+        }
+      }
+    }
+  }
+  if (children != 0) fine_unless(before, "traffic", "no child carries packets in one direction only");
+}
+
+void Examination::drops() {
+  std::vector<std::pair<std::uint64_t, DropReason>> found;
+  for (std::size_t i = 0; i < daemon_.drops.drops.size(); ++i) {
+    const auto reason = static_cast<DropReason>(i);
+    if (daemon_.drops.drops[i] != 0 && reason != DropReason::kDummy) found.emplace_back(daemon_.drops.drops[i], reason);
+  }
+  if (found.empty()) return fine("drops", "no packet was dropped");
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (found.size() > 3) found.resize(3);
+  for (const auto& [count, reason] : found) {
+    const auto& row = info(reason);
+    note("drops", count_text(count, "packet") + " dropped: " + std::string(row.name), std::string(row.why),
+         std::string(row.remedy));
+  }
+}
+
+void Examination::configuration() {
+  const auto before = checks_.size();
+  for (const auto& warning : daemon_.config_warnings)
+    note("configuration", warning, "a line of the configuration may not do what it looks like",
+         "cygnet check FILE shows it with its hint");
+  fine_unless(before, "configuration", "no warnings");
+}
+
+const char* finding_word(Finding finding) {
+  switch (finding) {
+    case Finding::kFine: return "ok";
+    case Finding::kNote: return "note";
+    case Finding::kProblem: return "problem";
+  }
+  return "ok";
+}
+
+}  // namespace
+
+std::vector<Check> examine(const std::optional<DoctorFacts>& daemon, const std::string& no_daemon_reason,
+                           const HostFacts& host) {
+  if (daemon) {
+    std::vector<Check> checks{
+        {"daemon",
+         Finding::kFine,
+         "cygnetd " + daemon->status.version + " answers, up " + duration_text(daemon->status.uptime_s),
+         {},
+         {}}};
+    auto more = Examination(*daemon, host).run();
+    checks.insert(checks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    return checks;
+  }
+  std::vector<Check> checks{{"daemon", Finding::kProblem, "cygnetd cannot be asked", no_daemon_reason,
+                             "journalctl -u cygnet shows why it ended, if it was started"}};
+  if (!host.tun_present) {
+    checks.push_back({"tun", Finding::kProblem, "/dev/net/tun cannot be used: " + host.tun_error,
+                      "the engine's device is a TUN device",
+                      "modprobe tun; in a container: --device /dev/net/tun --cap-add NET_ADMIN"});
+  }
+  return checks;
+}
+
+bool has_problem(const std::vector<Check>& checks) {
+  return std::any_of(checks.begin(), checks.end(),
+                     [](const Check& check) { return check.finding == Finding::kProblem; });
+}
+
+std::string render(const std::vector<Check>& checks, const Style& style) {
+  std::string text;
+  std::size_t problems = 0;
+  for (const auto& check : checks) {
+    const auto tone = check.finding == Finding::kFine   ? Tone::kGood
+                      : check.finding == Finding::kNote ? Tone::kWarn
+                                                        : Tone::kBad;
+    std::string word = finding_word(check.finding);
+    word.resize(7, ' ');
+    text += style.paint(tone, word) + "  " + check.name + ": " + harmless(check.what) + '\n';
+    if (!check.why.empty()) text += indented("why: " + harmless(check.why), "         ");
+    if (!check.remedy.empty()) text += indented("do:  " + check.remedy, "         ");
+    problems += check.finding == Finding::kProblem ? 1 : 0;
+  }
+  text += problems == 0 ? "No problem found.\n" : count_text(problems, "problem") + " found.\n";
+  return text;
+}
+
+std::string to_json_text(const std::vector<Check>& checks) {
+  nlohmann::ordered_json json{{"ok", !has_problem(checks)}, {"checks", nlohmann::ordered_json::array()}};
+  for (const auto& check : checks) {
+    json["checks"].push_back({{"name", check.name},
+                              {"status", finding_word(check.finding)},
+                              {"what", check.what},
+                              {"why", check.why},
+                              {"do", check.remedy}});
+  }
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace cygnet::cli

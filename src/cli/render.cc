@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/render.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "model/traffic_selector.h"
+
+namespace cygnet::cli {
+namespace {
+
+using control::ChildReport;
+using control::ConnectionReport;
+using control::IkeReport;
+using control::State;
+
+Tone tone_of(State state) {
+  switch (state) {
+    case State::kUp: return Tone::kGood;
+    case State::kConnecting:
+    case State::kWaiting: return Tone::kWarn;
+    case State::kDown: return Tone::kBad;
+  }
+  return Tone::kPlain;
+}
+
+std::string spi_text(Spi spi) {
+  char text[16];
+  (void)std::snprintf(text, sizeof text, "%08x", spi.value);
+  return text;
+}
+std::string spi_text(IkeSpi spi) {
+  char text[20];
+  (void)std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(spi.value));
+  return text;
+}
+
+std::string nat_text(const std::string& nat) {
+  if (nat == "local") return "NAT in front of us";
+  if (nat == "remote") return "NAT in front of the peer";
+  if (nat == "both") return "NAT in front of both";
+  return "no NAT";
+}
+
+std::string rekey_text(const std::optional<std::uint64_t>& rekey_in_s) {
+  return rekey_in_s ? ", rekey in " + duration_text(*rekey_in_s) : std::string();
+}
+
+std::vector<std::string> traffic_row(const char* direction, Spi spi, const control::Traffic& traffic) {
+  const auto last = traffic.idle_s ? "last " + duration_text(*traffic.idle_s) + " ago" : std::string("none yet");
+  return {direction,
+          spi_text(spi),
+          count_text(traffic.packets, "packet"),
+          bytes_text(traffic.bytes),
+          last,
+          traffic.errors == 0 ? "" : count_text(traffic.errors, "error")};
+}
+
+std::string child_text(const ChildReport& child) {
+  auto text = "  " + child.name + ": " + joined(child.local, ", ") + " === " + joined(child.remote, ", ") + '\n';
+  text += "    ESP " + child.mode + " " + child.algorithms + (child.udp_encapsulation ? " in UDP" : "") + " on " +
+          child.device + ", up " + duration_text(child.established_s) + rekey_text(child.rekey_in_s);
+  if (child.rekeys != 0) text += ", rekeyed " + count_text(child.rekeys, "time");
+  text += '\n';
+  Table table;
+  table.add(traffic_row("in", child.spi_in, child.in));
+  table.add(traffic_row("out", child.spi_out, child.out));
+  return text + table.to_string("    ");
+}
+
+std::string ike_text(const IkeReport& ike) {
+  std::string text = "  IKE " + ike.local.to_string() + " (" + ike.local_id + ") === " + ike.remote.to_string() + " (" +
+                     ike.remote_id + ")\n";
+  text += "    " + ike.state + ", " + (ike.initiator ? "initiator" : "responder");
+  if (!ike.algorithms.empty()) text += ", " + ike.algorithms;
+  text += ", " + nat_text(ike.nat) + ", up " + duration_text(ike.established_s) + rekey_text(ike.rekey_in_s) + '\n';
+  text += "    SPIs " + spi_text(ike.spi_i) + " " + spi_text(ike.spi_r) + '\n';
+  if (!ike.pending.empty()) text += "    under way: " + joined(ike.pending, ", ") + '\n';
+  for (const auto& child : ike.children) text += child_text(child);
+  return text;
+}
+
+std::string connection_text(const ConnectionReport& connection, const Style& style) {
+  auto text = style.paint(Tone::kBold, connection.name) + "  " +
+              style.paint(tone_of(connection.state), control::to_string(connection.state)) + "  " + connection.local +
+              " === " + connection.remote + '\n';
+  for (const auto& ike : connection.ike_sas) text += ike_text(ike);
+  for (const auto& child : connection.inactive) {
+    text += "  " + child.name + ": " + style.paint(tone_of(child.state), control::to_string(child.state)) + "  " +
+            child.local + " === " + child.remote + '\n';
+  }
+  if (!connection.last_error.empty())
+    text += style.paint(Tone::kWarn, "  last attempt failed:") + "\n" + indented(connection.last_error, "    ");
+  return text;
+}
+
+}  // namespace
+
+std::string render(const control::StatusReport& status, const Style& style) {
+  std::string text;
+  std::size_t up = 0;
+  std::size_t tunnels = 0;
+  for (const auto& connection : status.connections) {
+    text += connection_text(connection, style) + '\n';
+    up += connection.state == State::kUp ? 1 : 0;
+    for (const auto& ike : connection.ike_sas) tunnels += ike.children.size();
+  }
+  text += count_text(status.connections.size(), "connection") + ", " + grouped(up) + " up with " +
+          (tunnels == 1 ? "1 child" : grouped(tunnels) + " children") + "; cygnetd " + status.version + ", running " +
+          duration_text(status.uptime_s) + '\n';
+  if (!status.engine_connected)
+    text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
+  return text;
+}
+
+std::string render(const control::ListReport& list, const Style& style) {
+  std::string text = style.paint(Tone::kBold, "Connections") + '\n';
+  for (const auto& c : list.connections) {
+    text += "  " + c.name + "  " + c.local + " (" + c.local_id + ") === " + c.remote + " (" + c.remote_id + ")  " +
+            style.paint(Tone::kDim, c.source) + '\n';
+    Table table;
+    for (const auto& child : c.children)
+      table.add({child.name, child.local + " === " + child.remote, child.mode, child.device, "auto=" + child.start});
+    text += table.to_string("    ");
+  }
+  if (list.connections.empty()) text += "  none\n";
+  text += style.paint(Tone::kBold, "Policies, in the order in which they are looked at") + '\n';
+  Table table;
+  for (const auto& p : list.policies) {
+    table.add({std::to_string(p.order), p.action + (p.acquire ? " (on demand)" : ""), p.local + " === " + p.remote,
+               p.mode, p.device, p.child});
+  }
+  text += table.empty() ? "  none\n" : table.to_string("  ");
+  return text;
+}
+
+std::string render(const control::ReloadReport& reload, const Style& style) {
+  std::string text;
+  const auto line = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty()) text += std::string(what) + joined(names, ", ") + '\n';
+  };
+  for (const auto& warning : reload.warnings) text += style.paint(Tone::kWarn, warning) + '\n';
+  line("added:     ", reload.added);
+  line("changed:   ", reload.changed);
+  line("removed:   ", reload.removed);
+  line("unchanged: ", reload.unchanged);
+  return text.empty() ? "nothing is configured\n" : text;
+}
+
+namespace {
+
+std::string question_text(const control::ExplainRequest& question) {
+  auto text = question.source.to_string() + " -> " + question.destination.to_string();
+  if (question.protocol != 0) text += " " + model::ip_protocol_name(question.protocol);
+  if (question.port) {
+    const bool icmp = question.protocol == 1 || question.protocol == 58;
+    text += " " + (icmp ? std::to_string(*question.port >> 8) + "." + std::to_string(*question.port & 0xff)
+                        : std::to_string(*question.port));
+  }
+  return text;
+}
+
+Tone verdict_tone(const std::string& verdict) {
+  if (verdict == "protect") return Tone::kGood;
+  return verdict == "bypass" || verdict == "acquire" ? Tone::kWarn : Tone::kBad;
+}
+
+std::string route_text(const control::ExplainReport& explain) {
+  if (explain.route_device.empty()) return "none";
+  auto text = "dev " + explain.route_device;
+  if (!explain.route_via.empty()) text += " via " + explain.route_via;
+  if (!explain.route_source.empty()) text += " src " + explain.route_source;
+  return text + (explain.route_reaches_engine ? "" : "  (not into the tunnel)");
+}
+
+}  // namespace
+
+std::string render(const control::ExplainReport& explain, const Style& style) {
+  auto text = question_text(explain.question) + ": " + style.paint(verdict_tone(explain.verdict), explain.verdict);
+  if (explain.policy && !explain.policy->connection.empty()) text += " by " + explain.policy->connection;
+  text += '\n';
+  Table table;
+  table.add({"route", route_text(explain)});
+  if (explain.policy) {
+    const auto& p = *explain.policy;
+    table.add({"policy", p.action + " " + p.local + " === " + p.remote + " (order " + std::to_string(p.order) + ", " +
+                             p.mode + ", " + p.device + ")"});
+  } else {
+    table.add({"policy", "none"});
+  }
+  for (const auto& sa : explain.sas) {
+    table.add({sa.in_use ? "SA" : "standby", spi_text(sa.spi) + " " + sa.algorithms +
+                                                 (sa.udp_encapsulation ? " in UDP " : " ") + sa.local.to_string() +
+                                                 " -> " + sa.remote.to_string() + ", " +
+                                                 count_text(sa.packets, "packet") + ", child " + sa.child});
+  }
+  if (explain.sas.empty()) table.add({"SA", "none"});
+  for (std::size_t i = 0; i < explain.why.size(); ++i) table.add({i == 0 ? "why" : "", explain.why[i]});
+  return text + table.to_string("  ");
+}
+
+std::string render(const control::DropsReport& drops, const Style& style) {
+  std::string text;
+  for (std::size_t i = 0; i < drops.drops.size(); ++i) {
+    if (drops.drops[i] == 0) continue;
+    const auto& row = info(static_cast<DropReason>(i));
+    text += style.paint(Tone::kBold, row.name) + "  " + grouped(drops.drops[i]) + '\n';
+    text += "  why: " + std::string(row.why) + "\n  do:  " + std::string(row.remedy) + '\n';
+  }
+  if (text.empty()) text = "No packet was dropped.\n";
+  text += "passed: " + count_text(drops.packets_out, "packet") + " (" + bytes_text(drops.bytes_out) + ") out, " +
+          count_text(drops.packets_in, "packet") + " (" + bytes_text(drops.bytes_in) + ") in";
+  if (drops.bypassed != 0) text += ", " + grouped(drops.bypassed) + " bypassed";
+  return text + '\n';
+}
+
+std::string render(const control::KeysReport& keys, const Style&) {
+  std::string text = "# Wireshark: file esp_sa in its configuration folder\n";
+  for (const auto& line : keys.esp_sa) text += line + '\n';
+  text += "# Wireshark: file ikev2_decryption_table\n";
+  for (const auto& line : keys.ikev2_decryption_table) text += line + '\n';
+  return text;
+}
+
+std::string render(const control::TransitionsReport& transitions, const Style&) {
+  return transitions.text.ends_with('\n') ? transitions.text : transitions.text + '\n';
+}
+
+std::string render(const control::Progress& progress, const Style& style, bool with_time) {
+  std::string head;
+  if (with_time) {
+    const std::time_t time = progress.time_s;
+    std::tm local{};
+    char clock[16] = "";
+    if (::localtime_r(&time, &local) != nullptr) (void)std::strftime(clock, sizeof clock, "%H:%M:%S", &local);
+    head = std::string(clock) + "  " + (progress.connection.empty() ? progress.peer : progress.connection) + "  ";
+  }
+  auto message = harmless(progress.message.empty() ? progress.event : progress.message);
+  while (message.ends_with('\n')) message.pop_back();
+  std::string rest;
+  if (const auto end = message.find('\n'); end != std::string::npos) {
+    rest = indented(std::string_view(message).substr(end + 1), "    ");
+    message.resize(end);
+  }
+  const auto tone = progress.severity == Severity::kError     ? Tone::kBad
+                    : progress.severity == Severity::kWarning ? Tone::kWarn
+                                                              : Tone::kPlain;
+  return harmless(head) + style.paint(tone, message) + '\n' + rest;
+}
+
+}  // namespace cygnet::cli

@@ -25,16 +25,16 @@ struct NonceWatch {
       return true;
     };
   }
-  // RFC 7296 section 2.8.1: the SA created with the lowest of the four nonces is closed by the endpoint that created it.
-  [[nodiscard]] bool a_survives() const {
-    return *std::ranges::min_element(of_b) < *std::ranges::min_element(of_a);
-  }
+  // RFC 7296 section 2.8.1: the SA created with the lowest of the four nonces is closed by the endpoint that created
+  // it.
+  [[nodiscard]] bool a_survives() const { return *std::ranges::min_element(of_b) < *std::ranges::min_element(of_a); }
 };
 
 Spi spi_offered(const Flight& flight) {
   const auto* sa = wire::ike::find_payload<wire::ike::SaPayload>(flight.decoded.payloads);
-  return sa == nullptr || sa->proposals.empty() || sa->proposals[0].spi.size() != 4 ? Spi{}
-                                                                                    : Spi{load_be32(sa->proposals[0].spi.data())};
+  return sa == nullptr || sa->proposals.empty() || sa->proposals[0].spi.size() != 4
+             ? Spi{}
+             : Spi{load_be32(sa->proposals[0].spi.data())};
 }
 
 // Both rekey the child at the same time; messages cross. Several runs, so that either side wins in some of them.
@@ -87,7 +87,8 @@ TEST(ChildCollision, AsDrawnInTheRfc) {
                        "A <- B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr"});
   e.deliver();
   e.deliver();
-  e.expect_in_the_air({"A <- B CREATE_CHILD_SA response 2: SA Nr TSi TSr", "A -> B CREATE_CHILD_SA response 0: SA Nr TSi TSr"});
+  e.expect_in_the_air(
+      {"A <- B CREATE_CHILD_SA response 2: SA Nr TSi TSr", "A -> B CREATE_CHILD_SA response 0: SA Nr TSi TSr"});
   // Three pairs for a moment: old, A's, B's. Packets pass at any time.
   EXPECT_TRUE(e.packet(e.a(), e.b()));
   EXPECT_TRUE(e.packet(e.b(), e.a()));
@@ -99,14 +100,16 @@ TEST(ChildCollision, AsDrawnInTheRfc) {
   EXPECT_TRUE(e.packet(e.b(), e.a()));
   const auto rest = e.run();
   // One side deletes the old SA, the other the redundant one it created.
-  EXPECT_EQ(std::ranges::count_if(rest, [](const auto& s) { return contains(s, "A -> B INFORMATIONAL request"); }), 1) << rest.size();
-  EXPECT_EQ(std::ranges::count_if(rest, [](const auto& s) { return contains(s, "A <- B INFORMATIONAL request"); }), 1) << rest.size();
+  EXPECT_EQ(std::ranges::count_if(rest, [](const auto& s) { return contains(s, "A -> B INFORMATIONAL request"); }), 1)
+      << rest.size();
+  EXPECT_EQ(std::ranges::count_if(rest, [](const auto& s) { return contains(s, "A <- B INFORMATIONAL request"); }), 1)
+      << rest.size();
   e.advance_and_run(60s);
   e.expect_tunnel(1);
 }
 
-// RFC 7296 section 2.8.1, second picture: A's request is delayed; B's rekey is finished and the old SA deleted before it
-// arrives. B no longer knows the SA that A's request names.
+// RFC 7296 section 2.8.1, second picture: A's request is delayed; B's rekey is finished and the old SA deleted before
+// it arrives. B no longer knows the SA that A's request names.
 TEST(ChildCollision, DelayedRequestMeetsADeletedSa) {
   Exchange e(tunnel("tun"));
   e.bring_up();
@@ -136,10 +139,11 @@ TEST(ChildCollision, RekeyOfAnSaThatIsBeingClosed) {
   e.deliver("A -> B CREATE_CHILD_SA response");
   e.expect_in_the_air({"A <- B INFORMATIONAL request 1: D(ESP)"});
   e.inject(late);
-  // RFC 7296 section 2.25.1: "If a peer receives a request to rekey a Child SA that it is currently trying to close, the peer
-  // SHOULD reply with TEMPORARY_FAILURE."
-  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(), [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }))
-      << e.in_the_air().back();
+  // RFC 7296 section 2.25.1: "If a peer receives a request to rekey a Child SA that it is currently trying to close,
+  // the peer SHOULD reply with TEMPORARY_FAILURE."
+  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(), [](const auto& s) {
+    return contains(s, "response 2: N(TEMPORARY_FAILURE)");
+  })) << e.in_the_air().back();
   e.advance_and_run(120s);
   e.expect_tunnel(1);
 }
@@ -224,7 +228,8 @@ TEST(ChildCollision, DeleteMeetsRekey) {
   e.terminate(e.b(), "tun", "tun");
   e.inject(rekey);
   const auto flying = e.in_the_air();
-  EXPECT_TRUE(std::ranges::any_of(flying, [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
+  EXPECT_TRUE(
+      std::ranges::any_of(flying, [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
   e.advance_and_run(200s);
   // Nobody wants the child any more on B; whatever A made of it, the two agree.
   EXPECT_EQ(e.a().plane.count(model::Direction::kInbound), e.b().plane.count(model::Direction::kOutbound));
@@ -233,8 +238,8 @@ TEST(ChildCollision, DeleteMeetsRekey) {
 }
 
 TEST(ChildCollision, DeleteOfAChildThatIsBeingRekeyed) {
-  // RFC 7296 section 2.25.1: "If a peer receives a request to close a Child SA that it is currently rekeying, the peer SHOULD
-  // reply as usual, with a Delete payload."
+  // RFC 7296 section 2.25.1: "If a peer receives a request to close a Child SA that it is currently rekeying, the peer
+  // SHOULD reply as usual, with a Delete payload."
   Exchange e(tunnel("tun"));
   e.bring_up();
   e.rekey_child(e.a());
@@ -314,16 +319,19 @@ TEST(IkeCollision, OneRequestLost) {
   }
 }
 
-// RFC 7296 section 2.25.2: rekeying the IKE SA while one of its children is created, rekeyed or closed: TEMPORARY_FAILURE.
+// RFC 7296 section 2.25.2: rekeying the IKE SA while one of its children is created, rekeyed or closed:
+// TEMPORARY_FAILURE.
 TEST(IkeCollision, IkeRekeyMeetsChildRekey) {
   Exchange e(tunnel("tun"));
   e.bring_up();
   e.rekey_ike(e.a());
   e.rekey_child(e.b());
-  e.expect_in_the_air({"A -> B CREATE_CHILD_SA request 2: SA Ni KE", "A <- B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr"});
+  e.expect_in_the_air(
+      {"A -> B CREATE_CHILD_SA request 2: SA Ni KE", "A <- B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr"});
   e.deliver();
   e.deliver();
-  e.expect_in_the_air({"A <- B CREATE_CHILD_SA response 2: N(TEMPORARY_FAILURE)", "A -> B CREATE_CHILD_SA response 0: N(TEMPORARY_FAILURE)"});
+  e.expect_in_the_air({"A <- B CREATE_CHILD_SA response 2: N(TEMPORARY_FAILURE)",
+                       "A -> B CREATE_CHILD_SA response 0: N(TEMPORARY_FAILURE)"});
   e.advance_and_run(600s);
   e.expect_tunnel(1);
   ASSERT_EQ(e.a().endpoint().status().size(), 1U);
@@ -337,14 +345,15 @@ TEST(IkeCollision, IkeRekeyMeetsChildDelete) {
   e.terminate(e.b(), "tun", "tun");
   e.rekey_ike(e.a());
   e.deliver("A -> B CREATE_CHILD_SA request");
-  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(), [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
+  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(),
+                                  [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
   e.advance_and_run(600s);
   EXPECT_EQ(e.a().endpoint().status().size(), e.b().endpoint().status().size());
   e.expect_no_faults();
 }
 
-// "If a peer receives a request to close an IKE SA that it is currently rekeying, the peer SHOULD reply as usual, and forget
-// its own rekeying request."
+// "If a peer receives a request to close an IKE SA that it is currently rekeying, the peer SHOULD reply as usual, and
+// forget its own rekeying request."
 TEST(IkeCollision, IkeDeleteMeetsIkeRekey) {
   Exchange e(tunnel("tun"));
   e.bring_up();
@@ -357,8 +366,8 @@ TEST(IkeCollision, IkeDeleteMeetsIkeRekey) {
   e.expect_nothing_left();
 }
 
-// "If a peer receives a request to close an IKE SA that it is currently trying to close, the peer SHOULD reply as usual, and
-// forget about its own close request."
+// "If a peer receives a request to close an IKE SA that it is currently trying to close, the peer SHOULD reply as
+// usual, and forget about its own close request."
 TEST(IkeCollision, BothDeleteTheIkeSa) {
   Exchange e(tunnel("tun"));
   e.bring_up();
@@ -376,7 +385,8 @@ TEST(IkeCollision, ChildRequestWhileClosing) {
   const Flight rekey = e.drop("A -> B CREATE_CHILD_SA request");
   e.terminate(e.b());
   e.inject(rekey);
-  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(), [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
+  EXPECT_TRUE(std::ranges::any_of(e.in_the_air(),
+                                  [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
   e.run();
   e.advance_and_run(120s);
   e.expect_nothing_left();

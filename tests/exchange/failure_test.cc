@@ -19,7 +19,8 @@ TEST(Failure, PresharedKeysDiffer) {
   e.add("A", "192.0.2.1", {connection}, {secret("one")});
   e.add("B", "198.51.100.1", {mirrored(connection)}, {secret("other")});
   e.initiate(e.a());
-  e.expect(kInitExchange + std::vector<std::string>{kAuthExchange[0], "A <- B IKE_AUTH response 1: N(AUTHENTICATION_FAILED)"});
+  e.expect(kInitExchange +
+           std::vector<std::string>{kAuthExchange[0], "A <- B IKE_AUTH response 1: N(AUTHENTICATION_FAILED)"});
   EXPECT_TRUE(contains(e.b().messages("auth-failed"), "pre-shared key")) << e.b().messages("auth-failed");
   const auto done = last_done(e.a());
   EXPECT_FALSE(done.ok);
@@ -46,7 +47,8 @@ TEST(Failure, ResponderExpectsAnotherIdentity) {
   b.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
   Exchange e(a, b);
   e.initiate(e.a());
-  e.expect(kInitExchange + std::vector<std::string>{kAuthExchange[0], "A <- B IKE_AUTH response 1: N(AUTHENTICATION_FAILED)"});
+  e.expect(kInitExchange +
+           std::vector<std::string>{kAuthExchange[0], "A <- B IKE_AUTH response 1: N(AUTHENTICATION_FAILED)"});
   EXPECT_FALSE(last_done(e.a()).ok);
   // The responder names both: whom it expected and who came.
   std::string said;
@@ -60,7 +62,8 @@ TEST(Failure, ResponderExpectsAnotherIdentity) {
 TEST(Failure, NoCommonIkeProposal) {
   const auto a = tunnel("tun");
   auto b = mirrored(a);
-  b.proposals = {ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_256_128, PrfId::kHmacSha2_256, {KeGroup::kX25519})};
+  b.proposals = {ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_256_128, PrfId::kHmacSha2_256,
+                              {KeGroup::kX25519})};
   Exchange e(a, b);
   e.initiate(e.a());
   e.expect({kInitExchange[0], "A <- B IKE_SA_INIT response 0: N(NO_PROPOSAL_CHOSEN)"});
@@ -79,11 +82,13 @@ TEST(Failure, NoCommonIkeProposal) {
 TEST(Failure, NoCommonEspProposalKeepsTheIkeSa) {
   const auto a = tunnel("tun");
   auto b = mirrored(a);
-  b.children[0].proposals = {esp_proposal(EncryptionId::kAesCbc, 128, IntegrityId::kHmacSha2_256_128, {}, {EsnChoice::kNo})};
+  b.children[0].proposals = {
+      esp_proposal(EncryptionId::kAesCbc, 128, IntegrityId::kHmacSha2_256_128, {}, {EsnChoice::kNo})};
   Exchange e(a, b);
   e.initiate(e.a());
   e.run();
-  EXPECT_TRUE(contains(e.history.at(3), "A <- B IKE_AUTH response 1: IDr AUTH N(NO_PROPOSAL_CHOSEN)")) << e.history.at(3);
+  EXPECT_TRUE(contains(e.history.at(3), "A <- B IKE_AUTH response 1: IDr AUTH N(NO_PROPOSAL_CHOSEN)"))
+      << e.history.at(3);
   const std::string theirs = e.b().messages("no-proposal-chosen");
   EXPECT_TRUE(contains(theirs, "AES_GCM_16_256")) << theirs;
   EXPECT_TRUE(contains(theirs, "AES_CBC_128")) << theirs;

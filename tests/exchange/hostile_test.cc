@@ -21,7 +21,9 @@ ike::Path path_to_b(const Exchange&, std::uint16_t port = 500) {
   return {{address("198.51.100.1"), 500}, {address("192.0.2.1"), port}, false};
 }
 
-const NotifyPayload* notify_in(const Flight& flight, NotifyType type) { return wire::ike::find_notify(flight.decoded.payloads, type); }
+const NotifyPayload* notify_in(const Flight& flight, NotifyType type) {
+  return wire::ike::find_notify(flight.decoded.payloads, type);
+}
 
 Header next_request_of_a(Exchange& e, std::uint32_t id) {
   const auto status = e.a().endpoint().status().at(0);
@@ -51,7 +53,8 @@ TEST(Hostile, UnknownCriticalPayloadInInit) {
 TEST(Hostile, UnknownCriticalPayloadInAnEstablishedSa) {
   Exchange e(tunnel("tun"));
   e.bring_up();
-  const auto bytes = e.a().keys().seal(next_request_of_a(e, 2), {UnknownPayload{static_cast<PayloadType>(99), true, {}}});
+  const auto bytes =
+      e.a().keys().seal(next_request_of_a(e, 2), {UnknownPayload{static_cast<PayloadType>(99), true, {}}});
   ASSERT_TRUE(bytes);
   e.inject(e.b(), path_to_b(e), *bytes);
   e.expect_in_the_air({"A <- B INFORMATIONAL response 2: N(UNSUPPORTED_CRITICAL_PAYLOAD)"});
@@ -62,7 +65,8 @@ TEST(Hostile, UnknownCriticalPayloadInAnEstablishedSa) {
 TEST(Hostile, UnknownPayloadThatIsNotCritical) {
   Exchange e(tunnel("tun"));
   e.bring_up();
-  const auto bytes = e.a().keys().seal(next_request_of_a(e, 2), {UnknownPayload{static_cast<PayloadType>(99), false, {}}});
+  const auto bytes =
+      e.a().keys().seal(next_request_of_a(e, 2), {UnknownPayload{static_cast<PayloadType>(99), false, {}}});
   ASSERT_TRUE(bytes);
   e.inject(e.b(), path_to_b(e), *bytes);
   e.expect_in_the_air({"A <- B INFORMATIONAL response 2:"});
@@ -131,8 +135,8 @@ TEST(Hostile, AnUnprotectedInvalidIkeSpiEndsNothing) {
   notify.type = NotifyType::kInvalidIkeSpi;
   e.inject(e.a(), {{address("192.0.2.1"), 500}, {address("198.51.100.1"), 500}, false},
            wire::ike::serialize_message({header, {notify}}));
-  // RFC 7296 section 2.21.4: who gets it "MUST NOT respond and MUST NOT change the state of any existing SAs"; it may ask
-  // whether the peer lives.
+  // RFC 7296 section 2.21.4: who gets it "MUST NOT respond and MUST NOT change the state of any existing SAs"; it may
+  // ask whether the peer lives.
   e.advance_and_run(60s);
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
   e.expect_tunnel();

@@ -105,35 +105,42 @@ using model::PrfId;
 INSTANTIATE_TEST_SUITE_P(
     InitAuth, EveryAlgorithm,
     ::testing::Values(
-        Algorithms{"gcm128_p256",
-                   ike_proposal(EncryptionId::kAesGcm16, 128, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kEcp256}),
-                   esp_proposal(EncryptionId::kAesGcm16, 128, IntegrityId::kNone, {}, {EsnChoice::kNo}),
-                   "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256", "AES_GCM_16_128"},
-        Algorithms{"gcm256_p384",
-                   ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_384, {KeGroup::kEcp384}),
-                   esp_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, {}, {EsnChoice::kYes}),
-                   "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384", "AES_GCM_16_256/ESN"},
+        Algorithms{
+            "gcm128_p256",
+            ike_proposal(EncryptionId::kAesGcm16, 128, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kEcp256}),
+            esp_proposal(EncryptionId::kAesGcm16, 128, IntegrityId::kNone, {}, {EsnChoice::kNo}),
+            "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256", "AES_GCM_16_128"},
+        Algorithms{
+            "gcm256_p384",
+            ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_384, {KeGroup::kEcp384}),
+            esp_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, {}, {EsnChoice::kYes}),
+            "AES_GCM_16_256/PRF_HMAC_SHA2_384/ECP_384", "AES_GCM_16_256/ESN"},
         Algorithms{"cbc128_sha256_p521",
-                   ike_proposal(EncryptionId::kAesCbc, 128, IntegrityId::kHmacSha2_256_128, PrfId::kHmacSha2_512, {KeGroup::kEcp521}),
+                   ike_proposal(EncryptionId::kAesCbc, 128, IntegrityId::kHmacSha2_256_128, PrfId::kHmacSha2_512,
+                                {KeGroup::kEcp521}),
                    esp_proposal(EncryptionId::kAesCbc, 128, IntegrityId::kHmacSha2_256_128, {}, {EsnChoice::kNo}),
                    "AES_CBC_128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_512/ECP_521", "AES_CBC_128/HMAC_SHA2_256_128"},
         Algorithms{"cbc256_sha384_modp2048",
-                   ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_384_192, PrfId::kHmacSha2_384, {KeGroup::kModp2048}),
+                   ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_384_192, PrfId::kHmacSha2_384,
+                                {KeGroup::kModp2048}),
                    esp_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_384_192, {}, {EsnChoice::kYes}),
                    "AES_CBC_256/HMAC_SHA2_384_192/PRF_HMAC_SHA2_384/MODP_2048", "AES_CBC_256/HMAC_SHA2_384_192/ESN"},
         Algorithms{"cbc256_sha512_modp3072",
-                   ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_512_256, PrfId::kHmacSha2_512, {KeGroup::kModp3072}),
+                   ike_proposal(EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_512_256, PrfId::kHmacSha2_512,
+                                {KeGroup::kModp3072}),
                    esp_proposal(EncryptionId::kNull, 0, IntegrityId::kHmacSha2_512_256, {}, {EsnChoice::kNo}),
                    "AES_CBC_256/HMAC_SHA2_512_256/PRF_HMAC_SHA2_512/MODP_3072", "NULL/HMAC_SHA2_512_256"},
-        Algorithms{"gcm256_modp4096",
-                   ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kModp4096}),
-                   esp_proposal(EncryptionId::kChaCha20Poly1305, 0, IntegrityId::kNone, {}, {EsnChoice::kNo}),
-                   "AES_GCM_16_256/PRF_HMAC_SHA2_256/MODP_4096", "CHACHA20_POLY1305"}),
+        Algorithms{
+            "gcm256_modp4096",
+            ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kModp4096}),
+            esp_proposal(EncryptionId::kChaCha20Poly1305, 0, IntegrityId::kNone, {}, {EsnChoice::kNo}),
+            "AES_GCM_16_256/PRF_HMAC_SHA2_256/MODP_4096", "CHACHA20_POLY1305"}),
     [](const auto& each) { return each.param.name; });
 
 TEST(InitAuth, EsnIsChosenByTheResponderWhenBothAreOffered) {
   auto a = tunnel("tun");
-  a.children[0].proposals = {esp_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, {}, {EsnChoice::kNo, EsnChoice::kYes})};
+  a.children[0].proposals = {
+      esp_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, {}, {EsnChoice::kNo, EsnChoice::kYes})};
   auto b = mirrored(a);
   b.children[0].proposals = {esp_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, {}, {EsnChoice::kYes})};
   Exchange e(a, b);
@@ -148,7 +155,8 @@ TEST(InitAuth, InvalidKePayloadNamesTheGroupAndTheSecondTryUsesIt) {
   a.proposals = {ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_256,
                               {KeGroup::kX25519, KeGroup::kEcp256})};
   auto b = mirrored(a);
-  b.proposals = {ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kEcp256})};
+  b.proposals = {
+      ike_proposal(EncryptionId::kAesGcm16, 256, IntegrityId::kNone, PrfId::kHmacSha2_256, {KeGroup::kEcp256})};
   Exchange e(a, b);
   e.initiate(e.a());
   e.expect(std::vector<std::string>{"A -> B IKE_SA_INIT request 0: SA KE Ni " + kNat,
@@ -193,7 +201,8 @@ TEST(InitAuth, CookieWhenManyAreHalfOpen) {
   EXPECT_EQ(e.b().endpoint().counters().half_open, 0U);
   e.deliver();
   e.expect(std::vector<std::string>{"A -> B IKE_SA_INIT request 0: N(COOKIE) SA KE Ni " + kNat,
-                                    "A <- B IKE_SA_INIT response 0: SA KE Nr " + kNat} + kAuthExchange);
+                                    "A <- B IKE_SA_INIT response 0: SA KE Nr " + kNat} +
+           kAuthExchange);
   e.expect_tunnel();
   EXPECT_EQ(e.b().endpoint().counters().cookies_sent, 1U);
 }
@@ -248,8 +257,9 @@ TEST(InitAuth, TransportModeWhenBothWantIt) {
   Exchange e(connection);
   e.initiate(e.a());
   e.expect(kInitExchange +
-           std::vector<std::string>{"A -> B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) N(USE_TRANSPORT_MODE) SA TSi TSr",
-                                    "A <- B IKE_AUTH response 1: IDr AUTH N(USE_TRANSPORT_MODE) SA TSi TSr"});
+           std::vector<std::string>{
+               "A -> B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) N(USE_TRANSPORT_MODE) SA TSi TSr",
+               "A <- B IKE_AUTH response 1: IDr AUTH N(USE_TRANSPORT_MODE) SA TSi TSr"});
   e.expect_tunnel();
   for (const auto& spec : e.a().plane.specs()) {
     EXPECT_EQ(spec.mode, model::Mode::kTransport);

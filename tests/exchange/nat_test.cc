@@ -21,8 +21,9 @@ TEST(NatDetection, MovesToPort4500AndEncapsulates) {
   Exchange e;
   behind_nat(e, tunnel("tun"));
   e.initiate(e.a());
-  e.expect(kInitExchange + std::vector<std::string>{"A => B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) SA TSi TSr",
-                                                    "A <= B IKE_AUTH response 1: IDr AUTH SA TSi TSr"});
+  e.expect(kInitExchange +
+           std::vector<std::string>{"A => B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) SA TSi TSr",
+                                    "A <= B IKE_AUTH response 1: IDr AUTH SA TSi TSr"});
   e.expect_tunnel();
   const auto a = e.a().endpoint().status().at(0);
   const auto b = e.b().endpoint().status().at(0);
@@ -76,8 +77,8 @@ TEST(NatRebinding, TheNextAuthenticMessageMovesThePeer) {
   e.run();
   e.advance_and_run(60s);
   e.expect_tunnel();
-  // RFC 7296 section 2.23: the side not behind the NAT "SHOULD send all packets (including retransmission packets) to the
-  // IP address and port from the last valid authenticated packet from the other end".
+  // RFC 7296 section 2.23: the side not behind the NAT "SHOULD send all packets (including retransmission packets) to
+  // the IP address and port from the last valid authenticated packet from the other end".
   for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote.port, e.nat->ports.at(0).second);
   e.rekey_child(e.b());
   e.advance_and_run(60s);

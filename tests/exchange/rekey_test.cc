@@ -9,7 +9,8 @@ namespace {
 
 const std::vector<std::string> kRekeyFromA = {"A -> B CREATE_CHILD_SA request 2: N(REKEY_SA) SA Ni TSi TSr",
                                               "A <- B CREATE_CHILD_SA response 2: SA Nr TSi TSr"};
-const std::vector<std::string> kDeleteChildFromA = {"A -> B INFORMATIONAL request 3: D(ESP)", "A <- B INFORMATIONAL response 3: D(ESP)"};
+const std::vector<std::string> kDeleteChildFromA = {"A -> B INFORMATIONAL request 3: D(ESP)",
+                                                    "A <- B INFORMATIONAL response 3: D(ESP)"};
 
 TEST(RekeyChild, OneExchangeAndADelete) {
   Exchange e(tunnel("tun"));
@@ -33,8 +34,9 @@ TEST(RekeyChild, ByTheResponderOfTheIkeSa) {
   e.bring_up();
   e.rekey_child(e.b());
   // B's own message IDs start at 0 (RFC 7296 section 2.2: each side counts for itself).
-  e.expect({"A <- B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr", "A -> B CREATE_CHILD_SA response 0: SA Nr TSi TSr",
-            "A <- B INFORMATIONAL request 1: D(ESP)", "A -> B INFORMATIONAL response 1: D(ESP)"});
+  e.expect({"A <- B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr",
+            "A -> B CREATE_CHILD_SA response 0: SA Nr TSi TSr", "A <- B INFORMATIONAL request 1: D(ESP)",
+            "A -> B INFORMATIONAL response 1: D(ESP)"});
   e.advance_and_run(60s);
   e.expect_tunnel(1);
 }
@@ -60,8 +62,8 @@ TEST(RekeyChild, WithItsOwnKeyExchange) {
   Exchange e(connection);
   e.bring_up();
   e.rekey_child(e.a());
-  e.expect({"A -> B CREATE_CHILD_SA request 2: N(REKEY_SA) SA Ni KE TSi TSr", "A <- B CREATE_CHILD_SA response 2: SA Nr KE TSi TSr",
-            kDeleteChildFromA[0], kDeleteChildFromA[1]});
+  e.expect({"A -> B CREATE_CHILD_SA request 2: N(REKEY_SA) SA Ni KE TSi TSr",
+            "A <- B CREATE_CHILD_SA response 2: SA Nr KE TSi TSr", kDeleteChildFromA[0], kDeleteChildFromA[1]});
   e.advance_and_run(60s);
   e.expect_tunnel(1);
 }
@@ -142,9 +144,7 @@ TEST(RekeyChild, ManyTimesWithoutLeak) {
 TEST(RekeyChild, NoProposalChosenKeepsTheOldOne) {
   Exchange e(tunnel("tun"));
   e.bring_up();
-  e.on_wire = [&](Flight& flight) {
-    return !contains(flight.arrow, "CREATE_CHILD_SA response");
-  };
+  e.on_wire = [&](Flight& flight) { return !contains(flight.arrow, "CREATE_CHILD_SA response"); };
   e.rekey_child(e.a());
   e.deliver("CREATE_CHILD_SA request");
   // B's answer is lost, and what A hears instead says no.
@@ -197,8 +197,9 @@ TEST(RekeyIke, MessageIdsStartAgainAndTheNewInitiatorIsWhoRekeyed) {
   EXPECT_FALSE(e.a().endpoint().status().at(0).initiator);
   // RFC 7296 section 2.2: "The Message ID is reset to zero in the new IKE SA after the IKE SA is rekeyed."
   e.rekey_child(e.a());
-  e.expect({"A -> B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr", "A <- B CREATE_CHILD_SA response 0: SA Nr TSi TSr",
-            "A -> B INFORMATIONAL request 1: D(ESP)", "A <- B INFORMATIONAL response 1: D(ESP)"});
+  e.expect({"A -> B CREATE_CHILD_SA request 0: N(REKEY_SA) SA Ni TSi TSr",
+            "A <- B CREATE_CHILD_SA response 0: SA Nr TSi TSr", "A -> B INFORMATIONAL request 1: D(ESP)",
+            "A <- B INFORMATIONAL response 1: D(ESP)"});
   e.advance_and_run(60s);
   e.expect_tunnel(1);
 }

@@ -87,8 +87,8 @@ TEST(Restart, ADuplicateRequestIsAnsweredFromTheAdoptedCache) {
   e.expect_tunnel();
 }
 
-// The process dies between any two actions of a whole life; whatever stage the exchange was in, the two sides end up with
-// one working tunnel, without anybody's help but retransmission, liveness checks and the wish to keep it up.
+// The process dies between any two actions of a whole life; whatever stage the exchange was in, the two sides end up
+// with one working tunnel, without anybody's help but retransmission, liveness checks and the wish to keep it up.
 TEST(Restart, AtAnyMoment) {
   auto a = tunnel("tun");
   a.children[0].start = model::StartAction::kStart;

@@ -83,8 +83,9 @@ TEST(Selectors, FurtherChildrenTakeOneExchangeEach) {
   Exchange e(connection);
   e.initiate(e.a());
   e.expect(kInitExchange + kAuthExchange +
-           std::vector<std::string>{"A -> B CREATE_CHILD_SA request 2: SA Ni TSi TSr", "A <- B CREATE_CHILD_SA response 2: SA Nr TSi TSr",
-                                    "A -> B CREATE_CHILD_SA request 3: SA Ni TSi TSr", "A <- B CREATE_CHILD_SA response 3: SA Nr TSi TSr"});
+           std::vector<std::string>{
+               "A -> B CREATE_CHILD_SA request 2: SA Ni TSi TSr", "A <- B CREATE_CHILD_SA response 2: SA Nr TSi TSr",
+               "A -> B CREATE_CHILD_SA request 3: SA Ni TSi TSr", "A <- B CREATE_CHILD_SA response 3: SA Nr TSi TSr"});
   e.expect_tunnel(3);
   EXPECT_TRUE(e.packet(e.a(), e.b(), "tun", "lab"));
   EXPECT_TRUE(e.packet(e.b(), e.a(), "tun", "v6"));
@@ -98,7 +99,8 @@ TEST(Selectors, FurtherChildrenMayHaveAKeyExchangeOfTheirOwn) {
   Exchange e(connection);
   e.initiate(e.a());
   e.expect(kInitExchange + kAuthExchange +
-           std::vector<std::string>{"A -> B CREATE_CHILD_SA request 2: SA Ni KE TSi TSr", "A <- B CREATE_CHILD_SA response 2: SA Nr KE TSi TSr"});
+           std::vector<std::string>{"A -> B CREATE_CHILD_SA request 2: SA Ni KE TSi TSr",
+                                    "A <- B CREATE_CHILD_SA response 2: SA Nr KE TSi TSr"});
   e.expect_tunnel(2);
   EXPECT_TRUE(e.packet(e.a(), e.b(), "tun", "pfs"));
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoints come from another process: whatever stands in them, adopting one neither crashes nor leaves SAs without owner.
+// Checkpoints come from another process: whatever stands in them, adopting one neither crashes nor leaves SAs without
+// owner.
 //
-// Input: octet 0 even: the rest is the checkpoint. Odd: octets 1 and 2 are an offset into a sound checkpoint, which the rest
-// overwrites from there.
+// Input: octet 0 even: the rest is the checkpoint. Odd: octets 1 and 2 are an offset into a sound checkpoint, which the
+// rest overwrites from there.
 #include <algorithm>
 #include <cstdlib>
 #include <map>
@@ -50,7 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     const std::size_t offset = load_be16(rest.data()) % value.size();
     rest = rest.subspan(2);
-    std::copy_n(rest.begin(), std::min(rest.size(), value.size() - offset), value.begin() + static_cast<std::ptrdiff_t>(offset));
+    std::copy_n(rest.begin(), std::min(rest.size(), value.size() - offset),
+                value.begin() + static_cast<std::ptrdiff_t>(offset));
   }
   auto& victim = e.b();
   victim.crash();

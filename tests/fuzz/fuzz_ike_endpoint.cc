@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A real endpoint with an established SA, and a peer that says whatever the fuzzer likes: in clear, and under the right keys.
+// A real endpoint with an established SA, and a peer that says whatever the fuzzer likes: in clear, and under the right
+// keys.
 //
 // Input: records of one octet (what), one octet (length), and that many octets:
 //   what % 4 == 0: a datagram as it is, from the peer's address (bit 7: from another one)
-//   what % 4 == 1: a request under the SA's keys; octet 0 exchange type, octet 1 first payload type, the rest the payloads
-//   what % 4 == 2: a response under the SA's keys, the same
-//   what % 4 == 3: octet 0 seconds pass (bit 7 of what: our side begins a rekey first)
+//   what % 4 == 1: a request under the SA's keys; octet 0 exchange type, octet 1 first payload type, the rest the
+//   payloads what % 4 == 2: a response under the SA's keys, the same what % 4 == 3: octet 0 seconds pass (bit 7 of
+//   what: our side begins a rekey first)
 #include <cstdlib>
 #include <memory>
 

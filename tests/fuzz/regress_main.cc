@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a fuzz target over its committed corpus, and over seeded mutations of it, without libFuzzer.
-// Takes the flags of a GoogleTest program, so that the test run can treat both alike; --gtest_output=xml:FILE is obeyed.
+// Takes the flags of a GoogleTest program, so that the test run can treat both alike; --gtest_output=xml:FILE is
+// obeyed.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

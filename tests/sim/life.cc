@@ -73,7 +73,9 @@ void Life::add_side(const char* name, const IpAddress& address, const model::Con
   added.on_send = [this, index](const ike::SendDatagram& datagram) { on_send(index, datagram); };
   if (options_.trace) {
     const std::string who = name;
-    added.on_report = [this, who](const ike::Report& report) { trace([&] { return who + ": [" + report.event + "] " + report.message; }); };
+    added.on_report = [this, who](const ike::Report& report) {
+      trace([&] { return who + ": [" + report.event + "] " + report.message; });
+    };
     added.on_event = [this, who](const std::string& what) { trace([&] { return who + ": " + what; }); };
   }
   added.configure(now_, {connection}, {test::secret("s3cret")});
@@ -157,8 +159,12 @@ void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
   ++result_.datagrams;
   const Bytes bytes = perverted(datagram.bytes);
   for (const auto octet : bytes) result_.digest = (result_.digest ^ octet) * 0x100000001b3ULL;
-  trace([&] { return side(from).name() + " sends " + std::as_const(side(from)).keys().decode(bytes).text + " to " + datagram.path.remote.to_string(); });
-  if (auto fault = watch_.inspect(bytes, std::as_const(side(from)).keys())) return fail(side(from).name() + " " + *fault);
+  trace([&] {
+    return side(from).name() + " sends " + std::as_const(side(from)).keys().decode(bytes).text + " to " +
+           datagram.path.remote.to_string();
+  });
+  if (auto fault = watch_.inspect(bytes, std::as_const(side(from)).keys()))
+    return fail(side(from).name() + " " + *fault);
   ike::Path path{datagram.path.remote, datagram.path.local, datagram.path.marked};
   if (nat_ && !nat_->translate(path)) return;
   const std::size_t to = 1 - from;
@@ -166,7 +172,8 @@ void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
   if (path.marked != (path.local.port != 500)) return fail("non-ESP marker and port contradict each other");
   if (options_.mutation == Mutation::kDropDeletes) {
     const auto decoded = std::as_const(side(from)).keys().decode(bytes);
-    if (!decoded.header.response && wire::ike::find_payload<wire::ike::DeletePayload>(decoded.payloads) != nullptr) return;
+    if (!decoded.header.response && wire::ike::find_payload<wire::ike::DeletePayload>(decoded.payloads) != nullptr)
+      return;
   }
   const bool perfect = healing_;
   if (!perfect && (blackout_ || network_.below(100) < plan_.loss_percent)) {
@@ -220,7 +227,8 @@ void Life::carry(std::size_t from, std::size_t child, bool real) {
   const std::string which = "child " + name + " from " + side(from).name();
   if (plan_.strict && flow.was_up) return fail("a packet of " + which + " was lost, though no message ever was");
   if (blackout_) flow.dark_since = now_;
-  if (now_ - *flow.dark_since > plan_.dark_bound) fail(which + " carried nothing for " + seconds_text(now_ - *flow.dark_since));
+  if (now_ - *flow.dark_since > plan_.dark_bound)
+    fail(which + " carried nothing for " + seconds_text(now_ - *flow.dark_since));
 }
 
 // Not real: only asks whether a packet would get through.
@@ -273,7 +281,8 @@ std::optional<std::string> Life::disagreement() const {
   if (a.size() > (plan_.both_start ? 2U : 1U)) return std::to_string(a.size()) + " IKE SAs";
   std::size_t children = 0;
   for (const auto& sa : a) {
-    const auto same = std::ranges::find_if(b, [&](const auto& other) { return other.spi_i == sa.spi_i && other.spi_r == sa.spi_r; });
+    const auto same =
+        std::ranges::find_if(b, [&](const auto& other) { return other.spi_i == sa.spi_i && other.spi_r == sa.spi_r; });
     if (same == b.end()) return "the IKE SAs are not the same ones";
     if (same->children.size() != sa.children.size()) return "the IKE SAs have different children";
     children += sa.children.size();
@@ -284,7 +293,8 @@ std::optional<std::string> Life::disagreement() const {
     for (const auto direction : {model::Direction::kInbound, model::Direction::kOutbound}) {
       if (each->plane.count(direction) != children) {
         return each->name() + " holds " + std::to_string(each->plane.count(direction)) +
-               (direction == model::Direction::kInbound ? " inbound" : " outbound") + " SAs for " + std::to_string(children) + " children";
+               (direction == model::Direction::kInbound ? " inbound" : " outbound") + " SAs for " +
+               std::to_string(children) + " children";
       }
     }
     for (const auto& entry : each->plane.entries()) {
@@ -292,7 +302,8 @@ std::optional<std::string> Life::disagreement() const {
         return each->name() + " has an outbound SA that its peer cannot open";
       }
     }
-    if (each->checkpoints.size() != a.size()) return each->name() + " holds " + std::to_string(each->checkpoints.size()) + " checkpoints";
+    if (each->checkpoints.size() != a.size())
+      return each->name() + " holds " + std::to_string(each->checkpoints.size()) + " checkpoints";
   }
   return std::nullopt;
 }

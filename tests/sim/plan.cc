@@ -12,8 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kHealing = 400s;
-constexpr std::array<std::string_view, 10> kNames = {"rekey child",  "rekey IKE SA", "delete IKE SA", "crash",    "crash midway",
-                                                     "power loss", "restart",      "NAT rebinds",   "blackout", "light"};
+constexpr std::array<std::string_view, 10> kNames = {"rekey child",  "rekey IKE SA", "delete IKE SA", "crash",
+                                                     "crash midway", "power loss",   "restart",       "NAT rebinds",
+                                                     "blackout",     "light"};
 
 std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high) {
   return low + static_cast<std::uint32_t>(random.below(high - low + 1));
@@ -32,7 +33,8 @@ void choose_children(Random& random, model::Connection& connection) {
     child.lifetime_s = between(random, 60, 300);
     if (chance(random, 40)) {
       child.proposals = {test::esp_proposal(model::EncryptionId::kAesGcm16, 256, model::IntegrityId::kNone,
-                                            {model::KeGroup::kX25519}, {model::EsnChoice::kYes, model::EsnChoice::kNo})};
+                                            {model::KeGroup::kX25519},
+                                            {model::EsnChoice::kYes, model::EsnChoice::kNo})};
     }
   }
 }
@@ -98,7 +100,8 @@ void add_violence(Random& random, Plan& plan, Duration at) {
     case 1:
       plan.events.push_back({at, What::kCrashMidway, side, 0, static_cast<int>(random.below(25))});
       // Something to do, so that there are actions to die among.
-      plan.events.push_back({at, chance(random, 50) ? What::kRekeyChild : What::kRekeyIke, static_cast<std::size_t>(random.below(2)), 0, 0});
+      plan.events.push_back({at, chance(random, 50) ? What::kRekeyChild : What::kRekeyIke,
+                             static_cast<std::size_t>(random.below(2)), 0, 0});
       plan.events.push_back({at + 5s + down, What::kRestart, side, 0, 0});
       break;
     case 2:
@@ -166,11 +169,15 @@ std::string Plan::describe() const {
   out += strict ? "strict" : violent ? "violent" : "peaceful";
   out += nat ? ", NAT" : "";
   out += both_start ? ", both start" : "";
-  const auto ms = [](Duration d) { return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count()); };
-  out += ", loss " + std::to_string(loss_percent) + " %, duplicates " + std::to_string(duplicate_percent) + " %, delay " +
-         ms(delay_min) + " to " + ms(delay_max) + " ms, traffic " + std::to_string(traffic_percent) + " %\n";
+  const auto ms = [](Duration d) {
+    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
+  };
+  out += ", loss " + std::to_string(loss_percent) + " %, duplicates " + std::to_string(duplicate_percent) +
+         " %, delay " + ms(delay_min) + " to " + ms(delay_max) + " ms, traffic " + std::to_string(traffic_percent) +
+         " %\n";
   for (const auto& event : events) {
-    out += "  at " + ms(event.at) + " ms: " + std::string(to_string(event.what)) + " (" + (event.side == 0 ? "A" : "B") + ")\n";
+    out += "  at " + ms(event.at) + " ms: " + std::string(to_string(event.what)) + " (" +
+           (event.side == 0 ? "A" : "B") + ")\n";
   }
   return out;
 }

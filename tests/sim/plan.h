@@ -15,14 +15,14 @@ namespace cygnet::sim {
 enum class What : std::uint8_t {
   kRekeyChild,
   kRekeyIke,
-  kDeleteIke,      // by B, which only answers: A must come back
-  kCrash,          // the ike process dies; the data plane and the checkpoints stay
-  kCrashMidway,    // the same, in the middle of a list of actions
-  kPowerLoss,      // nothing stays
+  kDeleteIke,    // by B, which only answers: A must come back
+  kCrash,        // the ike process dies; the data plane and the checkpoints stay
+  kCrashMidway,  // the same, in the middle of a list of actions
+  kPowerLoss,    // nothing stays
   kRestart,
-  kRebind,         // the NAT forgets
-  kBlackout,       // the network drops everything …
-  kLight           // … until here
+  kRebind,    // the NAT forgets
+  kBlackout,  // the network drops everything …
+  kLight      // … until here
 };
 [[nodiscard]] std::string_view to_string(What what);
 

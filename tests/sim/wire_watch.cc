@@ -17,12 +17,14 @@ std::uint64_t hash_of(ByteView bytes) {
   return std::hash<std::string_view>{}(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
-// What may travel outside an Encrypted payload once keys exist (RFC 7296 sections 1.5 and 2.21): a hint that nobody obeys.
+// What may travel outside an Encrypted payload once keys exist (RFC 7296 sections 1.5 and 2.21): a hint that nobody
+// obeys.
 bool may_be_clear(const wi::Message& message) {
   return std::ranges::all_of(message.payloads, [](const wi::Payload& payload) {
     const auto* notify = std::get_if<wi::NotifyPayload>(&payload);
-    return notify != nullptr && (notify->type == wi::NotifyType::kInvalidIkeSpi || notify->type == wi::NotifyType::kInvalidSpi ||
-                                 notify->type == wi::NotifyType::kInvalidMajorVersion);
+    return notify != nullptr &&
+           (notify->type == wi::NotifyType::kInvalidIkeSpi || notify->type == wi::NotifyType::kInvalidSpi ||
+            notify->type == wi::NotifyType::kInvalidMajorVersion);
   });
 }
 
@@ -58,7 +60,8 @@ std::optional<std::string> WireWatch::inspect_clear(const wi::Message& message) 
   }
   if (!may_be_in_init(message)) return "sent in clear: " + text;
   // A request that comes again because of COOKIE or INVALID_KE_PAYLOAD keeps its SPI and may keep its values.
-  const std::string owner = std::to_string(message.header.spi_i.value) + (message.header.response ? " answered" : " asked");
+  const std::string owner =
+      std::to_string(message.header.spi_i.value) + (message.header.response ? " answered" : " asked");
   if (const auto* nonce = wi::find_payload<wi::NoncePayload>(message.payloads)) {
     if (auto fault = remember_value("nonce", nonce->data, owner)) return fault;
   }
@@ -68,10 +71,12 @@ std::optional<std::string> WireWatch::inspect_clear(const wi::Message& message) 
   return std::nullopt;
 }
 
-std::optional<std::string> WireWatch::inspect_sealed(ByteView datagram, const wi::Message& message, const test::KeyRing& keys) {
+std::optional<std::string> WireWatch::inspect_sealed(ByteView datagram, const wi::Message& message,
+                                                     const test::KeyRing& keys) {
   const auto& header = message.header;
   const auto hash = hash_of(datagram);
-  const MessageKey key{header.spi_i.value, header.spi_r.value, header.initiator, header.response, header.message_id.value};
+  const MessageKey key{header.spi_i.value, header.spi_r.value, header.initiator, header.response,
+                       header.message_id.value};
   const auto [known, fresh] = sealed_.try_emplace(key, hash);
   // RFC 7296 section 2.1: retransmissions are bitwise identical; so a Message ID stands for one message for ever.
   if (!fresh) {
@@ -82,12 +87,14 @@ std::optional<std::string> WireWatch::inspect_sealed(ByteView datagram, const wi
   if (sk->body.size() < 8) return "Encrypted payload without an IV";
   // RFC 5282 section 3.1: an IV is used once under a key, whatever happens to the process that counts them.
   const std::uint64_t iv = load_be64(sk->body.data());
-  const auto [iv_known, iv_fresh] = ivs_.try_emplace({header.spi_i.value, header.spi_r.value, header.initiator, iv}, hash);
+  const auto [iv_known, iv_fresh] =
+      ivs_.try_emplace({header.spi_i.value, header.spi_r.value, header.initiator, iv}, hash);
   if (!iv_fresh) return "IV used twice under one key: " + wi::describe(header);
   if (header.exchange != wi::ExchangeType::kCreateChildSa) return std::nullopt;
   const auto decoded = keys.decode(datagram);
   if (!decoded.opened) return std::nullopt;
-  const std::string owner = wi::describe(header) + " of " + std::to_string(header.spi_i.value) + (header.initiator ? " I" : " R");
+  const std::string owner =
+      wi::describe(header) + " of " + std::to_string(header.spi_i.value) + (header.initiator ? " I" : " R");
   if (const auto* nonce = wi::find_payload<wi::NoncePayload>(decoded.payloads)) {
     if (auto fault = remember_value("nonce", nonce->data, owner)) return fault;
   }

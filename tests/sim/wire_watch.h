@@ -22,12 +22,13 @@ class WireWatch {
   using MessageKey = std::tuple<std::uint64_t, std::uint64_t, bool, bool, std::uint32_t>;  // SPIs, I, R, Message ID
 
   std::optional<std::string> inspect_clear(const wire::ike::Message& message);
-  std::optional<std::string> inspect_sealed(ByteView datagram, const wire::ike::Message& message, const test::KeyRing& keys);
+  std::optional<std::string> inspect_sealed(ByteView datagram, const wire::ike::Message& message,
+                                            const test::KeyRing& keys);
   std::optional<std::string> remember_value(const char* what, const Bytes& value, const std::string& owner);
 
-  std::map<MessageKey, std::uint64_t> sealed_;                         // hash of the bytes
+  std::map<MessageKey, std::uint64_t> sealed_;                                                  // hash of the bytes
   std::map<std::tuple<std::uint64_t, std::uint64_t, bool, std::uint64_t>, std::uint64_t> ivs_;  // SPIs, I, IV -> hash
-  std::unordered_map<std::string, std::string> values_;                // nonce or public value -> who used it
+  std::unordered_map<std::string, std::string> values_;  // nonce or public value -> who used it
 };
 
 }  // namespace cygnet::sim

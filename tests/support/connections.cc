@@ -42,11 +42,12 @@ model::TrafficSelectors selectors(std::initializer_list<std::string_view> texts)
   return out;
 }
 
-model::Proposal ike_proposal(model::EncryptionId encryption, std::uint16_t bits, model::IntegrityId integrity, model::PrfId prf,
-                             std::vector<model::KeGroup> groups) {
+model::Proposal ike_proposal(model::EncryptionId encryption, std::uint16_t bits, model::IntegrityId integrity,
+                             model::PrfId prf, std::vector<model::KeGroup> groups) {
   model::Proposal out{model::Protocol::kIke, {}};
   add(out, model::TransformType::kEncryption, static_cast<std::uint16_t>(encryption), bits);
-  if (integrity != model::IntegrityId::kNone) add(out, model::TransformType::kIntegrity, static_cast<std::uint16_t>(integrity));
+  if (integrity != model::IntegrityId::kNone)
+    add(out, model::TransformType::kIntegrity, static_cast<std::uint16_t>(integrity));
   add(out, model::TransformType::kPrf, static_cast<std::uint16_t>(prf));
   for (const auto group : groups) add(out, model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group));
   return out;
@@ -61,7 +62,8 @@ model::Proposal esp_proposal(model::EncryptionId encryption, std::uint16_t bits,
                              std::vector<model::KeGroup> groups, std::vector<model::EsnChoice> esn) {
   model::Proposal out{model::Protocol::kEsp, {}};
   add(out, model::TransformType::kEncryption, static_cast<std::uint16_t>(encryption), bits);
-  if (integrity != model::IntegrityId::kNone) add(out, model::TransformType::kIntegrity, static_cast<std::uint16_t>(integrity));
+  if (integrity != model::IntegrityId::kNone)
+    add(out, model::TransformType::kIntegrity, static_cast<std::uint16_t>(integrity));
   for (const auto group : groups) add(out, model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group));
   for (const auto choice : esn) add(out, model::TransformType::kEsn, static_cast<std::uint16_t>(choice));
   return out;

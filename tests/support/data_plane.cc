@@ -22,7 +22,8 @@ void DataPlane::install(const model::SaSpec& spec, Instant now) {
     if (same_spi && (spec.direction == model::Direction::kInbound || entry.spec.remote == spec.remote)) {
       faults.push_back("installed twice: " + name_of(spec.direction, spec.spi));
     }
-    if (entry.spec.encryption_key == spec.encryption_key) faults.push_back("key used again: " + name_of(spec.direction, spec.spi));
+    if (entry.spec.encryption_key == spec.encryption_key)
+      faults.push_back("key used again: " + name_of(spec.direction, spec.spi));
   }
   entries_.push_back({spec, next_order_++, now, Instant{}});
 }

@@ -23,7 +23,7 @@ inline constexpr std::string_view kNatD = "N(NAT_DETECTION_SOURCE_IP) N(NAT_DETE
 struct Flight {
   std::size_t from = 0;  // index of the side
   std::size_t to = 0;
-  ike::Path path;        // as the receiver sees it
+  ike::Path path;  // as the receiver sees it
   Bytes bytes;
   Decoded decoded;
   std::string arrow;

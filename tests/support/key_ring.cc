@@ -8,8 +8,10 @@ namespace cygnet::test {
 namespace {
 
 Result<crypto::IkeCipher> cipher_for(const ike::ExportedIkeKeys& keys, bool from_initiator) {
-  const crypto::IkeCipherSpec spec{keys.algorithms.encryption, keys.algorithms.encryption_bits, keys.algorithms.integrity};
-  return crypto::IkeCipher::create(spec, from_initiator ? keys.sk_ei : keys.sk_er, from_initiator ? keys.sk_ai : keys.sk_ar);
+  const crypto::IkeCipherSpec spec{keys.algorithms.encryption, keys.algorithms.encryption_bits,
+                                   keys.algorithms.integrity};
+  return crypto::IkeCipher::create(spec, from_initiator ? keys.sk_ei : keys.sk_er,
+                                   from_initiator ? keys.sk_ai : keys.sk_ar);
 }
 
 }  // namespace

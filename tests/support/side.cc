@@ -62,8 +62,9 @@ std::string hex_spi(Spi spi) {
 }
 
 std::string describe(const model::SaSpec& spec) {
-  return std::string(spec.direction == model::Direction::kInbound ? "inbound " : "outbound ") + hex_spi(spec.spi) + " of " +
-         spec.child_name + " (" + std::to_string(spec.child.value) + ")" + (spec.standby ? ", on standby" : "");
+  return std::string(spec.direction == model::Direction::kInbound ? "inbound " : "outbound ") + hex_spi(spec.spi) +
+         " of " + spec.child_name + " (" + std::to_string(spec.child.value) + ")" +
+         (spec.standby ? ", on standby" : "");
 }
 
 }  // namespace
@@ -74,7 +75,8 @@ Side::Side(SideOptions options) : options_(std::move(options)), random_(options_
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
 }
 
-void Side::configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets) {
+void Side::configure(Instant now, std::vector<model::Connection> connections,
+                     std::vector<model::SharedSecret> secrets) {
   connections_ = std::move(connections);
   secrets_ = std::move(secrets);
   act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, secrets_); });

@@ -33,7 +33,8 @@ ParseResult<AuthPayload> parse_auth(ByteView body) {
   AuthPayload payload;
   payload.method = static_cast<AuthMethodId>(in.u8());
   in.skip(3);
-  if (!in.ok()) return malformed(static_cast<std::uint8_t>(PayloadType::kAuth), "AUTH payload is too short for a method");
+  if (!in.ok())
+    return malformed(static_cast<std::uint8_t>(PayloadType::kAuth), "AUTH payload is too short for a method");
   const ByteView data = in.rest();
   payload.data.assign(data.begin(), data.end());
   return payload;

@@ -14,11 +14,11 @@ enum class AuthMethodId : std::uint8_t {
   kRsaSignature = 1,
   kSharedKey = 2,
   kDssSignature = 3,
-  kEcdsaP256 = 9,          // RFC 4754
+  kEcdsaP256 = 9,  // RFC 4754
   kEcdsaP384 = 10,
   kEcdsaP521 = 11,
-  kNull = 13,              // RFC 7619
-  kDigitalSignature = 14   // RFC 7427
+  kNull = 13,             // RFC 7619
+  kDigitalSignature = 14  // RFC 7427
 };
 [[nodiscard]] std::string to_string(AuthMethodId method);
 

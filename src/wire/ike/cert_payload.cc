@@ -20,7 +20,8 @@ ParseResult<CertPayload> parse_cert(ByteView body) {
 }
 
 ParseResult<CertReqPayload> parse_cert_req(ByteView body) {
-  if (body.empty()) return malformed(static_cast<std::uint8_t>(PayloadType::kCertReq), "CERTREQ payload without an encoding");
+  if (body.empty())
+    return malformed(static_cast<std::uint8_t>(PayloadType::kCertReq), "CERTREQ payload without an encoding");
   return CertReqPayload{body[0], Bytes(body.begin() + 1, body.end())};
 }
 

@@ -26,7 +26,8 @@ ParseResult<ConfigurationPayload> parse_configuration(ByteView body) {
   in.skip(3);
   while (in.ok() && in.remaining() > 0) {
     if (payload.attributes.size() == kMaxConfigurationAttributes) {
-      return malformed(kType, "Configuration payload with more than " + std::to_string(kMaxConfigurationAttributes) + " attributes");
+      return malformed(
+          kType, "Configuration payload with more than " + std::to_string(kMaxConfigurationAttributes) + " attributes");
     }
     // RFC 7296 section 3.15.1: the R bit "MUST be set to zero and MUST be ignored on receipt".
     const std::uint16_t type = in.u16() & 0x7fffU;

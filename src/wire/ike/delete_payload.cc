@@ -27,7 +27,8 @@ ParseResult<DeletePayload> parse_delete(ByteView body) {
     return malformed(kType, "Delete payload for protocol " + std::to_string(static_cast<unsigned>(payload.protocol)));
   }
   // RFC 7296 section 3.11: SPI Size "MUST be zero for IKE (SPI is in message header) or four for AH and ESP".
-  if (spi_octets != (ike ? 0 : 4)) return malformed(kType, "Delete payload: SPIs of " + std::to_string(spi_octets) + " octets");
+  if (spi_octets != (ike ? 0 : 4))
+    return malformed(kType, "Delete payload: SPIs of " + std::to_string(spi_octets) + " octets");
   if (in.remaining() != std::size_t{spi_octets} * count) {
     return malformed(kType, "Delete payload: the number of SPIs contradicts the payload's length");
   }

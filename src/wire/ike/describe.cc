@@ -32,7 +32,8 @@ std::string describe(const Payloads& payloads) {
 }
 
 std::string describe(const Header& header) {
-  return to_string(header.exchange) + (header.response ? " response " : " request ") + std::to_string(header.message_id.value);
+  return to_string(header.exchange) + (header.response ? " response " : " request ") +
+         std::to_string(header.message_id.value);
 }
 
 std::string describe(const Header& header, const Payloads& payloads) {

@@ -8,8 +8,8 @@
 
 namespace cygnet::wire::ike {
 
-// As the RFC writes them: "SA", "KE", "No" (a nonce; Ni and Nr where the direction is known), "N(COOKIE)", "D(ESP)", "IDi",
-// "TSr", "SK", "payload 99".
+// As the RFC writes them: "SA", "KE", "No" (a nonce; Ni and Nr where the direction is known), "N(COOKIE)", "D(ESP)",
+// "IDi", "TSr", "SK", "payload 99".
 [[nodiscard]] std::string describe(const Payload& payload);
 // "SA KE No N(NAT_DETECTION_SOURCE_IP)"
 [[nodiscard]] std::string describe(const Payloads& payloads);

@@ -31,7 +31,8 @@ ParseResult<EncryptedPayload> parse_encrypted(PayloadType next, ByteView body, s
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 // ~        Initialization Vector, encrypted content, ICV          ~
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
-ParseResult<EncryptedFragmentPayload> parse_encrypted_fragment(PayloadType next, ByteView body, std::size_t header_octets) {
+ParseResult<EncryptedFragmentPayload> parse_encrypted_fragment(PayloadType next, ByteView body,
+                                                               std::size_t header_octets) {
   constexpr auto kType = static_cast<std::uint8_t>(PayloadType::kEncryptedFragment);
   ByteReader in(body);
   EncryptedFragmentPayload payload;

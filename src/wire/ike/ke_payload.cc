@@ -19,7 +19,8 @@ ParseResult<KePayload> parse_ke(ByteView body) {
   KePayload payload;
   payload.group = static_cast<model::KeGroup>(in.u16());
   in.skip(2);
-  if (!in.ok()) return malformed(static_cast<std::uint8_t>(PayloadType::kKe), "KE payload is too short for a group number");
+  if (!in.ok())
+    return malformed(static_cast<std::uint8_t>(PayloadType::kKe), "KE payload is too short for a group number");
   const ByteView data = in.rest();
   payload.data.assign(data.begin(), data.end());
   return payload;

@@ -27,9 +27,9 @@ ParseResult<Payload> parse_unknown(PayloadType type, bool critical, ByteView bod
   // RFC 7296 section 2.5: "If the critical flag is set and the payload type is unrecognized, the message MUST be
   // rejected"; "if the critical flag is not set and the payload type is unsupported, that payload MUST be ignored."
   if (critical) {
-    return std::unexpected<ParseError>(
-        ParseError{ParseError::Kind::kUnsupportedCritical, static_cast<std::uint8_t>(type),
-                   "payload type " + std::to_string(static_cast<unsigned>(type)) + " is marked critical and not known here"});
+    return std::unexpected<ParseError>(ParseError{
+        ParseError::Kind::kUnsupportedCritical, static_cast<std::uint8_t>(type),
+        "payload type " + std::to_string(static_cast<unsigned>(type)) + " is marked critical and not known here"});
   }
   return UnknownPayload{type, false, Bytes(body.begin(), body.end())};
 }
@@ -64,13 +64,15 @@ ParseResult<Payloads> parse_chain(PayloadType type, ByteView message, std::size_
   Payloads payloads;
   while (type != PayloadType::kNone) {
     const auto number = static_cast<std::uint8_t>(type);
-    if (payloads.size() == kMaxPayloads) return malformed(number, "more than " + std::to_string(kMaxPayloads) + " payloads");
+    if (payloads.size() == kMaxPayloads)
+      return malformed(number, "more than " + std::to_string(kMaxPayloads) + " payloads");
     const auto header = parse_payload_header(type, message.subspan(offset));
     if (!header) return std::unexpected<ParseError>(header.error());
     const bool encrypted = type == PayloadType::kEncrypted || type == PayloadType::kEncryptedFragment;
     if (encrypted && inner) return malformed(number, "an Encrypted payload inside an Encrypted payload");
     const std::size_t body_at = offset + kPayloadHeaderOctets;
-    auto payload = parse_payload(type, *header, message.subspan(body_at, header->length - kPayloadHeaderOctets), body_at);
+    auto payload =
+        parse_payload(type, *header, message.subspan(body_at, header->length - kPayloadHeaderOctets), body_at);
     if (!payload) return std::unexpected<ParseError>(payload.error());
     payloads.push_back(std::move(*payload));
     offset += header->length;
@@ -108,8 +110,8 @@ PayloadType type_of(const Payload& payload) { return std::visit(TypeOf{}, payloa
 ParseResult<Message> parse_message(ByteView datagram) {
   auto header = parse_header(datagram);
   if (!header) return std::unexpected<ParseError>(header.error());
-  // RFC 7296 section 2.5: "If an endpoint receives a message with a higher major version number, it MUST drop the message
-  // and SHOULD send an unauthenticated Notify message of type INVALID_MAJOR_VERSION".
+  // RFC 7296 section 2.5: "If an endpoint receives a message with a higher major version number, it MUST drop the
+  // message and SHOULD send an unauthenticated Notify message of type INVALID_MAJOR_VERSION".
   if (header->major_version != 2) {
     return std::unexpected<ParseError>(ParseError{ParseError::Kind::kMajorVersion, 0,
                                                   "IKE version " + std::to_string(header->major_version) + "." +
@@ -142,7 +144,9 @@ Bytes serialize_payloads(const Payloads& payloads) {
   return std::move(out).take();
 }
 
-PayloadType first_type(const Payloads& payloads) { return payloads.empty() ? PayloadType::kNone : type_of(payloads.front()); }
+PayloadType first_type(const Payloads& payloads) {
+  return payloads.empty() ? PayloadType::kNone : type_of(payloads.front());
+}
 
 Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets) {
   const std::size_t payload_octets = kPayloadHeaderOctets + sealed_octets;

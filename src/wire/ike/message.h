@@ -58,7 +58,8 @@ struct Message {
 
 // The message up to the IV, with all lengths final: IKE header and the SK payload's generic header.
 // sealed_octets: size of IV || ciphertext || ICV.
-[[nodiscard]] Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets);
+[[nodiscard]] Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner,
+                                               std::size_t sealed_octets);
 
 // The first payload of type T, or null. For IdPayload and TsPayload see find_id and find_ts.
 template <typename T>
@@ -75,7 +76,8 @@ template <typename T>
 
 // header || SK { inner }. Cipher has the shape of crypto::IkeCipher: sealed_octets(n) and seal(header, plaintext, iv).
 template <typename Cipher>
-[[nodiscard]] Result<Bytes> seal_message(const Header& header, const Payloads& inner, const Cipher& cipher, ByteView iv) {
+[[nodiscard]] Result<Bytes> seal_message(const Header& header, const Payloads& inner, const Cipher& cipher,
+                                         ByteView iv) {
   const Bytes plaintext = serialize_payloads(inner);
   Bytes out = serialize_encrypted_prefix(header, first_type(inner), cipher.sealed_octets(plaintext.size()));
   auto sealed = cipher.seal(ByteView(out), ByteView(plaintext), iv);

@@ -119,7 +119,8 @@ ParseResult<NotifyPayload> parse_notify(ByteView body) {
   const std::uint8_t spi_octets = in.u8();
   payload.type = static_cast<NotifyType>(in.u16());
   const ByteView spi = in.take(spi_octets);
-  if (!in.ok()) return malformed(static_cast<std::uint8_t>(PayloadType::kNotify), "Notify payload is too short for its SPI");
+  if (!in.ok())
+    return malformed(static_cast<std::uint8_t>(PayloadType::kNotify), "Notify payload is too short for its SPI");
   // RFC 7296 section 3.10: "If the SPI field is empty, this field MUST be sent as zero and MUST be ignored on receipt."
   if (spi_octets != 0) payload.protocol = static_cast<model::Protocol>(protocol);
   payload.spi.assign(spi.begin(), spi.end());

@@ -110,7 +110,8 @@ ParseResult<SaProposal> parse_proposal(ByteView bytes) {
   const ByteView spi = in.take(spi_octets);
   if (!in.ok()) return malformed(kType, "SA payload: a proposal's SPI runs past the proposal");
   if (!spi_size_fits(proposal.proposal.protocol, spi_octets)) {
-    return malformed(kType, "SA payload: an SPI of " + std::to_string(spi_octets) + " octets does not fit its protocol");
+    return malformed(kType,
+                     "SA payload: an SPI of " + std::to_string(spi_octets) + " octets does not fit its protocol");
   }
   proposal.spi.assign(spi.begin(), spi.end());
   for (unsigned i = 0; i < transforms; ++i) {
@@ -122,7 +123,8 @@ ParseResult<SaProposal> parse_proposal(ByteView bytes) {
   return proposal;
 }
 
-void serialize_transform(const model::Transform& transform, const ForeignAttributes* foreign, bool last, ByteWriter& out) {
+void serialize_transform(const model::Transform& transform, const ForeignAttributes* foreign, bool last,
+                         ByteWriter& out) {
   const std::size_t start = out.size();
   out.u8(last ? 0 : kMoreTransforms).u8(0).u16(0);
   out.u8(static_cast<std::uint8_t>(transform.type)).u8(0).u16(transform.id);

@@ -31,9 +31,13 @@ Header request(ExchangeType exchange, std::uint32_t id) {
 
 Message sample_init() {
   SaPayload sa;
-  sa.proposals.push_back({1, {}, {model::Protocol::kIke, {{model::TransformType::kEncryption, 20, 256},
-                                                          {model::TransformType::kPrf, 5, 0},
-                                                          {model::TransformType::kKeyExchange, 31, 0}}}, {}});
+  sa.proposals.push_back({1,
+                          {},
+                          {model::Protocol::kIke,
+                           {{model::TransformType::kEncryption, 20, 256},
+                            {model::TransformType::kPrf, 5, 0},
+                            {model::TransformType::kKeyExchange, 31, 0}}},
+                          {}});
   return {request(ExchangeType::kIkeSaInit, 0),
           {sa, KePayload{model::KeGroup::kX25519, Bytes(32, 0xaa)}, NoncePayload{Bytes(32, 0xbb)},
            NotifyPayload{model::Protocol::kNone, {}, NotifyType::kNatDetectionSourceIp, Bytes(20, 0xcc)},
@@ -56,7 +60,8 @@ struct ToyCipher {
     return out;
   }
   [[nodiscard]] Result<SecretBytes> open(ByteView header, ByteView body) const {
-    if (body.size() < 5 || sum(header, body.first(body.size() - 1)) != body.back()) return fail("integrity check failed");
+    if (body.size() < 5 || sum(header, body.first(body.size() - 1)) != body.back())
+      return fail("integrity check failed");
     SecretBytes out;
     for (const auto octet : body.subspan(4, body.size() - 5)) out.push_back(octet ^ 0xffU);
     return out;
@@ -96,16 +101,28 @@ TEST(IkeHeader, ReservedFlagsAreIgnoredAndCleared) {
 TEST(IkeMessage, GoldenInitRequest) {
   const Bytes bytes = serialize_message(sample_init());
   EXPECT_EQ(to_hex(bytes),
-            "112233445566778899aabbccddeeff0021202208000000000000" "00b6"
-            "22000028" "0000002401010003" "0300000c01000014800e0100" "0300000802000005" "000000080400001f"
-            "28000028" "001f0000" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-            "29000024" "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-            "2b00001c" "00004004" "cccccccccccccccccccccccccccccccccccccccc"
-            "0000000a" "6379676e6574");
+            "112233445566778899aabbccddeeff0021202208000000000000"
+            "00b6"
+            "22000028"
+            "0000002401010003"
+            "0300000c01000014800e0100"
+            "0300000802000005"
+            "000000080400001f"
+            "28000028"
+            "001f0000"
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+            "29000024"
+            "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+            "2b00001c"
+            "00004004"
+            "cccccccccccccccccccccccccccccccccccccccc"
+            "0000000a"
+            "6379676e6574");
   const auto message = parse_message(bytes);
   ASSERT_TRUE(message) << message.error().message;
   EXPECT_EQ(message->payloads, sample_init().payloads);
-  EXPECT_EQ(describe(message->header, message->payloads), "IKE_SA_INIT request 0: SA KE Ni N(NAT_DETECTION_SOURCE_IP) V");
+  EXPECT_EQ(describe(message->header, message->payloads),
+            "IKE_SA_INIT request 0: SA KE Ni N(NAT_DETECTION_SOURCE_IP) V");
 }
 
 TEST(IkeMessage, EveryTruncationAndEveryLongerOneIsRefused) {
@@ -158,7 +175,8 @@ TEST(IkeMessage, OtherMajorVersionsAreToldApart) {
 
 TEST(IkeMessage, UnknownPayloadsAreSkippedUnlessCritical) {
   Message message = sample_init();
-  message.payloads.insert(message.payloads.begin() + 1, UnknownPayload{static_cast<PayloadType>(99), false, Bytes(3, 7)});
+  message.payloads.insert(message.payloads.begin() + 1,
+                          UnknownPayload{static_cast<PayloadType>(99), false, Bytes(3, 7)});
   const auto skipped = parse_message(serialize_message(message));
   ASSERT_TRUE(skipped);
   EXPECT_EQ(skipped->payloads, message.payloads);
@@ -203,12 +221,13 @@ TEST(IkeMessage, EmptyMessageIsFine) {
 }
 
 TEST(IkeMessage, SealAndOpen) {
-  const Payloads inner = {make_id(true, {model::IdType::kFqdn, to_bytes("a")}), AuthPayload{AuthMethodId::kSharedKey, Bytes(32, 1)}};
+  const Payloads inner = {make_id(true, {model::IdType::kFqdn, to_bytes("a")}),
+                          AuthPayload{AuthMethodId::kSharedKey, Bytes(32, 1)}};
   const auto sealed = seal_message(request(ExchangeType::kIkeAuth, 1), inner, ToyCipher{}, Bytes{1, 2, 3, 4});
   ASSERT_TRUE(sealed);
   EXPECT_EQ(load_be32(sealed->data() + 24), sealed->size());
-  EXPECT_EQ((*sealed)[16], 46);               // SK
-  EXPECT_EQ((*sealed)[kHeaderOctets], 35);    // its first inner payload: IDi
+  EXPECT_EQ((*sealed)[16], 46);             // SK
+  EXPECT_EQ((*sealed)[kHeaderOctets], 35);  // its first inner payload: IDi
   const auto outer = parse_message(*sealed);
   ASSERT_TRUE(outer) << outer.error().message;
   EXPECT_EQ(describe(outer->header, outer->payloads), "IKE_AUTH request 1: SK");
@@ -229,7 +248,8 @@ TEST(IkeMessage, SealedEmptyMessage) {
 }
 
 TEST(IkeMessage, EveryChangedOctetOfASealedMessageIsNoticed) {
-  const auto sealed = seal_message(request(ExchangeType::kIkeAuth, 1), {NoncePayload{Bytes(16, 9)}}, ToyCipher{}, Bytes(4, 5));
+  const auto sealed =
+      seal_message(request(ExchangeType::kIkeAuth, 1), {NoncePayload{Bytes(16, 9)}}, ToyCipher{}, Bytes(4, 5));
   ASSERT_TRUE(sealed);
   for (std::size_t i = 0; i < sealed->size(); ++i) {
     Bytes changed = *sealed;
@@ -251,7 +271,8 @@ TEST(IkeMessage, WhatIsInsideMayBeMalformedOrCriticalToo) {
   EXPECT_EQ(opened.error().kind, ParseError::Kind::kUnsupportedCritical);
   EXPECT_EQ(opened.error().payload_type, 200);
 
-  const auto nested = parse_payloads(PayloadType::kEncrypted, serialize_payloads({EncryptedPayload{PayloadType::kNone, Bytes(8, 1), 0}}));
+  const auto nested = parse_payloads(PayloadType::kEncrypted,
+                                     serialize_payloads({EncryptedPayload{PayloadType::kNone, Bytes(8, 1), 0}}));
   ASSERT_FALSE(nested);
   EXPECT_EQ(nested.error().message, "an Encrypted payload inside an Encrypted payload");
 }
@@ -265,7 +286,8 @@ TEST(IkeMessage, NothingMayFollowTheEncryptedPayload) {
 }
 
 TEST(IkeMessage, FragmentsAreRecognised) {
-  Message message{request(ExchangeType::kIkeAuth, 1), {EncryptedFragmentPayload{PayloadType::kIdi, 1, 2, Bytes(20, 1), 36}}};
+  Message message{request(ExchangeType::kIkeAuth, 1),
+                  {EncryptedFragmentPayload{PayloadType::kIdi, 1, 2, Bytes(20, 1), 36}}};
   const auto parsed = parse_message(serialize_message(message));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->payloads, message.payloads);
@@ -278,7 +300,10 @@ TEST(IkeMessage, FragmentsAreRecognised) {
 }
 
 TEST(IkeMessage, FindsPayloads) {
-  const Payloads payloads = {TsPayload{true, {}, {}}, TsPayload{false, {}, {}}, make_id(false, {}), make_id(true, {}),
+  const Payloads payloads = {TsPayload{true, {}, {}},
+                             TsPayload{false, {}, {}},
+                             make_id(false, {}),
+                             make_id(true, {}),
                              NotifyPayload{{}, {}, NotifyType::kInitialContact, {}},
                              NotifyPayload{{}, {}, NotifyType::kTsUnacceptable, {}}};
   EXPECT_EQ(find_ts(payloads, false), std::get_if<TsPayload>(&payloads[1]));

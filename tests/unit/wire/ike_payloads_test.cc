@@ -115,8 +115,10 @@ TEST(SaPayload, RefusesContradictions) {
   expect_malformed(PayloadType::kSa, "00 00 000c 01 01 04 00 01020304", "SPI of 4 octets does not fit");
   expect_malformed(PayloadType::kSa, "00 00 0008 01 03 00 00", "SPI of 0 octets does not fit");
   expect_malformed(PayloadType::kSa, "00 00 0008 01 01 00 01", "a transform runs past its proposal");
-  expect_malformed(PayloadType::kSa, "00 00 0010 01 01 00 01 00 00 0007 01 00 0014", "a transform runs past its proposal");
-  expect_malformed(PayloadType::kSa, "00 00 0010 01 01 00 01 00 00 0009 01 00 0014", "a transform runs past its proposal");
+  expect_malformed(PayloadType::kSa, "00 00 0010 01 01 00 01 00 00 0007 01 00 0014",
+                   "a transform runs past its proposal");
+  expect_malformed(PayloadType::kSa, "00 00 0010 01 01 00 01 00 00 0009 01 00 0014",
+                   "a transform runs past its proposal");
   expect_malformed(PayloadType::kSa, "00 00 0010 01 01 00 01 03 00 0008 01 00 0014", "contradicts their Last Substruc");
   expect_malformed(PayloadType::kSa, "00 00 0018 01 01 00 02 00 00 0008 01 00 0014 00 00 0008 01 00 0014",
                    "contradicts their Last Substruc");
@@ -175,7 +177,8 @@ TEST(IdPayload, MakeIdFillsTheOctets) {
   const auto id = make_id(false, {model::IdType::kFqdn, to_bytes("b")});
   EXPECT_EQ(to_hex(id.rest), "0200000062");
   EXPECT_EQ(to_hex(serialize_payloads({id})), "000000090200000062");
-  EXPECT_EQ(serialize_payloads({id}), serialize_payloads({IdPayload{false, {model::IdType::kFqdn, to_bytes("b")}, {}}}));
+  EXPECT_EQ(serialize_payloads({id}),
+            serialize_payloads({IdPayload{false, {model::IdType::kFqdn, to_bytes("b")}, {}}}));
 }
 
 TEST(CertPayloads, AreOpaqueButForTheEncoding) {
@@ -253,11 +256,12 @@ TEST(DeletePayload, NamesTheIkeSaOrSpis) {
 }
 
 TEST(TsPayload, ReadsBothFamiliesPortsAndOpaque) {
-  const auto ts = parsed<TsPayload>(PayloadType::kTsi,
-                                    "03 000000"
-                                    "07 06 0010 0050 0050 0a010000 0a01ffff"
-                                    "08 00 0028 0000 ffff 20010db8000000000000000000000000 20010db8ffffffffffffffffffffffff"
-                                    "07 3a 0010 ffff 0000 0a000001 0a000001");
+  const auto ts =
+      parsed<TsPayload>(PayloadType::kTsi,
+                        "03 000000"
+                        "07 06 0010 0050 0050 0a010000 0a01ffff"
+                        "08 00 0028 0000 ffff 20010db8000000000000000000000000 20010db8ffffffffffffffffffffffff"
+                        "07 3a 0010 ffff 0000 0a000001 0a000001");
   EXPECT_TRUE(ts.initiator);
   ASSERT_EQ(ts.selectors.size(), 3U);
   EXPECT_EQ(ts.selectors[0].protocol, 6);
@@ -271,7 +275,8 @@ TEST(TsPayload, ReadsBothFamiliesPortsAndOpaque) {
 }
 
 TEST(TsPayload, UnknownTypesAreKeptApart) {
-  const auto ts = parsed<TsPayload>(PayloadType::kTsr, "02 000000 07 00 0010 0000 ffff 0a010000 0a01ffff 0a 00 0007 6c6162");
+  const auto ts =
+      parsed<TsPayload>(PayloadType::kTsr, "02 000000 07 00 0010 0000 ffff 0a010000 0a01ffff 0a 00 0007 6c6162");
   EXPECT_FALSE(ts.initiator);
   EXPECT_EQ(ts.selectors.size(), 1U);
   ASSERT_EQ(ts.unknown.size(), 1U);
@@ -280,10 +285,13 @@ TEST(TsPayload, UnknownTypesAreKeptApart) {
 }
 
 TEST(TsPayload, RefusesContradictions) {
-  expect_malformed(PayloadType::kTsi, "02 000000 07 00 0010 0000 ffff 0a010000 0a01ffff", "number of traffic selectors");
-  expect_malformed(PayloadType::kTsi, "00 000000 07 00 0010 0000 ffff 0a010000 0a01ffff", "number of traffic selectors");
+  expect_malformed(PayloadType::kTsi, "02 000000 07 00 0010 0000 ffff 0a010000 0a01ffff",
+                   "number of traffic selectors");
+  expect_malformed(PayloadType::kTsi, "00 000000 07 00 0010 0000 ffff 0a010000 0a01ffff",
+                   "number of traffic selectors");
   expect_malformed(PayloadType::kTsr, "01 000000 07 00 0003", "shorter than its own header");
-  expect_malformed(PayloadType::kTsr, "01 000000 07 00 0011 0000 ffff 0a010000 0a01ffff", "number of traffic selectors");
+  expect_malformed(PayloadType::kTsr, "01 000000 07 00 0011 0000 ffff 0a010000 0a01ffff",
+                   "number of traffic selectors");
   expect_malformed(PayloadType::kTsr, "01 000000 08 00 0010 0000 ffff 0a010000 0a01ffff", "wrong length for its type");
   expect_malformed(PayloadType::kTsr, "01 000000 07 00 0010 0000 ffff 0a010001 0a010000", "addresses run backwards");
   expect_malformed(PayloadType::kTsr, "01 000000 07 00 0010 0002 0001 0a010000 0a01ffff", "ports run backwards");

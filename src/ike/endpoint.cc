@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The face of ike/: sets the time, hands over to v2/, and settles deadlines afterwards.
+#include "ike/endpoint.h"
+
+#include <algorithm>
+
+#include "ike/v2/administer.h"
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/receive.h"
+#include "ike/v2/timers.h"
+
+namespace cygnet::ike {
+
+struct IkeEndpoint::Impl {
+  Impl(EndpointSettings settings, Random& random) : world(std::move(settings), random) {}
+  v2::World world;
+};
+
+namespace {
+
+// One event: time goes forward, and when it is over every touched SA has its deadline.
+class Event {
+ public:
+  Event(v2::World& world, Instant now) : world_(world) { world.now = std::max(world.now, now); }
+  ~Event() { world_.settle(); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+ private:
+  v2::World& world_;
+};
+
+}  // namespace
+
+IkeEndpoint::IkeEndpoint(EndpointSettings settings, Random& random) : impl_(std::make_unique<Impl>(std::move(settings), random)) {}
+IkeEndpoint::~IkeEndpoint() = default;
+
+void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets) {
+  const Event event(impl_->world, now);
+  v2::configure(impl_->world, std::move(connections), std::move(secrets));
+}
+
+void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes) {
+  const Event event(impl_->world, now);
+  ++impl_->world.counters.datagrams_in;
+  v2::receive(impl_->world, path, bytes);
+}
+
+void IkeEndpoint::on_job_done(Instant now, const JobResult& result) {
+  const Event event(impl_->world, now);
+  v2::finish_job(impl_->world, result);
+}
+
+void IkeEndpoint::on_timer(Instant now) {
+  auto& world = impl_->world;
+  const Event event(world, now);
+  std::vector<IkeSpi> due;
+  for (const auto& [when, spi] : world.deadlines) {
+    if (when > world.now) break;
+    due.push_back(spi);
+  }
+  for (const auto spi : due) {
+    auto* sa = world.find_sa(spi);
+    if (sa != nullptr && sa->alive()) v2::on_sa_timer(world, *sa);
+  }
+  v2::run_retries(world);
+}
+
+Instant IkeEndpoint::next_deadline() const {
+  const auto& world = impl_->world;
+  const auto retry = v2::next_retry(world);
+  return world.deadlines.empty() ? retry : std::min(retry, world.deadlines.begin()->first);
+}
+
+void IkeEndpoint::initiate(Instant now, const std::string& connection, const std::string& child,
+                           const std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>>& narrow_to) {
+  auto& world = impl_->world;
+  const Event event(world, now);
+  const auto known = world.find_connection(connection);
+  std::size_t found = 0;
+  if (known) {
+    for (const auto& c : known->children) {
+      if (!child.empty() && c.name != child) continue;
+      ++found;
+      v2::ChildWant want;
+      want.connection = known;
+      want.child = c.name;
+      want.narrow_to = narrow_to;
+      v2::want_child(world, std::move(want));
+    }
+  }
+  if (found != 0) return;
+  world.act(InitiationDone{connection, child, false, false,
+                           known ? "connection " + connection + " has no child " + child : "there is no connection " + connection});
+}
+
+void IkeEndpoint::terminate(Instant now, const std::string& connection, const std::string& child) {
+  const Event event(impl_->world, now);
+  v2::terminate(impl_->world, connection, child);
+}
+
+void IkeEndpoint::rekey(Instant now, const std::string& connection, const std::string& child, bool ike_sa) {
+  const Event event(impl_->world, now);
+  v2::rekey(impl_->world, connection, child, ike_sa);
+}
+
+void IkeEndpoint::shut_down(Instant now) {
+  const Event event(impl_->world, now);
+  v2::shut_down(impl_->world);
+}
+
+void IkeEndpoint::on_child_expiring(Instant now, model::ChildId child, bool hard) {
+  const Event event(impl_->world, now);
+  if (auto* sa = impl_->world.find_owner(child)) v2::on_child_expiring(impl_->world, *sa, child, hard);
+}
+
+void IkeEndpoint::on_child_activated(Instant now, model::ChildId child) {
+  const Event event(impl_->world, now);
+  auto* sa = impl_->world.find_owner(child);
+  auto* found = sa == nullptr ? nullptr : sa->find_child(child);
+  if (found == nullptr || found->activate_at == kNever) return;
+  found->activate_at = kNever;
+  impl_->world.touch(*sa);
+  impl_->world.checkpoint(*sa);
+}
+
+void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local) {
+  const Event event(impl_->world, now);
+  auto* sa = impl_->world.find_owner(child);
+  // Only encapsulated ESP shares its ports with IKE, and only a peer behind a NAT moves without saying so.
+  if (sa == nullptr || !sa->path.marked || !sa->nat_remote || sa->path.remote == remote) return;
+  v2::move_peer(impl_->world, *sa, Path{local, remote, true});
+}
+
+void IkeEndpoint::on_usage(Instant now, model::ChildId child, Instant last_inbound) {
+  const Event event(impl_->world, now);
+  if (auto* sa = impl_->world.find_owner(child)) v2::note_life(impl_->world, *sa, last_inbound);
+}
+
+void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas) {
+  const Event event(impl_->world, now);
+  v2::adopt(impl_->world, checkpoints, sas);
+}
+
+Actions IkeEndpoint::take_actions() { return std::exchange(impl_->world.actions, {}); }
+std::vector<IkeStatus> IkeEndpoint::status() const { return v2::status(impl_->world); }
+const EndpointCounters& IkeEndpoint::counters() const { return impl_->world.counters; }
+
+std::vector<ExportedIkeKeys> IkeEndpoint::export_keys() const {
+  std::vector<ExportedIkeKeys> out;
+  if (!impl_->world.settings.setup.allow_key_export) return out;
+  const auto copy = [](const SecretBytes& key) { return Bytes(key.begin(), key.end()); };
+  for (const auto& [spi, sa] : impl_->world.sas) {
+    if (!sa->open) continue;
+    out.push_back({sa->spi_i, sa->spi_r, copy(sa->keys.ei), copy(sa->keys.er), copy(sa->keys.ai), copy(sa->keys.ar), sa->algorithms});
+  }
+  return out;
+}
+
+}  // namespace cygnet::ike

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/administer.h"
+
+#include <algorithm>
+
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/match.h"
+#include "ike/v2/negotiate.h"
+#include "ike/v2/request.h"
+#include "ike/v2/serialize_state.h"
+#include "ike/v2/timers.h"
+#include "model/proposal.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+std::vector<IkeSa*> all_sas(const World& world) {
+  std::vector<IkeSa*> out;
+  for (const auto& [spi, sa] : world.sas) {
+    if (sa->alive()) out.push_back(sa.get());
+  }
+  // The order of a hash table must not show in what is done.
+  std::sort(out.begin(), out.end(), [](const IkeSa* a, const IkeSa* b) { return a->local_spi() < b->local_spi(); });
+  return out;
+}
+
+void drop_wants(World& world, IkeSa& sa, const std::string& connection, const std::string& child, const std::string& reason) {
+  const auto meant = [&](const ChildWant& w) { return w.connection->name == connection && (child.empty() || w.child == child); };
+  std::vector<ChildWant> dropped;
+  if (sa.handshake) {
+    for (auto& w : sa.handshake->wants) {
+      if (meant(w)) dropped.push_back(w);
+    }
+    std::erase_if(sa.handshake->wants, meant);
+  }
+  std::erase_if(sa.queue, [&](const Task& t) {
+    if (t.about != About::kNewChild || !meant(t.want)) return false;
+    dropped.push_back(t.want);
+    return true;
+  });
+  for (auto& w : dropped) want_failed(world, std::move(w), reason, false);
+}
+
+// Closes one child with the peer, because somebody here wants it so.
+void close(World& world, IkeSa& sa, ChildSa& child, const std::string& reason) {
+  if (child.state != ChildState::kInstalled) return;
+  child.state = ChildState::kDeleting;
+  child.rekey_at = kNever;
+  remove_outbound(world, child);
+  announce_down(world, child, reason, false);
+  Task task;
+  task.about = About::kDeleteChild;
+  task.child = child.id;
+  task.reason = reason;
+  sa.queue.push_back(std::move(task));
+  world.touch(sa);
+}
+
+// Children of one connection (child empty: all), or the whole IKE SA if nothing else would be left on it.
+void take_down(World& world, IkeSa& sa, const std::string& connection, const std::string& child, const std::string& reason) {
+  drop_wants(world, sa, connection, child, reason);
+  const auto meant = [&](const ChildSa& c) { return c.connection->name == connection && (child.empty() || c.name == child); };
+  if (sa.state != State::kEstablished) {
+    const bool idle = sa.handshake && sa.initiator && sa.handshake->wants.empty();
+    const bool own = sa.name() == connection && child.empty();
+    if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting)) end_sa(world, sa, reason, Aftermath::kForget);
+    return;
+  }
+  const bool others = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && !meant(*c); });
+  const bool any = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && meant(*c); });
+  if (!others && (any || (child.empty() && sa.name() == connection))) return delete_ike_sa(world, sa, reason, Aftermath::kForget);
+  for (const auto& c : sa.children) {
+    if (meant(*c)) close(world, sa, *c, reason);
+  }
+  start_next_task(world, sa);
+}
+
+// After a reload: SAs whose connection is still the very same stay as they are.
+void prune(World& world, IkeSa& sa) {
+  const auto current = [&](const ConnectionPtr& c) { return c && world.find_connection(c->name) == c; };
+  std::vector<std::string> stale;
+  for (const auto& child : sa.children) {
+    if (!current(child->connection)) stale.push_back(child->connection->name);
+  }
+  if (!current(sa.connection)) {
+    const auto heir = std::find_if(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && current(c->connection); });
+    if (heir == sa.children.end() || sa.state != State::kEstablished) {
+      if (sa.state == State::kEstablished) return delete_ike_sa(world, sa, "the configuration changed", Aftermath::kForget);
+      if (sa.handshake) return end_sa(world, sa, "the configuration changed", Aftermath::kForget);
+      return;
+    }
+    stale.push_back(sa.connection->name);
+    sa.connection = (*heir)->connection;
+  }
+  for (const auto& name : stale) {
+    if (sa.state == State::kEstablished) take_down(world, sa, name, "", "the configuration changed");
+  }
+}
+
+// ---- adoption
+
+void refuse_checkpoint(World& world, const std::string& key, const std::string& why) {
+  world.report(Severity::kWarning, "", "", "adoption-refused", why);
+  world.act(DropCheckpoint{key});
+}
+
+bool data_plane_has(const std::vector<model::SaSpec>& sas, model::Direction direction, Spi spi, model::ChildId child) {
+  return std::any_of(sas.begin(), sas.end(), [&](const model::SaSpec& s) { return s.direction == direction && s.spi == spi && s.child == child; });
+}
+
+// Names become connections again. False if the IKE SA's own one is gone.
+bool reconnect(const World& world, IkeSa& sa) {
+  sa.connection = world.find_connection(sa.name());
+  const auto again = [&](Task& task) {
+    if (!task.want.connection) return;
+    const auto known = world.find_connection(task.want.connection->name);
+    if (known) task.want.connection = known;
+  };
+  if (sa.task) again(*sa.task);
+  for (auto& task : sa.queue) again(task);
+  for (auto& child : sa.children) {
+    const auto known = world.find_connection(child->connection->name);
+    if (known) child->connection = known;
+  }
+  return sa.connection != nullptr;
+}
+
+// Jobs do not outlive their process: what waited for one begins again.
+void resume_task(World& world, IkeSa& sa) {
+  if (!sa.task || sa.outstanding) return;
+  auto& task = *sa.task;
+  const bool answered = !task.answer.empty() && task.own;
+  const auto* ke = answered ? wi::find_payload<wi::KePayload>(task.answer) : nullptr;
+  if (ke != nullptr) return world.order_job(sa, task.about, task.group, task.own, ke->data);
+  Task fresh;
+  fresh.about = task.about;
+  fresh.want = task.want;
+  fresh.child = task.child;
+  fresh.orphan_spi = task.orphan_spi.is_zero() ? Spi() : task.orphan_spi;
+  fresh.reason = task.reason;
+  sa.task.reset();
+  sa.queue.push_front(std::move(fresh));
+}
+
+void claim_children(World& world, IkeSa& sa, const std::vector<model::SaSpec>& sas) {
+  std::vector<model::ChildId> lost;
+  for (const auto& child : sa.children) {
+    const bool in = data_plane_has(sas, model::Direction::kInbound, child->spi_in, child->id);
+    const bool out = !child->outbound_installed || data_plane_has(sas, model::Direction::kOutbound, child->spi_out, child->id);
+    if (!in || !out) lost.push_back(child->id);
+    world.child_owner[child->id] = sa.local_spi();
+    world.esp_spis.insert(child->spi_in);
+    world.next_child = std::max(world.next_child, child->id.value + 1);
+  }
+  for (const auto id : lost) {
+    auto& child = *sa.find_child(id);
+    const ChildSa copy = child;
+    if (!child.replaced_by) {
+      Task task;
+      task.about = About::kDeleteChild;
+      task.orphan_spi = child.spi_in;
+      sa.queue.push_back(std::move(task));
+    }
+    world.report(sa, Severity::kWarning, "child-not-adopted", "child " + child.name + " is gone from the data plane");
+    remove_child(world, sa, id, "it is gone from the data plane", copy.replaced_by.has_value());
+    if (copy.usable()) after_child_loss(world, copy, Aftermath::kKeepUp);
+  }
+}
+
+bool spi_is_owned(const World& world, const model::SaSpec& spec) {
+  const auto* owner = world.find_owner(spec.child);
+  const auto* child = owner == nullptr ? nullptr : owner->find_child(spec.child);
+  if (child == nullptr) return false;
+  return spec.direction == model::Direction::kInbound ? child->spi_in == spec.spi : child->spi_out == spec.spi && child->outbound_installed;
+}
+
+ChildStatus status_of(const ChildSa& child) {
+  ChildStatus out;
+  out.name = child.name;
+  out.id = child.id;
+  out.spi_in = child.spi_in;
+  out.spi_out = child.spi_out;
+  out.algorithms = model::to_string(child.algorithms);
+  out.mode = child.mode;
+  out.local = child.local;
+  out.remote = child.remote;
+  out.udp_encapsulation = child.udp_encapsulation;
+  out.established = child.established;
+  out.rekey_at = child.rekey_at;
+  out.rekeys = child.rekeys;
+  return out;
+}
+
+}  // namespace
+
+void configure(World& world, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets) {
+  world.keys = std::make_unique<auth::LocalKeys>(std::move(secrets));
+  std::vector<ConnectionPtr> next;
+  std::vector<ConnectionPtr> fresh;
+  for (auto& connection : connections) {
+    const auto known = world.find_connection(connection.name);
+    if (known && *known == connection) {
+      next.push_back(known);
+    } else {
+      fresh.push_back(std::make_shared<const model::Connection>(std::move(connection)));
+      next.push_back(fresh.back());
+    }
+  }
+  world.connections = std::move(next);
+  for (auto* sa : all_sas(world)) prune(world, *sa);
+  std::vector<Retry> dropped;
+  std::erase_if(world.retries, [&](const Retry& r) {
+    if (world.find_connection(r.want.connection->name) == r.want.connection) return false;
+    dropped.push_back(r);
+    return true;
+  });
+  for (const auto& connection : fresh) {
+    for (const auto& child : connection->children) {
+      if (child.start != model::StartAction::kStart) continue;
+      ChildWant want;
+      want.connection = connection;
+      want.child = child.name;
+      // At the next timer: an adoption may come first and find it up.
+      try_later(world, std::move(want), Duration(0));
+    }
+  }
+}
+
+void terminate(World& world, const std::string& connection, const std::string& child) {
+  const std::string reason = "taken down by request";
+  std::vector<ChildWant> waiting;
+  std::erase_if(world.retries, [&](const Retry& r) {
+    if (r.want.connection->name != connection || (!child.empty() && r.want.child != child)) return false;
+    waiting.push_back(r.want);
+    return true;
+  });
+  for (auto& want : waiting) want_failed(world, std::move(want), reason, false);
+  for (auto* sa : all_sas(world)) take_down(world, *sa, connection, child, reason);
+}
+
+void rekey(World& world, const std::string& connection, const std::string& child, bool ike_sa) {
+  for (auto* sa : all_sas(world)) {
+    if (sa->state != State::kEstablished) continue;
+    world.touch(*sa);
+    if (ike_sa && sa->name() == connection) {
+      const auto asked = [](const Task& t) { return t.about == About::kRekeyIke; };
+      if ((sa->task && asked(*sa->task)) || std::any_of(sa->queue.begin(), sa->queue.end(), asked)) continue;
+      Task task;
+      task.about = About::kRekeyIke;
+      sa->queue.push_back(std::move(task));
+    }
+    for (const auto& c : sa->children) {
+      const bool meant = c->usable() && c->connection->name == connection && (c->name == child || (child.empty() && !ike_sa));
+      const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == c->id; };
+      if (!meant || (sa->task && asked(*sa->task)) || std::any_of(sa->queue.begin(), sa->queue.end(), asked)) continue;
+      Task task;
+      task.about = About::kRekeyChild;
+      task.child = c->id;
+      sa->queue.push_back(std::move(task));
+    }
+    start_next_task(world, *sa);
+  }
+}
+
+void shut_down(World& world) {
+  world.retries.clear();
+  for (auto* sa : all_sas(world)) {
+    wi::DeletePayload goodbye;
+    goodbye.protocol = model::Protocol::kIke;
+    if (sa->state == State::kEstablished) send_parting(world, *sa, {goodbye});
+    end_sa(world, *sa, "shutting down", Aftermath::kForget);
+  }
+  world.retries.clear();
+}
+
+void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas) {
+  for (const auto& spec : sas) world.next_child = std::max(world.next_child, spec.child.value + 1);
+  for (const auto& [key, value] : checkpoints) {
+    auto parsed = parse_state(ByteView(value));
+    if (!parsed || checkpoint_key(**parsed) != key || world.find_sa((*parsed)->local_spi()) != nullptr) {
+      refuse_checkpoint(world, key, parsed ? "a saved IKE SA is there twice or under a wrong name" : parsed.error().message);
+      continue;
+    }
+    const auto named = (*parsed)->connection;
+    const bool known = reconnect(world, **parsed);
+    // Sealed messages after the checkpoint used the next few counter values; none may be used twice under one key.
+    (*parsed)->iv_counter += 1ULL << 20U;
+    if (!known) (*parsed)->connection = named;
+    auto& sa = world.add_sa(std::move(*parsed));
+    if (sa.counted) ++world.counters.established;
+    claim_children(world, sa, sas);
+    if (!known) {
+      delete_ike_sa(world, sa, "its connection is no longer configured", Aftermath::kForget);
+      continue;
+    }
+    world.act(IkeUp{sa.name(), sa.spi_i, sa.spi_r, sa.initiator});
+    world.report(sa, Severity::kNotice, "ike-adopted", "took over the IKE SA with " + sa.peer() + " and " + std::to_string(sa.children.size()) + " child SAs");
+    for (const auto& child : sa.children) {
+      if (child->announced_down) continue;
+      world.act(ChildUp{child->connection->name, child->name, child->id, std::nullopt, child->local, child->remote, sa.path.local, sa.path.remote,
+                        child->mode, model::to_string(child->algorithms)});
+    }
+    resume_task(world, sa);
+    check_liveness(world, sa);
+  }
+  for (const auto& spec : sas) {
+    if (!spi_is_owned(world, spec)) world.act(RemoveSa{spec.direction, spec.spi, spec.child});
+  }
+}
+
+std::vector<IkeStatus> status(const World& world) {
+  std::vector<IkeStatus> out;
+  for (const auto* sa : all_sas(world)) {
+    IkeStatus s;
+    s.connection = sa->name();
+    s.state = to_string(sa->state);
+    s.initiator = sa->initiator;
+    s.spi_i = sa->spi_i;
+    s.spi_r = sa->spi_r;
+    s.path = sa->path;
+    s.local_id = sa->local_id.to_string();
+    s.remote_id = sa->remote_id.to_string();
+    if (sa->open) s.algorithms = model::to_string(sa->algorithms);
+    s.nat_local = sa->nat_local;
+    s.nat_remote = sa->nat_remote;
+    s.established = sa->established;
+    s.rekey_at = sa->rekey_at;
+    for (const auto& child : sa->children) {
+      if (child->state != ChildState::kFading) s.children.push_back(status_of(*child));
+    }
+    if (sa->outstanding) s.pending.push_back(wi::to_string(sa->outstanding->exchange));
+    for (const auto& task : sa->queue) s.pending.emplace_back(to_string(task.about));
+    out.push_back(std::move(s));
+  }
+  std::stable_sort(out.begin(), out.end(), [](const IkeStatus& a, const IkeStatus& b) { return a.connection < b.connection; });
+  return out;
+}
+
+}  // namespace cygnet::ike::v2

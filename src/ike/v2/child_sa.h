@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A CHILD_SA: a pair of ESP SAs (RFC 7296 section 2.9 and following) and what is needed to rekey it.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/strong.h"
+#include "base/time.h"
+#include "model/connection.h"
+#include "model/proposal.h"
+#include "model/sa_spec.h"
+
+namespace cygnet::ike::v2 {
+
+using ConnectionPtr = std::shared_ptr<const model::Connection>;
+
+// Somebody wants this child up: a person, the configuration, or a packet.
+struct ChildWant {
+  ConnectionPtr connection;
+  std::string child;
+  // The packet that asked (local, remote), RFC 7296 section 2.9.
+  std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>> narrow_to;
+  std::uint32_t tries = 0;    // attempts that failed so far
+  bool keep_trying = false;   // come back after failure though the configuration does not say start
+};
+
+enum class ChildState : std::uint8_t {
+  kInstalled,
+  kRekeyed,   // a newer CHILD_SA took over; waits for the Delete of whoever created that one
+  kDeleting,  // our Delete is queued or on its way: outbound is gone, inbound stays until it is answered
+  kFading     // deleted; inbound stays a moment for packets still in flight
+};
+
+struct ChildSa {
+  model::ChildId id;
+  ConnectionPtr connection;
+  std::string name;
+  ChildState state = ChildState::kInstalled;
+  Spi spi_in;
+  Spi spi_out;
+  model::ChosenEsp algorithms;
+  model::Mode mode = model::Mode::kTunnel;
+  model::TrafficSelectors local;
+  model::TrafficSelectors remote;
+  bool udp_encapsulation = false;
+  bool we_created = false;
+  bool announced_down = false;      // ChildDown was said
+  bool outbound_installed = true;
+  Instant established{};
+  Instant rekey_at = kNever;
+  Instant expires_at = kNever;
+  Instant activate_at = kNever;     // standby outbound SA: use it from here on at the latest
+  Instant remove_at = kNever;       // kFading; kRekeyed: patience with a peer that never deletes
+  std::optional<model::ChildId> replaced_by;
+  std::uint64_t rekeys = 0;
+
+  [[nodiscard]] const model::Child* config() const;
+  [[nodiscard]] bool usable() const { return state == ChildState::kInstalled; }
+};
+
+}  // namespace cygnet::ike::v2

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/ike_sa.h"
+
+#include <algorithm>
+
+namespace cygnet::ike::v2 {
+
+std::string_view to_string(State state) {
+  switch (state) {
+    case State::kNone: return "NONE";
+    case State::kInitGenerating: return "INIT_GENERATING";
+    case State::kInitSent: return "INIT_SENT";
+    case State::kInitDeriving: return "INIT_DERIVING";
+    case State::kAuthSent: return "AUTH_SENT";
+    case State::kAnswering: return "ANSWERING";
+    case State::kInitAnswered: return "INIT_ANSWERED";
+    case State::kEstablished: return "ESTABLISHED";
+    case State::kRekeyed: return "REKEYED";
+    case State::kDeleting: return "DELETING";
+    case State::kDead: return "DEAD";
+  }
+  return "?";
+}
+
+std::string_view to_string(About about) {
+  switch (about) {
+    case About::kNothing: return "-";
+    case About::kInit: return "IKE SA";
+    case About::kAuth: return "authentication";
+    case About::kNewChild: return "new child";
+    case About::kRekeyChild: return "child rekey";
+    case About::kRekeyIke: return "IKE rekey";
+    case About::kDeleteChild: return "child delete";
+    case About::kDeleteIke: return "IKE delete";
+    case About::kLiveness: return "liveness";
+    case About::kPeerRequest: return "peer's request";
+  }
+  return "?";
+}
+
+const model::Child* ChildSa::config() const {
+  if (!connection) return nullptr;
+  const auto found = std::find_if(connection->children.begin(), connection->children.end(),
+                                  [&](const model::Child& c) { return c.name == name; });
+  return found == connection->children.end() ? nullptr : &*found;
+}
+
+ChildSa* IkeSa::find_child(model::ChildId id) const {
+  for (const auto& child : children) {
+    if (child->id == id) return child.get();
+  }
+  return nullptr;
+}
+
+ChildSa* IkeSa::find_child_out(Spi spi_out) const {
+  for (const auto& child : children) {
+    if (child->spi_out == spi_out && child->state != ChildState::kFading) return child.get();
+  }
+  return nullptr;
+}
+
+bool IkeSa::has_usable_child(const std::string& connection_name, const std::string& child_name) const {
+  return std::any_of(children.begin(), children.end(), [&](const auto& c) {
+    return c->usable() && c->connection->name == connection_name && c->name == child_name;
+  });
+}
+
+bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name) const {
+  const auto wanted = [&](const ChildWant& w) { return w.connection->name == connection_name && w.child == child_name; };
+  if (handshake && std::any_of(handshake->wants.begin(), handshake->wants.end(), wanted)) return true;
+  const auto asks = [&](const Task& t) { return t.about == About::kNewChild && wanted(t.want); };
+  return (task && asks(*task)) || std::any_of(queue.begin(), queue.end(), asks);
+}
+
+Result<void> set_keys(IkeSa& sa, IkeKeys keys) {
+  const crypto::IkeCipherSpec spec{sa.algorithms.encryption, sa.algorithms.encryption_bits, sa.algorithms.integrity};
+  auto initiators = crypto::IkeCipher::create(spec, ByteView(keys.ei), ByteView(keys.ai));
+  auto responders = crypto::IkeCipher::create(spec, ByteView(keys.er), ByteView(keys.ar));
+  if (!initiators) return std::unexpected(initiators.error());
+  if (!responders) return std::unexpected(responders.error());
+  sa.seal.emplace(std::move(sa.initiator ? *initiators : *responders));
+  sa.open.emplace(std::move(sa.initiator ? *responders : *initiators));
+  sa.keys = std::move(keys);
+  return {};
+}
+
+}  // namespace cygnet::ike::v2

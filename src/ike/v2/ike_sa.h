@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// An IKE SA: its state, what that state carries, the exchanges under way on it, and its children.
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crypto/ike_cipher.h"
+#include "crypto/key_exchange.h"
+#include "ike/actions.h"
+#include "ike/v2/child_sa.h"
+#include "ike/v2/keymat.h"
+#include "model/identity.h"
+#include "wire/ike/message.h"
+
+namespace cygnet::ike::v2 {
+
+enum class State : std::uint8_t {
+  kNone,            // there is no IKE SA yet
+  kInitGenerating,  // initiator: the key pair is being made
+  kInitSent,        // initiator: IKE_SA_INIT request on its way
+  kInitDeriving,    // initiator: answer is there, the shared secret is being computed
+  kAuthSent,        // initiator: IKE_AUTH request on its way
+  kAnswering,       // responder: key pair and shared secret are being computed
+  kInitAnswered,    // responder: waiting for IKE_AUTH
+  kEstablished,
+  kRekeyed,         // a newer IKE SA took over; waits for the Delete
+  kDeleting,        // our Delete is on its way
+  kDead             // to be removed as soon as the turn ends
+};
+[[nodiscard]] std::string_view to_string(State state);
+
+// What a request of ours, or a job, is about.
+enum class About : std::uint8_t {
+  kNothing, kInit, kAuth, kNewChild, kRekeyChild, kRekeyIke, kDeleteChild, kDeleteIke, kLiveness, kPeerRequest
+};
+[[nodiscard]] std::string_view to_string(About about);
+
+// Lives from IKE_SA_INIT to the end of IKE_AUTH.
+struct Handshake {
+  Bytes nonce_i, nonce_r;
+  crypto::KeyPair own;
+  model::KeGroup group{};
+  Bytes peer_public;
+  Bytes request, response;  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
+  // initiator
+  std::vector<model::Proposal> offered;
+  Bytes cookie;
+  unsigned cookies_seen = 0;
+  std::vector<model::KeGroup> groups_tried;
+  std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
+  Spi child_spi;
+  model::TrafficSelectors tsi, tsr;  // as proposed
+  // responder
+  Endpoint peer;                     // where the request came from
+  model::Proposal reply;             // with the number of the accepted proposal
+  std::uint8_t reply_number = 1;
+};
+
+// Another CHILD_SA or IKE SA, made by the peer while our own request for the same thing was under way.
+struct Collision {
+  Bytes nonce_i, nonce_r;  // of the peer's exchange
+  model::ChildId child;    // that the peer's exchange created
+  IkeSpi ike_spi;          // our SPI of the IKE SA that the peer's exchange created
+  bool old_deleted = false;
+};
+
+// A request of ours after IKE_AUTH, waiting or under way.
+struct Task {
+  About about = About::kNothing;
+  ChildWant want;          // kNewChild; kRekeyChild: of what
+  model::ChildId child;    // kRekeyChild: the old one; kDeleteChild
+  Spi orphan_spi;          // kDeleteChild of something only the peer has: our inbound SPI
+  std::string reason;      // kDeleteIke: for people
+  unsigned tries = 0;      // answered with TEMPORARY_FAILURE
+  Instant not_before{};
+  // Under way:
+  Bytes nonce;
+  model::KeGroup group{};
+  std::vector<model::KeGroup> groups_tried;
+  std::optional<crypto::KeyPair> own;
+  Spi new_spi;
+  IkeSpi new_ike_spi;
+  std::vector<model::Proposal> offered;
+  model::TrafficSelectors tsi, tsr;
+  // The peer's answer while the shared secret is computed:
+  Bytes peer_nonce;
+  wire::ike::Payloads answer;
+  std::optional<Collision> collision;
+};
+
+// A request of ours on the wire.
+struct Outstanding {
+  MessageId id;
+  wire::ike::ExchangeType exchange{};
+  Bytes bytes;
+  Instant first_sent{};
+  Instant retransmit_at{};
+  unsigned sent = 1;
+};
+
+// A request of the peer whose answer waits for a job.
+struct PeerRequest {
+  MessageId id;
+  wire::ike::Payloads payloads;
+  About about = About::kNothing;  // kNewChild, kRekeyChild, kRekeyIke
+};
+
+struct Deferred {
+  Path path;
+  Bytes bytes;
+};
+
+struct IkeSa {
+  State state = State::kNone;
+  bool initiator = false;
+  IkeSpi spi_i, spi_r;
+  Path path;
+  std::optional<Path> request_path;  // where the peer's last request came from: answers go there
+  bool nat_local = false, nat_remote = false;
+  bool udp_encapsulation = false;
+  bool peer_speaks_nat_t = false;  // sent NAT detection
+  ConnectionPtr connection;
+  model::Identity local_id, remote_id;
+  model::ChosenIke algorithms;
+  IkeKeys keys;
+  std::optional<crypto::IkeCipher> seal, open;  // ours, the peer's
+  std::uint64_t iv_counter = 0;
+
+  MessageId next_request{0};     // ours
+  MessageId expected{0};         // the peer's
+  Bytes last_response;           // to request expected-1
+  std::optional<Outstanding> outstanding;
+  std::optional<Task> task;      // whose request is outstanding, or whose job runs
+  std::deque<Task> queue;
+  std::optional<PeerRequest> peer_request;
+  std::uint64_t own_job = 0, peer_job = 0;  // jobs under way for us, for the peer's request; 0: none
+  std::unique_ptr<Handshake> handshake;
+  std::vector<Deferred> deferred;  // datagrams that came while the keys were being computed
+  std::vector<std::unique_ptr<ChildSa>> children;
+
+  Instant created{};
+  Instant established{};
+  Instant rekey_at = kNever;
+  Instant expires_at = kNever;
+  Instant give_up_at = kNever;    // half-open; kRekeyed: patience with a peer that never deletes
+  Instant last_inbound{};         // of anything authentic, IKE or ESP
+  Instant usage_asked = kNever;   // QueryUsage was sent then
+  std::optional<IkeSpi> replaced_by;  // our SPI of the newer IKE SA
+  std::uint64_t rekeys = 0;
+  bool counted = false;           // among the established ones: a rekeyed SA counts once
+  bool silent_reported = false;   // "no answer" was said for the outstanding request
+  std::string end_reason;         // why it is kDead or kDeleting
+  Instant scheduled = kNever;     // as it stands in the world's deadlines
+
+  [[nodiscard]] IkeSpi local_spi() const { return initiator ? spi_i : spi_r; }
+  [[nodiscard]] IkeSpi remote_spi() const { return initiator ? spi_r : spi_i; }
+  [[nodiscard]] bool alive() const { return state != State::kDead; }
+  [[nodiscard]] std::string peer() const { return path.remote.to_string(); }
+  [[nodiscard]] std::string name() const { return connection ? connection->name : std::string(); }
+  [[nodiscard]] ChildSa* find_child(model::ChildId id) const;
+  // By the SPI the peer names: the one it expects in what we send, or the one it sends with.
+  [[nodiscard]] ChildSa* find_child_out(Spi spi_out) const;
+  [[nodiscard]] bool has_usable_child(const std::string& connection_name, const std::string& child_name) const;
+  // Is there, of this child, a request queued or under way?
+  [[nodiscard]] bool wants_child(const std::string& connection_name, const std::string& child_name) const;
+};
+
+// Takes the keys into use. SPIs, roles and algorithms are set already.
+[[nodiscard]] Result<void> set_keys(IkeSa& sa, IkeKeys keys);
+
+}  // namespace cygnet::ike::v2

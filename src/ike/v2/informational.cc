@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// INFORMATIONAL: deletes, liveness, notifications (RFC 7296 sections 1.4 and 2.25).
+#include <algorithm>
+
+#include "ike/diagnosis.h"
+#include "ike/v2/handlers.h"
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/request.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+// One child that the peer deletes; our SPI for the answer, or nothing.
+std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
+  auto* child = sa.find_child_out(peers_inbound);
+  if (child == nullptr) return std::nullopt;
+  // RFC 7296 section 1.4.1: "If ... both ends ... close at the same time ... the response MUST NOT include" the SPI again.
+  if (child->state == ChildState::kDeleting) return std::nullopt;
+  const Spi ours = child->spi_in;
+  if (sa.task && sa.task->collision && sa.task->about == About::kRekeyChild && sa.task->child == child->id) sa.task->collision->old_deleted = true;
+  if (child->replaced_by) {
+    if (auto* newer = sa.find_child(*child->replaced_by)) activate(world, sa, *newer);
+    fade_child(world, sa, *child, "rekeyed", true);
+    return ours;
+  }
+  const std::string reason = "deleted by " + sa.peer();
+  world.report(sa, Severity::kNotice, "child-deleted", "child " + child->name + " " + reason);
+  const ChildSa copy = *child;
+  remove_child(world, sa, child->id, reason, false);
+  after_child_loss(world, copy, Aftermath::kKeepUp);
+  return ours;
+}
+
+// The peer deletes the IKE SA itself.
+void on_ike_deleted(World& world, IkeSa& sa) {
+  const bool replaced = sa.replaced_by.has_value();
+  // RFC 7296 section 2.25.2: a request to close an IKE SA that is being rekeyed: "forget about its own rekeying request". The
+  // peer's rekey, if there was one, stands.
+  if (sa.task && sa.task->about == About::kRekeyIke && sa.task->collision) {
+    if (auto* theirs = world.find_sa(sa.task->collision->ike_spi)) {
+      theirs->counted = sa.counted;
+      sa.counted = false;
+      inherit(world, sa, *theirs);
+      sa.task.reset();
+      world.act(IkeUp{theirs->name(), theirs->spi_i, theirs->spi_r, theirs->initiator});
+      world.checkpoint(*theirs);
+      end_sa(world, sa, "rekeyed", Aftermath::kKeepUp, true);
+      start_next_task(world, *theirs);
+      return;
+    }
+  }
+  if (!replaced) world.report(sa, Severity::kNotice, "ike-deleted", "IKE SA deleted by " + sa.peer());
+  end_sa(world, sa, replaced ? "rekeyed" : "deleted by " + sa.peer(), sa.state == State::kDeleting ? Aftermath::kForget : Aftermath::kKeepUp, replaced);
+}
+
+}  // namespace
+
+Outcome on_informational_request(Turn& turn) {
+  auto& world = turn.world;
+  auto& sa = *turn.sa;
+  wi::DeletePayload closed;
+  closed.protocol = model::Protocol::kEsp;
+  bool ike_deleted = false, disbelieved = false;
+  for (const auto& payload : *turn.payloads) {
+    if (const auto* d = std::get_if<wi::DeletePayload>(&payload)) {
+      ike_deleted = ike_deleted || d->protocol == model::Protocol::kIke;
+      if (d->protocol != model::Protocol::kEsp) continue;
+      for (const auto spi : d->spis) {
+        if (const auto ours = delete_child(world, sa, spi)) closed.spis.push_back(*ours);
+      }
+    } else if (const auto* n = std::get_if<wi::NotifyPayload>(&payload)) {
+      disbelieved = disbelieved || n->type == wi::NotifyType::kAuthenticationFailed;
+      if (wi::is_error(n->type)) {
+        world.report(sa, Severity::kWarning, "peer-reports", sa.peer() + " reports: " + diagnosis::meaning(n->type) + " (" + wi::to_string(n->type) + ")");
+      }
+    }
+  }
+  wi::Payloads answer;
+  if (!closed.spis.empty()) answer.emplace_back(std::move(closed));
+  send_response(world, sa, wi::ExchangeType::kInformational, turn.header->message_id, answer);
+  if (disbelieved) {
+    sa.end_reason = diagnosis::refused_by_peer(sa.peer(), sa.local_id, "'" + sa.remote_id.to_string() + "'");
+    return Outcome::kDie;
+  }
+  if (ike_deleted) on_ike_deleted(world, sa);
+  return Outcome::kStay;
+}
+
+Outcome on_informational_answer(Turn& turn) {
+  auto& world = turn.world;
+  auto& sa = *turn.sa;
+  request_answered(world, sa);
+  if (!sa.task) return Outcome::kStay;
+  const auto task = std::move(*sa.task);
+  sa.task.reset();
+  if (task.about == About::kDeleteChild) {
+    if (!task.orphan_spi.is_zero()) world.esp_spis.erase(task.orphan_spi);
+    if (auto* child = sa.find_child(task.child)) {
+      if (child->replaced_by) {
+        fade_child(world, sa, *child, "rekeyed", true);
+      } else {
+        remove_child(world, sa, task.child, task.reason, false);
+      }
+    }
+    world.checkpoint(sa);
+  }
+  return Outcome::kStay;
+}
+
+Outcome on_delete_answered(Turn& turn) {
+  auto& sa = *turn.sa;
+  request_answered(turn.world, sa);
+  end_sa(turn.world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
+  return Outcome::kStay;
+}
+
+}  // namespace cygnet::ike::v2

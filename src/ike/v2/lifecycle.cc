@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/lifecycle.h"
+
+#include <algorithm>
+
+#include "ike/v2/handlers.h"
+#include "ike/v2/match.h"
+#include "ike/v2/negotiate.h"
+#include "ike/v2/request.h"
+#include "ike/v2/serialize_state.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+constexpr Duration kFirstRetry = std::chrono::seconds(2);
+constexpr Duration kLongestRetry = std::chrono::seconds(60);
+// Long enough for what is queued between wire and engine; the peer stopped sending before it said so.
+constexpr Duration kFade = std::chrono::seconds(5);
+
+const model::Child* child_config(const ChildWant& want) {
+  for (const auto& child : want.connection->children) {
+    if (child.name == want.child) return &child;
+  }
+  return nullptr;
+}
+
+Duration backoff(World& world, std::uint32_t tries) {
+  auto delay = kFirstRetry;
+  for (std::uint32_t i = 0; i < tries && delay < kLongestRetry; ++i) delay *= 2;
+  return jitter(world.random, std::min(delay, kLongestRetry), 25);
+}
+
+bool is_same(const ChildWant& a, const ChildWant& b) { return a.connection->name == b.connection->name && a.child == b.child; }
+
+bool already_up(const World& world, const ChildWant& want) {
+  return std::any_of(world.sas.begin(), world.sas.end(), [&](const auto& entry) {
+    const auto& sa = *entry.second;
+    return (sa.state == State::kEstablished || sa.state == State::kRekeyed) && sa.has_usable_child(want.connection->name, want.child);
+  });
+}
+
+void begin_ike_sa(World& world, ChildWant want) {
+  const auto connection = want.connection;
+  auto sa = std::make_unique<IkeSa>();
+  sa->initiator = true;
+  sa->spi_i = world.new_ike_spi();
+  sa->connection = connection;
+  sa->path = path_of(world, *connection);
+  sa->local_id = own_identity(*connection, sa->path.local.address);
+  sa->state = State::kInitGenerating;
+  sa->handshake = std::make_unique<Handshake>();
+  auto& h = *sa->handshake;
+  h.offered = connection->proposals;
+  const auto groups = model::groups_of(h.offered);
+  const auto child = want.child;
+  if (groups.empty()) {
+    want_failed(world, std::move(want), "connection " + connection->name + " has no key exchange group in ike=", false);
+    return;
+  }
+  h.group = groups.front();
+  h.groups_tried.push_back(h.group);
+  h.wants.push_back(std::move(want));
+  auto& added = world.add_sa(std::move(sa));
+  world.report(added, Severity::kInfo, "initiating", "initiating " + connection->name + " to " + added.peer() + " for child " + child);
+  world.order_job(added, About::kInit, h.group, std::nullopt, std::nullopt);
+}
+
+void forget_data_plane(World& world, ChildSa& child) {
+  remove_outbound(world, child);
+  world.act(RemoveSa{model::Direction::kInbound, child.spi_in, child.id});
+  world.esp_spis.erase(child.spi_in);
+  world.child_owner.erase(child.id);
+}
+
+void uncount(World& world, IkeSa& sa) {
+  if (sa.counted) --world.counters.established;
+  sa.counted = false;
+}
+
+void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_retry) {
+  std::vector<ChildWant> wants;
+  if (sa.handshake) {
+    world.esp_spis.erase(sa.handshake->child_spi);
+    for (auto& want : sa.handshake->wants) wants.push_back(std::move(want));
+    sa.handshake->wants.clear();
+  }
+  const auto take = [&](Task& task) {
+    if (!task.new_spi.is_zero()) world.esp_spis.erase(task.new_spi);
+    if (task.about == About::kNewChild) wants.push_back(std::move(task.want));
+  };
+  if (sa.task) take(*sa.task);
+  for (auto& task : sa.queue) take(task);
+  sa.task.reset();
+  sa.queue.clear();
+  for (auto& want : wants) want_failed(world, std::move(want), reason, may_retry);
+}
+
+}  // namespace
+
+void want_child(World& world, ChildWant want) {
+  const auto* child = child_config(want);
+  if (child == nullptr) return want_failed(world, std::move(want), "no such child", false);
+  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
+  if (already_up(world, want)) return want_succeeded(world, want, "child " + want.child + " is up already");
+  if (!can_initiate(*want.connection)) {
+    const auto& host = want.connection->remote.host;
+    const bool name = host.kind == model::HostSpec::Kind::kName;
+    return want_failed(world, std::move(want),
+                       name ? "the address of " + host.name + " is not known yet: does the name resolve?"
+                            : "the peer's address is not known (right=%any): only the peer can bring this up",
+                       name);
+  }
+  auto* sa = find_shared_sa(world, *want.connection);
+  if (sa == nullptr) return begin_ike_sa(world, std::move(want));
+  if (sa->wants_child(want.connection->name, want.child)) return;  // its InitiationDone is still to come
+  world.touch(*sa);
+  if (sa->handshake) {
+    sa->handshake->wants.push_back(std::move(want));
+    return;
+  }
+  Task task;
+  task.about = About::kNewChild;
+  task.want = std::move(want);
+  sa->queue.push_back(std::move(task));
+  start_next_task(world, *sa);
+}
+
+void want_succeeded(World& world, const ChildWant& want, const std::string& message) {
+  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
+  world.act(InitiationDone{want.connection->name, want.child, true, false, message});
+}
+
+void want_failed(World& world, ChildWant want, const std::string& message, bool may_retry) {
+  ++world.counters.negotiations_failed;
+  const auto* child = child_config(want);
+  ++want.tries;
+  const auto tries = want.connection->keying_tries;
+  const bool persistent = child != nullptr && (child->start == model::StartAction::kStart || want.keep_trying);
+  const bool loaded = world.find_connection(want.connection->name) == want.connection;
+  const bool again = may_retry && persistent && loaded && (tries == 0 || want.tries < tries);
+  std::string text = message;
+  if (again) {
+    const auto delay = backoff(world, want.tries - 1);
+    text += "; trying again in " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(delay).count()) + " s";
+    world.act(InitiationDone{want.connection->name, want.child, false, true, text});
+    try_later(world, std::move(want), delay);
+    return;
+  }
+  world.act(InitiationDone{want.connection->name, want.child, false, false, text});
+}
+
+void try_later(World& world, ChildWant want, Duration delay) {
+  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
+  world.retries.push_back({std::move(want), world.now + delay});
+}
+
+void run_retries(World& world) {
+  std::vector<ChildWant> due;
+  for (auto& retry : world.retries) {
+    if (retry.at <= world.now) due.push_back(std::move(retry.want));
+  }
+  std::erase_if(world.retries, [&](const Retry& r) { return r.at <= world.now; });
+  for (auto& want : due) want_child(world, std::move(want));
+}
+
+Instant next_retry(const World& world) {
+  Instant next = kNever;
+  for (const auto& retry : world.retries) next = std::min(next, retry.at);
+  return next;
+}
+
+void remove_outbound(World& world, ChildSa& child) {
+  if (!child.outbound_installed) return;
+  child.outbound_installed = false;
+  world.act(RemoveSa{model::Direction::kOutbound, child.spi_out, child.id});
+}
+
+void announce_down(World& world, ChildSa& child, const std::string& reason, bool replaced) {
+  if (child.announced_down) return;
+  child.announced_down = true;
+  world.act(ChildDown{child.connection->name, child.name, child.id, replaced, reason});
+}
+
+void remove_child(World& world, IkeSa& sa, model::ChildId id, const std::string& reason, bool replaced) {
+  auto* child = sa.find_child(id);
+  if (child == nullptr) return;
+  forget_data_plane(world, *child);
+  announce_down(world, *child, reason, replaced);
+  std::erase_if(sa.children, [&](const auto& c) { return c->id == id; });
+  world.touch(sa);
+}
+
+void fade_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason, bool replaced) {
+  remove_outbound(world, child);
+  announce_down(world, child, reason, replaced);
+  child.state = ChildState::kFading;
+  child.remove_at = world.now + kFade;
+  child.rekey_at = child.activate_at = kNever;
+  world.touch(sa);
+}
+
+void activate(World& world, IkeSa& sa, ChildSa& child) {
+  if (child.activate_at == kNever) return;
+  child.activate_at = kNever;
+  world.act(ActivateChild{child.id});
+  world.touch(sa);
+}
+
+void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
+  if (aftermath == Aftermath::kForget || !child.connection) return;
+  ChildWant want;
+  want.connection = world.find_connection(child.connection->name);
+  want.child = child.name;
+  // After a reload the new configuration decides, and it was asked already.
+  if (want.connection != child.connection) return;
+  const auto* config = child.config();
+  const bool keep_up = config != nullptr && config->start == model::StartAction::kStart;
+  const bool restart = aftermath == Aftermath::kPeerDead && child.connection->dpd_action == model::DeadPeerAction::kRestart;
+  if ((!keep_up && !restart) || !can_initiate(*child.connection)) return;
+  want.keep_trying = true;
+  try_later(world, std::move(want), jitter(world.random, std::chrono::seconds(1), 50));
+}
+
+void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced) {
+  if (!sa.alive()) return;
+  const bool was_up = sa.established != Instant{};
+  if (sa.state == State::kAnswering || sa.state == State::kInitAnswered) {
+    --world.half_open;
+    if (sa.handshake) world.answered.erase({sa.spi_i, sa.handshake->peer});
+  }
+  uncount(world, sa);
+  sa.state = State::kDead;
+  sa.outstanding.reset();
+  sa.end_reason = reason;
+  while (!sa.children.empty()) {
+    auto& child = *sa.children.back();
+    const bool mattered = child.usable() && !child.announced_down;
+    forget_data_plane(world, child);
+    announce_down(world, child, reason, false);
+    if (mattered) after_child_loss(world, child, aftermath);
+    sa.children.pop_back();
+  }
+  fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
+  if (was_up) {
+    world.act(IkeDown{sa.name(), sa.spi_i, sa.spi_r, replaced, reason});
+    world.act(DropCheckpoint{checkpoint_key(sa)});
+  }
+  world.counters.half_open = world.half_open;
+  world.touch(sa);
+}
+
+void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath) {
+  if (sa.state == State::kDead || sa.state == State::kDeleting) return;
+  if (sa.state != State::kEstablished && sa.state != State::kRekeyed) return end_sa(world, sa, reason, aftermath);
+  while (!sa.children.empty()) {
+    auto& child = *sa.children.back();
+    const bool mattered = child.usable() && !child.announced_down;
+    forget_data_plane(world, child);
+    announce_down(world, child, reason, false);
+    if (mattered) after_child_loss(world, child, aftermath);
+    sa.children.pop_back();
+  }
+  fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
+  sa.end_reason = reason;
+  uncount(world, sa);
+  sa.state = State::kDeleting;
+  // Another request may still be on its way; its retransmission ends here, the Delete takes the next message ID. A peer whose
+  // window is one answers the older request first or lets us try until we give up: either way nothing is left behind here.
+  sa.outstanding.reset();
+  Task task;
+  task.about = About::kDeleteIke;
+  sa.task = std::move(task);
+  wi::DeletePayload payload;
+  payload.protocol = model::Protocol::kIke;
+  world.report(sa, Severity::kInfo, "ike-delete-sent", "deleting the IKE SA with " + sa.peer() + ": " + reason);
+  send_request(world, sa, wi::ExchangeType::kInformational, {payload});
+}
+
+void inherit(World& world, IkeSa& from, IkeSa& to) {
+  for (auto& child : from.children) {
+    world.child_owner[child->id] = to.local_spi();
+    to.children.push_back(std::move(child));
+  }
+  from.children.clear();
+  for (auto& task : from.queue) to.queue.push_back(std::move(task));
+  from.queue.clear();
+  from.replaced_by = to.local_spi();
+  world.touch(from);
+  world.touch(to);
+}
+
+}  // namespace cygnet::ike::v2

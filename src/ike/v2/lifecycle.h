@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Beginnings and ends: children that are wanted, tried again, taken down; IKE SAs that end and what follows.
+#include "ike/v2/world.h"
+
+namespace cygnet::ike::v2 {
+
+// What follows the end of an IKE SA or a child.
+enum class Aftermath : std::uint8_t {
+  kForget,    // somebody wanted it so
+  kKeepUp,    // children with start=kStart come back
+  kPeerDead   // as kKeepUp, and dpd_action counts
+};
+
+// Brings a child up: on an IKE SA that is there or on its way, or on a new one. Ends in exactly one InitiationDone.
+void want_child(World& world, ChildWant want);
+void want_succeeded(World& world, const ChildWant& want, const std::string& message);
+// Tries again later if the configuration says so.
+void want_failed(World& world, ChildWant want, const std::string& message, bool may_retry = true);
+// Schedules an attempt; replaces an earlier one for the same child.
+void try_later(World& world, ChildWant want, Duration delay);
+// The retries that are due; and when the next one is.
+void run_retries(World& world);
+[[nodiscard]] Instant next_retry(const World& world);
+
+// Takes both SAs out of the data plane and says so. The ChildSa is gone afterwards.
+void remove_child(World& world, IkeSa& sa, model::ChildId id, const std::string& reason, bool replaced);
+// As above, but packets on their way to us may still arrive for a moment.
+void fade_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason, bool replaced);
+void remove_outbound(World& world, ChildSa& child);
+void announce_down(World& world, ChildSa& child, const std::string& reason, bool replaced);
+void activate(World& world, IkeSa& sa, ChildSa& child);
+// After the loss of one child (the IKE SA lives on).
+void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath);
+
+// The IKE SA is over: children, wants, checkpoint. It is removed when the turn ends.
+void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced = false);
+// Deletes it with the peer; children leave the data plane at once.
+void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath);
+// All children and unanswered wants go from one IKE SA to its successor.
+void inherit(World& world, IkeSa& from, IkeSa& to);
+
+// Starts the next queued request if nothing is on its way.
+void start_next_task(World& world, IkeSa& sa);
+
+}  // namespace cygnet::ike::v2

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/match.h"
+
+#include <algorithm>
+
+#include "model/selection.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+// 0: does not fit; more: fits more exactly.
+int address_rank(const model::HostSpec& host, const IpAddress& address) {
+  if (host.has_address()) return host.address == address ? 2 : 0;
+  return host.kind == model::HostSpec::Kind::kAny || host.kind == model::HostSpec::Kind::kDefaultRoute ? 1 : 0;
+}
+
+int path_rank(const model::Connection& c, const Path& path) {
+  const int remote = address_rank(c.remote.host, path.remote.address);
+  const int local = address_rank(c.local.host, path.local.address);
+  return remote == 0 || local == 0 ? 0 : 4 * remote + local;
+}
+
+int identity_rank(const model::Connection& c, const model::Identity& peer) {
+  const auto expected = expected_identity(c);
+  if (!expected) return 1;
+  return expected->matches(peer) ? 2 : 0;
+}
+
+// The chosen algorithms as the only offer: does the connection allow them?
+bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
+  model::Proposal offer{model::Protocol::kIke, {}};
+  offer.transforms.push_back({model::TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits});
+  offer.transforms.push_back({model::TransformType::kPrf, static_cast<std::uint16_t>(chosen.prf), 0});
+  if (chosen.integrity != model::IntegrityId::kNone) {
+    offer.transforms.push_back({model::TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity), 0});
+  }
+  offer.transforms.push_back({model::TransformType::kKeyExchange, static_cast<std::uint16_t>(chosen.group), 0});
+  return model::select_ike({offer}, c.proposals, model::KeGroup::kNone).has_value();
+}
+
+std::vector<ConnectionPtr> in_order(std::vector<std::pair<int, ConnectionPtr>> ranked) {
+  std::erase_if(ranked, [](const auto& r) { return r.first == 0; });
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<ConnectionPtr> out;
+  out.reserve(ranked.size());
+  for (auto& r : ranked) out.push_back(std::move(r.second));
+  return out;
+}
+
+}  // namespace
+
+std::vector<ConnectionPtr> by_address(const World& world, const Path& path) {
+  std::vector<std::pair<int, ConnectionPtr>> ranked;
+  for (const auto& c : world.connections) ranked.emplace_back(path_rank(*c, path), c);
+  return in_order(std::move(ranked));
+}
+
+bool can_initiate(const model::Connection& connection) { return connection.remote.host.has_address(); }
+
+Path path_of(const World& world, const model::Connection& connection) {
+  Path path;
+  path.remote = {connection.remote.host.address, connection.remote.ike_port};
+  path.local.address = connection.local.host.has_address() ? connection.local.host.address : IpAddress::any(path.remote.address.family());
+  // RFC 7296 section 2.23: "Port 4500 is reserved for UDP-encapsulated ESP and IKE": whoever says another port than 500
+  // means the one with the marker.
+  path.marked = connection.remote.ike_port != 500;
+  path.local.port = path.marked ? world.settings.setup.nat_port : world.settings.setup.ike_port;
+  return path;
+}
+
+model::Identity own_identity(const model::Connection& connection, const IpAddress& local) {
+  if (connection.local.id) return *connection.local.id;
+  return model::Identity::of(connection.local.host.has_address() ? connection.local.host.address : local);
+}
+
+std::optional<model::Identity> expected_identity(const model::Connection& connection) {
+  if (connection.remote.id_any) return std::nullopt;
+  if (connection.remote.id) return connection.remote.id;
+  if (connection.remote.host.has_address()) return model::Identity::of(connection.remote.host.address);
+  return std::nullopt;
+}
+
+bool accepts_identity(const model::Connection& connection, const model::Identity& peer) {
+  return identity_rank(connection, peer) != 0;
+}
+
+std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer, const model::Identity* asked_for) {
+  std::vector<std::pair<int, ConnectionPtr>> ranked;
+  for (const auto& c : world.connections) {
+    const int path = path_rank(*c, sa.path);
+    const int identity = identity_rank(*c, peer);
+    if (path == 0 || identity == 0 || !allows(*c, sa.algorithms)) continue;
+    if (asked_for != nullptr && !own_identity(*c, sa.path.local.address).matches(*asked_for)) continue;
+    ranked.emplace_back(16 * identity + path, c);
+  }
+  return in_order(std::move(ranked));
+}
+
+std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {
+  std::vector<ConnectionPtr> out;
+  if (sa.connection) out.push_back(sa.connection);
+  for (const auto& c : world.connections) {
+    if (sa.connection && c->name == sa.connection->name) continue;
+    if (path_rank(*c, sa.path) == 0 || identity_rank(*c, sa.remote_id) == 0 || !allows(*c, sa.algorithms)) continue;
+    if (own_identity(*c, sa.path.local.address) == sa.local_id) out.push_back(c);
+  }
+  return out;
+}
+
+IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
+  IkeSa* on_its_way = nullptr;
+  for (const auto& [spi, sa] : world.sas) {
+    if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {
+      // A peer behind a NAT that changed its address, or one of unknown address, is known by its connection alone.
+      if (!sa->connection || sa->connection->name != connection.name) continue;
+    }
+    if (sa->state == State::kEstablished) {
+      if (sa->connection->name == connection.name) return sa.get();
+      const auto all = sharing(world, *sa);
+      if (std::any_of(all.begin(), all.end(), [&](const ConnectionPtr& c) { return c->name == connection.name; })) return sa.get();
+    } else if (sa->initiator && sa->handshake) {
+      const auto& first = *sa->connection;
+      const bool same_peer = first.name == connection.name ||
+                             (first.local == connection.local && first.remote == connection.remote && first.proposals == connection.proposals);
+      if (same_peer) on_its_way = sa.get();
+    }
+  }
+  return on_its_way;
+}
+
+}  // namespace cygnet::ike::v2

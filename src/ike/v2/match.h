@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Which connection a peer is: by addresses first, by identities once they are known.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ike/v2/world.h"
+
+namespace cygnet::ike::v2 {
+
+// Connections whose addresses allow this path, the most specific first.
+[[nodiscard]] std::vector<ConnectionPtr> by_address(const World& world, const Path& path);
+// Can this connection be initiated: is the peer's address known?
+[[nodiscard]] bool can_initiate(const model::Connection& connection);
+// The path of a new IKE SA of ours.
+[[nodiscard]] Path path_of(const World& world, const model::Connection& connection);
+
+// The identity we show: the configured one, or our address.
+[[nodiscard]] model::Identity own_identity(const model::Connection& connection, const IpAddress& local);
+// The identity we expect; nothing: any.
+[[nodiscard]] std::optional<model::Identity> expected_identity(const model::Connection& connection);
+[[nodiscard]] bool accepts_identity(const model::Connection& connection, const model::Identity& peer);
+
+// Connections for an authenticating peer: address, IDi, IDr if it sent one, and the IKE algorithms already chosen.
+[[nodiscard]] std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
+                                                     const model::Identity* asked_for);
+// Connections that may have children on this IKE SA: same peer, same identities.
+[[nodiscard]] std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa);
+// An IKE SA that this connection may use, established or on its way; null: a new one is needed.
+[[nodiscard]] IkeSa* find_shared_sa(const World& world, const model::Connection& connection);
+
+}  // namespace cygnet::ike::v2

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// 1. receive: header and version
+// 2. find the IKE SA by our SPI, or take an IKE_SA_INIT request
+// 3. open the Encrypted payload
+// 4. on_request, on_response: message ID, then the transition table
+#include "ike/v2/receive.h"
+
+#include <algorithm>
+
+#include "ike/diagnosis.h"
+#include "ike/v2/handlers.h"
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/request.h"
+#include "ike/v2/timers.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+constexpr std::size_t kMostDeferred = 8;
+
+// Unprotected answers: to requests only, and not to too many (RFC 7296 section 2.21.4).
+void reply_unprotected(World& world, const Path& path, const wi::Header& header, wi::NotifyPayload payload) {
+  if (header.response || !world.stray_replies.allow(world.now)) return;
+  wi::Message message;
+  message.header = header;
+  message.header.major_version = 2;
+  message.header.minor_version = 0;
+  message.header.initiator = !header.initiator;
+  message.header.higher_version = false;
+  message.header.response = true;
+  message.payloads.emplace_back(std::move(payload));
+  world.send_raw(path, wi::serialize_message(message));
+}
+
+void stray_report(World& world, Severity severity, const Path& path, std::string event, std::string message) {
+  if (world.stray_reports.allow(world.now)) world.report(severity, "", path.remote.to_string(), std::move(event), std::move(message));
+}
+
+void on_unreadable(World& world, const Path& path, const wi::Header& header, const wi::ParseError& error) {
+  ++world.counters.malformed;
+  const bool first_request = header.exchange == wi::ExchangeType::kIkeSaInit && !header.response;
+  switch (error.kind) {
+    case wi::ParseError::Kind::kMajorVersion:
+      stray_report(world, Severity::kInfo, path, "other-version",
+                   path.remote.to_string() + " speaks IKEv" + std::to_string(header.major_version) + ": write keyexchange=ikev2 at the peer");
+      // RFC 7296 section 2.5: "If an endpoint receives a message with a higher major version number, it MUST drop the message
+      // and SHOULD send an unauthenticated Notify message of type INVALID_MAJOR_VERSION".
+      if (header.major_version > 2) reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidMajorVersion));
+      return;
+    case wi::ParseError::Kind::kUnsupportedCritical:
+      if (first_request) reply_unprotected(world, path, header, notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type}));
+      break;
+    default:
+      if (first_request) reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidSyntax));
+      break;
+  }
+  stray_report(world, Severity::kInfo, path, "malformed", "cannot read a message of " + path.remote.to_string() + ": " + error.message);
+}
+
+// Without protection anybody may have sent it: at most a reason to look after the peer (RFC 7296 section 2.4).
+void on_unprotected(World& world, IkeSa& sa, const Path& path, const wi::Message& message) {
+  const auto* error = wi::find_error_notify(message.payloads);
+  if (error == nullptr || !world.stray_replies.allow(world.now)) return;
+  if (sa.state == State::kDeleting && error->type == wi::NotifyType::kInvalidIkeSpi) {
+    return end_sa(world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
+  }
+  if (sa.state != State::kEstablished) return;
+  stray_report(world, Severity::kInfo, path, "hint", path.remote.to_string() + " says, unprotected, that " + diagnosis::meaning(error->type) + ": asking for a sign of life");
+  check_liveness(world, sa);
+}
+
+// A message that is authentic and yet cannot be read.
+void on_bad_contents(World& world, IkeSa& sa, const wi::Header& header, const wi::ParseError& error) {
+  ++world.counters.malformed;
+  world.report(sa, Severity::kWarning, "malformed", "cannot read a protected message of " + sa.peer() + ": " + error.message);
+  if (header.response) {
+    if (sa.outstanding && sa.outstanding->id == header.message_id) {
+      request_answered(world, sa);
+      end_sa(world, sa, sa.peer() + " answered with something that cannot be read", Aftermath::kKeepUp);
+    }
+    return;
+  }
+  if (header.message_id != sa.expected) return;
+  if (error.kind == wi::ParseError::Kind::kUnsupportedCritical) {
+    return send_response(world, sa, header.exchange, header.message_id, {notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type})});
+  }
+  // RFC 7296 section 2.21.3: after INVALID_SYNTAX in a protected message the IKE SA is over on both ends.
+  send_response(world, sa, header.exchange, header.message_id, {notify(wi::NotifyType::kInvalidSyntax)});
+  end_sa(world, sa, sa.peer() + " sent something that cannot be read", Aftermath::kKeepUp);
+}
+
+void follow_peer(World& world, IkeSa& sa, const Path& path) {
+  if (path == sa.path) return;
+  if (sa.state == State::kInitAnswered) {
+    // RFC 7296 section 2.23: the initiator moves to port 4500 with IKE_AUTH.
+    sa.path = path;
+    return;
+  }
+  // "If a host ... that is not behind a NAT ... SHOULD send all packets ... to the IP address and port from the last valid
+  // authenticated packet": only a peer behind a NAT moves without saying so.
+  if (sa.nat_remote && path.marked) move_peer(world, sa, path);
+}
+
+void on_request(Turn& turn) {
+  auto& world = turn.world;
+  auto& sa = *turn.sa;
+  const auto id = turn.header->message_id;
+  if (id.value + 1 == sa.expected.value && !sa.last_response.empty()) {
+    // RFC 7296 section 2.1: a retransmitted request is answered with the same response again.
+    ++world.counters.retransmits_answered;
+    world.send_raw(turn.path, sa.last_response);
+    return;
+  }
+  if (id != sa.expected) return;
+  if (sa.peer_request && sa.peer_request->id == id) return;  // still being worked on
+  follow_peer(world, sa, turn.path);
+  sa.request_path = turn.path;
+  if (dispatch(turn, Trigger::kRequest, turn.header->exchange, About::kNothing)) return;
+  if (sa.state != State::kEstablished) return;
+  world.report(sa, Severity::kWarning, "request-not-understood", "cannot make sense of an " + wi::to_string(turn.header->exchange) + " request of " + sa.peer());
+  send_response(world, sa, turn.header->exchange, id, {notify(wi::NotifyType::kInvalidSyntax)});
+}
+
+void on_response(Turn& turn) {
+  auto& world = turn.world;
+  auto& sa = *turn.sa;
+  if (!sa.outstanding || sa.outstanding->id != turn.header->message_id || sa.outstanding->exchange != turn.header->exchange) return;
+  follow_peer(world, sa, turn.path);
+  const auto about = sa.state == State::kAuthSent ? About::kAuth : sa.task ? sa.task->about : About::kNothing;
+  if (dispatch(turn, Trigger::kResponse, turn.header->exchange, about)) return;
+  request_answered(world, sa);
+  const auto message = sa.peer() + "'s " + wi::to_string(turn.header->exchange) + " response lacks what it must hold";
+  world.report(sa, Severity::kError, "answer-unacceptable", message);
+  if (sa.state == State::kEstablished && !wi::find_error_notify(*turn.payloads)) return delete_ike_sa(world, sa, message, Aftermath::kKeepUp);
+  end_sa(world, sa, message, Aftermath::kKeepUp);
+}
+
+void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer) {
+  const auto inner = wi::open_message(datagram, outer, *sa.open);
+  if (!inner) {
+    if (inner.error().kind == wi::ParseError::Kind::kNotAuthentic) {
+      ++world.counters.integrity_failed;
+      stray_report(world, Severity::kInfo, path, "not-authentic", "a message from " + path.remote.to_string() + " for the IKE SA with " + sa.peer() + " is forged or damaged");
+      return;
+    }
+    return on_bad_contents(world, sa, outer.header, inner.error());
+  }
+  note_life(world, sa, world.now);
+  Turn turn{world, &sa, path, datagram, &outer.header, &*inner, nullptr};
+  if (outer.header.response) {
+    on_response(turn);
+  } else {
+    on_request(turn);
+  }
+}
+
+void on_init_message(World& world, const Path& path, ByteView datagram, const wi::Message& message) {
+  const auto& header = message.header;
+  if (!header.response) {
+    Turn turn{world, nullptr, path, datagram, &header, &message.payloads, nullptr};
+    if (header.initiator && !dispatch(turn, Trigger::kRequest, header.exchange, About::kNothing)) {
+      ++world.counters.malformed;
+      reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidSyntax));
+    }
+    return;
+  }
+  auto* sa = world.find_sa(header.spi_i);
+  if (sa == nullptr || !sa->initiator || header.initiator || sa->state != State::kInitSent || header.message_id != MessageId(0)) return;
+  Turn turn{world, sa, path, datagram, &header, &message.payloads, nullptr};
+  if (!dispatch(turn, Trigger::kResponse, header.exchange, About::kInit)) ++world.counters.malformed;
+}
+
+}  // namespace
+
+void move_peer(World& world, IkeSa& sa, const Path& path) {
+  world.report(sa, Severity::kNotice, "peer-moved", sa.peer() + " is now at " + path.remote.to_string());
+  sa.path = path;
+  for (const auto& child : sa.children) {
+    world.act(UpdateChildEndpoints{child->id, path.local, path.remote, child->udp_encapsulation});
+  }
+  world.checkpoint(sa);
+}
+
+void receive(World& world, const Path& path, ByteView datagram) {
+  const auto header = wi::parse_header(datagram);
+  if (!header) {
+    ++world.counters.malformed;
+    return;
+  }
+  const auto message = wi::parse_message(datagram);
+  if (!message) return on_unreadable(world, path, *header, message.error());
+  if (header->exchange == wi::ExchangeType::kIkeSaInit) return on_init_message(world, path, datagram, *message);
+
+  const auto local_spi = header->initiator ? header->spi_r : header->spi_i;
+  auto* sa = world.find_sa(local_spi);
+  const bool ours = sa != nullptr && sa->alive() && sa->initiator != header->initiator &&
+                    sa->remote_spi() == (header->initiator ? header->spi_i : header->spi_r);
+  if (!ours) {
+    ++world.counters.unknown_spi;
+    return reply_unprotected(world, path, *header, notify(wi::NotifyType::kInvalidIkeSpi));
+  }
+  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr) return on_unprotected(world, *sa, path, *message);
+  if (!sa->open) {
+    if (sa->deferred.size() < kMostDeferred) sa->deferred.push_back({path, Bytes(datagram.begin(), datagram.end())});
+    return;
+  }
+  on_protected(world, *sa, path, datagram, *message);
+}
+
+void finish_job(World& world, const JobResult& result) {
+  const auto found = world.jobs.find(result.job);
+  if (found == world.jobs.end()) return;
+  const auto job = found->second;
+  world.jobs.erase(found);
+  auto* sa = world.find_sa(job.sa);
+  if (sa == nullptr) return;
+  auto& current = job.about == About::kPeerRequest ? sa->peer_job : sa->own_job;
+  if (current != result.job) return;  // overtaken
+  current = 0;
+  const bool handshake = sa->state == State::kInitGenerating || sa->state == State::kInitDeriving || sa->state == State::kAnswering;
+  if (job.about != About::kPeerRequest && !handshake && (!sa->task || sa->task->about != job.about)) return;
+  Turn turn{world, sa, sa->path, {}, nullptr, nullptr, &result};
+  dispatch(turn, job.secret ? Trigger::kSecretReady : Trigger::kKeyReady,
+           handshake ? wi::ExchangeType::kIkeSaInit : wi::ExchangeType::kCreateChildSa, job.about);
+  auto deferred = std::move(sa->deferred);
+  sa->deferred.clear();
+  for (const auto& d : deferred) receive(world, d.path, ByteView(d.bytes));
+}
+
+}  // namespace cygnet::ike::v2

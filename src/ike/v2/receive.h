@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A datagram on its way in: header, IKE SA, protection, message ID, transition table.
+#include "ike/v2/world.h"
+
+namespace cygnet::ike::v2 {
+
+void receive(World& world, const Path& path, ByteView datagram);
+void finish_job(World& world, const JobResult& result);
+// The peer is reached elsewhere from now on, with all its children.
+void move_peer(World& world, IkeSa& sa, const Path& path);
+
+}  // namespace cygnet::ike::v2

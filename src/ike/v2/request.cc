@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/request.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ike/diagnosis.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+constexpr unsigned kJitterPercent = 10;
+constexpr Duration kLongestInterval = std::chrono::seconds(15);
+
+// AEAD: a counter, unique under its key; CBC: unpredictable octets (RFC 7296 section 3.14).
+Bytes next_iv(World& world, IkeSa& sa) {
+  const auto octets = sa.seal->iv_octets();
+  if (octets != 8) return world.random.bytes(octets);
+  Bytes iv(8);
+  store_be64(iv.data(), ++sa.iv_counter);
+  return iv;
+}
+
+wi::Header header_of(const IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response) {
+  wi::Header header;
+  header.spi_i = sa.spi_i;
+  header.spi_r = sa.spi_r;
+  header.exchange = exchange;
+  header.initiator = sa.initiator;
+  header.response = response;
+  header.message_id = id;
+  return header;
+}
+
+Bytes protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response, const wi::Payloads& payloads) {
+  auto sealed = wi::seal_message(header_of(sa, exchange, id, response), payloads, *sa.seal, ByteView(next_iv(world, sa)));
+  if (sealed) return std::move(*sealed);
+  world.report(sa, Severity::kError, "seal-failed", "cannot protect " + wi::to_string(exchange) + ": " + sealed.error().message);
+  return {};
+}
+
+Duration first_interval(const IkeSa& sa) {
+  return std::chrono::milliseconds(sa.connection ? std::max<std::uint32_t>(sa.connection->retransmit_first_ms, 50) : 500);
+}
+
+// How long silence is endured.
+Duration patience(const IkeSa& sa) {
+  if (!sa.connection) return std::chrono::seconds(60);
+  if (sa.state == State::kDeleting) return std::chrono::seconds(15);
+  const auto& c = *sa.connection;
+  if (c.dpd_timeout_s != 0 && sa.state == State::kEstablished) return std::chrono::seconds(c.dpd_timeout_s);
+  return std::chrono::milliseconds(c.retransmit_timeout_ms);
+}
+
+Duration interval_after(const IkeSa& sa, unsigned sent) {
+  auto interval = first_interval(sa);
+  for (unsigned i = 1; i < sent && interval < kLongestInterval; ++i) interval *= 2;
+  return std::min(interval, std::max(kLongestInterval, first_interval(sa)));
+}
+
+void start_waiting(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, Bytes bytes) {
+  Outstanding out;
+  out.id = id;
+  out.exchange = exchange;
+  out.bytes = bytes;
+  out.first_sent = world.now;
+  out.retransmit_at = world.now + jitter(world.random, first_interval(sa), kJitterPercent);
+  sa.outstanding = std::move(out);
+  sa.silent_reported = false;
+  world.touch(sa);
+  world.checkpoint(sa);
+  world.send_raw(sa.path, std::move(bytes));
+}
+
+}  // namespace
+
+wi::NotifyPayload notify(wi::NotifyType type, Bytes data) {
+  wi::NotifyPayload out;
+  out.type = type;
+  out.data = std::move(data);
+  return out;
+}
+
+wi::NotifyPayload notify_child(wi::NotifyType type, Spi spi) {
+  wi::NotifyPayload out;
+  out.type = type;
+  out.protocol = model::Protocol::kEsp;
+  out.spi.resize(4);
+  store_be32(out.spi.data(), spi.value);
+  return out;
+}
+
+void send_request(World& world, IkeSa& sa, wi::ExchangeType exchange, const wi::Payloads& payloads) {
+  const MessageId id = sa.next_request;
+  Bytes bytes = protect(world, sa, exchange, id, false, payloads);
+  if (bytes.empty()) return;
+  sa.next_request = MessageId(id.value + 1);
+  start_waiting(world, sa, exchange, id, std::move(bytes));
+}
+
+void send_first_request(World& world, IkeSa& sa, Bytes bytes) {
+  sa.next_request = MessageId(1);
+  start_waiting(world, sa, wi::ExchangeType::kIkeSaInit, MessageId(0), std::move(bytes));
+}
+
+void send_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
+  Bytes bytes = protect(world, sa, exchange, id, true, payloads);
+  sa.expected = MessageId(id.value + 1);
+  sa.last_response = bytes;
+  world.touch(sa);
+  if (bytes.empty()) return;
+  world.checkpoint(sa);
+  // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was received".
+  world.send_raw(sa.request_path.value_or(sa.path), std::move(bytes));
+}
+
+void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
+  if (!sa.seal) return;
+  Bytes bytes = protect(world, sa, wi::ExchangeType::kInformational, sa.next_request, false, payloads);
+  sa.next_request = MessageId(sa.next_request.value + 1);
+  if (!bytes.empty()) world.send_raw(sa.path, std::move(bytes));
+}
+
+void request_answered(World& world, IkeSa& sa) {
+  sa.outstanding.reset();
+  sa.silent_reported = false;
+  world.touch(sa);
+}
+
+bool retransmit(World& world, IkeSa& sa) {
+  auto& out = *sa.outstanding;
+  const auto waited = world.now - out.first_sent;
+  if (waited >= patience(sa)) return false;
+  world.touch(sa);
+  ++out.sent;
+  ++world.counters.retransmits_sent;
+  // RFC 7296 section 2.1: "The retransmission policy ... exponential backoff".
+  const auto next = world.now + jitter(world.random, interval_after(sa, out.sent), kJitterPercent);
+  out.retransmit_at = std::min(next, out.first_sent + patience(sa));
+  world.report(sa, Severity::kInfo, "retransmit", "sent " + wi::to_string(out.exchange) + " request " + std::to_string(out.id.value) + " to " + sa.peer() + " again (try " + std::to_string(out.sent) + ")");
+  if (out.sent >= 4 && !sa.silent_reported) {
+    sa.silent_reported = true;
+    world.report(sa, Severity::kWarning, "no-answer", diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
+  }
+  world.send_raw(sa.path, out.bytes);
+  return true;
+}
+
+}  // namespace cygnet::ike::v2

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/timers.h"
+
+#include <algorithm>
+
+#include "ike/diagnosis.h"
+#include "ike/v2/handlers.h"
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/negotiate.h"
+#include "ike/v2/request.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+// The data plane answers a question about use at once; if it does not, the peer is asked.
+constexpr Duration kUsagePatience = std::chrono::seconds(1);
+
+bool watches_peer(const IkeSa& sa) {
+  return sa.state == State::kEstablished && !sa.outstanding && !sa.task && sa.connection && sa.connection->dpd_delay_s != 0;
+}
+
+Instant liveness_due(const IkeSa& sa) {
+  if (!watches_peer(sa)) return kNever;
+  if (sa.usage_asked != kNever) return sa.usage_asked + kUsagePatience;
+  return sa.last_inbound + std::chrono::seconds(sa.connection->dpd_delay_s);
+}
+
+Instant queue_due(const IkeSa& sa) {
+  if (sa.state != State::kEstablished || sa.task) return kNever;
+  Instant due = kNever;
+  for (const auto& task : sa.queue) due = std::min(due, task.not_before);
+  return due;
+}
+
+Instant child_due(const ChildSa& child) {
+  auto due = std::min({child.activate_at, child.remove_at});
+  if (child.state != ChildState::kFading) due = std::min(due, child.expires_at);
+  if (child.state == ChildState::kInstalled) due = std::min(due, child.rekey_at);
+  return due;
+}
+
+void gave_up(World& world, IkeSa& sa) {
+  const auto& out = *sa.outstanding;
+  const auto message = diagnosis::no_answer(sa.peer(), out.sent, world.now - out.first_sent, sa.path.marked);
+  if (sa.state == State::kDeleting) {
+    world.report(sa, Severity::kInfo, "delete-unanswered", sa.peer() + " did not confirm the end of the IKE SA");
+    return end_sa(world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
+  }
+  const bool dead = sa.established != Instant{};
+  world.report(sa, Severity::kError, dead ? "peer-dead" : "gave-up", (dead ? "giving the peer up: " : "giving up: ") + message);
+  end_sa(world, sa, message, dead ? Aftermath::kPeerDead : Aftermath::kKeepUp);
+}
+
+void ask_for_rekey(World& world, IkeSa& sa, ChildSa& child) {
+  child.rekey_at = kNever;
+  Task task;
+  task.about = About::kRekeyChild;
+  task.child = child.id;
+  sa.queue.push_back(std::move(task));
+  world.touch(sa);
+}
+
+// A child at the end of its life, or of the patience with its predecessor.
+void close_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason) {
+  const ChildSa copy = child;
+  const bool replaced = child.replaced_by.has_value();
+  Task task;
+  task.about = About::kDeleteChild;
+  task.orphan_spi = child.spi_in;
+  sa.queue.push_back(std::move(task));
+  remove_child(world, sa, copy.id, reason, replaced);
+  if (!replaced) after_child_loss(world, copy, Aftermath::kKeepUp);
+}
+
+void on_child_timer(World& world, IkeSa& sa, ChildSa& child) {
+  if (child.activate_at <= world.now) activate(world, sa, child);
+  if (child.state == ChildState::kFading && child.remove_at <= world.now) return remove_child(world, sa, child.id, "rekeyed", true);
+  if (child.state != ChildState::kFading && child.expires_at <= world.now) {
+    world.report(sa, Severity::kWarning, "child-expired", "child " + child.name + " reached the end of its life");
+    return close_child(world, sa, child, "its lifetime ended");
+  }
+  if (child.remove_at <= world.now) return close_child(world, sa, child, "rekeyed; the peer never deleted it");
+  if (child.state == ChildState::kInstalled && child.rekey_at <= world.now) ask_for_rekey(world, sa, child);
+}
+
+void on_liveness_timer(World& world, IkeSa& sa) {
+  const bool asked = sa.usage_asked != kNever;
+  world.touch(sa);
+  if (!asked) {
+    for (const auto& child : sa.children) {
+      if (!child->usable()) continue;
+      world.act(QueryUsage{child->id, child->spi_in});
+      sa.usage_asked = world.now;
+    }
+    if (sa.usage_asked != kNever) return;
+  }
+  sa.usage_asked = kNever;
+  check_liveness(world, sa);
+}
+
+void on_lifetime_timer(World& world, IkeSa& sa) {
+  if (sa.expires_at <= world.now) {
+    world.report(sa, Severity::kWarning, "ike-expired", "the IKE SA with " + sa.peer() + " reached the end of its life");
+    return delete_ike_sa(world, sa, "its lifetime ended", Aftermath::kKeepUp);
+  }
+  if (sa.rekey_at <= world.now) {
+    sa.rekey_at = kNever;
+    Task task;
+    task.about = About::kRekeyIke;
+    sa.queue.push_back(std::move(task));
+  }
+}
+
+}  // namespace
+
+Instant next_due(const IkeSa& sa) {
+  auto due = std::min(sa.give_up_at, liveness_due(sa));
+  if (sa.outstanding) due = std::min(due, sa.outstanding->retransmit_at);
+  if (sa.state == State::kEstablished) due = std::min({due, sa.rekey_at, sa.expires_at, queue_due(sa)});
+  for (const auto& child : sa.children) due = std::min(due, child_due(*child));
+  return due;
+}
+
+void on_sa_timer(World& world, IkeSa& sa) {
+  world.touch(sa);
+  if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
+  if (sa.give_up_at <= world.now) {
+    if (sa.state == State::kRekeyed) return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
+    world.report(sa, Severity::kInfo, "half-open-expired", sa.peer() + " began an IKE SA and did not go on");
+    return end_sa(world, sa, "the peer did not go on", Aftermath::kForget);
+  }
+  std::vector<model::ChildId> ids;
+  for (const auto& child : sa.children) {
+    if (child_due(*child) <= world.now) ids.push_back(child->id);
+  }
+  for (const auto id : ids) {
+    if (auto* child = sa.find_child(id)) on_child_timer(world, sa, *child);
+  }
+  if (!ids.empty()) world.checkpoint(sa);
+  if (sa.state != State::kEstablished) return;
+  on_lifetime_timer(world, sa);
+  if (sa.state != State::kEstablished) return;
+  start_next_task(world, sa);
+  if (liveness_due(sa) <= world.now) on_liveness_timer(world, sa);
+}
+
+void note_life(World& world, IkeSa& sa, Instant when) {
+  if (when > sa.last_inbound) {
+    sa.last_inbound = when;
+    sa.usage_asked = kNever;
+  }
+  world.touch(sa);
+}
+
+void check_liveness(World& world, IkeSa& sa) {
+  if (sa.state != State::kEstablished || sa.outstanding || sa.task) return;
+  Task task;
+  task.about = About::kLiveness;
+  sa.queue.push_front(std::move(task));
+  start_next_task(world, sa);
+}
+
+void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard) {
+  auto* child = sa.find_child(id);
+  if (child == nullptr || sa.state != State::kEstablished) return;
+  if (hard) {
+    if (child->state == ChildState::kFading) return;
+    world.report(sa, Severity::kWarning, "child-expired", "child " + child->name + " reached a limit of its lifetime");
+    close_child(world, sa, *child, "its lifetime ended");
+    return start_next_task(world, sa);
+  }
+  const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == id; };
+  if (!child->usable() || !child->connection->rekey || (sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
+  ask_for_rekey(world, sa, *child);
+  start_next_task(world, sa);
+}
+
+void plan_lifetime(World& world, IkeSa& sa) {
+  sa.rekey_at = sa.expires_at = kNever;
+  if (!sa.connection || sa.connection->ike_lifetime_s == 0) return;
+  sa.expires_at = world.now + std::chrono::seconds(sa.connection->ike_lifetime_s);
+  if (sa.connection->rekey) sa.rekey_at = world.now + soft_life(world, *sa.connection, sa.connection->ike_lifetime_s);
+}
+
+void start_next_task(World& world, IkeSa& sa) {
+  if (sa.state != State::kEstablished || sa.task || sa.outstanding) return;
+  const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(), [&](const Task& t) {
+    // RFC 7296 section 2.25.2: no rekey of the IKE SA while a request of the peer is being worked on.
+    return t.not_before <= world.now && (t.about != About::kRekeyIke || !sa.peer_request);
+  });
+  if (ready == sa.queue.end()) return;
+  sa.task = std::move(*ready);
+  sa.queue.erase(ready);
+  world.touch(sa);
+  auto& task = *sa.task;
+  switch (task.about) {
+    case About::kNewChild:
+      if (!sa.has_usable_child(task.want.connection->name, task.want.child)) return begin_child_task(world, sa);
+      want_succeeded(world, task.want, "child " + task.want.child + " is up already");
+      break;
+    case About::kRekeyChild: {
+      const auto* child = sa.find_child(task.child);
+      if (child != nullptr && child->usable()) return begin_child_task(world, sa);
+      break;
+    }
+    case About::kRekeyIke: return begin_ike_rekey_task(world, sa);
+    case About::kDeleteChild: {
+      auto* child = sa.find_child(task.child);
+      if (child == nullptr && task.orphan_spi.is_zero()) break;
+      if (child != nullptr) remove_outbound(world, *child);
+      wi::DeletePayload payload;
+      payload.protocol = model::Protocol::kEsp;
+      payload.spis.push_back(child != nullptr ? child->spi_in : task.orphan_spi);
+      return send_request(world, sa, wi::ExchangeType::kInformational, {std::move(payload)});
+    }
+    case About::kLiveness:
+      world.report(sa, Severity::kDebug, "liveness-sent", "asking " + sa.peer() + " for a sign of life");
+      return send_request(world, sa, wi::ExchangeType::kInformational, {});
+    default: break;
+  }
+  sa.task.reset();
+  start_next_task(world, sa);
+}
+
+}  // namespace cygnet::ike::v2

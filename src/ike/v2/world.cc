@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/world.h"
+
+#include <algorithm>
+
+#include "ike/v2/serialize_state.h"
+#include "ike/v2/timers.h"
+
+namespace cygnet::ike::v2 {
+
+bool RateLimit::allow(Instant now) {
+  const auto passed = (now - last_) / every_;
+  if (passed > 0) {
+    tokens_ = static_cast<unsigned>(std::min<std::int64_t>(burst_, static_cast<std::int64_t>(tokens_) + passed));
+    last_ = now;
+  }
+  if (tokens_ == 0) return false;
+  --tokens_;
+  return true;
+}
+
+World::World(EndpointSettings endpoint_settings, Random& randomness)
+    : settings(std::move(endpoint_settings)), random(randomness), keys(std::make_unique<auth::LocalKeys>(std::vector<model::SharedSecret>{})) {}
+
+ConnectionPtr World::find_connection(const std::string& name) const {
+  const auto found = std::find_if(connections.begin(), connections.end(), [&](const ConnectionPtr& c) { return c->name == name; });
+  return found == connections.end() ? nullptr : *found;
+}
+
+IkeSa* World::find_sa(IkeSpi local_spi) const {
+  const auto found = sas.find(local_spi);
+  return found == sas.end() ? nullptr : found->second.get();
+}
+
+IkeSa* World::find_owner(model::ChildId child) const {
+  const auto found = child_owner.find(child);
+  return found == child_owner.end() ? nullptr : find_sa(found->second);
+}
+
+IkeSpi World::new_ike_spi() {
+  for (;;) {
+    const IkeSpi spi(random.u64());
+    if (!spi.is_zero() && find_sa(spi) == nullptr) return spi;
+  }
+}
+
+Spi World::new_esp_spi() {
+  for (;;) {
+    const Spi spi(random.u32());
+    if (spi.value > 255 && esp_spis.insert(spi).second) return spi;
+  }
+}
+
+IkeSa& World::add_sa(std::unique_ptr<IkeSa> sa) {
+  sa->created = now;
+  sa->last_inbound = now;
+  auto& added = *sa;
+  sas[added.local_spi()] = std::move(sa);
+  touch(added);
+  return added;
+}
+
+void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own, std::optional<Bytes> peer_public) {
+  KeyExchangeJob job;
+  job.job = next_job++;
+  job.group = group;
+  job.own = std::move(own);
+  job.peer_public = std::move(peer_public);
+  if (!job.own) {
+    job.seed.resize(64);
+    random.fill(job.seed);
+  }
+  (about == About::kPeerRequest ? sa.peer_job : sa.own_job) = job.job;
+  jobs[job.job] = {sa.local_spi(), about, job.peer_public.has_value()};
+  act(std::move(job));
+}
+
+void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event, std::string message) {
+  act(Report{severity, connection, peer, std::move(event), std::move(message)});
+}
+
+void World::report(const IkeSa& sa, Severity severity, std::string event, std::string message) {
+  report(severity, sa.name(), sa.peer(), std::move(event), std::move(message));
+}
+
+void World::checkpoint(const IkeSa& sa) {
+  if (sa.state != State::kEstablished && sa.state != State::kRekeyed && sa.state != State::kDeleting) return;
+  act(Checkpoint{checkpoint_key(sa), serialize_state(sa)});
+}
+
+void World::send_raw(const Path& path, Bytes bytes) {
+  ++counters.datagrams_out;
+  act(SendDatagram{path, std::move(bytes)});
+}
+
+void World::settle() {
+  for (const auto spi : touched) {
+    auto* sa = find_sa(spi);
+    if (sa == nullptr) continue;
+    const auto due = sa->alive() ? next_due(*sa) : kNever;
+    if (due != sa->scheduled) {
+      if (sa->scheduled != kNever) deadlines.erase({sa->scheduled, spi});
+      if (due != kNever) deadlines.insert({due, spi});
+      sa->scheduled = due;
+    }
+    if (!sa->alive()) sas.erase(spi);
+  }
+  touched.clear();
+}
+
+Duration jitter(Random& random, Duration d, unsigned percent) {
+  const auto span = d.count() / 100 * percent;
+  if (span <= 0) return d;
+  return Duration(d.count() - span + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(2 * span + 1))));
+}
+
+}  // namespace cygnet::ike::v2

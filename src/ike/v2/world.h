@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Everything one endpoint knows, and what handlers may do to it. There is no other state.
+#include <array>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/random.h"
+#include "ike/actions.h"
+#include "ike/auth/key_service.h"
+#include "ike/endpoint.h"
+#include "ike/v2/ike_sa.h"
+
+namespace cygnet::ike::v2 {
+
+// Lets a few through and counts the rest: for replies and reports that anybody can provoke.
+class RateLimit {
+ public:
+  RateLimit(unsigned burst, Duration every) : tokens_(burst), burst_(burst), every_(every) {}
+  [[nodiscard]] bool allow(Instant now);
+
+ private:
+  unsigned tokens_;
+  unsigned burst_;
+  Duration every_;
+  Instant last_{};
+};
+
+struct Job {
+  IkeSpi sa;  // local SPI
+  About about = About::kNothing;
+  bool secret = false;  // a shared secret was asked for, else a key pair
+};
+
+// A child that is to come up at a later time, or again.
+struct Retry {
+  ChildWant want;
+  Instant at{};
+};
+
+struct World {
+  World(EndpointSettings endpoint_settings, Random& randomness);
+
+  EndpointSettings settings;
+  Random& random;
+  Instant now{};
+  Actions actions;
+  EndpointCounters counters;
+  std::vector<ConnectionPtr> connections;
+  std::unique_ptr<auth::KeyService> keys;
+
+  std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;      // by local SPI
+  std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;      // initiator's SPI and address -> local SPI, until IKE_AUTH
+  std::unordered_map<std::uint64_t, Job> jobs;
+  std::unordered_map<model::ChildId, IkeSpi> child_owner;
+  std::unordered_set<Spi> esp_spis;                            // inbound, in use
+  std::set<std::pair<Instant, IkeSpi>> deadlines;
+  std::vector<Retry> retries;
+  std::uint64_t next_job = 1;
+  std::uint64_t next_child = 1;
+  std::size_t half_open = 0;                                   // responder's, before IKE_AUTH
+  bool cookies_on = false;
+  SecretBytes cookie_secret, previous_cookie_secret;
+  std::uint8_t cookie_version = 0;
+  Instant cookie_rotated{};
+  RateLimit stray_replies{20, std::chrono::milliseconds(100)};
+  RateLimit stray_reports{20, std::chrono::seconds(1)};
+
+  // ---- lookup
+  [[nodiscard]] ConnectionPtr find_connection(const std::string& name) const;
+  [[nodiscard]] IkeSa* find_sa(IkeSpi local_spi) const;
+  [[nodiscard]] IkeSa* find_owner(model::ChildId child) const;
+
+  // ---- making things
+  [[nodiscard]] IkeSpi new_ike_spi();
+  [[nodiscard]] Spi new_esp_spi();  // RFC 4303 section 2.1: 1 to 255 are reserved
+  [[nodiscard]] model::ChildId new_child_id() { return model::ChildId(next_child++); }
+  IkeSa& add_sa(std::unique_ptr<IkeSa> sa);
+  // Orders a key pair (peer_public unset), a shared secret (own set), or both at once.
+  void order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own, std::optional<Bytes> peer_public);
+
+  // ---- telling
+  void act(Action action) { actions.push_back(std::move(action)); }
+  void report(Severity severity, const std::string& connection, const std::string& peer, std::string event, std::string message);
+  void report(const IkeSa& sa, Severity severity, std::string event, std::string message);
+  void checkpoint(const IkeSa& sa);
+  void send_raw(const Path& path, Bytes bytes);
+
+  // ---- end of a turn
+  // Every SA that a turn changed is touched, so that its deadline is looked at again.
+  void touch(const IkeSa& sa) { touched.push_back(sa.local_spi()); }
+  // Sets deadlines of what was touched, and removes what died.
+  void settle();
+
+ private:
+  std::vector<IkeSpi> touched;
+};
+
+// Random jitter: `d` plus or minus `percent` of it.
+[[nodiscard]] Duration jitter(Random& random, Duration d, unsigned percent);
+
+}  // namespace cygnet::ike::v2

@@ -12,10 +12,11 @@ namespace {
 
 Result<> check(model::EncryptionId id, ByteView key, ByteView nonce, ByteView aad, ByteView text) {
   if (!model::is_aead(id) || cipher_of(id, key.size()) == nullptr) {
-    return fail("encryption number " + std::to_string(static_cast<unsigned>(id)) + " with a key of " + std::to_string(key.size()) +
-                " octets is not a combined-mode cipher of this build");
+    return fail("encryption number " + std::to_string(static_cast<unsigned>(id)) + " with a key of " +
+                std::to_string(key.size()) + " octets is not a combined-mode cipher of this build");
   }
-  if (nonce.size() != kAeadNonceOctets) return fail("the nonce has " + std::to_string(nonce.size()) + " octets, it needs 12");
+  if (nonce.size() != kAeadNonceOctets)
+    return fail("the nonce has " + std::to_string(nonce.size()) + " octets, it needs 12");
   constexpr std::size_t kLimit = std::numeric_limits<int>::max();
   if (aad.size() > kLimit || text.size() > kLimit) return fail("the message is too long");
   return {};
@@ -24,7 +25,8 @@ Result<> check(model::EncryptionId id, ByteView key, ByteView nonce, ByteView aa
 CipherContext start(model::EncryptionId id, ByteView key, ByteView nonce, ByteView aad, bool encrypt) {
   CipherContext context(EVP_CIPHER_CTX_new());
   require(context != nullptr);
-  require_ok(EVP_CipherInit_ex2(context.get(), cipher_of(id, key.size()), key.data(), nonce.data(), encrypt ? 1 : 0, nullptr));
+  require_ok(
+      EVP_CipherInit_ex2(context.get(), cipher_of(id, key.size()), key.data(), nonce.data(), encrypt ? 1 : 0, nullptr));
   int written = 0;
   if (!aad.empty()) require_ok(EVP_CipherUpdate(context.get(), nullptr, &written, aad.data(), int_size(aad.size())));
   return context;

@@ -12,7 +12,8 @@ namespace cygnet::crypto {
 namespace {
 
 std::string octets_text(std::string_view what, std::size_t has, std::size_t needs) {
-  return "the " + std::string(what) + " key has " + std::to_string(has) + " octets, the algorithm takes " + std::to_string(needs);
+  return "the " + std::string(what) + " key has " + std::to_string(has) + " octets, the algorithm takes " +
+         std::to_string(needs);
 }
 
 Result<> check_algorithms(const model::SaSpec& spec) {
@@ -39,16 +40,18 @@ Result<> check_algorithms(const model::SaSpec& spec) {
 Result<EspKeys> cut_keys(const model::SaSpec& spec) {
   const std::size_t salt = model::salt_octets(spec.encryption);
   const std::size_t key = model::key_octets(spec.encryption, spec.encryption_bits);
-  if (spec.encryption_key.size() != key + salt) return fail(octets_text("encryption", spec.encryption_key.size(), key + salt));
+  if (spec.encryption_key.size() != key + salt)
+    return fail(octets_text("encryption", spec.encryption_key.size(), key + salt));
   const std::size_t integrity = model::is_aead(spec.encryption) ? 0 : model::key_octets(spec.integrity);
-  if (spec.integrity_key.size() != integrity) return fail(octets_text("integrity", spec.integrity_key.size(), integrity));
+  if (spec.integrity_key.size() != integrity)
+    return fail(octets_text("integrity", spec.integrity_key.size(), integrity));
   EspKeys keys{.key = ByteView(spec.encryption_key).first(key), .integrity_key = spec.integrity_key};
   std::ranges::copy(ByteView(spec.encryption_key).last(salt), keys.salt.begin());
   return keys;
 }
 
-// CBC and HMAC are serial within a packet: intel-ipsec-mb works on many packets side by side and takes as long for one as
-// for all its lanes. A short burst is done sooner one packet after the other.
+// CBC and HMAC are serial within a packet: intel-ipsec-mb works on many packets side by side and takes as long for one
+// as for all its lanes. A short burst is done sooner one packet after the other.
 class ByBurstSize final : public EspTransform {
  public:
   ByBurstSize(const model::SaSpec& spec, const EspKeys& keys)
@@ -67,7 +70,8 @@ class ByBurstSize final : public EspTransform {
 
 std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec& spec, const EspKeys& keys) {
   if (provider == EspProvider::kOpenSsl || !ipsec_mb_available()) return create_openssl_esp_cipher(spec, keys);
-  if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption)) return create_ipsec_mb_esp_cipher(spec, keys);
+  if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption))
+    return create_ipsec_mb_esp_cipher(spec, keys);
   return std::make_unique<ByBurstSize>(spec, keys);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ESP through intel-ipsec-mb: AEADs packet by packet with its wide kernels, CBC and HMAC with many packets side by side.
+// ESP through intel-ipsec-mb: AEADs packet by packet with its wide kernels, CBC and HMAC with many packets side by
+// side.
 #include "crypto/esp_transform.h"
 
 #ifdef CYGNET_IPSEC_MB
@@ -23,7 +24,8 @@ Manager make_manager() {
   IMB_ARCH arch = IMB_ARCH_NONE;
   init_mb_mgr_auto(manager.get(), &arch);
   constexpr std::uint64_t kNeeded = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ | IMB_FEATURE_AVX;
-  if (imb_get_errno(manager.get()) != 0 || arch < IMB_ARCH_AVX || (manager->features & kNeeded) != kNeeded) return nullptr;
+  if (imb_get_errno(manager.get()) != 0 || arch < IMB_ARCH_AVX || (manager->features & kNeeded) != kNeeded)
+    return nullptr;
   return manager;
 }
 
@@ -36,7 +38,9 @@ IMB_MGR* manager() {
 class MbGcm final : public EspTransform {
  public:
   MbGcm(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn), salt_(keys.salt), key_octets_(keys.key.size()) {
+      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn),
+        salt_(keys.salt),
+        key_octets_(keys.key.size()) {
     switch (key_octets_) {
       case 16: IMB_AES128_GCM_PRE(manager(), keys.key.data(), &key_); break;
       case 24: IMB_AES192_GCM_PRE(manager(), keys.key.data(), &key_); break;
@@ -85,7 +89,8 @@ class MbGcm final : public EspTransform {
     const auto nonce = aead_nonce(salt_, iv(job));
     const EspAad aad(job, esn());
     const auto data = payload(job);
-    transform(&key_, &context, data.data(), data.data(), data.size(), nonce.data(), aad.view().data(), aad.view().size(), tag, 16);
+    transform(&key_, &context, data.data(), data.data(), data.size(), nonce.data(), aad.view().data(),
+              aad.view().size(), tag, 16);
   }
 
   alignas(64) gcm_key_data key_{};  // its kernels use aligned access; the header says so only under its own build macro
@@ -108,7 +113,9 @@ class JobQueue {
   void finish(IMB_JOB* done) {
     for (; done != nullptr; done = IMB_GET_COMPLETED_JOB(manager_)) note(*done);
   }
-  static void note(const IMB_JOB& done) { static_cast<EspJob*>(done.user_data)->ok = done.status == IMB_STATUS_COMPLETED; }
+  static void note(const IMB_JOB& done) {
+    static_cast<EspJob*>(done.user_data)->ok = done.status == IMB_STATUS_COMPLETED;
+  }
 
   IMB_MGR* manager_;
 };
@@ -184,21 +191,25 @@ class MbChaCha final : public EspTransform {
 class MbCipherHmac final : public EspTransform {
  public:
   MbCipherHmac(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, spec.integrity, spec.esn), cbc_octets_(static_cast<std::uint8_t>(keys.key.size())) {
+      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+        cbc_octets_(static_cast<std::uint8_t>(keys.key.size())) {
     expand_cipher_key(keys.key);
     prepare_hmac(spec.integrity, keys.integrity_key);
   }
   ~MbCipherHmac() override {
-    for (const auto memory : {MutableByteView(encrypt_), MutableByteView(decrypt_), MutableByteView(inner_), MutableByteView(outer_)}) {
+    for (const auto memory :
+         {MutableByteView(encrypt_), MutableByteView(decrypt_), MutableByteView(inner_), MutableByteView(outer_)}) {
       wipe(memory);
     }
   }
 
   void seal(std::span<EspJob> jobs) override {
-    for (; !jobs.empty(); jobs = jobs.subspan(std::min(jobs.size(), kChunk))) seal_chunk(jobs.first(std::min(jobs.size(), kChunk)));
+    for (; !jobs.empty(); jobs = jobs.subspan(std::min(jobs.size(), kChunk)))
+      seal_chunk(jobs.first(std::min(jobs.size(), kChunk)));
   }
   void open(std::span<EspJob> jobs) override {
-    for (; !jobs.empty(); jobs = jobs.subspan(std::min(jobs.size(), kChunk))) open_chunk(jobs.first(std::min(jobs.size(), kChunk)));
+    for (; !jobs.empty(); jobs = jobs.subspan(std::min(jobs.size(), kChunk)))
+      open_chunk(jobs.first(std::min(jobs.size(), kChunk)));
   }
 
  private:
@@ -284,7 +295,8 @@ class MbCipherHmac final : public EspTransform {
       auto& packet = packets[i];
       if (!fits(packet)) continue;
       std::memcpy(icv(packet), received[i].data(), icv_octets());
-      packet.ok = packet.ok && constant_time_equal(ByteView(computed[i]).first(icv_octets()), ByteView(received[i]).first(icv_octets()));
+      packet.ok = packet.ok && constant_time_equal(ByteView(computed[i]).first(icv_octets()),
+                                                   ByteView(received[i]).first(icv_octets()));
       if (!packet.ok) wipe(payload(packet));
     }
   }
@@ -322,8 +334,8 @@ class MbCipherHmac final : public EspTransform {
     job.msg_len_to_cipher_in_bytes = length;
   }
 
-  // The sequence number goes in front as a block of its own under an IV of zeros: its ciphertext is the packet's IV, and
-  // the chain goes on from there as CBC with that IV.
+  // The sequence number goes in front as a block of its own under an IV of zeros: its ciphertext is the packet's IV,
+  // and the chain goes on from there as CBC with that IV.
   void set_cbc_seal(IMB_JOB& job, const EspJob& packet) const {
     alignas(16) static constexpr std::array<std::uint8_t, 16> kZeros{};
     store_be64(iv(packet), 0);

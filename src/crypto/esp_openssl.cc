@@ -18,7 +18,9 @@ void transform_in_place(EVP_CIPHER_CTX* context, MutableByteView data) {
 class OpensslAead final : public EspTransform {
  public:
   OpensslAead(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn), context_(EVP_CIPHER_CTX_new()), salt_(keys.salt) {
+      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn),
+        context_(EVP_CIPHER_CTX_new()),
+        salt_(keys.salt) {
     require(context_ != nullptr);
     const auto* cipher = cipher_of(spec.encryption, keys.key.size());
     require_ok(EVP_CipherInit_ex2(context_.get(), cipher, keys.key.data(), nullptr, 1, nullptr));
@@ -110,8 +112,8 @@ class OpensslCipherHmac final : public EspTransform {
     return context;
   }
 
-  // The sequence number goes in front as a block of its own under an IV of zeros: its ciphertext is the packet's IV, and
-  // the chain goes on from there as CBC with that IV.
+  // The sequence number goes in front as a block of its own under an IV of zeros: its ciphertext is the packet's IV,
+  // and the chain goes on from there as CBC with that IV.
   void encrypt(const EspJob& job) {
     static constexpr std::array<std::uint8_t, 16> kZeros{};
     store_be64(iv(job), 0);

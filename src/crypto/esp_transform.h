@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What both providers of EspCipher share: where the parts of a packet stand, and the octets beside it that are authenticated.
+// What both providers of EspCipher share: where the parts of a packet stand, and the octets beside it that are
+// authenticated.
 #include <array>
 #include <cstring>
 
@@ -26,7 +27,8 @@ class EspTransform : public EspCipher {
       : esn_(esn),
         whole_blocks_(encryption == model::EncryptionId::kAesCbc),
         iv_octets_(static_cast<std::uint8_t>(model::iv_octets(encryption))),
-        icv_octets_(static_cast<std::uint8_t>(model::is_aead(encryption) ? model::icv_octets(encryption) : model::icv_octets(integrity))),
+        icv_octets_(static_cast<std::uint8_t>(model::is_aead(encryption) ? model::icv_octets(encryption)
+                                                                         : model::icv_octets(integrity))),
         block_octets_(static_cast<std::uint8_t>(model::block_octets(encryption))) {}
 
   [[nodiscard]] bool esn() const { return esn_; }
@@ -51,7 +53,8 @@ class EspTransform : public EspCipher {
   std::uint8_t block_octets_;
 };
 
-// Associated data of the AEADs: the ESP header, with ESN the high word in its middle (RFC 4106 section 5, RFC 7634 section 2.1).
+// Associated data of the AEADs: the ESP header, with ESN the high word in its middle (RFC 4106 section 5, RFC 7634
+// section 2.1).
 class EspAad {
  public:
   EspAad(const EspJob& job, bool esn) : size_(esn ? kEspHeaderOctets + kEsnHighOctets : kEspHeaderOctets) {

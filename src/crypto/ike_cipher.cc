@@ -37,12 +37,15 @@ Nonce nonce_of(const IkeCipherSpec& spec, ByteView sk_e, ByteView iv) {
   return nonce;
 }
 
-ByteView key_of(const IkeCipherSpec& spec, ByteView sk_e) { return sk_e.first(sk_e.size() - model::salt_octets(spec.encryption)); }
+ByteView key_of(const IkeCipherSpec& spec, ByteView sk_e) {
+  return sk_e.first(sk_e.size() - model::salt_octets(spec.encryption));
+}
 
 CipherContext start_cbc(const IkeCipherSpec& spec, ByteView sk_e, ByteView iv, bool encrypt) {
   CipherContext context(EVP_CIPHER_CTX_new());
   require(context != nullptr);
-  require_ok(EVP_CipherInit_ex2(context.get(), cipher_of(spec.encryption, sk_e.size()), sk_e.data(), iv.data(), encrypt ? 1 : 0, nullptr));
+  require_ok(EVP_CipherInit_ex2(context.get(), cipher_of(spec.encryption, sk_e.size()), sk_e.data(), iv.data(),
+                                encrypt ? 1 : 0, nullptr));
   require_ok(EVP_CIPHER_CTX_set_padding(context.get(), 0));
   return context;
 }
@@ -53,7 +56,8 @@ void transform_in_place(EVP_CIPHER_CTX* context, MutableByteView data) {
   require(written == int_size(data.size()));
 }
 
-// RFC 7296 section 3.14: the checksum covers the message from the first octet of the IKE header to the end of the padding.
+// RFC 7296 section 3.14: the checksum covers the message from the first octet of the IKE header to the end of the
+// padding.
 Tag message_mac(const IkeCipherSpec& spec, ByteView sk_a, ByteView header, ByteView iv_and_ciphertext) {
   Hmac mac(digest_of(spec.integrity), sk_a);
   mac.start();
@@ -64,7 +68,9 @@ Tag message_mac(const IkeCipherSpec& spec, ByteView sk_a, ByteView header, ByteV
   return tag;
 }
 
-std::unexpected<Error> refused() { return fail("the encrypted payload does not verify: wrong keys, or the message was altered"); }
+std::unexpected<Error> refused() {
+  return fail("the encrypted payload does not verify: wrong keys, or the message was altered");
+}
 
 }  // namespace
 
@@ -107,10 +113,12 @@ std::size_t IkeCipher::sealed_octets(std::size_t plaintext_octets) const {
 
 Result<Bytes> IkeCipher::seal(ByteView header, ByteView plaintext, ByteView iv) const {
   if (iv.size() != iv_octets()) {
-    return fail("the IV has " + std::to_string(iv.size()) + " octets, this cipher takes " + std::to_string(iv_octets()));
+    return fail("the IV has " + std::to_string(iv.size()) + " octets, this cipher takes " +
+                std::to_string(iv_octets()));
   }
   // One IKE message fits a 32-bit length; far below that is already nonsense.
-  if (plaintext.size() > std::numeric_limits<std::uint16_t>::max() || header.size() > std::numeric_limits<std::uint16_t>::max()) {
+  if (plaintext.size() > std::numeric_limits<std::uint16_t>::max() ||
+      header.size() > std::numeric_limits<std::uint16_t>::max()) {
     return fail("an IKE message of more than 65535 octets cannot be sent");
   }
   const std::size_t padded = padded_octets(spec_, plaintext.size());
@@ -121,8 +129,8 @@ Result<Bytes> IkeCipher::seal(ByteView header, ByteView plaintext, ByteView iv) 
   out.back() = static_cast<std::uint8_t>(padded - plaintext.size() - 1);  // Pad Length
   const auto payload = MutableByteView(out).subspan(iv.size());
   if (model::is_aead(spec_.encryption)) {
-    // RFC 5282 section 5.1: the associated data runs from the first octet of the IKE header to the last of the Encrypted
-    // payload's own header.
+    // RFC 5282 section 5.1: the associated data runs from the first octet of the IKE header to the last of the
+    // Encrypted payload's own header.
     const auto sealed = aead_seal(spec_.encryption, key_of(spec_, sk_e_), nonce_of(spec_, sk_e_, iv), header, payload);
     if (!sealed) return std::unexpected(sealed.error());
     out.resize(iv.size());
@@ -147,7 +155,8 @@ Result<SecretBytes> IkeCipher::open(ByteView header, ByteView body) const {
 
   SecretBytes plaintext;
   if (aead) {
-    auto opened = aead_open(spec_.encryption, key_of(spec_, sk_e_), nonce_of(spec_, sk_e_, iv), header, body.subspan(iv_size));
+    auto opened =
+        aead_open(spec_.encryption, key_of(spec_, sk_e_), nonce_of(spec_, sk_e_, iv), header, body.subspan(iv_size));
     if (!opened) return refused();
     plaintext = std::move(*opened);
   } else {

@@ -127,11 +127,12 @@ Result<SecretBytes> derive_modp(const ModpGroup& group, const KeyPair& own, Byte
 
 // ---- ECP
 
-// Scalars outside [1, n-1] are drawn again: with random input practically never for P-256 and P-384, and about never for
-// P-521 once the surplus bits are masked. A source that keeps giving bad numbers is an error, not an endless loop.
+// Scalars outside [1, n-1] are drawn again: with random input practically never for P-256 and P-384, and about never
+// for P-521 once the surplus bits are masked. A source that keeps giving bad numbers is an error, not an endless loop.
 Result<SecretBytes> draw_scalar(const EcpGroup& group, Random& random) {
   const BIGNUM* order = EC_GROUP_get0_order(group.curve);
-  const auto top_mask = static_cast<std::uint8_t>(0xff >> (group.field_octets * 8 - static_cast<std::size_t>(BN_num_bits(order))));
+  const auto top_mask =
+      static_cast<std::uint8_t>(0xff >> (group.field_octets * 8 - static_cast<std::size_t>(BN_num_bits(order))));
   SecretBytes scalar(group.field_octets);
   for (int attempt = 0; attempt < 64; ++attempt) {
     random.fill(scalar);
@@ -210,7 +211,8 @@ KeyPair generate_x25519(Random& random) {
 
 Result<SecretBytes> derive_x25519(const KeyPair& own, ByteView peer_public) {
   const auto key = x25519_private(own.private_key);
-  const KeyHandle peer(EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer_public.data(), peer_public.size()));
+  const KeyHandle peer(
+      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer_public.data(), peer_public.size()));
   require(key != nullptr && peer != nullptr);
   const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
   require(context != nullptr);
@@ -246,12 +248,13 @@ Result<KeyPair> generate_key_pair(model::KeGroup group, Random& random) {
 
 Result<SecretBytes> derive_shared_secret(const KeyPair& own, ByteView peer_public) {
   const std::size_t expected = public_octets(own.group);
-  if (expected == 0) return fail("key exchange method " + std::to_string(static_cast<unsigned>(own.group)) + " is not built in");
+  if (expected == 0)
+    return fail("key exchange method " + std::to_string(static_cast<unsigned>(own.group)) + " is not built in");
   // RFC 7296 section 3.4: "the length of the Diffie-Hellman public value for MODP groups MUST be equal to the length of
   // the prime modulus ... prepending zero bits to the value if necessary".
   if (peer_public.size() != expected) {
-    return fail("the peer's Diffie-Hellman value has " + std::to_string(peer_public.size()) + " octets, the group's have " +
-                std::to_string(expected));
+    return fail("the peer's Diffie-Hellman value has " + std::to_string(peer_public.size()) +
+                " octets, the group's have " + std::to_string(expected));
   }
   if (own.private_key.empty()) return fail("there is no private value to derive with");
   if (own.group == model::KeGroup::kX25519) {

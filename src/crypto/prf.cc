@@ -39,12 +39,14 @@ SecretBytes prf(model::PrfId id, ByteView key, std::span<const ByteView> data) {
 Result<SecretBytes> prf_plus(model::PrfId id, ByteView key, ByteView seed, std::size_t length) {
   const EVP_MD* digest = digest_of(id);
   if (digest == nullptr) {
-    return fail("PRF number " + std::to_string(static_cast<unsigned>(id)) + " is not one that keys can be derived with");
+    return fail("PRF number " + std::to_string(static_cast<unsigned>(id)) +
+                " is not one that keys can be derived with");
   }
   Hmac mac(digest, key);
   // RFC 7296 section 2.13: "This PRF+ function is not defined beyond 255 times the size of the prf function output."
   if (length > 255 * mac.octets()) {
-    return fail("prf+ was asked for " + std::to_string(length) + " octets, its limit is " + std::to_string(255 * mac.octets()));
+    return fail("prf+ was asked for " + std::to_string(length) + " octets, its limit is " +
+                std::to_string(255 * mac.octets()));
   }
   // T1 = prf (K, S | 0x01), T2 = prf (K, T1 | S | 0x02), …
   SecretBytes out;

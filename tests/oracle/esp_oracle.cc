@@ -72,14 +72,16 @@ model::Mode mode_of(const Json& request) {
 }
 
 void read_algorithms(const Json& request, model::SaSpec& spec) {
-  static const std::map<std::string, model::EncryptionId> kEncryption = {{"null", model::EncryptionId::kNull},
-                                                                         {"aes-cbc", model::EncryptionId::kAesCbc},
-                                                                         {"aes-gcm", model::EncryptionId::kAesGcm16},
-                                                                         {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
-  static const std::map<std::string, model::IntegrityId> kIntegrity = {{"", model::IntegrityId::kNone},
-                                                                       {"sha2-256-128", model::IntegrityId::kHmacSha2_256_128},
-                                                                       {"sha2-384-192", model::IntegrityId::kHmacSha2_384_192},
-                                                                       {"sha2-512-256", model::IntegrityId::kHmacSha2_512_256}};
+  static const std::map<std::string, model::EncryptionId> kEncryption = {
+      {"null", model::EncryptionId::kNull},
+      {"aes-cbc", model::EncryptionId::kAesCbc},
+      {"aes-gcm", model::EncryptionId::kAesGcm16},
+      {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
+  static const std::map<std::string, model::IntegrityId> kIntegrity = {
+      {"", model::IntegrityId::kNone},
+      {"sha2-256-128", model::IntegrityId::kHmacSha2_256_128},
+      {"sha2-384-192", model::IntegrityId::kHmacSha2_384_192},
+      {"sha2-512-256", model::IntegrityId::kHmacSha2_512_256}};
   spec.encryption = kEncryption.at(request.at("encryption"));
   spec.encryption_key = secret_of(request, "encryption_key");
   spec.encryption_bits = request.value("bits", std::uint16_t{0});
@@ -110,8 +112,9 @@ model::PolicySpec policy_of(const Json& request) {
   model::PolicySpec spec;
   spec.id = model::PolicyId{request.at("id").get<std::uint32_t>()};
   const auto action = request.value("action", "protect");
-  spec.action = action == "protect" ? model::PolicyAction::kProtect
-                : action == "bypass" ? model::PolicyAction::kBypass : model::PolicyAction::kDiscard;
+  spec.action = action == "protect"  ? model::PolicyAction::kProtect
+                : action == "bypass" ? model::PolicyAction::kBypass
+                                     : model::PolicyAction::kDiscard;
   spec.local = selectors_of(request.at("local"));
   spec.remote = selectors_of(request.at("remote"));
   spec.mode = mode_of(request);
@@ -159,7 +162,8 @@ Json Oracle::out(const Json& request) {
   std::vector<Bytes> buffers;
   for (const auto& text : request.at("packets")) buffers.push_back(bytes_of(text));
   std::vector<engine::OutPacket> packets;
-  for (auto& buffer : buffers) packets.push_back({.bytes = buffer, .offload = {}, .device = engine_->device_id("ipsec0")});
+  for (auto& buffer : buffers)
+    packets.push_back({.bytes = buffer, .offload = {}, .device = engine_->device_id("ipsec0")});
   verdicts_.clear();
   engine_->process_outbound(packets, now_, verdicts_);
   return verdicts_json();
@@ -186,11 +190,14 @@ Json Oracle::in(const Json& request) {
 Json Oracle::cipher(const Json& request, bool seal) const {
   model::SaSpec spec;
   read_algorithms(request, spec);
-  const auto provider = request.value("provider", "best") == "openssl" ? crypto::EspProvider::kOpenSsl : crypto::EspProvider::kBest;
+  const auto provider =
+      request.value("provider", "best") == "openssl" ? crypto::EspProvider::kOpenSsl : crypto::EspProvider::kBest;
   const auto cipher = crypto::create_esp_cipher(spec, provider);
   if (!cipher) return {{"error", cipher.error().message}};
   auto packet = bytes_of(request.at("packet"));
-  crypto::EspJob job{.esp = packet.data(), .octets = packet.size(), .sequence = std::stoull(request.at("sequence").get<std::string>())};
+  crypto::EspJob job{.esp = packet.data(),
+                     .octets = packet.size(),
+                     .sequence = std::stoull(request.at("sequence").get<std::string>())};
   seal ? (*cipher)->seal({&job, 1}) : (*cipher)->open({&job, 1});
   if (!job.ok) return {{"error", "refused"}};
   return {{"packet", to_hex(packet)}};
@@ -213,14 +220,20 @@ Json Oracle::action_json(const engine::Action& action) const {
     for (auto rest = send->data; !rest.empty(); rest = rest.subspan(std::min(step, rest.size()))) {
       packets.push_back(to_hex(rest.first(std::min(step, rest.size()))));
     }
-    return {{"kind", "send"},     {"esp", std::move(packets)},          {"udp", send->udp},
-            {"tos", send->tos},   {"dont_fragment", send->dont_fragment}, {"local", json_of(send->local)},
+    return {{"kind", "send"},
+            {"esp", std::move(packets)},
+            {"udp", send->udp},
+            {"tos", send->tos},
+            {"dont_fragment", send->dont_fragment},
+            {"local", json_of(send->local)},
             {"remote", json_of(send->remote)}};
   }
   if (const auto* deliver = std::get_if<engine::DeliverToDevice>(&action)) {
-    return {{"kind", "deliver"}, {"device", engine_->device_name(deliver->device)}, {"clear", to_hex(deliver->gather())}};
+    return {
+        {"kind", "deliver"}, {"device", engine_->device_name(deliver->device)}, {"clear", to_hex(deliver->gather())}};
   }
-  if (const auto* bypass = std::get_if<engine::Bypass>(&action)) return {{"kind", "bypass"}, {"clear", to_hex(bypass->data)}};
+  if (const auto* bypass = std::get_if<engine::Bypass>(&action))
+    return {{"kind", "bypass"}, {"clear", to_hex(bypass->data)}};
   if (std::holds_alternative<engine::Held>(action)) return {{"kind", "held"}};
   return {{"kind", "drop"}, {"reason", info(std::get<engine::Drop>(action).reason).name}};
 }

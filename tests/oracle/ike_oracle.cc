@@ -8,8 +8,8 @@
 //         "ike":[{"spi_i":"...","spi_r":"...","sk_ei":"...","sk_er":"...","sk_ai":"...","sk_ar":"..."}],
 //         "children":[{"side":"A","direction":"out","spi":4096,"encryption_key":"...","integrity_key":"..."}]}
 //
-// The story: IKE_SA_INIT, IKE_AUTH, a rekey of the child with a key exchange of its own, a rekey of the IKE SA, a packet
-// each way, and the end.
+// The story: IKE_SA_INIT, IKE_AUTH, a rekey of the child with a key exchange of its own, a rekey of the IKE SA, a
+// packet each way, and the end.
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -22,13 +22,15 @@ namespace {
 using Json = nlohmann::json;
 
 model::Connection connection_of(const Json& request) {
-  static const std::map<std::string, model::EncryptionId> kEncryption = {{"aes-gcm", model::EncryptionId::kAesGcm16},
-                                                                         {"aes-cbc", model::EncryptionId::kAesCbc},
-                                                                         {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
-  static const std::map<std::string, model::IntegrityId> kIntegrity = {{"", model::IntegrityId::kNone},
-                                                                       {"sha2-256", model::IntegrityId::kHmacSha2_256_128},
-                                                                       {"sha2-384", model::IntegrityId::kHmacSha2_384_192},
-                                                                       {"sha2-512", model::IntegrityId::kHmacSha2_512_256}};
+  static const std::map<std::string, model::EncryptionId> kEncryption = {
+      {"aes-gcm", model::EncryptionId::kAesGcm16},
+      {"aes-cbc", model::EncryptionId::kAesCbc},
+      {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
+  static const std::map<std::string, model::IntegrityId> kIntegrity = {
+      {"", model::IntegrityId::kNone},
+      {"sha2-256", model::IntegrityId::kHmacSha2_256_128},
+      {"sha2-384", model::IntegrityId::kHmacSha2_384_192},
+      {"sha2-512", model::IntegrityId::kHmacSha2_512_256}};
   static const std::map<std::string, model::PrfId> kPrf = {{"sha2-256", model::PrfId::kHmacSha2_256},
                                                            {"sha2-384", model::PrfId::kHmacSha2_384},
                                                            {"sha2-512", model::PrfId::kHmacSha2_512}};
@@ -36,7 +38,8 @@ model::Connection connection_of(const Json& request) {
   const auto bits = request.at("bits").get<std::uint16_t>();
   const auto integrity = kIntegrity.at(request.at("integrity"));
   std::vector<model::KeGroup> groups;
-  for (const auto& number : request.at("groups")) groups.push_back(static_cast<model::KeGroup>(number.get<std::uint16_t>()));
+  for (const auto& number : request.at("groups"))
+    groups.push_back(static_cast<model::KeGroup>(number.get<std::uint16_t>()));
   auto connection = tunnel("tun");
   connection.proposals = {ike_proposal(encryption, bits, integrity, kPrf.at(request.at("prf")), groups)};
   connection.children[0].proposals = {esp_proposal(encryption, bits, integrity, groups, {model::EsnChoice::kNo})};
@@ -67,13 +70,18 @@ class Story {
     note_children();
     exchange_.rekey_ike(exchange_.b());
     exchange_.run();
-    const bool through = exchange_.packet(exchange_.a(), exchange_.b()) && exchange_.packet(exchange_.b(), exchange_.a());
+    const bool through =
+        exchange_.packet(exchange_.a(), exchange_.b()) && exchange_.packet(exchange_.b(), exchange_.a());
     exchange_.terminate(exchange_.a());
     exchange_.run();
     Json ike = Json::array();
     for (const auto& [spis, k] : exchange_.a().keys().keys()) {
-      ike.push_back({{"spi_i", spi_text(spis.first)}, {"spi_r", spi_text(spis.second)}, {"sk_ei", to_hex(k.sk_ei)},
-                     {"sk_er", to_hex(k.sk_er)}, {"sk_ai", to_hex(k.sk_ai)}, {"sk_ar", to_hex(k.sk_ar)}});
+      ike.push_back({{"spi_i", spi_text(spis.first)},
+                     {"spi_r", spi_text(spis.second)},
+                     {"sk_ei", to_hex(k.sk_ei)},
+                     {"sk_er", to_hex(k.sk_er)},
+                     {"sk_ai", to_hex(k.sk_ai)},
+                     {"sk_ar", to_hex(k.sk_ar)}});
     }
     return {{"datagrams", datagrams_}, {"ike", std::move(ike)}, {"children", children_}, {"through", through}};
   }

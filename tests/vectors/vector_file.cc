@@ -33,7 +33,8 @@ std::vector<Values> read_paragraphs(std::istream& in) {
     const auto equals = line.find('=');
     EXPECT_NE(equals, std::string::npos) << "line " << number;
     if (equals == std::string::npos) continue;
-    const auto [at, is_new] = paragraphs.back().emplace(trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1)));
+    const auto [at, is_new] =
+        paragraphs.back().emplace(trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1)));
     EXPECT_TRUE(is_new) << "line " << number << ": " << at->first << " twice";
   }
   return paragraphs;

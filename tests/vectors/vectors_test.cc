@@ -32,8 +32,9 @@ T lookup(const std::map<std::string, T>& table, const std::string& word) {
 }
 
 PrfId prf_of(const Record& r) {
-  static const std::map<std::string, PrfId> kPrfs = {
-      {"hmac-sha2-256", PrfId::kHmacSha2_256}, {"hmac-sha2-384", PrfId::kHmacSha2_384}, {"hmac-sha2-512", PrfId::kHmacSha2_512}};
+  static const std::map<std::string, PrfId> kPrfs = {{"hmac-sha2-256", PrfId::kHmacSha2_256},
+                                                     {"hmac-sha2-384", PrfId::kHmacSha2_384},
+                                                     {"hmac-sha2-512", PrfId::kHmacSha2_512}};
   return lookup(kPrfs, r.word("prf"));
 }
 
@@ -45,17 +46,19 @@ IntegrityId integrity_of(const Record& r) {
 }
 
 EncryptionId encryption_of(const std::string& word) {
-  static const std::map<std::string, EncryptionId> kEncryption = {{"aes-gcm", EncryptionId::kAesGcm16},
-                                                                  {"chacha20-poly1305", EncryptionId::kChaCha20Poly1305},
-                                                                  {"aes-cbc", EncryptionId::kAesCbc},
-                                                                  {"null", EncryptionId::kNull}};
+  static const std::map<std::string, EncryptionId> kEncryption = {
+      {"aes-gcm", EncryptionId::kAesGcm16},
+      {"chacha20-poly1305", EncryptionId::kChaCha20Poly1305},
+      {"aes-cbc", EncryptionId::kAesCbc},
+      {"null", EncryptionId::kNull}};
   return lookup(kEncryption, word);
 }
 
 KeGroup group_of(const Record& r) {
   static const std::map<std::string, KeGroup> kGroups = {
-      {"modp2048", KeGroup::kModp2048}, {"modp3072", KeGroup::kModp3072}, {"modp4096", KeGroup::kModp4096}, {"ecp256", KeGroup::kEcp256},
-      {"ecp384", KeGroup::kEcp384},     {"ecp521", KeGroup::kEcp521},     {"x25519", KeGroup::kX25519}};
+      {"modp2048", KeGroup::kModp2048}, {"modp3072", KeGroup::kModp3072}, {"modp4096", KeGroup::kModp4096},
+      {"ecp256", KeGroup::kEcp256},     {"ecp384", KeGroup::kEcp384},     {"ecp521", KeGroup::kEcp521},
+      {"x25519", KeGroup::kX25519}};
   return lookup(kGroups, r.word("group"));
 }
 
@@ -152,7 +155,8 @@ void run_cbc(const Record& r) {
   const SecretBytes mac_key(32, 7);
   const auto bits = static_cast<std::uint16_t>(key.size() * 8);
   // IKE: the IV is the caller's; what follows the given blocks is padding.
-  const auto ike = crypto::IkeCipher::create({EncryptionId::kAesCbc, bits, IntegrityId::kHmacSha2_256_128}, key, mac_key);
+  const auto ike =
+      crypto::IkeCipher::create({EncryptionId::kAesCbc, bits, IntegrityId::kHmacSha2_256_128}, key, mac_key);
   ASSERT_TRUE(ike.has_value());
   const auto body = ike->seal(Bytes(32, 0), r.bytes("plaintext"), iv);
   ASSERT_TRUE(body.has_value());
@@ -175,7 +179,9 @@ void run_cbc(const Record& r) {
 class GivenRandom final : public Random {
  public:
   explicit GivenRandom(ByteView value) : value_(value) {}
-  void fill(MutableByteView out) override { std::copy_n(value_.begin(), std::min(out.size(), value_.size()), out.begin()); }
+  void fill(MutableByteView out) override {
+    std::copy_n(value_.begin(), std::min(out.size(), value_.size()), out.begin());
+  }
 
  private:
   ByteView value_;
@@ -234,7 +240,8 @@ void run_esp(const Record& r) {
   model::SaSpec spec;
   spec.encryption = encryption_of(r.word("encryption"));
   spec.encryption_key = secret(r.bytes("key"));
-  spec.encryption_bits = static_cast<std::uint16_t>((spec.encryption_key.size() - model::salt_octets(spec.encryption)) * 8);
+  spec.encryption_bits =
+      static_cast<std::uint16_t>((spec.encryption_key.size() - model::salt_octets(spec.encryption)) * 8);
   spec.integrity_key = secret(r.bytes("integrity_key"));
   spec.esn = r.word("esn") == "yes";
   const std::uint64_t sequence = std::stoull(r.word("sequence"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sealing and opening packets asks OpenSSL for no memory; HMAC through OpenSSL for two small blocks, which it gives back.
+// Sealing and opening packets asks OpenSSL for no memory; HMAC through OpenSSL for two small blocks, which it gives
+// back.
 #include <openssl/crypto.h>
 
 #include <atomic>

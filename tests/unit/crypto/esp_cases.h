@@ -90,7 +90,8 @@ struct Packet {
   }
   [[nodiscard]] Bytes sealed() const { return {buffer.begin(), buffer.end() - static_cast<std::ptrdiff_t>(kGuard)}; }
   [[nodiscard]] Bytes payload(const EspCipher& cipher) const {
-    const auto view = ByteView(buffer).subspan(8 + cipher.iv_octets(), job.octets - 8 - cipher.iv_octets() - cipher.icv_octets());
+    const auto view =
+        ByteView(buffer).subspan(8 + cipher.iv_octets(), job.octets - 8 - cipher.iv_octets() - cipher.icv_octets());
     return {view.begin(), view.end()};
   }
 };

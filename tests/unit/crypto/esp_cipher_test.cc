@@ -30,22 +30,29 @@ std::vector<Case> all_cases() {
 
 class EspCipherTest : public testing::TestWithParam<Case> {
  protected:
-  [[nodiscard]] std::unique_ptr<EspCipher> cipher() const { return make(spec_of(GetParam().algorithm, GetParam().esn), GetParam().provider); }
+  [[nodiscard]] std::unique_ptr<EspCipher> cipher() const {
+    return make(spec_of(GetParam().algorithm, GetParam().esn), GetParam().provider);
+  }
   [[nodiscard]] static bool takes(const EspCipher& cipher, std::size_t octets) {
-    return GetParam().algorithm.encryption != model::EncryptionId::kAesCbc || (octets != 0 && octets % cipher.block_octets() == 0);
+    return GetParam().algorithm.encryption != model::EncryptionId::kAesCbc ||
+           (octets != 0 && octets % cipher.block_octets() == 0);
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Every, EspCipherTest, testing::ValuesIn(all_cases()), [](const auto& instance) {
-  return std::string(instance.param.algorithm.name) + name_of(instance.param.provider) + (instance.param.esn ? "Esn" : "");
+  return std::string(instance.param.algorithm.name) + name_of(instance.param.provider) +
+         (instance.param.esn ? "Esn" : "");
 });
 
 TEST_P(EspCipherTest, SizesAreThoseOfTheAlgorithm) {
   const auto c = cipher();
   const auto& a = GetParam().algorithm;
-  EXPECT_EQ(c->iv_octets(), a.encryption == model::EncryptionId::kNull ? 0U : a.encryption == model::EncryptionId::kAesCbc ? 16U : 8U);
-  const std::size_t icv = a.integrity == model::IntegrityId::kHmacSha2_384_192 ? 24
-                          : a.integrity == model::IntegrityId::kHmacSha2_512_256 ? 32 : 16;
+  EXPECT_EQ(c->iv_octets(), a.encryption == model::EncryptionId::kNull     ? 0U
+                            : a.encryption == model::EncryptionId::kAesCbc ? 16U
+                                                                           : 8U);
+  const std::size_t icv = a.integrity == model::IntegrityId::kHmacSha2_384_192   ? 24
+                          : a.integrity == model::IntegrityId::kHmacSha2_512_256 ? 32
+                                                                                 : 16;
   EXPECT_EQ(c->icv_octets(), icv);
   EXPECT_EQ(c->block_octets(), a.encryption == model::EncryptionId::kAesCbc ? 16U : 4U);
 }
@@ -63,7 +70,8 @@ TEST_P(EspCipherTest, OpensWhatItSealedAtEverySize) {
       EXPECT_EQ(packet.sealed(), before) << "a refused job is left alone";
       continue;
     }
-    EXPECT_TRUE(std::equal(before.begin(), before.begin() + 8, packet.buffer.begin())) << "the ESP header is the caller's";
+    EXPECT_TRUE(std::equal(before.begin(), before.begin() + 8, packet.buffer.begin()))
+        << "the ESP header is the caller's";
     if (octets >= 16 && GetParam().algorithm.encryption != model::EncryptionId::kNull) {
       EXPECT_NE(packet.payload(*c), clear);
     }
@@ -107,7 +115,8 @@ TEST_P(EspCipherTest, HighSequenceWordCountsOnlyWithEsn) {
 
 TEST_P(EspCipherTest, BurstsOfMixedSizesAndHealth) {
   const auto c = cipher();
-  for (const std::size_t burst : {std::size_t{1}, std::size_t{2}, std::size_t{7}, std::size_t{16}, std::size_t{64}, std::size_t{65}, std::size_t{300}}) {
+  for (const std::size_t burst : {std::size_t{1}, std::size_t{2}, std::size_t{7}, std::size_t{16}, std::size_t{64},
+                                  std::size_t{65}, std::size_t{300}}) {
     std::vector<Packet> packets;
     std::vector<Bytes> clear;
     std::vector<EspJob> jobs;
@@ -140,7 +149,8 @@ TEST_P(EspCipherTest, RefusesJobsThatCannotBePackets) {
   const auto c = cipher();
   const std::size_t around = 8 + c->iv_octets() + c->icv_octets();
   Bytes buffer(70000, 0x11);
-  for (const std::size_t octets : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{8}, around - 1, std::size_t{65516}, std::size_t{65536}, std::size_t{70000}}) {
+  for (const std::size_t octets : {std::size_t{0}, std::size_t{1}, std::size_t{7}, std::size_t{8}, around - 1,
+                                   std::size_t{65516}, std::size_t{65536}, std::size_t{70000}}) {
     EspJob job{.esp = buffer.data(), .octets = octets, .sequence = 1, .ok = true};
     c->open({&job, 1});
     EXPECT_FALSE(job.ok) << octets;
@@ -193,7 +203,8 @@ TEST_P(EspCipherTest, InitializationVectorsNeverRepeat) {
 
 // The two providers are two implementations of the same packets: octet for octet, and each opens the other's.
 class EspProvidersTest : public testing::TestWithParam<Algorithm> {};
-INSTANTIATE_TEST_SUITE_P(Every, EspProvidersTest, testing::ValuesIn(algorithms()), [](const auto& instance) { return std::string(instance.param.name); });
+INSTANTIATE_TEST_SUITE_P(Every, EspProvidersTest, testing::ValuesIn(algorithms()),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_P(EspProvidersTest, AgreeOctetForOctet) {
   if (!is_available(EspProvider::kIpsecMb)) GTEST_SKIP() << "no intel-ipsec-mb on this CPU";
@@ -263,12 +274,14 @@ TEST(EspCipherCreation, RefusesKeysOfTheWrongLength) {
   for (const auto& algorithm : algorithms()) {
     for (const int change : {-1, 1}) {
       auto spec = spec_of(algorithm, false);
-      spec.encryption_key.resize(static_cast<std::size_t>(std::max(0, static_cast<int>(spec.encryption_key.size()) + change)));
+      spec.encryption_key.resize(
+          static_cast<std::size_t>(std::max(0, static_cast<int>(spec.encryption_key.size()) + change)));
       if (spec.encryption_key.size() != spec_of(algorithm, false).encryption_key.size()) {
         EXPECT_FALSE(create_esp_cipher(spec).has_value()) << algorithm.name;
       }
       spec = spec_of(algorithm, false);
-      spec.integrity_key.resize(static_cast<std::size_t>(std::max(0, static_cast<int>(spec.integrity_key.size()) + change)));
+      spec.integrity_key.resize(
+          static_cast<std::size_t>(std::max(0, static_cast<int>(spec.integrity_key.size()) + change)));
       if (spec.integrity_key.size() != spec_of(algorithm, false).integrity_key.size()) {
         const auto cipher = create_esp_cipher(spec);
         ASSERT_FALSE(cipher.has_value()) << algorithm.name;

@@ -41,7 +41,8 @@ class IkeCipherTest : public testing::TestWithParam<SpecCase> {
     return std::move(*made);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Every, IkeCipherTest, testing::ValuesIn(specs()), [](const auto& instance) { return std::string(instance.param.name); });
+INSTANTIATE_TEST_SUITE_P(Every, IkeCipherTest, testing::ValuesIn(specs()),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_P(IkeCipherTest, OpensWhatItSealedAtEverySize) {
   const auto c = cipher();
@@ -150,7 +151,8 @@ TEST(IkeCipherSpecs, RefusesWhatMayNotProtectIke) {
                                    IkeCipherSpec{EncryptionId::kAesGcm16, 128, IntegrityId::kHmacSha2_256_128},
                                    IkeCipherSpec{static_cast<EncryptionId>(3), 0, IntegrityId::kHmacSha2_256_128},
                                    IkeCipherSpec{EncryptionId::kAesCbc, 128, static_cast<IntegrityId>(2)}}) {
-    EXPECT_FALSE(IkeCipher::create(spec, Bytes(IkeCipher::sk_e_octets(spec)), Bytes(IkeCipher::sk_a_octets(spec))).has_value());
+    EXPECT_FALSE(
+        IkeCipher::create(spec, Bytes(IkeCipher::sk_e_octets(spec)), Bytes(IkeCipher::sk_a_octets(spec))).has_value());
   }
 }
 

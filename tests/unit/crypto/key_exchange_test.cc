@@ -32,7 +32,8 @@ KeyPair pair_of(KeGroup group, std::uint64_t seed) {
 }
 
 class KeyExchangeTest : public testing::TestWithParam<GroupCase> {};
-INSTANTIATE_TEST_SUITE_P(Every, KeyExchangeTest, testing::ValuesIn(kGroups), [](const auto& instance) { return std::string(instance.param.name); });
+INSTANTIATE_TEST_SUITE_P(Every, KeyExchangeTest, testing::ValuesIn(kGroups),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_P(KeyExchangeTest, BothSidesAgree) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
@@ -60,7 +61,8 @@ TEST_P(KeyExchangeTest, TheSameSeedGivesTheSamePair) {
 TEST_P(KeyExchangeTest, RefusesWrongLengths) {
   const auto a = pair_of(GetParam().group, 1);
   const auto b = pair_of(GetParam().group, 2);
-  for (std::size_t octets = 0; octets <= b.public_value.size() + 1; octets += octets < 3 ? 1 : b.public_value.size() - 4) {
+  for (std::size_t octets = 0; octets <= b.public_value.size() + 1;
+       octets += octets < 3 ? 1 : b.public_value.size() - 4) {
     if (octets == b.public_value.size()) continue;
     Bytes value = b.public_value;
     value.resize(octets);
@@ -78,7 +80,8 @@ TEST_P(KeyExchangeTest, RefusesZeroAndAllOnes) {
   const auto a = pair_of(GetParam().group, 1);
   EXPECT_FALSE(derive_shared_secret(a, Bytes(GetParam().public_size, 0)).has_value());
   // X25519 accepts any 32 octets but those of small order; 2^256-1 is taken modulo the field.
-  EXPECT_EQ(derive_shared_secret(a, Bytes(GetParam().public_size, 0xff)).has_value(), GetParam().group == KeGroup::kX25519);
+  EXPECT_EQ(derive_shared_secret(a, Bytes(GetParam().public_size, 0xff)).has_value(),
+            GetParam().group == KeGroup::kX25519);
 }
 
 TEST_P(KeyExchangeTest, RefusesAnEmptyPrivateValue) {
@@ -118,8 +121,8 @@ TEST_P(ModpTest, RefusesWhatIsNotBetweenOneAndPMinusOne) {
   EXPECT_EQ(Bytes(own->begin(), own->end()), a.public_value) << "2^x is our own public value";
 }
 
-// RFC 7296 section 2.14: g^ir is "padded with zeros if necessary to make it the length of the modulus". With an exponent
-// of 1 the secret is the peer's value itself.
+// RFC 7296 section 2.14: g^ir is "padded with zeros if necessary to make it the length of the modulus". With an
+// exponent of 1 the secret is the peer's value itself.
 TEST_P(ModpTest, ShortSecretsKeepTheirLeadingZeros) {
   auto a = pair_of(GetParam().group, 1);
   std::fill(a.private_key.begin(), a.private_key.end(), 0);
@@ -149,7 +152,8 @@ TEST_P(EcpTest, RefusesSwappedCoordinates) {
   const auto a = pair_of(GetParam().group, 1);
   const auto b = pair_of(GetParam().group, 2);
   Bytes swapped(b.public_value.begin() + static_cast<std::ptrdiff_t>(GetParam().shared_size), b.public_value.end());
-  swapped.insert(swapped.end(), b.public_value.begin(), b.public_value.begin() + static_cast<std::ptrdiff_t>(GetParam().shared_size));
+  swapped.insert(swapped.end(), b.public_value.begin(),
+                 b.public_value.begin() + static_cast<std::ptrdiff_t>(GetParam().shared_size));
   EXPECT_FALSE(derive_shared_secret(a, swapped).has_value());
 }
 
@@ -197,7 +201,8 @@ TEST(X25519, RefusesPointsOfSmallOrder) {
 
 TEST(KeyExchange, UnknownGroups) {
   SeededRandom random(1);
-  for (const auto group : {KeGroup::kNone, static_cast<KeGroup>(1), static_cast<KeGroup>(22), static_cast<KeGroup>(65535)}) {
+  for (const auto group :
+       {KeGroup::kNone, static_cast<KeGroup>(1), static_cast<KeGroup>(22), static_cast<KeGroup>(65535)}) {
     EXPECT_EQ(public_octets(group), 0U);
     EXPECT_FALSE(generate_key_pair(group, random).has_value());
     EXPECT_FALSE(derive_shared_secret(KeyPair{group, SecretBytes(32, 1), {}}, Bytes(32, 2)).has_value());

@@ -19,7 +19,8 @@ SecretBytes prf_of(PrfId id, ByteView key, ByteView data) { return prf(id, key, 
 TEST(Prf, KnownAnswers) {
   EXPECT_EQ(to_hex(prf_of(PrfId::kHmacSha2_256, view_of("Jefe"), view_of("what do ya want for nothing?"))),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
-  EXPECT_EQ(to_hex(prf_of(PrfId::kHmacSha2_256, Bytes(131, 0xaa), view_of("Test Using Larger Than Block-Size Key - Hash Key First"))),
+  EXPECT_EQ(to_hex(prf_of(PrfId::kHmacSha2_256, Bytes(131, 0xaa),
+                          view_of("Test Using Larger Than Block-Size Key - Hash Key First"))),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
@@ -34,14 +35,16 @@ TEST(Prf, PiecesAreConcatenated) {
   const auto key = random.bytes(48);
   const auto data = random.bytes(500);
   for (const auto id : kPrfs) {
-    const std::array<ByteView, 4> pieces = {ByteView(data).first(1), ByteView{}, ByteView(data).subspan(1, 127), ByteView(data).subspan(128)};
+    const std::array<ByteView, 4> pieces = {ByteView(data).first(1), ByteView{}, ByteView(data).subspan(1, 127),
+                                            ByteView(data).subspan(128)};
     EXPECT_EQ(prf(id, key, pieces), prf_of(id, key, data));
   }
 }
 
 TEST(Prf, EmptyKeyAndEmptyDataAreWellDefined) {
   // HMAC-SHA-256 of nothing under an empty key.
-  EXPECT_EQ(to_hex(prf_of(PrfId::kHmacSha2_256, {}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+  EXPECT_EQ(to_hex(prf_of(PrfId::kHmacSha2_256, {}, {})),
+            "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
   EXPECT_EQ(prf(PrfId::kHmacSha2_256, {}, {}), prf_of(PrfId::kHmacSha2_256, {}, {}));
 }
 

@@ -11,6 +11,7 @@
 #include "crypto/ike_cipher.h"
 #include "crypto/key_exchange.h"
 #include "crypto/prf.h"
+#include "ike/v2/keymat.h"
 #include "vectors/vector_file.h"
 
 namespace cygnet::vectors {
@@ -205,6 +206,47 @@ void run_dh(const Record& r) {
   }
 }
 
+std::string joined(std::initializer_list<ByteView> keys) {
+  std::string text;
+  for (const auto key : keys) text += hex(key);
+  return text;
+}
+
+// As much of the keys as the published material covers.
+void expect_prefix(const std::string& keys, const std::string& published) {
+  const auto common = std::min(keys.size(), published.size());
+  EXPECT_EQ(keys.substr(0, common), published.substr(0, common));
+}
+
+// The chain below through the functions that the IKE daemon calls, cut into keys for AES-CBC-256 with
+// HMAC-SHA2-512-256.
+void run_ikev2_keymat(const Record& r) {
+  const auto prf_id = prf_of(r);
+  const auto ni = r.bytes("ni");
+  const auto nr = r.bytes("nr");
+  const auto skeyseed = ike::v2::initial_skeyseed(prf_id, ni, nr, r.bytes("g_ir"));
+  EXPECT_EQ(hex(skeyseed), hex(r.bytes("skeyseed")));
+
+  const IkeSpi spi_i{load_be64(r.bytes("spi_i").data())};
+  const IkeSpi spi_r{load_be64(r.bytes("spi_r").data())};
+  const model::ChosenIke algorithms{EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_512_256, prf_id,
+                                    KeGroup::kX25519};
+  const auto keys = ike::v2::derive_ike_keys(algorithms, skeyseed, ni, nr, spi_i, spi_r);
+  ASSERT_TRUE(keys.has_value());
+  expect_prefix(joined({keys->d, keys->ai, keys->ar, keys->ei, keys->er, keys->pi, keys->pr}), hex(r.bytes("dkm")));
+
+  const model::ChosenEsp esp{EncryptionId::kAesCbc, 256, IntegrityId::kHmacSha2_512_256, KeGroup::kNone, false};
+  const auto child = [&](ByteView shared_secret, const char* name) {
+    const auto c = ike::v2::derive_child_keys(esp, prf_id, keys->d, ni, nr, shared_secret);
+    ASSERT_TRUE(c.has_value());
+    expect_prefix(joined({c->encryption_i, c->integrity_i, c->encryption_r, c->integrity_r}), hex(r.bytes(name)));
+  };
+  child({}, "dkm_child");
+  const auto g_ir_new = r.bytes("g_ir_new");
+  child(g_ir_new, "dkm_child_dh");
+  EXPECT_EQ(hex(ike::v2::rekeyed_skeyseed(prf_id, keys->d, ni, nr, g_ir_new)), hex(r.bytes("skeyseed_rekey")));
+}
+
 // RFC 7296: SKEYSEED = prf(Ni | Nr, g^ir) and { SK_d … } = prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr) (2.14);
 // KEYMAT = prf+(SK_d, [g^ir (new) |] Ni | Nr) (2.17); SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) (2.18).
 void run_ikev2_kdf(const Record& r) {
@@ -234,6 +276,7 @@ void run_ikev2_kdf(const Record& r) {
   EXPECT_EQ(hex(*child_dh), hex(r.bytes("dkm_child_dh")));
 
   EXPECT_EQ(hex(crypto::prf(prf_id, sk_d, std::array<ByteView, 1>{with_dh})), hex(r.bytes("skeyseed_rekey")));
+  run_ikev2_keymat(r);
 }
 
 void run_esp(const Record& r) {

@@ -15,7 +15,7 @@ inline const std::string kNat(kNatD);
 inline const std::vector<std::string> kInitExchange = {"A -> B IKE_SA_INIT request 0: SA KE Ni " + kNat,
                                                        "A <- B IKE_SA_INIT response 0: SA KE Nr " + kNat};
 inline const std::vector<std::string> kAuthExchange = {
-    "A -> B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) SA TSi TSr",
+    "A -> B IKE_AUTH request 1: IDi N(INITIAL_CONTACT) IDr AUTH SA TSi TSr",
     "A <- B IKE_AUTH response 1: IDr AUTH SA TSi TSr"};
 
 [[nodiscard]] inline std::vector<std::string> operator+(std::vector<std::string> left,

@@ -37,6 +37,13 @@ Spi spi_offered(const Flight& flight) {
              : Spi{load_be32(sa->proposals[0].spi.data())};
 }
 
+// With a second child the IKE SA outlives the first.
+model::Connection two_children() {
+  auto connection = tunnel("tun");
+  connection.children.push_back(child("lab", "10.1.0.0/16", "10.7.0.0/16"));
+  return connection;
+}
+
 // Both rekey the child at the same time; messages cross. Several runs, so that either side wins in some of them.
 TEST(ChildCollision, BothRekeyAndTheLowestNonceLoses) {
   int a_won = 0;
@@ -54,11 +61,12 @@ TEST(ChildCollision, BothRekeyAndTheLowestNonceLoses) {
     watch.attach(e);
     e.rekey_child(e.a());
     e.rekey_child(e.b());
-    const Spi offered_by_a = spi_offered(e.drop("A -> B CREATE_CHILD_SA request"));
+    const Flight request_a = e.drop("A -> B CREATE_CHILD_SA request");
+    const Spi offered_by_a = spi_offered(request_a);
     const Flight request_b = e.drop("A <- B CREATE_CHILD_SA request");
     const Spi offered_by_b = spi_offered(request_b);
     ASSERT_FALSE(offered_by_a.is_zero());
-    // Drop was for a look only: retransmissions bring the requests back.
+    e.inject(request_a);
     e.inject(request_b);
     e.run();
     e.advance_and_run(120s);
@@ -221,7 +229,7 @@ TEST(ChildCollision, ChildSaNotFoundMakesTheAskerForgetAndAskAnew) {
 
 TEST(ChildCollision, DeleteMeetsRekey) {
   // B closes the child while A's request to rekey it is on its way.
-  Exchange e(tunnel("tun"));
+  Exchange e(two_children());
   e.bring_up();
   e.rekey_child(e.a());
   const Flight rekey = e.drop("A -> B CREATE_CHILD_SA request");
@@ -229,7 +237,7 @@ TEST(ChildCollision, DeleteMeetsRekey) {
   e.inject(rekey);
   const auto flying = e.in_the_air();
   EXPECT_TRUE(
-      std::ranges::any_of(flying, [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
+      std::ranges::any_of(flying, [](const auto& s) { return contains(s, "response 3: N(TEMPORARY_FAILURE)"); }));
   e.advance_and_run(200s);
   // Nobody wants the child any more on B; whatever A made of it, the two agree.
   EXPECT_EQ(e.a().plane.count(model::Direction::kInbound), e.b().plane.count(model::Direction::kOutbound));
@@ -240,7 +248,7 @@ TEST(ChildCollision, DeleteMeetsRekey) {
 TEST(ChildCollision, DeleteOfAChildThatIsBeingRekeyed) {
   // RFC 7296 section 2.25.1: "If a peer receives a request to close a Child SA that it is currently rekeying, the peer
   // SHOULD reply as usual, with a Delete payload."
-  Exchange e(tunnel("tun"));
+  Exchange e(two_children());
   e.bring_up();
   e.rekey_child(e.a());
   (void)e.drop("A -> B CREATE_CHILD_SA request");
@@ -253,7 +261,7 @@ TEST(ChildCollision, DeleteOfAChildThatIsBeingRekeyed) {
 }
 
 TEST(ChildCollision, BothDeleteTheSameChild) {
-  Exchange e(tunnel("tun"));
+  Exchange e(two_children());
   e.bring_up();
   e.terminate(e.a(), "tun", "tun");
   e.terminate(e.b(), "tun", "tun");
@@ -265,9 +273,7 @@ TEST(ChildCollision, BothDeleteTheSameChild) {
     }
   }
   e.advance_and_run(200s);
-  EXPECT_EQ(e.a().plane.entries().size(), 0U);
-  EXPECT_EQ(e.b().plane.entries().size(), 0U);
-  e.expect_no_faults();
+  e.expect_tunnel(1, "tun", "lab");
 }
 
 TEST(IkeCollision, BothRekeyAndTheLowestNonceLoses) {
@@ -340,13 +346,13 @@ TEST(IkeCollision, IkeRekeyMeetsChildRekey) {
 }
 
 TEST(IkeCollision, IkeRekeyMeetsChildDelete) {
-  Exchange e(tunnel("tun"));
+  Exchange e(two_children());
   e.bring_up();
   e.terminate(e.b(), "tun", "tun");
   e.rekey_ike(e.a());
   e.deliver("A -> B CREATE_CHILD_SA request");
   EXPECT_TRUE(std::ranges::any_of(e.in_the_air(),
-                                  [](const auto& s) { return contains(s, "response 2: N(TEMPORARY_FAILURE)"); }));
+                                  [](const auto& s) { return contains(s, "response 3: N(TEMPORARY_FAILURE)"); }));
   e.advance_and_run(600s);
   EXPECT_EQ(e.a().endpoint().status().size(), e.b().endpoint().status().size());
   e.expect_no_faults();

@@ -151,6 +151,7 @@ TEST(Failure, StartConnectionsComeBackForEver) {
   auto a = tunnel("tun");
   a.children[0].start = model::StartAction::kStart;
   a.retransmit_timeout_ms = 10000;
+  a.keying_tries = 0;
   auto b = mirrored(a);
   b.children[0].start = model::StartAction::kAdd;
   Exchange e(a, b);

@@ -142,14 +142,17 @@ TEST(Hostile, AnUnprotectedInvalidIkeSpiEndsNothing) {
   e.expect_tunnel();
 }
 
-TEST(Hostile, GarbageIsCountedAndAnsweredByNobody) {
+TEST(Hostile, GarbageIsCounted) {
   Exchange e(tunnel("tun"));
   e.bring_up();
   SeededRandom random(3);
   for (int i = 0; i < 2000; ++i) {
     e.inject(e.b(), path_to_b(e), random.bytes(random.below(200)));
   }
-  e.expect_in_the_air({});
+  // What could be a later version of IKE is told so (RFC 7296 section 2.5), but no more often than the rate allows.
+  EXPECT_LE(e.in_the_air().size(), 20U);
+  for (const auto& arrow : e.in_the_air()) EXPECT_TRUE(contains(arrow, ": N(INVALID_MAJOR_VERSION)")) << arrow;
+  e.run();
   EXPECT_GE(e.b().endpoint().counters().malformed, 1000U);
   e.expect_tunnel();
 }

@@ -42,7 +42,7 @@ TEST(InitAuth, StatusOfBothSidesAgrees) {
   EXPECT_EQ(a[0].local_id, "a.test");
   EXPECT_EQ(a[0].remote_id, "b.test");
   EXPECT_EQ(b[0].remote_id, "a.test");
-  EXPECT_EQ(a[0].algorithms, "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE25519");
+  EXPECT_EQ(a[0].algorithms, "AES_GCM_16_256/PRF_HMAC_SHA2_256/CURVE_25519");
   EXPECT_EQ(a[0].algorithms, b[0].algorithms);
   ASSERT_EQ(a[0].children.size(), 1U);
   ASSERT_EQ(b[0].children.size(), 1U);
@@ -212,8 +212,10 @@ TEST(InitAuth, CookieOfAnotherAddressIsWorthless) {
   ike::EndpointSettings busy;
   busy.setup.cookie_threshold = 0;
   const auto connection = tunnel("tun");
+  auto of_b = mirrored(connection);
+  of_b.remote.host = {};  // from anywhere
   e.add("A", "192.0.2.1", {connection}, {secret("s3cret")});
-  e.add("B", "198.51.100.1", {mirrored(connection)}, {secret("s3cret")}, busy);
+  e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")}, busy);
   e.initiate(e.a());
   e.deliver();
   e.deliver();  // the cookie
@@ -258,7 +260,7 @@ TEST(InitAuth, TransportModeWhenBothWantIt) {
   e.initiate(e.a());
   e.expect(kInitExchange +
            std::vector<std::string>{
-               "A -> B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) N(USE_TRANSPORT_MODE) SA TSi TSr",
+               "A -> B IKE_AUTH request 1: IDi N(INITIAL_CONTACT) IDr AUTH N(USE_TRANSPORT_MODE) SA TSi TSr",
                "A <- B IKE_AUTH response 1: IDr AUTH N(USE_TRANSPORT_MODE) SA TSi TSr"});
   e.expect_tunnel();
   for (const auto& spec : e.a().plane.specs()) {

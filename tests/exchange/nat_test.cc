@@ -22,7 +22,7 @@ TEST(NatDetection, MovesToPort4500AndEncapsulates) {
   behind_nat(e, tunnel("tun"));
   e.initiate(e.a());
   e.expect(kInitExchange +
-           std::vector<std::string>{"A => B IKE_AUTH request 1: IDi IDr AUTH N(INITIAL_CONTACT) SA TSi TSr",
+           std::vector<std::string>{"A => B IKE_AUTH request 1: IDi N(INITIAL_CONTACT) IDr AUTH SA TSi TSr",
                                     "A <= B IKE_AUTH response 1: IDr AUTH SA TSi TSr"});
   e.expect_tunnel();
   const auto a = e.a().endpoint().status().at(0);

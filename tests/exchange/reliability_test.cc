@@ -2,6 +2,8 @@
 // Loss, duplicates, windows, silence (RFC 7296 sections 2.1 to 2.4).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "exchange/arrows.h"
 
 namespace cygnet::test {
@@ -76,6 +78,9 @@ TEST(Retransmission, EveryMessageMayComeTwice) {
     replay_all();
     copies.resize(std::min<std::size_t>(copies.size(), 8));
   }
+  // The repeated IKE_SA_INIT request made a half-open SA, which nobody finishes.
+  EXPECT_EQ(e.b().endpoint().counters().established, 1U);
+  e.advance_and_run(60s);
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
   EXPECT_EQ(e.b().endpoint().status().size(), 1U);
   e.expect_tunnel(1);
@@ -219,7 +224,9 @@ TEST(InitialContact, TheNewSaReplacesTheOldOne) {
   e.a().lose_power();
   e.a().restart(e.now());
   e.initiate(e.a());
-  e.expect(kInitExchange + kAuthExchange);
+  const auto arrows = e.run();
+  // B closes the SA that the old A had; the new A does not know it.
+  EXPECT_TRUE(std::ranges::any_of(arrows, [](const auto& s) { return contains(s, "A <- B INFORMATIONAL request 0: D(IKE)"); }));
   e.advance_and_run(60s);
   EXPECT_EQ(e.b().endpoint().status().size(), 1U);
   e.expect_tunnel(1);

@@ -169,6 +169,8 @@ TEST(Restart, ADamagedCheckpointIsRefused) {
     EXPECT_EQ(e.a().endpoint().status().size(), 0U) << n;
     EXPECT_EQ(e.a().plane.entries().size(), 0U) << n;
   }
+  // A damaged address may lead anywhere.
+  e.a().on_send = nullptr;
   SeededRandom random(5);
   for (int i = 0; i < 300; ++i) {
     e.a().crash();

@@ -215,9 +215,9 @@ bool Exchange::packet(Side& from, Side& to, const std::string& connection, const
 void Exchange::expect_tunnel(std::size_t children, const std::string& connection, const std::string& child) {
   EXPECT_TRUE(packet(a(), b(), connection, child)) << "A cannot reach B";
   EXPECT_TRUE(packet(b(), a(), connection, child)) << "B cannot reach A";
-  for (Side* side : {&a(), &b()}) {
-    EXPECT_EQ(side->plane.count(model::Direction::kInbound), children) << side->name();
-    EXPECT_EQ(side->plane.count(model::Direction::kOutbound), children) << side->name();
+  for (const Side* side : {&a(), &b()}) {
+    const std::pair held(side->plane.count(model::Direction::kInbound), side->plane.count(model::Direction::kOutbound));
+    EXPECT_EQ(held, std::pair(children, children)) << side->name() << " holds other SAs (inbound, outbound)";
   }
   expect_no_faults();
 }

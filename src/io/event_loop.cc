@@ -112,6 +112,8 @@ void EventLoop::run() { impl_->context.run(); }
 
 void EventLoop::stop() { impl_->context.stop(); }
 
+void EventLoop::restart() { impl_->context.restart(); }
+
 struct WorkPool::Impl {
   explicit Impl(unsigned threads) : pool(threads) {}
   asio::thread_pool pool;

@@ -37,6 +37,7 @@ class EventLoop {
 
   void run();
   void stop();
+  void restart();  // after stop(), before the next run()
 
  private:
   friend class WorkPool;

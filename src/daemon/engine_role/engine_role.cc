@@ -251,14 +251,12 @@ bool EngineProcess::forward_ike(const Endpoint& local, const Endpoint& remote, B
 
 }  // namespace
 
-int run_engine_role(const Options& options, Logger& log) {
-  io::set_process_name("cygnetd-engine");
+int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
   auto poller = io::Poller::make();
   if (!poller) {
     log.error("", poller.error().message);
     return 1;
   }
-  io::UniqueFd monitor(io::kInheritedChannel);
   if (auto added = poller->add(monitor.get(), kMonitorToken); !added) {
     log.error("", added.error().message);
     return 1;
@@ -269,7 +267,7 @@ int run_engine_role(const Options& options, Logger& log) {
     return 1;
   }
   warm_up_ciphers();
-  if (auto dropped = drop_privileges(options.user, log); !dropped) {
+  if (auto dropped = drop_privileges(user, log); !dropped) {
     log.error("", dropped.error().message);
     return 1;
   }
@@ -278,6 +276,11 @@ int run_engine_role(const Options& options, Logger& log) {
   }
   process.run();
   return 0;
+}
+
+int run_engine_role(const Options& options, Logger& log) {
+  io::set_process_name("cygnetd-engine");
+  return serve_engine(io::UniqueFd(io::kInheritedChannel), options.user, log);
 }
 
 }  // namespace cygnet::daemon

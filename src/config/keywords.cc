@@ -2,7 +2,7 @@
 #include "config/keywords.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <string>
 
 namespace cygnet::config {
@@ -25,7 +25,9 @@ constexpr std::string_view kOwnLog = "logging is set with log-level=";
 constexpr std::string_view kNobody = "nothing in Cygnet corresponds to it";
 constexpr std::string_view kMobike = "MOBIKE is not built yet; the connection works without it";
 
-constexpr std::array kKeywords{
+// A plain array: deducing the size of a std::array this long exceeds what clang nests.
+constexpr Keyword kKeywords[] = {
+    // NOLINT(modernize-avoid-c-arrays)
     // ---- config setup
     Keyword{"devices", kSetup, kYes, {}, {}},
     Keyword{"allow-key-export", kSetup, kYes, {}, {}},
@@ -374,9 +376,9 @@ const std::vector<std::string>& end_words() {
 }
 
 const Keyword* find_in(Scope scope, std::string_view name) {
-  const auto* row = std::find_if(kKeywords.begin(), kKeywords.end(),
+  const auto* row = std::find_if(std::begin(kKeywords), std::end(kKeywords),
                                  [&](const Keyword& k) { return k.scope == scope && k.name == name; });
-  return row == kKeywords.end() ? nullptr : row;
+  return row == std::end(kKeywords) ? nullptr : row;
 }
 
 }  // namespace

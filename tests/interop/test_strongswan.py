@@ -98,6 +98,8 @@ def test_rekey_with_fresh_key_exchange(net, initiator):
 def test_several_children(net, initiator):
     subnets = {"one": "10.2.0.0/25", "two": "10.2.0.128/25"}
     net.host_b.add_address("eth0", "10.2.0.200/24")
+    # kernel-libipsec insists on an address of its own in each local selector.
+    net.gw_b.add_address("lan", "10.2.0.129/24")
     pair = Pair(net, rightsubnet=None, rightsubnets="{" + " ".join(subnets.values()) + "}",
                 ss_children={n: (r, net.lan("a")) for n, r in subnets.items()})
     if initiator == "cygnet":

@@ -112,14 +112,14 @@ class Host:
         self.dir = lab.dir / name
         self.dir.mkdir(parents=True, exist_ok=True)
         self.addresses = {}  # interface -> [ip_interface]
-        # SIGCHLD ignored is inherited through exec, so that the init reaps what is orphaned.
+        # SIGCHLD is ignored, so that the init reaps what is orphaned.
         script = ("mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/lock && "
                   "mount -t sysfs sysfs /sys && hostname " + shlex.quote(name.replace("_", "-")) +
                   # Addresses are usable at once: nobody else is on these links to collide with.
                   " && echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad"
                   " && echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad"
-                  " && ip link set lo up && echo ready && exec >&- 2>&- && trap '' CHLD && "
-                  "exec sleep infinity")
+                  " && ip link set lo up && echo ready && exec >&- 2>&- && "
+                  "exec env --ignore-signal=CHLD sleep infinity")
         command = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--mount-proc",
                    "--kill-child=SIGKILL", "sh", "-c", script]
         self._popen = subprocess.Popen(

@@ -99,7 +99,8 @@ class Uml:
                 continue
             state = {"src": m[1], "dst": m[2], "text": block,
                      "spi": int(re.search(r"spi 0x([0-9a-f]+)", block)[1], 16),
-                     "mode": re.search(r"mode (\w+)", block)[1], "encap": "encap" in block}
+                     "mode": re.search(r"mode (\w+)", block)[1], "encap": "encap" in block,
+                     "esn": bool(re.search(r"flag [^\n]*\besn\b", block))}
             m = re.search(r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)", block)
             state["bytes"], state["packets"] = (int(m[1]), int(m[2])) if m else (0, 0)
             states.append(state)

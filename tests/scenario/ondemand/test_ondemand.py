@@ -36,7 +36,7 @@ def test_peer_absent(net):
     a, b = gateways(net, __file__)
     b.stop()
     with Capture(net.gw_a, "wan", CLEAR) as clear:
-        flood = net.host_a.run(["ping", "-q", "-i", "0.001", "-c", 3000, "-W", 1, net.host_address("b")],
+        flood = net.host_a.run(["ping", "-q", "-l", 3000, "-c", 3000, "-W", 1, net.host_address("b")],
                                check=False)
     assert " 0 received" in flood.stdout
     assert clear.count() == 0

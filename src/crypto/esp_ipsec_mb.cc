@@ -35,6 +35,13 @@ IMB_MGR* manager() {
   return kManager.get();
 }
 
+// Ciphers exist only where the first thread found a manager; without memory for this thread's there is no way on.
+IMB_MGR& local() {
+  auto* mine = manager();
+  require(mine != nullptr);
+  return *mine;
+}
+
 class MbGcm final : public EspTransform {
  public:
   MbGcm(const model::SaSpec& spec, const EspKeys& keys)
@@ -42,9 +49,9 @@ class MbGcm final : public EspTransform {
         salt_(keys.salt),
         key_octets_(keys.key.size()) {
     switch (key_octets_) {
-      case 16: IMB_AES128_GCM_PRE(manager(), keys.key.data(), &key_); break;
-      case 24: IMB_AES192_GCM_PRE(manager(), keys.key.data(), &key_); break;
-      default: IMB_AES256_GCM_PRE(manager(), keys.key.data(), &key_); break;
+      case 16: IMB_AES128_GCM_PRE(&local(), keys.key.data(), &key_); break;
+      case 24: IMB_AES192_GCM_PRE(&local(), keys.key.data(), &key_); break;
+      default: IMB_AES256_GCM_PRE(&local(), keys.key.data(), &key_); break;
     }
   }
   ~MbGcm() override {
@@ -78,12 +85,12 @@ class MbGcm final : public EspTransform {
 
  private:
   [[nodiscard]] aes_gcm_enc_dec_t encryptor() const {
-    if (key_octets_ == 16) return manager()->gcm128_enc;
-    return key_octets_ == 24 ? manager()->gcm192_enc : manager()->gcm256_enc;
+    if (key_octets_ == 16) return local().gcm128_enc;
+    return key_octets_ == 24 ? local().gcm192_enc : local().gcm256_enc;
   }
   [[nodiscard]] aes_gcm_enc_dec_t decryptor() const {
-    if (key_octets_ == 16) return manager()->gcm128_dec;
-    return key_octets_ == 24 ? manager()->gcm192_dec : manager()->gcm256_dec;
+    if (key_octets_ == 16) return local().gcm128_dec;
+    return key_octets_ == 24 ? local().gcm192_dec : local().gcm256_dec;
   }
   void run(aes_gcm_enc_dec_t transform, gcm_context_data& context, const EspJob& job, std::uint8_t* tag) const {
     const auto nonce = aead_nonce(salt_, iv(job));
@@ -132,7 +139,7 @@ class MbChaCha final : public EspTransform {
   }
 
   void seal(std::span<EspJob> jobs) override {
-    JobQueue queue(manager());
+    JobQueue queue(&local());
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
@@ -142,7 +149,7 @@ class MbChaCha final : public EspTransform {
   }
 
   void open(std::span<EspJob> jobs) override {
-    JobQueue queue(manager());
+    JobQueue queue(&local());
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
@@ -215,14 +222,14 @@ class MbCipherHmac final : public EspTransform {
  private:
   static constexpr std::size_t kChunk = 64;
   static constexpr std::size_t kMaxIcv = 32;
-  using Schedule = std::array<std::uint8_t, 15 * 16>;
+  using Schedule = std::array<std::uint8_t, std::size_t{15} * 16>;
   using IcvOctets = std::array<std::uint8_t, kMaxIcv>;
 
   void expand_cipher_key(ByteView key) {
     switch (key.size()) {
-      case 16: IMB_AES_KEYEXP_128(manager(), key.data(), encrypt_.data(), decrypt_.data()); break;
-      case 24: IMB_AES_KEYEXP_192(manager(), key.data(), encrypt_.data(), decrypt_.data()); break;
-      case 32: IMB_AES_KEYEXP_256(manager(), key.data(), encrypt_.data(), decrypt_.data()); break;
+      case 16: IMB_AES_KEYEXP_128(&local(), key.data(), encrypt_.data(), decrypt_.data()); break;
+      case 24: IMB_AES_KEYEXP_192(&local(), key.data(), encrypt_.data(), decrypt_.data()); break;
+      case 32: IMB_AES_KEYEXP_256(&local(), key.data(), encrypt_.data(), decrypt_.data()); break;
       default: break;  // NULL
     }
   }
@@ -236,9 +243,9 @@ class MbCipherHmac final : public EspTransform {
     };
     const auto one_block = [&](std::uint8_t* out) {
       switch (integrity) {
-        case model::IntegrityId::kHmacSha2_256_128: IMB_SHA256_ONE_BLOCK(manager(), block.data(), out); break;
-        case model::IntegrityId::kHmacSha2_384_192: IMB_SHA384_ONE_BLOCK(manager(), block.data(), out); break;
-        default: IMB_SHA512_ONE_BLOCK(manager(), block.data(), out); break;
+        case model::IntegrityId::kHmacSha2_256_128: IMB_SHA256_ONE_BLOCK(&local(), block.data(), out); break;
+        case model::IntegrityId::kHmacSha2_384_192: IMB_SHA384_ONE_BLOCK(&local(), block.data(), out); break;
+        default: IMB_SHA512_ONE_BLOCK(&local(), block.data(), out); break;
       }
     };
     keyed_block(0x36);
@@ -260,7 +267,7 @@ class MbCipherHmac final : public EspTransform {
   }
 
   void seal_chunk(std::span<EspJob> packets) const {
-    JobQueue queue(manager());
+    JobQueue queue(&local());
     for (auto& packet : packets) {
       packet.ok = fits(packet);
       if (!packet.ok) continue;
@@ -277,7 +284,7 @@ class MbCipherHmac final : public EspTransform {
   void open_chunk(std::span<EspJob> packets) const {
     std::array<IcvOctets, kChunk> received;
     std::array<IcvOctets, kChunk> computed;
-    JobQueue queue(manager());
+    JobQueue queue(&local());
     for (std::size_t i = 0; i < packets.size(); ++i) {
       auto& packet = packets[i];
       packet.ok = fits(packet);

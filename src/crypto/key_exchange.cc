@@ -113,7 +113,7 @@ KeyPair generate_modp(model::KeGroup id, const ModpGroup& group, Random& random)
 
 Result<SecretBytes> derive_modp(const ModpGroup& group, const KeyPair& own, ByteView peer_public) {
   const Number peer = public_number(peer_public);
-  Number limit(BN_dup(group.prime));
+  const Number limit(BN_dup(group.prime));
   require(limit != nullptr);
   require_ok(BN_sub_word(limit.get(), 1));
   // RFC 6989 section 2.1: for groups whose p is a safe prime, 1 < r < p-1 is the whole test.

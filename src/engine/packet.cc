@@ -10,7 +10,7 @@ namespace {
 // struct virtio_net_hdr: flags, gso_type, then four 16-bit words in host byte order.
 constexpr std::uint8_t kNeedsChecksum = 1;
 constexpr std::uint8_t kGsoEcn = 0x80;  // the first segment carries CWR: ours follows from the flags anyway
-constexpr std::size_t kMaxSlices = 65536;
+constexpr std::size_t kMaxSlices = 16384;
 
 [[nodiscard]] std::uint16_t load_host16(const std::uint8_t* p) {
   std::uint16_t v = 0;

@@ -23,9 +23,9 @@ stage_files() {
   for page in man/*.[1-8]; do
     [ -e "$page" ] || continue
     section=${page##*.}
-    # strongSwan and Libreswan own ipsec.conf(5): ours stands beside theirs.
+    # strongSwan and Libreswan own the pages ipsec.*(5): ours stand beside theirs.
     name=$(basename "$page")
-    [ "$name" != ipsec.conf.5 ] || name=cygnet-ipsec.conf.5
+    case $name in ipsec.*) name=cygnet-$name ;; esac
     mkdir -p "$kStage/usr/share/man/man$section"
     gzip -9nc "$page" >"$kStage/usr/share/man/man$section/$name.gz"
   done

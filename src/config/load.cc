@@ -135,7 +135,8 @@ LoadedConfiguration load_ipsec_conf(const std::string& path, FileReader& files) 
   Loader(path, files, loaded).load();
   if (!loaded.ok()) std::erase_if(loaded.diagnostics, [](const Diagnostic& d) { return d.level == Level::kNote; });
   std::sort(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.file, a.line, a.column, a.message) < std::tie(b.file, b.line, b.column, b.message);
+    return std::tie(a.file, a.line, a.column, b.level, a.message) <
+           std::tie(b.file, b.line, b.column, a.level, b.message);
   });
   return loaded;
 }

@@ -74,15 +74,14 @@ void look_at_links(const control::DoctorFacts& daemon, io::RouteSocket& routes, 
 void look_at_routes(const control::DoctorFacts& daemon, io::RouteSocket& socket, HostFacts& facts) {
   facts.routes_known = true;
   for (const auto family : {Family::kV4, Family::kV6}) {
-    const auto routes = socket.routes(family);
+    const auto routes = socket.routes(family, daemon.route_table);
     const auto rules = socket.mark_rules(family);
     if (!routes || !rules) {
       facts.routes_known = false;
       continue;
     }
     for (const auto& route : *routes) {
-      if (route.table == daemon.route_table && route.kind == io::Route::Kind::kUnicast)
-        facts.routes.push_back(route.destination.to_string());
+      if (route.kind == io::Route::Kind::kUnicast) facts.routes.push_back(route.destination.to_string());
     }
     const bool ours = std::any_of(rules->begin(), rules->end(),
                                   [&](const io::MarkRule& rule) { return rule.table == daemon.route_table; });

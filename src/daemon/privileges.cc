@@ -87,11 +87,12 @@ bool allow_ike(scmp_filter_ctx filter) {
 
 }  // namespace
 
-Result<void> drop_privileges(const std::string& user, Logger& log) {
+bool user_exists(const std::string& user) { return find_account(user).has_value(); }
+
+Result<void> drop_privileges(const std::string& user) {
   auto account = find_account(user);
   if (!account) {
     account = find_account("nobody");
-    log.warning("", "there is no user '" + user + "': running as nobody. Make one with: adduser --system --group --no-create-home " + user);
   }
   if (!account) {
     return fail("there is neither a user '" + user + "' nor nobody to run as");

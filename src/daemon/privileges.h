@@ -4,16 +4,17 @@
 // Giving up what a process does not need, for good.
 #include <string>
 
-#include "base/log.h"
 #include "base/result.h"
 
 namespace cygnet::daemon {
 
 enum class Confinement { kEngine, kIke };
 
-// Becomes `user` (or nobody, with a warning), without capabilities, unable to gain any, not dumpable, no core files, and
+[[nodiscard]] bool user_exists(const std::string& user);
+
+// Becomes `user` (nobody, if there is no such user), without capabilities, unable to gain any, not dumpable, no core files, and
 // asks to be killed when the parent dies (changing the user forgets that).
-[[nodiscard]] Result<void> drop_privileges(const std::string& user, Logger& log);
+[[nodiscard]] Result<void> drop_privileges(const std::string& user);
 
 // Leaves the process only the system calls it uses (seccomp); all others fail with EPERM. Nothing in sanitizer builds.
 [[nodiscard]] Result<void> confine(Confinement how);

@@ -330,15 +330,17 @@ Result<std::vector<InterfaceAddress>> RouteSocket::addresses() {
   return done ? Result<std::vector<InterfaceAddress>>(std::move(out)) : std::unexpected(done.error());
 }
 
-Result<std::vector<Route>> RouteSocket::routes(Family family) {
+Result<std::vector<Route>> RouteSocket::routes(Family family, std::uint32_t table) {
   Request request(RTM_GETROUTE, NLM_F_DUMP);
   request.body<rtmsg>()->rtm_family = af_of(family);
+  request.u32(RTA_TABLE, table);
   std::vector<Route> out;
   const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    if (auto route = parse_route(m)) {
+    // Kernels before 4.20 do not filter.
+    if (auto route = parse_route(m); route && route->table == table) {
       out.push_back(*route);
     }
-  }, "cannot list the routes");
+  }, "cannot list the routes", ENOENT);  // no such table: no routes
   return done ? Result<std::vector<Route>>(std::move(out)) : std::unexpected(done.error());
 }
 
@@ -386,8 +388,9 @@ Result<void> RouteSocket::set_up(int index, std::uint32_t mtu) {
   Request request(RTM_NEWLINK, NLM_F_ACK);
   auto* body = request.body<ifinfomsg>();
   body->ifi_index = index;
+  // No multicast: the kernel would announce its IPv6 groups into the tunnel.
   body->ifi_flags = IFF_UP;
-  body->ifi_change = IFF_UP;
+  body->ifi_change = IFF_UP | IFF_MULTICAST;
   if (mtu != 0) {
     request.u32(IFLA_MTU, mtu);
   }

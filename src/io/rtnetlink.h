@@ -56,7 +56,7 @@ class RouteSocket {
 
   [[nodiscard]] Result<std::vector<Link>> links();
   [[nodiscard]] Result<std::vector<InterfaceAddress>> addresses();
-  [[nodiscard]] Result<std::vector<Route>> routes(Family family);
+  [[nodiscard]] Result<std::vector<Route>> routes(Family family, std::uint32_t table);
   [[nodiscard]] Result<std::vector<MarkRule>> mark_rules(Family family);  // of the form above only
   // The route the kernel takes to a destination; mark 0: as an ordinary program would.
   [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark);

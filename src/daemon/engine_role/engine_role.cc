@@ -267,7 +267,7 @@ int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
     return 1;
   }
   warm_up_ciphers();
-  if (auto dropped = drop_privileges(user, log); !dropped) {
+  if (auto dropped = drop_privileges(user); !dropped) {
     log.error("", dropped.error().message);
     return 1;
   }

@@ -70,6 +70,9 @@ void IkeProcess::on_monitor_message(io::Message message) {
     });
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
+  } else if (std::holds_alternative<NetworkDone>(*decoded)) {
+    ++network_done_;
+    send_what_may_go();
   } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
     processes_ = processes->list;
   } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
@@ -99,7 +102,7 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
     return std::unexpected(netlink.error());
   }
   hosts_ = std::make_unique<Hosts>(loop_, pool_, std::move(*netlink), configuration_.conf.setup);
-  if (auto dropped = drop_privileges(options_.user, log_); !dropped) {
+  if (auto dropped = drop_privileges(options_.user); !dropped) {
     return dropped;
   }
   if (auto confined = confine(Confinement::kIke); !confined) {

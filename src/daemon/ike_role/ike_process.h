@@ -8,6 +8,7 @@
 //   perform_actions.cc what the endpoint asks for
 //   requests.cc        what the command line asks for
 //   reports.cc         state as the command line shows it
+#include <deque>
 #include <memory>
 #include <set>
 
@@ -97,6 +98,10 @@ class IkeProcess {
   void perform(const ike::DropCheckpoint& action);
   void apply(const policy::Changes& changes);
   void add_routes(const model::PolicySpec& policy);
+  void send_now(const ike::SendDatagram& action);
+  void send_what_may_go();
+  // A Done that counts as an acknowledgement for datagrams that wait.
+  [[nodiscard]] sadb::Done counted(sadb::Done then);
   void on_usage_dump(const Result<sadb::Dump>& dump);
   // For the engine's acknowledgements: an error becomes a log line.
   [[nodiscard]] sadb::Done or_log(std::string what);
@@ -120,6 +125,8 @@ class IkeProcess {
   [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child);
   void on_client_gone(ClientId client);
   void done(ClientId client, bool ok, std::string message, control::Data data = {});
+  // As done(), once engine and kernel have taken what led to it.
+  void done_when_in_place(ClientId client, bool ok, std::string message);
   void tell_followers(const control::Progress& progress);
   void check_waiting();
   void on_initiation_done(Waiting& waiting, const ike::InitiationDone& done);
@@ -155,7 +162,10 @@ class IkeProcess {
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   policy::PolicyTable policies_;
   policy::OnDemand on_demand_;
-  Routes routes_{[this](const NetworkRequest& request) { tell_monitor(request); }};
+  Routes routes_{[this](const NetworkRequest& request) {
+    ++network_asked_;
+    tell_monitor(request);
+  }};
 
   StartIke start_;
   std::vector<io::OuterSocket> sockets_;
@@ -172,6 +182,16 @@ class IkeProcess {
   std::map<model::ChildId, Owner> children_;          // CHILD_SAs there are: whose, and through which device
   std::vector<ProcessState> processes_;
   std::vector<Waiting> waiting_;
+  // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears from
+  // us, and a crash must find the state the datagram speaks of.
+  struct Ordered {
+    std::uint64_t engine = 0, network = 0;  // acknowledgements to wait for
+    ike::SendDatagram datagram;
+    ClientId client = 0;                    // not zero: an answer to the command line instead
+    control::Done answer;
+  };
+  std::deque<Ordered> ordered_;
+  std::uint64_t engine_asked_ = 0, engine_done_ = 0, network_asked_ = 0, network_done_ = 0;
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;
   io::EventLoop::TimerId timer_ = 0;

@@ -54,7 +54,34 @@ sadb::Done IkeProcess::or_log(std::string what) {
   };
 }
 
+sadb::Done IkeProcess::counted(sadb::Done then) {
+  ++engine_asked_;
+  return [this, then = std::move(then)](const Result<void>& done) {
+    ++engine_done_;
+    then(done);
+    send_what_may_go();
+  };
+}
+
 void IkeProcess::perform(const ike::SendDatagram& action) {
+  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = action});
+  send_what_may_go();
+}
+
+void IkeProcess::send_what_may_go() {
+  // At the end nobody may answer any more.
+  while (!ordered_.empty() && (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {
+    const auto next = std::move(ordered_.front());
+    ordered_.pop_front();
+    if (next.client != 0) {
+      control_->send(next.client, next.answer);
+    } else {
+      send_now(next.datagram);
+    }
+  }
+}
+
+void IkeProcess::send_now(const ike::SendDatagram& action) {
   const auto& setup = configuration_.conf.setup;
   const auto port = action.path.marked ? setup.nat_port : setup.ike_port;
   const auto socket = std::ranges::find_if(
@@ -95,7 +122,7 @@ void IkeProcess::perform(const ike::InstallSa& action) {
     apply(changes);
   }
   children_[spec.child] = {spec.connection, spec.child_name, spec.device};
-  engine_.install_sa(spec, or_log("an SA of " + spec.connection + " was not installed"));
+  engine_.install_sa(spec, counted(or_log("an SA of " + spec.connection + " was not installed")));
 }
 
 void IkeProcess::perform(const ike::RemoveSa& action) {
@@ -185,7 +212,7 @@ void IkeProcess::perform(const ike::Report& action) {
 }
 
 void IkeProcess::perform(const ike::Checkpoint& action) {
-  engine_.put_checkpoint(action.key, action.value, or_log("the state of an IKE SA will not outlive a crash"));
+  engine_.put_checkpoint(action.key, action.value, counted(or_log("the state of an IKE SA will not outlive a crash")));
 }
 
 void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_checkpoint(action.key, {}); }

@@ -31,6 +31,12 @@ void IkeProcess::done(ClientId client, bool ok, std::string message, control::Da
   control_->send(client, control::Done{.ok = ok, .message = std::move(message), .data = std::move(data)});
 }
 
+void IkeProcess::done_when_in_place(ClientId client, bool ok, std::string message) {
+  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = {}, .client = client,
+                      .answer = {.ok = ok, .message = std::move(message), .data = {}}});
+  send_what_may_go();
+}
+
 void IkeProcess::on_client_gone(ClientId client) {
   std::erase_if(waiting_, [&](const Waiting& w) { return w.client == client; });
 }
@@ -247,13 +253,13 @@ void IkeProcess::check_waiting() {
   for (auto& waiting : std::exchange(waiting_, {})) {
     const bool late = now >= waiting.deadline;
     if (waiting.what == Waiting::For::kUp && waiting.children_left.empty()) {
-      done(waiting.client, !waiting.failed, waiting.messages);
+      done_when_in_place(waiting.client, !waiting.failed, waiting.messages);
     } else if (waiting.what == Waiting::For::kDown && is_down(waiting)) {
-      done(waiting.client, true, "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");
+      done_when_in_place(waiting.client, true, "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");
     } else if (waiting.what == Waiting::For::kDown && late) {
       done(waiting.client, false, "'" + waiting.connection + "' is still there: the peer does not answer the delete; it is removed here once the peer counts as dead");
     } else if (waiting.what == Waiting::For::kRekey && waiting.over) {
-      done(waiting.client, true, "'" + waiting.connection + "' has new keys");
+      done_when_in_place(waiting.client, true, "'" + waiting.connection + "' has new keys");
     } else if (waiting.what == Waiting::For::kRekey && late) {
       done(waiting.client, false, "the rekey of '" + waiting.connection + "' did not end in time; see the lines above");
     } else {

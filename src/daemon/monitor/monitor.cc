@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "control/messages.h"
+#include "daemon/privileges.h"
 #include "io/clock.h"
 #include "io/errno_text.h"
 #include "io/process.h"
@@ -100,6 +101,9 @@ Result<void> Monitor::start() {
     }
   }
   warn_about_secrets_file();
+  if (!user_exists(options_.user)) {
+    log_.warning("monitor", "there is no user '" + options_.user + "': ike and engine run as nobody. Make one with: adduser --system --group --no-create-home " + options_.user);
+  }
   if (auto made = prepare_run_dir(); !made) {
     return made;
   }
@@ -126,7 +130,7 @@ Result<void> Monitor::start() {
       if (!std::exchange(routes_dirty_, true)) {
         loop_.after(kRouteSettleTime, [this] {
           routes_dirty_ = false;
-          network_->refresh_throw_routes();
+          network_->on_network_changed();
           send(ike_, NetworkChanged{});
         });
       }

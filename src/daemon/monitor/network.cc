@@ -17,8 +17,15 @@ constexpr std::uint32_t kMainTable = 254;
 // tells senders by ICMP.
 constexpr std::uint32_t kDeviceMtu = 1400;
 
-bool wider_contains(const IpPrefix& outer, const IpPrefix& inner) {
-  return outer.length < inner.length && outer.contains(inner.network());
+// Whether a wider prefix of the set contains this one: a look for each shorter length, however large the set.
+bool lies_inside(const std::set<IpPrefix>& set, IpPrefix prefix) {
+  while (prefix.length > 0) {
+    --prefix.length;
+    if (set.contains({prefix.network(), prefix.length})) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -27,8 +34,7 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
   std::set<IpPrefix> out;
   for (const auto& c : connected) {
     const IpPrefix network{c.network(), c.length};
-    if (!tunnelled.contains(network) &&
-        std::ranges::any_of(tunnelled, [&](const auto& t) { return wider_contains(t, network); })) {
+    if (!tunnelled.contains(network) && lies_inside(tunnelled, network)) {
       out.insert(network);
     }
   }
@@ -57,6 +63,7 @@ Result<void> Network::open() {
     return ok;
   }
   opened_ = true;
+  on_network_changed();
   return add_rules();
 }
 
@@ -127,9 +134,9 @@ void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint
         (void)netlink_[0].remove_rule(rule);
       }
     }
-    const auto routes = netlink_[0].routes(family);
+    const auto routes = netlink_[0].routes(family, table);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      if (route.table == table && route.protocol == kOurRouteProtocol) {
+      if (route.protocol == kOurRouteProtocol) {
         (void)netlink_[0].remove_route(route);
       }
     }
@@ -183,6 +190,21 @@ Result<void> Network::displace(const Placed& what) {
   return netlink_[0].remove_route(what.route);
 }
 
+void Network::remember(const Placed& what) {
+  placed_.insert(what);
+  if (!what.is_address) {
+    ++tunnelled_count_[what.route.destination];
+    tunnelled_.insert(what.route.destination);
+  }
+}
+
+void Network::forget(const Placed& what) {
+  if (placed_.erase(what) == 1 && !what.is_address && --tunnelled_count_[what.route.destination] == 0) {
+    tunnelled_count_.erase(what.route.destination);
+    tunnelled_.erase(what.route.destination);
+  }
+}
+
 Result<void> Network::apply(const NetworkRequest& request) {
   const auto what = check(request);
   if (!what) {
@@ -190,7 +212,7 @@ Result<void> Network::apply(const NetworkRequest& request) {
   }
   const bool adding = request.what == NetworkRequest::What::kAddRoute || request.what == NetworkRequest::What::kAddAddress;
   Result<void> done;
-  placed_.erase(*what);
+  forget(*what);
   wanted_.erase(*what);
   if (adding) {
     // A throw route for the same prefix would be another entry under the same key.
@@ -199,13 +221,13 @@ Result<void> Network::apply(const NetworkRequest& request) {
     }
     done = place(*what);
     if (done) {
-      placed_.insert(*what);
+      remember(*what);
       wanted_.insert(*what);
     }
   } else {
     done = displace(*what);
   }
-  refresh_throw_routes();
+  set_throw_routes();
   return done;
 }
 
@@ -215,33 +237,29 @@ void Network::end_sync() {
       ++it;
       continue;
     }
-    (void)displace(*it);
-    it = placed_.erase(it);
+    const auto gone = *it++;
+    (void)displace(gone);
+    forget(gone);
   }
-  refresh_throw_routes();
+  set_throw_routes();
 }
 
-void Network::refresh_throw_routes() {
-  std::set<IpPrefix> tunnelled;
-  for (const auto& what : placed_) {
-    if (!what.is_address) {
-      tunnelled.insert(what.route.destination);
-    }
-  }
-  std::vector<IpPrefix> connected;
+void Network::on_network_changed() {
+  connected_.clear();
   for (const auto family : {Family::kV4, Family::kV6}) {
-    if (std::ranges::none_of(tunnelled, [&](const auto& t) { return t.address.family() == family; })) {
-      continue;
-    }
-    const auto routes = netlink_[0].routes(family);
+    const auto routes = netlink_[0].routes(family, kMainTable);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
       const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
-      if (route.table == kMainTable && route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
-        connected.push_back(route.destination);
+      if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
+        connected_.push_back(route.destination);
       }
     }
   }
-  auto wanted = throw_prefixes(tunnelled, connected);
+  set_throw_routes();
+}
+
+void Network::set_throw_routes() {
+  auto wanted = throw_prefixes(tunnelled_, connected_);
   for (const auto& prefix : thrown_) {
     if (!wanted.contains(prefix)) {
       (void)netlink_[0].remove_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});

@@ -32,7 +32,7 @@ class Network {
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
   void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
   void end_sync();                        // ... has done so: the rest goes
-  void refresh_throw_routes();
+  void on_network_changed();  // routes or addresses of this machine are not what they were
   void close();
 
   [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
@@ -55,6 +55,9 @@ class Network {
   [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
   [[nodiscard]] Result<void> place(const Placed& what);
   [[nodiscard]] Result<void> displace(const Placed& what);
+  void remember(const Placed& what);
+  void forget(const Placed& what);
+  void set_throw_routes();
 
   model::Setup setup_;
   std::string state_path_;
@@ -64,6 +67,9 @@ class Network {
   std::vector<io::OuterSocket> sockets_;
   std::set<Placed> placed_;
   std::set<Placed> wanted_;
+  std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
+  std::set<IpPrefix> tunnelled_;
+  std::vector<IpPrefix> connected_;               // networks this machine is attached to
   std::set<IpPrefix> thrown_;
   bool opened_ = false;
 };

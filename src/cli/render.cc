@@ -190,9 +190,11 @@ std::string render(const control::ExplainReport& explain, const Style& style) {
     table.add({"policy", "none"});
   }
   for (const auto& sa : explain.sas) {
-    table.add({sa.in_use ? "SA" : "standby", spi_text(sa.spi) + " " + sa.algorithms +
-                                                 (sa.udp_encapsulation ? " in UDP " : " ") + sa.local.to_string() +
-                                                 " -> " + sa.remote.to_string() + ", " +
+    // Ports mean something only to UDP.
+    const auto path = sa.udp_encapsulation
+                          ? " in UDP " + sa.local.to_string() + " -> " + sa.remote.to_string()
+                          : " " + sa.local.address.to_string() + " -> " + sa.remote.address.to_string();
+    table.add({sa.in_use ? "SA" : "standby", spi_text(sa.spi) + " " + sa.algorithms + path + ", " +
                                                  count_text(sa.packets, "packet") + ", child " + sa.child});
   }
   if (explain.sas.empty()) table.add({"SA", "none"});

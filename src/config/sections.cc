@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "config/suggest.h"
+#include "config/values.h"
 
 namespace cygnet::config {
 namespace {
@@ -44,6 +45,16 @@ std::string normalised(std::string_view key) {
   std::string text(key);
   for (auto& c : text) c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+// ": PSK …": a line of ipsec.secrets, which must not be shown.
+bool looks_like_secret(std::string_view line) {
+  for (auto colon = line.find(':'); colon != std::string_view::npos; colon = line.find(':', colon + 1)) {
+    const auto word = line.substr(skip_blanks(line, colon + 1), 4);
+    if (word.size() >= 3 && equals_ignoring_case(word.substr(0, 3), "psk") && (word.size() == 3 || is_blank(word[3])))
+      return true;
+  }
+  return false;
 }
 
 bool is_name_char(char c) { return c > 0x20 && c < 0x7f && c != '"' && c != '=' && c != '#'; }
@@ -107,6 +118,11 @@ void Parser::parse_line(std::string_view raw, const std::string& path, unsigned 
   Place place{path, number, 1, std::string(raw.substr(0, kMaxLine))};
   if (raw.size() > kMaxLine)
     return report_.error(place, "line is longer than " + std::to_string(kMaxLine) + " characters");
+  if (looks_like_secret(raw)) {
+    place.source_line.clear();
+    return report_.error(place, "a pre-shared key does not belong here",
+                         "put it into ipsec.secrets, or name this file with --secrets");
+  }
   const auto bad = std::find_if(raw.begin(), raw.end(), [](char c) {
     return c != '\t' && (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) == 0x7f);
   });

@@ -70,6 +70,15 @@ TEST(Sections, DiagnosticsLookLikeACompilers) {
             "  hint: did you mean 'right'?\n");
 }
 
+TEST(Sections, ALineOfTheSecretsFileIsNotShown) {
+  const auto loaded = load_text("@gw-a @gw-b : PSK \"hunter2\"\nconn a\n\tauthby = psk # fine\n\t : psk \"hunter2\"\n");
+  EXPECT_EQ(to_string(loaded.diagnostics),
+            "/etc/ipsec.conf:1:1: error: a pre-shared key does not belong here\n"
+            "  hint: put it into ipsec.secrets, or name this file with --secrets\n"
+            "/etc/ipsec.conf:4:1: error: a pre-shared key does not belong here\n"
+            "  hint: put it into ipsec.secrets, or name this file with --secrets\n");
+}
+
 TEST(Include, IsRelativeToItsFileAndTakesPatterns) {
   MemoryFiles files({{"/etc/ipsec.conf", "include conf.d/*.conf\ninclude extra\n"},
                      {"/etc/conf.d/b.conf", "conn b\n\tx-b=1\n"},

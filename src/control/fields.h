@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Each control message described once: the visitor is called with the name and the member of every field, whether it
+// writes them (S const) or reads them. Only messages.cc includes this.
+#include <concepts>
+#include <type_traits>
+
+#include "control/messages.h"
+
+namespace cygnet::control {
+
+template <typename S, typename T>
+concept Is = std::same_as<std::remove_const_t<S>, T>;
+
+template <typename V, typename S>
+  requires Is<S, UpRequest> || Is<S, DownRequest>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+  v("child", s.child);
+}
+template <typename V, Is<RekeyRequest> S>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+  v("child", s.child);
+  v("ike_sa", s.ike_sa);
+}
+template <typename V, typename S>
+  requires Is<S, StatusRequest> || Is<S, MonitorRequest>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+}
+template <typename V, typename S>
+  requires Is<S, ListRequest> || Is<S, ReloadRequest> || Is<S, DropsRequest> || Is<S, DebugKeysRequest> ||
+           Is<S, DebugTransitionsRequest> || Is<S, DoctorRequest> || Is<S, ShutdownRequest>
+void fields(V&, S&) {}
+template <typename V, Is<ExplainRequest> S>
+void fields(V& v, S& s) {
+  v("source", s.source);
+  v("destination", s.destination);
+  v("protocol", s.protocol);
+  v("port", s.port);
+}
+template <typename V, Is<Traffic> S>
+void fields(V& v, S& s) {
+  v("packets", s.packets);
+  v("bytes", s.bytes);
+  v("errors", s.errors);
+  v("idle_s", s.idle_s);
+}
+template <typename V, Is<ChildReport> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("spi_in", s.spi_in);
+  v("spi_out", s.spi_out);
+  v("algorithms", s.algorithms);
+  v("mode", s.mode);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("device", s.device);
+  v("udp_encapsulation", s.udp_encapsulation);
+  v("established_s", s.established_s);
+  v("rekey_in_s", s.rekey_in_s);
+  v("rekeys", s.rekeys);
+  v("in", s.in);
+  v("out", s.out);
+}
+template <typename V, Is<IkeReport> S>
+void fields(V& v, S& s) {
+  v("state", s.state);
+  v("initiator", s.initiator);
+  v("spi_i", s.spi_i);
+  v("spi_r", s.spi_r);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("local_id", s.local_id);
+  v("remote_id", s.remote_id);
+  v("algorithms", s.algorithms);
+  v("nat", s.nat);
+  v("established_s", s.established_s);
+  v("rekey_in_s", s.rekey_in_s);
+  v("pending", s.pending);
+  v("children", s.children);
+}
+template <typename V, Is<InactiveChild> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("state", s.state);
+  v("local", s.local);
+  v("remote", s.remote);
+}
+template <typename V, Is<ConnectionReport> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("state", s.state);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("last_error", s.last_error);
+  v("ike_sas", s.ike_sas);
+  v("inactive", s.inactive);
+}
+template <typename V, Is<IkeCounters> S>
+void fields(V& v, S& s) {
+  v("datagrams_in", s.datagrams_in);
+  v("datagrams_out", s.datagrams_out);
+  v("malformed", s.malformed);
+  v("unknown_spi", s.unknown_spi);
+  v("retransmits_sent", s.retransmits_sent);
+  v("retransmits_answered", s.retransmits_answered);
+  v("cookies_sent", s.cookies_sent);
+  v("half_open_refused", s.half_open_refused);
+  v("integrity_failed", s.integrity_failed);
+  v("half_open", s.half_open);
+  v("established", s.established);
+  v("negotiations_failed", s.negotiations_failed);
+}
+template <typename V, Is<StatusReport> S>
+void fields(V& v, S& s) {
+  v("version", s.version);
+  v("uptime_s", s.uptime_s);
+  v("engine_connected", s.engine_connected);
+  v("connections", s.connections);
+  v("ike_counters", s.ike);
+}
+template <typename V, Is<ListedChild> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("mode", s.mode);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("esp", s.proposals);
+  v("auto", s.start);
+  v("device", s.device);
+}
+template <typename V, Is<ListedConnection> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("source", s.source);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("local_id", s.local_id);
+  v("remote_id", s.remote_id);
+  v("ike", s.proposals);
+  v("encapsulation", s.encapsulation);
+  v("children", s.children);
+}
+template <typename V, Is<ListedPolicy> S>
+void fields(V& v, S& s) {
+  v("id", s.id);
+  v("order", s.order);
+  v("action", s.action);
+  v("acquire", s.acquire);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("mode", s.mode);
+  v("device", s.device);
+  v("connection", s.connection);
+  v("child", s.child);
+}
+template <typename V, Is<ListReport> S>
+void fields(V& v, S& s) {
+  v("connections", s.connections);
+  v("policies", s.policies);
+}
+template <typename V, Is<ReloadReport> S>
+void fields(V& v, S& s) {
+  v("added", s.added);
+  v("changed", s.changed);
+  v("removed", s.removed);
+  v("unchanged", s.unchanged);
+  v("warnings", s.warnings);
+}
+template <typename V, Is<ExplainedSa> S>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+  v("child", s.child);
+  v("spi", s.spi);
+  v("algorithms", s.algorithms);
+  v("local", s.local);
+  v("remote", s.remote);
+  v("udp_encapsulation", s.udp_encapsulation);
+  v("in_use", s.in_use);
+  v("packets", s.packets);
+}
+template <typename V, Is<ExplainReport> S>
+void fields(V& v, S& s) {
+  v("question", s.question);
+  v("verdict", s.verdict);
+  v("policy", s.policy);
+  v("sas", s.sas);
+  v("route_device", s.route_device);
+  v("route_source", s.route_source);
+  v("route_via", s.route_via);
+  v("route_reaches_engine", s.route_reaches_engine);
+  v("why", s.why);
+}
+template <typename V, Is<DropsReport> S>
+void fields(V& v, S& s) {
+  v.drops("drops", s.drops);
+  v("packets_out", s.packets_out);
+  v("bytes_out", s.bytes_out);
+  v("packets_in", s.packets_in);
+  v("bytes_in", s.bytes_in);
+  v("bypassed", s.bypassed);
+  v("acquires", s.acquires);
+}
+template <typename V, Is<KeysReport> S>
+void fields(V& v, S& s) {
+  v("esp_sa", s.esp_sa);
+  v("ikev2_decryption_table", s.ikev2_decryption_table);
+}
+template <typename V, Is<TransitionsReport> S>
+void fields(V& v, S& s) {
+  v("text", s.text);
+}
+template <typename V, Is<ProcessFact> S>
+void fields(V& v, S& s) {
+  v("role", s.role);
+  v("pid", s.pid);
+  v("restarts", s.restarts);
+}
+template <typename V, Is<RouteFact> S>
+void fields(V& v, S& s) {
+  v("prefix", s.prefix);
+  v("device", s.device);
+  v("source", s.source);
+}
+template <typename V, Is<DoctorFacts> S>
+void fields(V& v, S& s) {
+  v("processes", s.processes);
+  v("devices", s.devices);
+  v("ike_port", s.ike_port);
+  v("nat_port", s.nat_port);
+  v("route_table", s.route_table);
+  v("rule_priority", s.rule_priority);
+  v("fwmark", s.fwmark);
+  v("routes", s.routes);
+  v("config_warnings", s.config_warnings);
+  v("status", s.status);
+  v("drops", s.drops);
+}
+template <typename V, Is<Progress> S>
+void fields(V& v, S& s) {
+  v("time_s", s.time_s);
+  v("severity", s.severity);
+  v("connection", s.connection);
+  v("peer", s.peer);
+  v("event", s.event);
+  v("message", s.message);
+}
+
+}  // namespace cygnet::control

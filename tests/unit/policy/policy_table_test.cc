@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/policy_table.h"
+
+#include <gtest/gtest.h>
+
+#include "policy/on_demand.h"
+
+namespace cygnet::policy {
+namespace {
+
+model::TrafficSelectors ts(const char* text) { return {*model::TrafficSelector::parse(text)}; }
+
+model::Connection connection(const char* name, model::StartAction start, const char* local = "10.1.0.0/16", const char* remote = "10.2.0.0/16") {
+  model::Connection c{.name = name};
+  c.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("192.0.2.1")};
+  c.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("192.0.2.2")};
+  c.children.push_back({.name = name, .local = ts(local), .remote = ts(remote), .start = start});
+  return c;
+}
+
+model::SaSpec sa(std::uint64_t child, const char* name = "c", const char* local = "10.1.0.0/16", const char* remote = "10.2.0.0/16") {
+  return {.direction = model::Direction::kOutbound, .child = model::ChildId(child), .connection = name, .child_name = name,
+          .local_selectors = ts(local), .remote_selectors = ts(remote)};
+}
+
+TEST(PolicyTable, OnDemandHoldsPacketsFromTheStartAddDoesNot) {
+  PolicyTable table;
+  const auto changes = table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kAdd),
+                                        connection("s", model::StartAction::kStart, "10.1.0.0/16", "10.3.0.0/16")});
+  ASSERT_EQ(changes.install.size(), 2U);
+  EXPECT_TRUE(changes.install[0].acquire);
+  EXPECT_EQ(changes.install[0].connection, "c");
+  EXPECT_EQ(changes.install[1].connection, "s");
+  EXPECT_TRUE(changes.remove.empty());
+}
+
+TEST(PolicyTable, AnSaWithTheConfiguredSelectorsServesTheConfiguredPolicy) {
+  PolicyTable table;
+  const auto trap = table.configure({connection("c", model::StartAction::kOnDemand)}).install[0];
+  const auto [id, changes] = table.on_sa_installing(sa(1));
+  EXPECT_EQ(id, trap.id);
+  EXPECT_TRUE(changes.install.empty());
+  EXPECT_TRUE(table.on_sa_removed(model::ChildId(1)).remove.empty());
+  EXPECT_EQ(table.acquiring("c", "c"), std::vector{trap.id});
+}
+
+TEST(PolicyTable, ANarrowedSaGetsAPolicyOfItsOwnThatIsLookedAtFirst) {
+  PolicyTable table;
+  const auto trap = table.configure({connection("c", model::StartAction::kOnDemand)}).install[0];
+  const auto [id, changes] = table.on_sa_installing(sa(1, "c", "10.1.0.0/16", "10.2.5.0/24"));
+  ASSERT_EQ(changes.install.size(), 1U);
+  EXPECT_NE(id, trap.id);
+  EXPECT_LT(changes.install[0].order, trap.order);
+  EXPECT_FALSE(changes.install[0].acquire);
+  const auto gone = table.on_sa_removed(model::ChildId(1));
+  ASSERT_EQ(gone.remove.size(), 1U);
+  EXPECT_EQ(gone.remove[0].id, id);
+}
+
+TEST(PolicyTable, ARekeyKeepsThePolicy) {
+  PolicyTable table;
+  (void)table.configure({connection("c", model::StartAction::kAdd)});
+  const auto first = table.on_sa_installing(sa(1));
+  EXPECT_EQ(first.second.install.size(), 1U);
+  const auto second = table.on_sa_installing(sa(2));
+  EXPECT_EQ(second.first, first.first);
+  EXPECT_TRUE(second.second.install.empty());
+  EXPECT_TRUE(table.on_sa_removed(model::ChildId(1)).remove.empty());
+  EXPECT_EQ(table.on_sa_removed(model::ChildId(2)).remove.size(), 1U);
+}
+
+TEST(PolicyTable, AReloadTouchesOnlyWhatChanged) {
+  PolicyTable table;
+  (void)table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
+  const auto same = table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
+  EXPECT_TRUE(same.install.empty() && same.remove.empty());
+  const auto less = table.configure({connection("c", model::StartAction::kOnDemand)});
+  ASSERT_EQ(less.remove.size(), 1U);
+  EXPECT_EQ(less.remove[0].connection, "d");
+}
+
+TEST(PolicyTable, OndemandTurnedIntoAddStopsHoldingWhileAnSaUsesThePolicy) {
+  PolicyTable table;
+  (void)table.configure({connection("c", model::StartAction::kOnDemand)});
+  (void)table.on_sa_installing(sa(1));
+  const auto changes = table.configure({connection("c", model::StartAction::kAdd)});
+  ASSERT_EQ(changes.install.size(), 1U);
+  EXPECT_FALSE(changes.install[0].acquire);
+  EXPECT_EQ(table.on_sa_removed(model::ChildId(1)).remove.size(), 1U);
+}
+
+TEST(PolicyTable, ARestartedIkeKeepsIdsAndRemovesWhatNobodyNeeds) {
+  PolicyTable before;
+  const auto trap = before.configure({connection("c", model::StartAction::kOnDemand)}).install[0];
+  auto orphan = trap;
+  orphan.id = model::PolicyId(40);
+  orphan.connection = "gone";
+  auto held = sa(1);
+  held.policy = trap.id;
+  PolicyTable after;
+  after.adopt({trap, orphan}, {held});
+  const auto changes = after.configure({connection("c", model::StartAction::kOnDemand)});
+  EXPECT_TRUE(changes.install.empty());
+  ASSERT_EQ(changes.remove.size(), 1U);
+  EXPECT_EQ(changes.remove[0].id, model::PolicyId(40));
+  // New ids do not collide with adopted ones.
+  EXPECT_EQ(after.on_sa_installing(sa(2, "n", "10.9.0.0/16")).first, model::PolicyId(41));
+}
+
+TEST(PolicyTable, WhatAProtocolLimitLeavesOutPassesInTheClear) {
+  PolicyTable table;
+  const auto changes = table.configure({connection("c", model::StartAction::kOnDemand, "10.1.0.0/16", "10.2.0.1[tcp/80]")});
+  ASSERT_EQ(changes.install.size(), 2U);
+  EXPECT_EQ(changes.install[1].action, model::PolicyAction::kBypass);
+  EXPECT_EQ(model::to_string(changes.install[1].remote), "10.2.0.1/32");
+  EXPECT_GT(changes.install[1].order, changes.install[0].order);
+}
+
+TEST(PolicyTable, NarrowerPoliciesComeFirst) {
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/24"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false));
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp/80]"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp]"), false));
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), true));
+  EXPECT_LT(order_of(ts("0.0.0.0/0"), ts("0.0.0.0/0"), true), order_of(ts("::/0"), ts("::/0"), false));
+}
+
+TEST(PolicyTable, APeerWithoutAddressHoldsNothing) {
+  auto c = connection("c", model::StartAction::kStart);
+  c.remote.host = {};
+  PolicyTable table;
+  EXPECT_TRUE(table.configure({c}).install.empty());
+}
+
+TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {
+  auto c = connection("c", model::StartAction::kOnDemand);
+  c.children[0].local.clear();
+  c.children[0].remote.clear();
+  PolicyTable table;
+  const auto changes = table.configure({c});
+  ASSERT_EQ(changes.install.size(), 1U);
+  EXPECT_EQ(model::to_string(changes.install[0].local), "192.0.2.1/32");
+  EXPECT_EQ(model::to_string(changes.install[0].remote), "192.0.2.2/32");
+}
+
+TEST(OnDemand, OneAttemptAtATime) {
+  OnDemand demand;
+  const Instant now{std::chrono::seconds(100)};
+  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
+  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kUnderWay);
+  EXPECT_EQ(demand.on_acquire(now, "c", "y"), OnDemand::Answer::kTry);
+  demand.on_done(now, "c", "x", true, false);
+  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
+}
+
+TEST(OnDemand, FailuresAreRepeatedLessAndLessOften) {
+  OnDemand demand;
+  Instant now{std::chrono::seconds(100)};
+  Duration pause = OnDemand::kFirstPause;
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
+    demand.on_done(now, "c", "x", false, false);
+    EXPECT_EQ(demand.on_acquire(now + pause - Duration(1), "c", "x"), OnDemand::Answer::kTooSoon);
+    now += pause;
+    pause = std::min(pause * 2, OnDemand::kLongestPause);
+  }
+  EXPECT_EQ(pause, OnDemand::kLongestPause);
+}
+
+TEST(OnDemand, WhoeverRetriesByItselfIsNotAskedAgain) {
+  OnDemand demand;
+  const Instant now{std::chrono::seconds(100)};
+  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
+  demand.on_done(now, "c", "", false, true);
+  EXPECT_EQ(demand.on_acquire(now + std::chrono::hours(1), "c", "x"), OnDemand::Answer::kUnderWay);
+}
+
+}  // namespace
+}  // namespace cygnet::policy

@@ -351,7 +351,7 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
   sa.peer_request.reset();
   // RFC 7296 section 2.25.2: "a request to create or rekey a Child SA when it is currently rekeying the IKE SA":
   // TEMPORARY_FAILURE.
-  if (sa.task && sa.task->about == About::kRekeyIke) return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
+  if (sa.doomed || (sa.task && sa.task->about == About::kRekeyIke)) return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
   const auto old = find_rekeyed(sa, request.payloads);
   if (!old) {
     world.report(sa, Severity::kInfo, "child-rekey-declined", "declined to rekey a child for " + sa.peer() + ": " + wi::to_string(old.error().type));

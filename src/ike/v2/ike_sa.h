@@ -50,6 +50,7 @@ struct Handshake {
   std::vector<model::Proposal> offered;
   Bytes cookie;
   unsigned cookies_seen = 0;
+  std::string refusal;               // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
   std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
@@ -153,7 +154,8 @@ struct IkeSa {
   std::uint64_t rekeys = 0;
   bool counted = false;           // among the established ones: a rekeyed SA counts once
   bool silent_reported = false;   // "no answer" was said for the outstanding request
-  std::string end_reason;         // why it is kDead or kDeleting
+  bool doomed = false;            // to be deleted as soon as the request under way is answered
+  std::string end_reason;         // why it is kDead, kDeleting or doomed
   Instant scheduled = kNever;     // as it stands in the world's deadlines
 
   [[nodiscard]] IkeSpi local_spi() const { return initiator ? spi_i : spi_r; }

@@ -52,7 +52,7 @@ void on_ike_deleted(World& world, IkeSa& sa) {
     }
   }
   if (!replaced) world.report(sa, Severity::kNotice, "ike-deleted", "IKE SA deleted by " + sa.peer());
-  end_sa(world, sa, replaced ? "rekeyed" : "deleted by " + sa.peer(), sa.state == State::kDeleting ? Aftermath::kForget : Aftermath::kKeepUp, replaced);
+  end_sa(world, sa, replaced ? "rekeyed" : "deleted by " + sa.peer(), sa.state == State::kDeleting || sa.doomed ? Aftermath::kForget : Aftermath::kKeepUp, replaced);
 }
 
 }  // namespace

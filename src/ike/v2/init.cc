@@ -19,6 +19,7 @@ namespace wi = wire::ike;
 // RFC 7296 section 2.10: "at least half the key size of the negotiated pseudorandom function"; the largest here has 64 octets.
 constexpr std::size_t kNonceOctets = 32;
 constexpr unsigned kMostCookies = 4;
+constexpr Duration kRefusalPatience = std::chrono::seconds(2);
 
 wi::SaPayload ike_sa_payload(const std::vector<model::Proposal>& proposals) {
   wi::SaPayload out;
@@ -61,6 +62,17 @@ Outcome init_failed(Turn& turn, const std::string& event, const std::string& mes
   turn.world.report(*turn.sa, Severity::kError, event, message);
   turn.sa->end_reason = message;
   return Outcome::kDie;
+}
+
+// A refusal that nobody signed. RFC 7296 section 2.21.1: "the initiator ... SHOULD continue trying for some time before giving
+// up": the honest peer may still answer.
+Outcome soft_refusal(Turn& turn, const std::string& event, const std::string& message) {
+  auto& sa = *turn.sa;
+  if (!sa.handshake->refusal.empty()) return Outcome::kStay;
+  turn.world.report(sa, Severity::kError, event, message);
+  sa.handshake->refusal = message;
+  sa.give_up_at = turn.world.now + kRefusalPatience;
+  return Outcome::kStay;
 }
 
 // An unprotected answer to an IKE_SA_INIT request for which nothing is remembered.
@@ -176,7 +188,7 @@ Outcome on_cookie_wanted(Turn& turn) {
   if (cookie->data.empty() || cookie->data.size() > 64) return Outcome::kStay;
   if (cookie->data == sa.handshake->cookie) return Outcome::kStay;  // an answer to the request before this one
   if (++sa.handshake->cookies_seen > kMostCookies) {
-    return init_failed(turn, "cookie-loop", sa.peer() + " asks for a new cookie again and again");
+    return soft_refusal(turn, "cookie-loop", sa.peer() + " asks for a new cookie again and again");
   }
   sa.handshake->cookie = cookie->data;
   request_answered(turn.world, sa);
@@ -195,12 +207,14 @@ Outcome on_other_group_wanted(Turn& turn) {
   const auto offered = model::groups_of(h.offered);
   // RFC 7296 section 1.2: only a group from the offer will do: anything else could be a downgrade by someone on the way.
   if (std::find(offered.begin(), offered.end(), group) == offered.end()) {
-    return init_failed(turn, "invalid-ke", sa.peer() + " wants group " + text + ", which we do not offer: add it to ike= here or change the peer's ike=");
+    return soft_refusal(turn, "invalid-ke", sa.peer() + " wants group " + text + ", which we do not offer: add it to ike= here or change the peer's ike=");
   }
   if (group == h.group) return Outcome::kStay;  // an answer to the request before this one
   if (std::find(h.groups_tried.begin(), h.groups_tried.end(), group) != h.groups_tried.end()) {
-    return init_failed(turn, "invalid-ke", sa.peer() + " wants group " + text + " and does not take it either");
+    return soft_refusal(turn, "invalid-ke", sa.peer() + " wants group " + text + " and does not take it either");
   }
+  sa.give_up_at = kNever;
+  h.refusal.clear();
   h.groups_tried.push_back(group);
   h.group = group;
   request_answered(turn.world, sa);
@@ -218,13 +232,14 @@ Outcome on_init_response(Turn& turn) {
   const auto chosen = answer.proposals.size() == 1 ? model::accept_ike(answer.proposals[0].proposal, h.offered) : std::nullopt;
   if (!chosen) {
     const auto what = answer.proposals.empty() ? std::string("nothing") : model::to_string(answer.proposals[0].proposal);
-    return init_failed(turn, "answer-unacceptable", sa.peer() + " chose " + what + ", which we did not offer");
+    return soft_refusal(turn, "answer-unacceptable", sa.peer() + " chose " + what + ", which we did not offer");
   }
   // RFC 7296 section 3.4: the group of KE "MUST match ... the group selected".
   if (ke.group != chosen->group || ke.group != h.group) {
-    return init_failed(turn, "answer-unacceptable", sa.peer() + "'s public value is not in the group that was chosen");
+    return soft_refusal(turn, "answer-unacceptable", sa.peer() + "'s public value is not in the group that was chosen");
   }
   request_answered(turn.world, sa);
+  sa.give_up_at = kNever;
   sa.algorithms = *chosen;
   sa.spi_r = turn.header->spi_r;
   h.nonce_r = wi::find_payload<wi::NoncePayload>(*turn.payloads)->data;
@@ -242,11 +257,11 @@ Outcome on_init_refused(Turn& turn) {
   auto& sa = *turn.sa;
   const auto* error = wi::find_error_notify(*turn.payloads);
   if (error->type == wi::NotifyType::kNoProposalChosen) {
-    return init_failed(turn, "no-proposal-chosen",
+    return soft_refusal(turn, "no-proposal-chosen",
                        diagnosis::proposals_refused(sa.peer(), sa.handshake->offered, "ike") +
                            " (or the peer has no connection for our address at all)");
   }
-  return init_failed(turn, "ike-sa-init-refused", sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
+  return soft_refusal(turn, "ike-sa-init-refused", sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
 }
 
 Outcome on_init_secret_ready(Turn& turn) {

@@ -90,9 +90,11 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
     if (!task.new_spi.is_zero()) world.esp_spis.erase(task.new_spi);
     if (task.about == About::kNewChild) wants.push_back(std::move(task.want));
   };
+  // An IKE SA that is being made by a rekey must be known, or it could not be deleted.
+  const bool successor_coming = sa.alive() && sa.task && sa.task->about == About::kRekeyIke && !sa.task->nonce.empty();
   if (sa.task) take(*sa.task);
   for (auto& task : sa.queue) take(task);
-  sa.task.reset();
+  if (!successor_coming) sa.task.reset();
   sa.queue.clear();
   for (auto& want : wants) want_failed(world, std::move(want), reason, may_retry);
 }
@@ -252,7 +254,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
 }
 
 void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath) {
-  if (sa.state == State::kDead || sa.state == State::kDeleting) return;
+  if (sa.state == State::kDead || sa.state == State::kDeleting || sa.doomed) return;
   if (sa.state != State::kEstablished && sa.state != State::kRekeyed) return end_sa(world, sa, reason, aftermath);
   while (!sa.children.empty()) {
     auto& child = *sa.children.back();
@@ -265,16 +267,25 @@ void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
   sa.end_reason = reason;
   uncount(world, sa);
+  world.report(sa, Severity::kInfo, "ike-delete-sent", "deleting the IKE SA with " + sa.peer() + ": " + reason);
+  world.touch(sa);
+  if (sa.outstanding || sa.task) {
+    // A peer whose window is one looks at no later request before it has seen this one.
+    sa.doomed = true;
+    world.checkpoint(sa);
+    return;
+  }
+  send_ike_delete(world, sa);
+}
+
+void send_ike_delete(World& world, IkeSa& sa) {
+  sa.doomed = false;
   sa.state = State::kDeleting;
-  // Another request may still be on its way; its retransmission ends here, the Delete takes the next message ID. A peer whose
-  // window is one answers the older request first or lets us try until we give up: either way nothing is left behind here.
-  sa.outstanding.reset();
   Task task;
   task.about = About::kDeleteIke;
   sa.task = std::move(task);
   wi::DeletePayload payload;
   payload.protocol = model::Protocol::kIke;
-  world.report(sa, Severity::kInfo, "ike-delete-sent", "deleting the IKE SA with " + sa.peer() + ": " + reason);
   send_request(world, sa, wi::ExchangeType::kInformational, {payload});
 }
 
@@ -286,6 +297,9 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
   from.children.clear();
   for (auto& task : from.queue) to.queue.push_back(std::move(task));
   from.queue.clear();
+  to.doomed = from.doomed;
+  if (from.doomed) to.end_reason = from.end_reason;
+  from.doomed = false;
   from.replaced_by = to.local_spi();
   world.touch(from);
   world.touch(to);

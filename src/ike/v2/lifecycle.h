@@ -38,6 +38,8 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath);
 void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced = false);
 // Deletes it with the peer; children leave the data plane at once.
 void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath);
+// The Delete itself, once nothing else is on its way.
+void send_ike_delete(World& world, IkeSa& sa);
 // All children and unanswered wants go from one IKE SA to its successor.
 void inherit(World& world, IkeSa& from, IkeSa& to);
 

@@ -110,6 +110,7 @@ std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {
 IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   IkeSa* on_its_way = nullptr;
   for (const auto& [spi, sa] : world.sas) {
+    if (sa->doomed) continue;
     if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {
       // A peer behind a NAT that changed its address, or one of unknown address, is known by its connection alone.
       if (!sa->connection || sa->connection->name != connection.name) continue;

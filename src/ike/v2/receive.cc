@@ -128,6 +128,10 @@ void on_response(Turn& turn) {
   auto& sa = *turn.sa;
   if (!sa.outstanding || sa.outstanding->id != turn.header->message_id || sa.outstanding->exchange != turn.header->exchange) return;
   follow_peer(world, sa, turn.path);
+  if (sa.doomed && !sa.task) {
+    request_answered(world, sa);
+    return start_next_task(world, sa);
+  }
   const auto about = sa.state == State::kAuthSent ? About::kAuth : sa.task ? sa.task->about : About::kNothing;
   if (dispatch(turn, Trigger::kResponse, turn.header->exchange, about)) return;
   request_answered(world, sa);

@@ -129,6 +129,7 @@ void settle_collision(World& world, IkeSa& sa, IkeSa& ours, IkeSa& theirs, bool 
   loser.replaced_by = winner.local_spi();
   // RFC 7296 section 2.8.2: each end closes what it created: the loser its redundant SA, the winner the old one.
   delete_ike_sa(world, ours_loses ? loser : sa, "rekeyed", Aftermath::kForget);
+  start_next_task(world, winner);
 }
 
 }  // namespace
@@ -221,6 +222,7 @@ Outcome on_ike_rekey_refused(Turn& turn) {
     sa.task.reset();
     if (theirs != nullptr) {
       take_over(world, sa, *theirs);
+      start_next_task(world, *theirs);
       return Outcome::kStay;
     }
   }

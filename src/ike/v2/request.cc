@@ -48,7 +48,7 @@ Duration first_interval(const IkeSa& sa) {
 // How long silence is endured.
 Duration patience(const IkeSa& sa) {
   if (!sa.connection) return std::chrono::seconds(60);
-  if (sa.state == State::kDeleting) return std::chrono::seconds(15);
+  if (sa.state == State::kDeleting || sa.doomed) return std::chrono::seconds(15);
   const auto& c = *sa.connection;
   if (c.dpd_timeout_s != 0 && sa.state == State::kEstablished) return std::chrono::seconds(c.dpd_timeout_s);
   return std::chrono::milliseconds(c.retransmit_timeout_ms);

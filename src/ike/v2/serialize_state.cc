@@ -274,7 +274,7 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.spi_i);
   visit(a, v.spi_r);
   visit(a, v.path);
-  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted}) visit(a, *flag);
+  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed}) visit(a, *flag);
   visit(a, v.connection);
   visit(a, v.local_id);
   visit(a, v.remote_id);

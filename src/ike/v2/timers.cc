@@ -50,7 +50,7 @@ void gave_up(World& world, IkeSa& sa) {
   }
   const bool dead = sa.established != Instant{};
   world.report(sa, Severity::kError, dead ? "peer-dead" : "gave-up", (dead ? "giving the peer up: " : "giving up: ") + message);
-  end_sa(world, sa, message, dead ? Aftermath::kPeerDead : Aftermath::kKeepUp);
+  end_sa(world, sa, message, sa.doomed ? Aftermath::kForget : dead ? Aftermath::kPeerDead : Aftermath::kKeepUp);
 }
 
 void ask_for_rekey(World& world, IkeSa& sa, ChildSa& child) {
@@ -127,6 +127,7 @@ void on_sa_timer(World& world, IkeSa& sa) {
   world.touch(sa);
   if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
   if (sa.give_up_at <= world.now) {
+    if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);
     if (sa.state == State::kRekeyed) return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
     world.report(sa, Severity::kInfo, "half-open-expired", sa.peer() + " began an IKE SA and did not go on");
     return end_sa(world, sa, "the peer did not go on", Aftermath::kForget);
@@ -186,6 +187,7 @@ void plan_lifetime(World& world, IkeSa& sa) {
 
 void start_next_task(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.task || sa.outstanding) return;
+  if (sa.doomed) return send_ike_delete(world, sa);
   const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(), [&](const Task& t) {
     // RFC 7296 section 2.25.2: no rekey of the IKE SA while a request of the peer is being worked on.
     return t.not_before <= world.now && (t.about != About::kRekeyIke || !sa.peer_request);

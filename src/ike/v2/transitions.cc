@@ -26,7 +26,7 @@ constexpr std::array kTransitions{
     Transition{"The responder is busy and wants a cookie", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kCookie, kExtras, S::kInitSent, Timer::kRetransmit, on_cookie_wanted},
     Transition{"The responder wants another group", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kInvalidKe, kExtras, S::kInitGenerating, Timer::kNone, on_other_group_wanted},
     Transition{"The responder accepts: compute the shared secret", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kSa | has::kKe | has::kNonce, kExtras, S::kInitDeriving, Timer::kNone, on_init_response},
-    Transition{"The responder refuses", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kError, kExtras, S::kDead, Timer::kNone, on_init_refused},
+    Transition{"The responder, or somebody, refuses: wait a moment for a better answer", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kError, kExtras, S::kInitSent, Timer::kPatience, on_init_refused},
     Transition{"The shared secret is there: prove who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit, About::kInit, 0, 0, S::kAuthSent, Timer::kRetransmit, on_init_secret_ready},
     // ---- IKE_AUTH, initiator
     Transition{"The responder proves who it is, with or without the child", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kIdr | has::kAuth, kExtras | kChild | has::kError | has::kConfiguration, S::kEstablished, Timer::kRekey, on_auth_response},

@@ -93,7 +93,8 @@ class Cygnet:
         """As a power cut does: every role at once, nothing said to the peer."""
         for role in ROLES:
             if self.alive(role):
-                self.kill(role)
+                # ike and engine die with the monitor: one may be gone by now.
+                self.host.run(["kill", "-9", self.pid(role)], check=False)
         if self.process:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(5)

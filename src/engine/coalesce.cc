@@ -62,9 +62,9 @@ bool Coalescer::continues(const Candidate& next) const {
   }
   const auto* a = first_.tcp();
   const auto* b = next.tcp();
-  // Ports, acknowledgment, window and options (timestamps) alike; the sequence goes on.
+  // Ports, acknowledgment, window, urgent pointer and options (timestamps) alike; the sequence goes on.
   return wire::tcp_sequence(b) == next_sequence_ && std::memcmp(a, b, 4) == 0 && std::memcmp(a + 8, b + 8, 5) == 0 &&
-         std::memcmp(a + 14, b + 14, 2) == 0 &&
+         std::memcmp(a + 14, b + 14, 2) == 0 && std::memcmp(a + 18, b + 18, 2) == 0 &&
          std::memcmp(a + wire::kTcpHeaderOctets, b + wire::kTcpHeaderOctets, first_.tcp_octets - wire::kTcpHeaderOctets) == 0 &&
          same_ip_header(next);
 }

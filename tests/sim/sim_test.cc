@@ -59,10 +59,10 @@ class Mutations : public ::testing::TestWithParam<std::pair<std::string_view, Mu
 TEST_P(Mutations, AreNoticed) {
   LifeOptions options;
   options.mutation = GetParam().second;
-  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
     if (Life(make_plan(seed), options).run().fault) return;
   }
-  FAIL() << "100 lives with " << GetParam().first << " and nobody noticed";
+  FAIL() << "400 lives with " << GetParam().first << " and nobody noticed";
 }
 
 INSTANTIATE_TEST_SUITE_P(Sim, Mutations, ::testing::ValuesIn(all_mutations()), [](const auto& each) {

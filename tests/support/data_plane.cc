@@ -32,7 +32,7 @@ void DataPlane::remove(const ike::RemoveSa& action) {
   const auto gone = std::erase_if(entries_, [&](const Entry& entry) {
     return entry.spec.direction == action.direction && entry.spec.spi == action.spi && entry.spec.child == action.child;
   });
-  if (gone != 1) faults.push_back("removed what is not there: " + name_of(action.direction, action.spi));
+  if (gone != 1 && !repeats_allowed) faults.push_back("removed what is not there: " + name_of(action.direction, action.spi));
 }
 
 void DataPlane::activate(model::ChildId child) {
@@ -44,7 +44,7 @@ void DataPlane::activate(model::ChildId child) {
     entry.spec.standby = false;
     found = true;
   }
-  if (!found) faults.push_back("activated a child without outbound SA");
+  if (!found && !repeats_allowed) faults.push_back("activated a child without outbound SA");
 }
 
 void DataPlane::update_endpoints(const ike::UpdateChildEndpoints& action) {

@@ -39,6 +39,9 @@ class DataPlane {
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   void clear() { entries_.clear(); }
 
+  // A process that died between an action and the checkpoint that tells of it did the action, and its successor does not
+  // know: doing it again is no fault then.
+  bool repeats_allowed = false;
   bool packets_activate = true;  // a packet on the new inbound SA ends the standby of the outbound one
   // What no correct IKE daemon does: removing what is not there, installing an SPI twice, …
   std::vector<std::string> faults;

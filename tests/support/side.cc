@@ -89,6 +89,7 @@ void Side::act(Instant now, const std::function<void(ike::IkeEndpoint&)>& call) 
 }
 
 void Side::crash() {
+  plane.repeats_allowed = true;
   endpoint_.reset();
   jobs_.clear();
 }

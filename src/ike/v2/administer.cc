@@ -176,6 +176,57 @@ bool spi_is_owned(const World& world, const model::SaSpec& spec) {
   return spec.direction == model::Direction::kInbound ? child->spi_in == spec.spi : child->spi_out == spec.spi && child->outbound_installed;
 }
 
+// The process died between saving the successor of an IKE SA and saving that it has one: both claim the same children.
+void settle_succession(World& world, IkeSa& sa) {
+  if (sa.state != State::kEstablished) return;
+  const auto claims_same = [&](const IkeSa& other) {
+    return std::any_of(other.children.begin(), other.children.end(), [&](const auto& c) { return sa.find_child(c->id) != nullptr; });
+  };
+  auto* successor = sa.task && sa.task->about == About::kRekeyIke ? world.find_sa(sa.task->new_ike_spi) : nullptr;
+  if (successor != nullptr) {
+    // Ours was made from the peer's answer: it is valid, and must not be made a second time from the same keys.
+    std::erase_if(sa.children, [&](const auto& c) { return successor->find_child(c->id) != nullptr; });
+    sa.outstanding.reset();
+    sa.task.reset();
+    inherit(world, sa, *successor);
+    successor->counted = true;
+    sa.counted = false;
+    return delete_ike_sa(world, sa, "rekeyed", Aftermath::kForget);
+  }
+  for (auto* other : all_sas(world)) {
+    if (other == &sa || other->rekeys != sa.rekeys + 1 || !claims_same(*other)) continue;
+    // Made for the peer, which never got the answer: it will ask again.
+    other->children.clear();
+    other->queue.clear();
+    other->counted = false;
+    end_sa(world, *other, "the peer does not know it", Aftermath::kForget, true);
+  }
+}
+
+// The IKE SA of one checkpoint, without its place in the data plane yet; null: refused.
+IkeSa* adopt_one(World& world, const std::string& key, const Bytes& value) {
+  auto parsed = parse_state(ByteView(value));
+  if (!parsed || checkpoint_key(**parsed) != key || world.find_sa((*parsed)->local_spi()) != nullptr) {
+    refuse_checkpoint(world, key, parsed ? "a saved IKE SA is there twice or under a wrong name" : parsed.error().message);
+    return nullptr;
+  }
+  const auto named = (*parsed)->connection;
+  if (!reconnect(world, **parsed)) (*parsed)->connection = named;
+  // Messages sealed after the checkpoint used the next few counter values; none may be used twice under one key.
+  (*parsed)->iv_counter += 1ULL << 20U;
+  return &world.add_sa(std::move(*parsed));
+}
+
+void announce(World& world, const IkeSa& sa) {
+  world.act(IkeUp{sa.name(), sa.spi_i, sa.spi_r, sa.initiator});
+  world.report(sa, Severity::kNotice, "ike-adopted", "took over the IKE SA with " + sa.peer() + " and " + std::to_string(sa.children.size()) + " child SAs");
+  for (const auto& child : sa.children) {
+    if (child->announced_down) continue;
+    world.act(ChildUp{child->connection->name, child->name, child->id, std::nullopt, child->local, child->remote, sa.path.local, sa.path.remote,
+                      child->mode, model::to_string(child->algorithms)});
+  }
+}
+
 ChildStatus status_of(const ChildSa& child) {
   ChildStatus out;
   out.name = child.name;
@@ -277,33 +328,24 @@ void shut_down(World& world) {
 
 void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas) {
   for (const auto& spec : sas) world.next_child = std::max(world.next_child, spec.child.value + 1);
+  std::vector<IkeSa*> adopted;
   for (const auto& [key, value] : checkpoints) {
-    auto parsed = parse_state(ByteView(value));
-    if (!parsed || checkpoint_key(**parsed) != key || world.find_sa((*parsed)->local_spi()) != nullptr) {
-      refuse_checkpoint(world, key, parsed ? "a saved IKE SA is there twice or under a wrong name" : parsed.error().message);
+    if (auto* sa = adopt_one(world, key, value)) adopted.push_back(sa);
+  }
+  for (auto* sa : adopted) {
+    if (sa->alive()) settle_succession(world, *sa);
+  }
+  for (auto* sa : adopted) {
+    if (!sa->alive()) continue;
+    if (sa->counted) ++world.counters.established;
+    claim_children(world, *sa, sas);
+    if (world.find_connection(sa->name()) == nullptr) {
+      delete_ike_sa(world, *sa, "its connection is no longer configured", Aftermath::kForget);
       continue;
     }
-    const auto named = (*parsed)->connection;
-    const bool known = reconnect(world, **parsed);
-    // Sealed messages after the checkpoint used the next few counter values; none may be used twice under one key.
-    (*parsed)->iv_counter += 1ULL << 20U;
-    if (!known) (*parsed)->connection = named;
-    auto& sa = world.add_sa(std::move(*parsed));
-    if (sa.counted) ++world.counters.established;
-    claim_children(world, sa, sas);
-    if (!known) {
-      delete_ike_sa(world, sa, "its connection is no longer configured", Aftermath::kForget);
-      continue;
-    }
-    world.act(IkeUp{sa.name(), sa.spi_i, sa.spi_r, sa.initiator});
-    world.report(sa, Severity::kNotice, "ike-adopted", "took over the IKE SA with " + sa.peer() + " and " + std::to_string(sa.children.size()) + " child SAs");
-    for (const auto& child : sa.children) {
-      if (child->announced_down) continue;
-      world.act(ChildUp{child->connection->name, child->name, child->id, std::nullopt, child->local, child->remote, sa.path.local, sa.path.remote,
-                        child->mode, model::to_string(child->algorithms)});
-    }
-    resume_task(world, sa);
-    check_liveness(world, sa);
+    announce(world, *sa);
+    resume_task(world, *sa);
+    check_liveness(world, *sa);
   }
   for (const auto& spec : sas) {
     if (!spi_is_owned(world, spec)) world.act(RemoveSa{spec.direction, spec.spi, spec.child});

@@ -103,9 +103,24 @@ void retire_collided(World& world, IkeSa& sa, const ChildSa& winner) {
   theirs->remove_at = world.now + kDeletePatience;
 }
 
+// The peer made it and deleted it again before we heard of it.
+void stillborn(World& world, IkeSa& sa, const ChildTerms& terms) {
+  auto& task = *sa.task;
+  const std::string reason = "deleted by " + sa.peer();
+  world.report(sa, Severity::kNotice, "child-deleted", "child " + terms.child + " " + reason + " as soon as it was made");
+  if (task.about == About::kNewChild) return want_failed(world, std::move(task.want), reason);
+  auto* old = sa.find_child(task.child);
+  if (old == nullptr || old->state == ChildState::kFading) return;
+  const ChildSa copy = *old;
+  queue_delete(sa, model::ChildId(), old->spi_in);
+  remove_child(world, sa, copy.id, reason, false);
+  after_child_loss(world, copy, Aftermath::kKeepUp);
+}
+
 void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const ChildKeys& keys) {
   auto& task = *sa.task;
   const bool rekey = task.about == About::kRekeyChild;
+  if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end()) return stillborn(world, sa, terms);
   if (task.collision && ours_is_redundant(task, *task.collision)) return give_way(world, sa, terms);
   const auto replaces = rekey ? std::optional(task.child) : std::nullopt;
   auto& fresh = install_child(world, sa, terms, keys, {.spi_in = task.new_spi, .we_initiated = true, .replaces = replaces});
@@ -210,7 +225,11 @@ std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const IkeSa& sa, const w
   const Spi spi(n->spi.size() == 4 ? load_be32(n->spi.data()) : 0U);
   auto* old = sa.find_child_out(spi);
   // RFC 7296 section 2.25.1: "a request to rekey a Child SA that does not exist": CHILD_SA_NOT_FOUND, with the SPI.
-  if (old == nullptr) return std::unexpected(notify_child(wi::NotifyType::kChildSaNotFound, spi));
+  if (old == nullptr) {
+    // It may be the very child whose creation the peer has granted in an answer that is still on its way.
+    const bool may_come = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild) && !sa.task->nonce.empty();
+    return std::unexpected(may_come ? notify(wi::NotifyType::kTemporaryFailure) : notify_child(wi::NotifyType::kChildSaNotFound, spi));
+  }
   // "a request to rekey a Child SA that it is currently trying to close": TEMPORARY_FAILURE.
   if (old->state != ChildState::kInstalled) return std::unexpected(notify(wi::NotifyType::kTemporaryFailure));
   return old;

@@ -91,6 +91,7 @@ struct Task {
   Bytes peer_nonce;
   wire::ike::Payloads answer;
   std::optional<Collision> collision;
+  std::vector<Spi> gone;   // deleted by the peer before its answer told us that it had made them
 };
 
 // A request of ours on the wire.

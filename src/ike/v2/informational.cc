@@ -15,7 +15,12 @@ namespace wi = wire::ike;
 // One child that the peer deletes; our SPI for the answer, or nothing.
 std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
   auto* child = sa.find_child_out(peers_inbound);
-  if (child == nullptr) return std::nullopt;
+  if (child == nullptr) {
+    constexpr std::size_t kMostRemembered = 16;
+    const bool may_come = sa.task && !sa.task->nonce.empty() && sa.task->gone.size() < kMostRemembered;
+    if (may_come) sa.task->gone.push_back(peers_inbound);
+    return std::nullopt;
+  }
   // RFC 7296 section 1.4.1: "If ... both ends ... close at the same time ... the response MUST NOT include" the SPI again.
   if (child->state == ChildState::kDeleting) return std::nullopt;
   const Spi ours = child->spi_in;

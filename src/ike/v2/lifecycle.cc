@@ -206,8 +206,8 @@ void fade_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reas
 void activate(World& world, IkeSa& sa, ChildSa& child) {
   if (child.activate_at == kNever) return;
   child.activate_at = kNever;
-  world.act(ActivateChild{child.id});
   world.touch(sa);
+  if (child.outbound_installed) world.act(ActivateChild{child.id});
 }
 
 void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {

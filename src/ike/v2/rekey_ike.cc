@@ -308,14 +308,18 @@ void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job) {
   answer.proposals.push_back(std::move(proposal));
   const bool collides = sa.task && sa.task->about == About::kRekeyIke && !sa.task->nonce.empty();
   if (sa.task && sa.task->about == About::kRekeyIke && !collides) sa.task.reset();  // our request was not sent yet, and need not be
+  // State first, all of it, then the checkpoints, then the datagram: a crash in between finds either the old or the new.
+  prepare_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id, {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
   if (collides) {
     // Who inherits the children is known when the answer to our own request is there.
     sa.task->collision = Collision{peer_nonce, nonce, model::ChildId(), fresh.local_spi(), false};
+    world.checkpoint(fresh);
+    world.checkpoint(sa);
   } else {
     std::erase_if(sa.queue, [](const Task& t) { return t.about == About::kRekeyIke; });
     take_over(world, sa, fresh);
   }
-  send_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id, {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
+  send_prepared(world, sa);
   if (!collides) start_next_task(world, fresh);
 }
 

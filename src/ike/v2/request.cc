@@ -106,21 +106,30 @@ void send_first_request(World& world, IkeSa& sa, Bytes bytes) {
 }
 
 void send_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
-  Bytes bytes = protect(world, sa, exchange, id, true, payloads);
-  sa.expected = MessageId(id.value + 1);
-  sa.last_response = bytes;
-  world.touch(sa);
-  if (bytes.empty()) return;
+  prepare_response(world, sa, exchange, id, payloads);
   world.checkpoint(sa);
+  send_prepared(world, sa);
+}
+
+void prepare_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
+  sa.last_response = protect(world, sa, exchange, id, true, payloads);
+  sa.expected = MessageId(id.value + 1);
+  world.touch(sa);
+}
+
+void send_prepared(World& world, IkeSa& sa) {
+  if (sa.last_response.empty()) return;
   // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was received".
-  world.send_raw(sa.request_path.value_or(sa.path), std::move(bytes));
+  world.send_raw(sa.request_path.value_or(sa.path), sa.last_response);
 }
 
 void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
   if (!sa.seal) return;
   Bytes bytes = protect(world, sa, wi::ExchangeType::kInformational, sa.next_request, false, payloads);
   sa.next_request = MessageId(sa.next_request.value + 1);
-  if (!bytes.empty()) world.send_raw(sa.path, std::move(bytes));
+  if (bytes.empty()) return;
+  world.checkpoint(sa);
+  world.send_raw(sa.path, std::move(bytes));
 }
 
 void request_answered(World& world, IkeSa& sa) {

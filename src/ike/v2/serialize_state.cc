@@ -236,6 +236,7 @@ void visit(A& a, Task& v) {
   visit(a, v.peer_nonce);
   visit(a, v.answer);
   visit(a, v.collision);
+  visit_list(a, v.gone);
 }
 template <typename A>
 void visit(A& a, ChildSa& v) {

@@ -27,10 +27,20 @@ Instant liveness_due(const IkeSa& sa) {
   return sa.last_inbound + std::chrono::seconds(sa.connection->dpd_delay_s);
 }
 
+// The peer may not have our answer yet that made this child: it would not know what we are talking about.
+bool too_early(const IkeSa& sa, const Task& task) {
+  if (task.about == About::kRekeyIke) return sa.peer_request.has_value();  // RFC 7296 section 2.25.2
+  if (task.about != About::kRekeyChild && task.about != About::kDeleteChild) return false;
+  const auto* child = sa.find_child(task.child);
+  return child != nullptr && child->activate_at != kNever;
+}
+
 Instant queue_due(const IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.task) return kNever;
   Instant due = kNever;
-  for (const auto& task : sa.queue) due = std::min(due, task.not_before);
+  for (const auto& task : sa.queue) {
+    if (!too_early(sa, task)) due = std::min(due, task.not_before);
+  }
   return due;
 }
 
@@ -189,8 +199,7 @@ void start_next_task(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.task || sa.outstanding) return;
   if (sa.doomed) return send_ike_delete(world, sa);
   const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(), [&](const Task& t) {
-    // RFC 7296 section 2.25.2: no rekey of the IKE SA while a request of the peer is being worked on.
-    return t.not_before <= world.now && (t.about != About::kRekeyIke || !sa.peer_request);
+    return t.not_before <= world.now && !too_early(sa, t);
   });
   if (ready == sa.queue.end()) return;
   sa.task = std::move(*ready);

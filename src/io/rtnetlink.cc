@@ -388,9 +388,8 @@ Result<void> RouteSocket::set_up(int index, std::uint32_t mtu) {
   Request request(RTM_NEWLINK, NLM_F_ACK);
   auto* body = request.body<ifinfomsg>();
   body->ifi_index = index;
-  // No multicast: the kernel would announce its IPv6 groups into the tunnel.
   body->ifi_flags = IFF_UP;
-  body->ifi_change = IFF_UP | IFF_MULTICAST;
+  body->ifi_change = IFF_UP;
   if (mtu != 0) {
     request.u32(IFLA_MTU, mtu);
   }

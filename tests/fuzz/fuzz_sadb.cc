@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Messages between ike and engine: whatever is taken is written back as the same octets.
+#include <algorithm>
 #include <cstdlib>
 
 #include "sadb/messages.h"

@@ -37,6 +37,18 @@ std::optional<IpAddress> destination_of(ByteView packet) {
   return std::nullopt;
 }
 
+// MLD, router solicitations and the like, which the kernel sends on every device by itself. They concern the link, and
+// this link ends here: no packet of anybody's is lost with them.
+bool is_link_housekeeping(ByteView packet) {
+  if (packet.size() < 40 || (packet[0] >> 4) != 6) {
+    return false;
+  }
+  const auto source = IpAddress::from_bytes(packet.subspan(8, 16));
+  const bool link_scope = packet[24] == 0xff && ((packet[25] & 0x0f) == 1 || (packet[25] & 0x0f) == 2);  // RFC 4291 section 2.7
+  const bool control = packet[6] == 0 || packet[6] == 58;  // hop-by-hop options (MLD) or ICMPv6
+  return link_scope && control && (source.is_unspecified() || source.is_link_local());
+}
+
 }  // namespace
 
 PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike)
@@ -67,7 +79,9 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
       engine_.count_drop(DropReason::kMalformedIp);
       continue;
     }
-    out_.push_back({packet.subspan(io::kVnetHeader), *offload, device_ids_[device]});
+    if (!is_link_housekeeping(packet.subspan(io::kVnetHeader))) {
+      out_.push_back({packet.subspan(io::kVnetHeader), *offload, device_ids_[device]});
+    }
   }
   if (!out_.empty()) {
     engine_.process_outbound(out_, now, verdicts_);

@@ -36,6 +36,33 @@ TEST(Examples, AllLoadWithoutAWarning) {
   EXPECT_EQ(secrets.secrets.size(), 4U);
 }
 
+// Blocks of README.md and of the manual page that hold a conn section.
+std::vector<std::string> configurations_in(const std::string& text, const std::string& begin, const std::string& end) {
+  std::vector<std::string> out;
+  for (auto at = text.find(begin); at != std::string::npos;) {
+    const auto first = text.find('\n', at) + 1;
+    const auto last = text.find(end, first);
+    if (last == std::string::npos) break;
+    const auto block = text.substr(first, last - first);
+    if (block.starts_with("conn ") || block.find("\nconn ") != std::string::npos) out.push_back(block);
+    at = text.find(begin, last + end.size());
+  }
+  return out;
+}
+
+TEST(Documents, ConfigurationsInThemLoad) {
+  auto found = configurations_in(read_text(kRoot + "/README.md"), "```", "```");
+  EXPECT_EQ(found.size(), 1U);
+  for (auto& block : configurations_in(read_text(kRoot + "/man/ipsec.conf.5"), ".Bd -literal", ".Ed"))
+    found.push_back(block);
+  EXPECT_EQ(found.size(), 2U);
+  for (const auto& text : found) {
+    const auto loaded = load_text(text);
+    EXPECT_EQ(to_string(loaded.diagnostics), "");
+    EXPECT_EQ(loaded.connections.size(), 1U);
+  }
+}
+
 TEST(ManualPage, HasEverySupportedWord) {
   const auto page = read_text(kRoot + "/man/ipsec.conf.5");
   for (const auto& keyword : all_keywords()) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traffic with an account of what arrived."""
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -41,26 +42,34 @@ class Ping:
                    f"{host.name} reaches {address}")
 
 
+class Account:
+    """What became of a Flow: numbers sent, received, lost, and which."""
+
+    def __init__(self, line):
+        self.text = line
+        values = json.loads(line)
+        self.sent, self.received = values["sent"], values["received"]
+        self.missing, self.duplicates = values["missing"], values["duplicates"]
+
+    @property
+    def lost(self):
+        return self.sent - self.received
+
+
 class Flow:
-    """Pings from one host to another, 100 a second, from start() until stop()."""
+    """Echo requests from one host to another, 100 a second, from start() until stop()."""
 
     def __init__(self, host, address, interval_s=0.01):
         self.address = address
-        self.process = host.spawn(["ping", "-n", "-i", interval_s, "-W", 3, address], name="flow")
-        wait_until(lambda: "bytes from" in self.process.read_log(), 10,
-                   f"{host.name}'s first ping to {address} is answered")
+        self.process = host.spawn(["/usr/bin/python3", _HERE / "flow.py", address, interval_s],
+                                  name="flow")
+        self.process.wait_log("first", 10)
 
     def stop(self):
-        """Ends the flow and gives the account: Ping with sent, received, lost."""
-        # Let the last answer in: ping counts what is under way at SIGINT as lost.
+        """Ends the flow, lets in what is under way, and gives the Account."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(5)
-        ping = Ping(self.process.read_log())
-        # At most the very last request can be unanswered only because of the SIGINT.
-        seen = [int(s) for s in re.findall(r"icmp_seq=(\d+)", ping.text)]
-        if ping.lost == 1 and seen and max(seen) == ping.sent - 1:
-            ping.sent -= 1
-        return ping
+        self.process.wait(10)
+        return Account(self.process.read_log().splitlines()[-1])
 
 
 def transfer(sender, receiver, address, megabytes=20, port=9000, timeout_s=60):

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/ike_role/routes.h"
+
+#include <gtest/gtest.h>
+
+#include "daemon/monitor/network.h"
+
+namespace cygnet::daemon {
+namespace {
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+IpPrefix prefix(const char* text) { return *IpPrefix::parse(text); }
+
+model::PolicySpec policy(std::uint32_t id, const char* local, const char* remote) {
+  return {.id = model::PolicyId(id), .local = {*model::TrafficSelector::parse(local)}, .remote = {*model::TrafficSelector::parse(remote)}};
+}
+
+class RoutesTest : public ::testing::Test {
+ protected:
+  static std::string text(const NetworkRequest& r) {
+    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address "};
+    return kWords.at(static_cast<std::size_t>(r.what)) + r.prefix.to_string() + " " + r.device + (r.source ? " src " + r.source->to_string() : "");
+  }
+  std::vector<std::string> sent;
+  Routes routes{[this](const NetworkRequest& r) { sent.push_back(text(r)); }};
+  const std::vector<IpAddress> own{ip("127.0.0.1"), ip("192.0.2.1"), ip("10.1.0.1")};
+};
+
+TEST_F(RoutesTest, TheOwnAddressInsideTheProtectedNetworkIsTheSource) {
+  routes.add(policy(1, "10.1.0.0/16", "10.2.0.0/16"), {}, own, 0);
+  EXPECT_EQ(sent, std::vector<std::string>{"+route 10.2.0.0/16 ipsec0 src 10.1.0.1"});
+}
+
+TEST_F(RoutesTest, NoAddressInsideNoSource) {
+  routes.add(policy(1, "10.9.0.0/16", "10.2.0.0/16"), {}, own, 0);
+  EXPECT_EQ(sent, std::vector<std::string>{"+route 10.2.0.0/16 ipsec0"});
+}
+
+TEST_F(RoutesTest, AConfiguredSourceIsSetBeforeTheRouteAndTakenBackAfterIt) {
+  const auto p = policy(1, "10.5.0.1/32", "0.0.0.0/0");
+  routes.add(p, {ip("10.5.0.1")}, own, 0);
+  routes.remove(p);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+address 10.5.0.1/32 ipsec0", "+route 0.0.0.0/0 ipsec0 src 10.5.0.1",
+                                            "-route 0.0.0.0/0 ipsec0 src 10.5.0.1", "-address 10.5.0.1/32 ipsec0"}));
+}
+
+TEST_F(RoutesTest, ARouteStaysUntilItsLastPolicyGoes) {
+  const auto first = policy(1, "10.1.0.0/16", "10.2.0.0/16");
+  const auto second = policy(2, "10.1.0.0/16", "10.2.0.0/16");
+  routes.add(first, {}, own, 0);
+  routes.add(second, {}, own, 0);
+  routes.remove(first);
+  EXPECT_EQ(sent.size(), 1U);
+  routes.remove(second);
+  EXPECT_EQ(sent.back(), "-route 10.2.0.0/16 ipsec0 src 10.1.0.1");
+  EXPECT_TRUE(routes.facts().empty());
+}
+
+TEST_F(RoutesTest, ARangeBecomesItsPrefixes) {
+  routes.add(policy(1, "10.1.0.0/16", "10.2.0.1-10.2.0.4"), {}, own, 0);
+  EXPECT_EQ(sent.size(), 3U);  // .1/32, .2/31, .4/32
+}
+
+TEST_F(RoutesTest, WhatPassesInTheClearNeedsNoRoute) {
+  auto p = policy(1, "10.1.0.0/16", "10.2.0.0/16");
+  p.action = model::PolicyAction::kBypass;
+  routes.add(p, {}, own, 0);
+  EXPECT_TRUE(sent.empty());
+}
+
+TEST(ThrowPrefixes, AttachedNetworksInsideAWiderTunnelledOneStayReachable) {
+  const std::vector<IpPrefix> connected{prefix("10.1.0.0/24"), prefix("192.168.1.0/24"), prefix("10.2.0.0/16")};
+  EXPECT_EQ(throw_prefixes({prefix("10.0.0.0/8")}, connected), (std::set<IpPrefix>{prefix("10.1.0.0/24"), prefix("10.2.0.0/16")}));
+  EXPECT_EQ(throw_prefixes({prefix("0.0.0.0/0")}, connected).size(), 3U);
+}
+
+TEST(ThrowPrefixes, AnEqualOrNarrowerTunnelledNetworkWins) {
+  const std::vector<IpPrefix> connected{prefix("10.1.0.0/24")};
+  EXPECT_TRUE(throw_prefixes({prefix("10.1.0.0/24")}, connected).empty());
+  EXPECT_TRUE(throw_prefixes({prefix("10.0.0.0/8"), prefix("10.1.0.0/24")}, connected).empty());
+  // The narrower one has a route of its own beside the throw route, and wins by its length.
+  EXPECT_EQ(throw_prefixes({prefix("10.0.0.0/8"), prefix("10.1.0.128/25")}, connected).size(), 1U);
+}
+
+TEST(ThrowPrefixes, FamiliesDoNotMix) {
+  EXPECT_TRUE(throw_prefixes({prefix("0.0.0.0/0")}, {prefix("fd00::/8")}).empty());
+  EXPECT_EQ(throw_prefixes({prefix("::/0")}, {prefix("fe80::/64")}).size(), 1U);
+}
+
+}  // namespace
+}  // namespace cygnet::daemon

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command line, messages between the processes, configuration bundles, key exchange jobs.
+#include <gtest/gtest.h>
+
+#include "daemon/config_bundle.h"
+#include "daemon/ike_role/key_jobs.h"
+#include "daemon/options.h"
+#include "daemon/role_messages.h"
+
+namespace cygnet::daemon {
+namespace {
+
+TEST(Options, BothWaysOfWritingAValue) {
+  const auto options = parse_options({"--config", "a.conf", "--run-dir=/run/x", "--foreground"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->config, "a.conf");
+  EXPECT_EQ(options->run_dir, "/run/x");
+  EXPECT_EQ(options->secrets, "/etc/ipsec.secrets");
+  EXPECT_TRUE(options->foreground);
+}
+
+TEST(Options, WhatIsUnknownOrUnfinishedIsRefused) {
+  EXPECT_NE(parse_options({"--conf"}).error().message.find("unknown option '--conf'"), std::string::npos);
+  EXPECT_NE(parse_options({"--config"}).error().message.find("--config needs a value"), std::string::npos);
+  EXPECT_FALSE(parse_options({"--foreground=yes"}));
+}
+
+TEST(RoleMessages, EveryMessageTravels) {
+  const std::vector<FromMonitor> down{
+      StartEngine{.devices = {"ipsec0", "ipsec1"}, .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}}, .log_level = Severity::kDebug},
+      StartIke{.config_path = "c", .secrets_path = "s", .run_dir = "r", .sockets = {{io::OuterKind::kUdp, Family::kV4, 500}}},
+      NewPeer{}, NewConfiguration{"bad"}, ShutDown{}, NetworkChanged{}, Processes{{{"ike", 17, 2}}}, NetworkDone{3, "no"}};
+  for (const auto& message : down) {
+    const auto bytes = encode(message);
+    const auto decoded = decode_from_monitor(bytes);
+    ASSERT_TRUE(decoded);
+    EXPECT_EQ(decoded->index(), message.index());
+    EXPECT_EQ(encode(*decoded), bytes);
+    auto longer = bytes;
+    longer.push_back(0);
+    EXPECT_FALSE(decode_from_monitor(longer));
+  }
+  const auto decoded = decode_from_monitor(encode(down[0]));
+  EXPECT_EQ(std::get<StartEngine>(*decoded).sockets[0].family, Family::kV6);
+}
+
+TEST(RoleMessages, AnImpossiblePrefixIsRefused) {
+  NetworkRequest request{.request = 1, .prefix = *IpPrefix::parse("10.0.0.0/8"), .device = "ipsec0", .source = IpAddress::parse("10.1.0.1"), .mtu = 1300};
+  const auto good = decode_to_monitor(encode(ToMonitor{request}));
+  ASSERT_TRUE(good);
+  EXPECT_EQ(std::get<NetworkRequest>(*good).source, request.source);
+  request.prefix.length = 33;
+  EXPECT_FALSE(decode_to_monitor(encode(ToMonitor{request})));
+}
+
+TEST(ConfigBundle, TheOtherSideReadsTheSameAndNothingElse) {
+  config::MemoryFiles disk(std::map<std::string, std::string>{{"/etc/ipsec.conf", "include /etc/ipsec.d/*.conf\n"}, {"/etc/ipsec.d/a.conf", std::string("x\0y", 3)}, {"/etc/shadow", "root"}});
+  RecordingFiles recording(disk);
+  EXPECT_TRUE(recording.read("/etc/ipsec.conf"));
+  const auto found = recording.glob("/etc/ipsec.d/*.conf");
+  EXPECT_TRUE(recording.read("/etc/ipsec.d/a.conf"));
+  EXPECT_FALSE(recording.read("/etc/none"));
+  auto bundle = BundledFiles::from_text(recording.to_text());
+  ASSERT_TRUE(bundle);
+  EXPECT_EQ(*bundle->read("/etc/ipsec.d/a.conf"), std::string("x\0y", 3));
+  EXPECT_EQ(bundle->glob("/etc/ipsec.d/*.conf"), found);
+  EXPECT_FALSE(bundle->read("/etc/none"));
+  EXPECT_FALSE(bundle->read("/etc/shadow"));
+}
+
+TEST(ConfigBundle, ACutOneIsRefused) {
+  config::MemoryFiles disk(std::map<std::string, std::string>{{"a", "text"}});
+  RecordingFiles recording(disk);
+  (void)recording.read("a");
+  const auto text = recording.to_text();
+  for (std::size_t n = 0; n < text.size(); ++n) {
+    EXPECT_FALSE(BundledFiles::from_text(text.substr(0, n))) << n;
+  }
+}
+
+TEST(KeyJobs, TwoSidesAgreeInOneStepOrTwo) {
+  for (const auto group : {model::KeGroup::kX25519, model::KeGroup::kEcp256, model::KeGroup::kModp2048}) {
+    ike::KeyExchangeJob initiator{.job = 1, .group = group, .seed = SecretBytes(64, 1)};
+    const auto half = run_key_job(initiator);
+    ASSERT_EQ(half.error, "");
+    EXPECT_FALSE(half.shared_secret);
+    const auto responder = run_key_job({.job = 2, .group = group, .own = {}, .peer_public = half.own->public_value, .seed = SecretBytes(64, 2)});
+    ASSERT_EQ(responder.error, "");
+    const auto whole = run_key_job({.job = 3, .group = group, .own = half.own, .peer_public = responder.own->public_value, .seed = {}});
+    EXPECT_EQ(whole.shared_secret, responder.shared_secret);
+    EXPECT_EQ(whole.job, 3U);
+    // Same seed, same key; another seed, another key.
+    EXPECT_EQ(run_key_job(initiator).own->public_value, half.own->public_value);
+    EXPECT_NE(responder.own->public_value, half.own->public_value);
+  }
+}
+
+TEST(KeyJobs, ABadPublicValueIsAnErrorNotASecret) {
+  const auto result = run_key_job({.job = 9, .group = model::KeGroup::kX25519, .own = {}, .peer_public = Bytes(31, 1), .seed = SecretBytes(64, 2)});
+  EXPECT_NE(result.error, "");
+  EXPECT_FALSE(result.shared_secret);
+}
+
+}  // namespace
+}  // namespace cygnet::daemon

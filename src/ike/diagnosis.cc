@@ -15,8 +15,8 @@ using model::Transform;
 using model::TransformType;
 namespace wi = wire::ike;
 
-constexpr std::array kTypes{TransformType::kEncryption, TransformType::kIntegrity, TransformType::kPrf, TransformType::kKeyExchange,
-                            TransformType::kEsn};
+constexpr std::array kTypes{TransformType::kEncryption, TransformType::kIntegrity, TransformType::kPrf,
+                            TransformType::kKeyExchange, TransformType::kEsn};
 
 std::string_view type_words(TransformType type) {
   switch (type) {
@@ -41,7 +41,8 @@ std::string starred(const Proposal& proposal, const std::vector<Proposal>& other
   for (const auto type : kTypes) {
     if (type == TransformType::kKeyExchange && !compare_key_exchange) continue;
     for (const auto& t : proposal.of(type)) {
-      const bool silent = t.id == 0 && (type == TransformType::kIntegrity || type == TransformType::kKeyExchange || type == TransformType::kEsn);
+      const bool silent = t.id == 0 && (type == TransformType::kIntegrity || type == TransformType::kKeyExchange ||
+                                        type == TransformType::kEsn);
       if (silent) continue;
       if (!out.empty()) out += "/";
       out += model::to_string(t);
@@ -51,7 +52,8 @@ std::string starred(const Proposal& proposal, const std::vector<Proposal>& other
   return out;
 }
 
-std::string numbered(const std::vector<Proposal>& proposals, const std::vector<Proposal>& other_side, bool compare_key_exchange) {
+std::string numbered(const std::vector<Proposal>& proposals, const std::vector<Proposal>& other_side,
+                     bool compare_key_exchange) {
   if (proposals.empty()) return "    (nothing)\n";
   std::string out;
   for (std::size_t i = 0; i < proposals.size(); ++i) {
@@ -114,9 +116,11 @@ std::string no_answer(const std::string& peer, unsigned tries, Duration waited, 
          " open in both directions on the way?";
 }
 
-std::string proposal_difference(const std::string& peer, const std::vector<Proposal>& offered, const std::vector<Proposal>& accepted,
-                                const std::string& keyword, bool compare_key_exchange) {
-  std::string out = "no " + keyword + " proposal in common with " + peer + " (* is what the other side does not have)\n";
+std::string proposal_difference(const std::string& peer, const std::vector<Proposal>& offered,
+                                const std::vector<Proposal>& accepted, const std::string& keyword,
+                                bool compare_key_exchange) {
+  std::string out =
+      "no " + keyword + " proposal in common with " + peer + " (* is what the other side does not have)\n";
   out += "  the peer offers:\n" + numbered(offered, accepted, compare_key_exchange);
   out += "  we accept:\n" + numbered(accepted, offered, compare_key_exchange);
   const auto miss = model::nearest_miss(offered, accepted, compare_key_exchange);
@@ -124,73 +128,94 @@ std::string proposal_difference(const std::string& peer, const std::vector<Propo
   const auto& theirs = offered[miss->offered_index];
   const auto& ours = accepted[miss->allowed_index];
   if (!miss->missing.empty()) {
-    out += "  nearest: the peer's " + std::to_string(miss->offered_index + 1) + " and our " + std::to_string(miss->allowed_index + 1) + ", which differ in\n";
+    out += "  nearest: the peer's " + std::to_string(miss->offered_index + 1) + " and our " +
+           std::to_string(miss->allowed_index + 1) + ", which differ in\n";
     for (const auto type : miss->missing) {
-      out += "    " + std::string(type_words(type)) + ": the peer has " + alternatives(theirs, type) + ", we have " + alternatives(ours, type) + "\n";
+      out += "    " + std::string(type_words(type)) + ": the peer has " + alternatives(theirs, type) + ", we have " +
+             alternatives(ours, type) + "\n";
     }
   }
   const auto line = line_to_write(ours, theirs, miss->missing);
   const auto our_line = model::to_config(ours);
-  if (line.empty()) return out + "  the peer's is not supported here: write " + keyword + "=" + our_line + " at the peer";
+  if (line.empty())
+    return out + "  the peer's is not supported here: write " + keyword + "=" + our_line + " at the peer";
   return out + "  write " + keyword + "=" + line + " here, or " + keyword + "=" + our_line + " at the peer";
 }
 
-std::string proposals_refused(const std::string& peer, const std::vector<Proposal>& offered, const std::string& keyword) {
+std::string proposals_refused(const std::string& peer, const std::vector<Proposal>& offered,
+                              const std::string& keyword) {
   std::string out = peer + " accepts none of our " + keyword + " proposals (NO_PROPOSAL_CHOSEN)\n  we offered:\n";
-  for (std::size_t i = 0; i < offered.size(); ++i) out += "    " + std::to_string(i + 1) + ". " + model::to_string(offered[i]) + "\n";
+  for (std::size_t i = 0; i < offered.size(); ++i)
+    out += "    " + std::to_string(i + 1) + ". " + model::to_string(offered[i]) + "\n";
   const auto line = offered.empty() ? std::string() : model::to_config(offered[0]);
   return out + "  write " + keyword + "=" + line + " at the peer, or here what the peer accepts: its log shows it";
 }
 
-std::string selectors_do_not_meet(const std::string& peer, const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
-                                  const std::vector<SelectorPair>& ours) {
+std::string selectors_do_not_meet(const std::string& peer, const model::TrafficSelectors& local,
+                                  const model::TrafficSelectors& remote, const std::vector<SelectorPair>& ours) {
   std::string out = "the traffic selectors of " + peer + " meet none of ours (TS_UNACCEPTABLE)\n";
   out += "  the peer wants: " + model::to_string(local) + " here === " + model::to_string(remote) + " there\n";
   for (const auto& pair : ours) {
-    out += "  we have:        " + model::to_string(pair.local) + " here === " + model::to_string(pair.remote) + " there (" + pair.name + ")\n";
+    out += "  we have:        " + model::to_string(pair.local) + " here === " + model::to_string(pair.remote) +
+           " there (" + pair.name + ")\n";
   }
   return out + "  make leftsubnet/rightsubnet the mirror image of the peer's";
 }
 
-std::string selectors_refused(const std::string& peer, const model::TrafficSelectors& local, const model::TrafficSelectors& remote) {
-  return peer + " accepts no traffic between these networks (TS_UNACCEPTABLE)\n  we asked for: " + model::to_string(local) + " here === " +
-         model::to_string(remote) + " there\n  make leftsubnet/rightsubnet the mirror image of the peer's; its log shows what it has";
+std::string selectors_refused(const std::string& peer, const model::TrafficSelectors& local,
+                              const model::TrafficSelectors& remote) {
+  return peer +
+         " accepts no traffic between these networks (TS_UNACCEPTABLE)\n  we asked for: " + model::to_string(local) +
+         " here === " + model::to_string(remote) +
+         " there\n  make leftsubnet/rightsubnet the mirror image of the peer's; its log shows what it has";
 }
 
-std::string keys_differ(const std::string& peer, const model::Identity& local, const model::Identity& remote, const std::string& secret_source) {
-  return "authentication of " + quoted(remote) + " (" + peer + ") failed: the pre-shared keys differ; compare the line for " +
-         local.to_string() + " and " + remote.to_string() + " in ipsec.secrets on both ends" +
+std::string keys_differ(const std::string& peer, const model::Identity& local, const model::Identity& remote,
+                        const std::string& secret_source) {
+  return "authentication of " + quoted(remote) + " (" + peer +
+         ") failed: the pre-shared keys differ; compare the line for " + local.to_string() + " and " +
+         remote.to_string() + " in ipsec.secrets on both ends" +
          (secret_source.empty() ? "" : " (here: " + secret_source + ")");
 }
 
 std::string refused_by_peer(const std::string& peer, const model::Identity& local, const std::string& remote) {
-  return peer + " refused our authentication (AUTHENTICATION_FAILED): compare the pre-shared key in ipsec.secrets on both ends, and that the peer expects " +
+  return peer +
+         " refused our authentication (AUTHENTICATION_FAILED): compare the pre-shared key in ipsec.secrets on both "
+         "ends, and that the peer expects " +
          quoted(local) + " (leftid here, rightid there) and is " + remote + "; its log says which";
 }
 
-std::string identity_unexpected(const std::string& peer, const model::Identity& shown, const std::string& expected, const std::string& connection) {
-  return peer + " calls itself " + quoted(shown) + " (" + std::string(model::to_string(shown.type)) + "), but connection " + connection + " expects " +
-         expected + ": write rightid=" + shown.to_string() + " here or leftid=" + expected + " at the peer";
+std::string identity_unexpected(const std::string& peer, const model::Identity& shown, const std::string& expected,
+                                const std::string& connection) {
+  return peer + " calls itself " + quoted(shown) + " (" + std::string(model::to_string(shown.type)) +
+         "), but connection " + connection + " expects " + expected + ": write rightid=" + shown.to_string() +
+         " here or leftid=" + expected + " at the peer";
 }
 
 std::string nobody_matches(const std::string& peer, const model::Identity& shown, const model::Identity* asked_for,
                            const std::vector<v2::ConnectionPtr>& by_address, const IpAddress& local) {
-  std::string out = "no connection for " + quoted(shown) + " (" + std::string(model::to_string(shown.type)) + ") at " + peer;
+  std::string out =
+      "no connection for " + quoted(shown) + " (" + std::string(model::to_string(shown.type)) + ") at " + peer;
   if (asked_for != nullptr) out += ", which asks for " + quoted(*asked_for);
   for (const auto& c : by_address) {
     const auto expected = v2::expected_identity(*c);
-    out += "\n  " + c->name + " is '" + v2::own_identity(*c, local).to_string() + "' and expects " + (expected ? quoted(*expected) : "anyone");
+    out += "\n  " + c->name + " is '" + v2::own_identity(*c, local).to_string() + "' and expects " +
+           (expected ? quoted(*expected) : "anyone");
   }
-  return out + "\n  write rightid=" + shown.to_string() + (asked_for != nullptr ? " and leftid=" + asked_for->to_string() : "") +
+  return out + "\n  write rightid=" + shown.to_string() +
+         (asked_for != nullptr ? " and leftid=" + asked_for->to_string() : "") +
          " here, or change leftid/rightid at the peer";
 }
 
-std::string no_connection_for(const Endpoint& local, const Endpoint& remote, const std::vector<v2::ConnectionPtr>& all) {
-  std::string out = remote.to_string() + " asks for an IKE SA with " + local.address.to_string() + ", but no connection has these two ends";
+std::string no_connection_for(const Endpoint& local, const Endpoint& remote,
+                              const std::vector<v2::ConnectionPtr>& all) {
+  std::string out = remote.to_string() + " asks for an IKE SA with " + local.address.to_string() +
+                    ", but no connection has these two ends";
   std::size_t shown = 0;
   for (const auto& c : all) {
     if (++shown > 5) return out + "; …";
-    out += (shown == 1 ? "; we have " : ", ") + c->name + " (" + c->local.host.to_string() + " to " + c->remote.host.to_string() + ")";
+    out += (shown == 1 ? "; we have " : ", ") + c->name + " (" + c->local.host.to_string() + " to " +
+           c->remote.host.to_string() + ")";
   }
   return out + (all.empty() ? ": none is loaded" : "");
 }

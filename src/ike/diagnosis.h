@@ -33,21 +33,25 @@ struct SelectorPair {
 };
 // Both sets of selectors, several lines. `theirs` as seen from us.
 [[nodiscard]] std::string selectors_do_not_meet(const std::string& peer, const model::TrafficSelectors& local,
-                                                const model::TrafficSelectors& remote, const std::vector<SelectorPair>& ours);
+                                                const model::TrafficSelectors& remote,
+                                                const std::vector<SelectorPair>& ours);
 [[nodiscard]] std::string selectors_refused(const std::string& peer, const model::TrafficSelectors& local,
                                             const model::TrafficSelectors& remote);
 
 // We verified, and it does not match: with a PSK there is one likely reason.
-[[nodiscard]] std::string keys_differ(const std::string& peer, const model::Identity& local, const model::Identity& remote,
-                                      const std::string& secret_source);
+[[nodiscard]] std::string keys_differ(const std::string& peer, const model::Identity& local,
+                                      const model::Identity& remote, const std::string& secret_source);
 // The peer answered AUTHENTICATION_FAILED.
-[[nodiscard]] std::string refused_by_peer(const std::string& peer, const model::Identity& local, const std::string& remote);
-[[nodiscard]] std::string identity_unexpected(const std::string& peer, const model::Identity& shown, const std::string& expected,
-                                              const std::string& connection);
+[[nodiscard]] std::string refused_by_peer(const std::string& peer, const model::Identity& local,
+                                          const std::string& remote);
+[[nodiscard]] std::string identity_unexpected(const std::string& peer, const model::Identity& shown,
+                                              const std::string& expected, const std::string& connection);
 // The responder's side: nobody here by these names.
-[[nodiscard]] std::string nobody_matches(const std::string& peer, const model::Identity& shown, const model::Identity* asked_for,
+[[nodiscard]] std::string nobody_matches(const std::string& peer, const model::Identity& shown,
+                                         const model::Identity* asked_for,
                                          const std::vector<v2::ConnectionPtr>& by_address, const IpAddress& local);
-[[nodiscard]] std::string no_connection_for(const Endpoint& local, const Endpoint& remote, const std::vector<v2::ConnectionPtr>& all);
+[[nodiscard]] std::string no_connection_for(const Endpoint& local, const Endpoint& remote,
+                                            const std::vector<v2::ConnectionPtr>& all);
 
 // What a notification means, in words.
 [[nodiscard]] std::string meaning(wire::ike::NotifyType type);

@@ -32,10 +32,12 @@ class Event {
 
 }  // namespace
 
-IkeEndpoint::IkeEndpoint(EndpointSettings settings, Random& random) : impl_(std::make_unique<Impl>(std::move(settings), random)) {}
+IkeEndpoint::IkeEndpoint(EndpointSettings settings, Random& random)
+    : impl_(std::make_unique<Impl>(std::move(settings), random)) {}
 IkeEndpoint::~IkeEndpoint() = default;
 
-void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets) {
+void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connections,
+                            std::vector<model::SharedSecret> secrets) {
   const Event event(impl_->world, now);
   v2::configure(impl_->world, std::move(connections), std::move(secrets));
 }
@@ -90,8 +92,9 @@ void IkeEndpoint::initiate(Instant now, const std::string& connection, const std
     }
   }
   if (found != 0) return;
-  world.act(InitiationDone{connection, child, false, false,
-                           known ? "connection " + connection + " has no child " + child : "there is no connection " + connection});
+  world.act(InitiationDone{
+      connection, child, false, false,
+      known ? "connection " + connection + " has no child " + child : "there is no connection " + connection});
 }
 
 void IkeEndpoint::terminate(Instant now, const std::string& connection, const std::string& child) {
@@ -124,7 +127,8 @@ void IkeEndpoint::on_child_activated(Instant now, model::ChildId child) {
   impl_->world.checkpoint(*sa);
 }
 
-void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local) {
+void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote,
+                                const cygnet::Endpoint& local) {
   const Event event(impl_->world, now);
   auto* sa = impl_->world.find_owner(child);
   // Only encapsulated ESP shares its ports with IKE, and only a peer behind a NAT moves without saying so.
@@ -137,7 +141,8 @@ void IkeEndpoint::on_usage(Instant now, model::ChildId child, Instant last_inbou
   if (auto* sa = impl_->world.find_owner(child)) v2::note_life(impl_->world, *sa, last_inbound);
 }
 
-void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas) {
+void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
+                        const std::vector<model::SaSpec>& sas) {
   const Event event(impl_->world, now);
   v2::adopt(impl_->world, checkpoints, sas);
 }
@@ -152,7 +157,8 @@ std::vector<ExportedIkeKeys> IkeEndpoint::export_keys() const {
   const auto copy = [](const SecretBytes& key) { return Bytes(key.begin(), key.end()); };
   for (const auto& [spi, sa] : impl_->world.sas) {
     if (!sa->open) continue;
-    out.push_back({sa->spi_i, sa->spi_r, copy(sa->keys.ei), copy(sa->keys.er), copy(sa->keys.ai), copy(sa->keys.ar), sa->algorithms});
+    out.push_back({sa->spi_i, sa->spi_r, copy(sa->keys.ei), copy(sa->keys.er), copy(sa->keys.ai), copy(sa->keys.ar),
+                   sa->algorithms});
   }
   return out;
 }

@@ -8,8 +8,8 @@ namespace cygnet::model {
 namespace {
 
 // The order in which people read and write them.
-constexpr std::array<TransformType, 5> kOrder = {TransformType::kEncryption, TransformType::kIntegrity, TransformType::kPrf,
-                                                 TransformType::kKeyExchange, TransformType::kEsn};
+constexpr std::array<TransformType, 5> kOrder = {TransformType::kEncryption, TransformType::kIntegrity,
+                                                 TransformType::kPrf, TransformType::kKeyExchange, TransformType::kEsn};
 
 void add_word(std::string& out, std::string_view word, char separator) {
   if (word.empty()) return;
@@ -17,7 +17,9 @@ void add_word(std::string& out, std::string_view word, char separator) {
   out += word;
 }
 
-Transform transform_of(TransformType type, std::uint16_t id, std::uint16_t key_bits = 0) { return {type, id, key_bits}; }
+Transform transform_of(TransformType type, std::uint16_t id, std::uint16_t key_bits = 0) {
+  return {type, id, key_bits};
+}
 
 bool says_nothing(const Transform& t) {
   return (t.type == TransformType::kIntegrity || t.type == TransformType::kKeyExchange) && t.id == 0;
@@ -43,7 +45,8 @@ bool prf_is_implied(const Proposal& proposal) {
 
 std::vector<Transform> Proposal::of(TransformType type) const {
   std::vector<Transform> out;
-  std::copy_if(transforms.begin(), transforms.end(), std::back_inserter(out), [&](const Transform& t) { return t.type == type; });
+  std::copy_if(transforms.begin(), transforms.end(), std::back_inserter(out),
+               [&](const Transform& t) { return t.type == type; });
   return out;
 }
 
@@ -58,9 +61,11 @@ std::string to_string(const Proposal& proposal) {
 }
 
 std::string to_string(const ChosenIke& chosen) {
-  std::string out = to_string(transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits));
+  std::string out = to_string(
+      transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits));
   if (chosen.integrity != IntegrityId::kNone) {
-    add_word(out, to_string(transform_of(TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity))), '/');
+    add_word(out, to_string(transform_of(TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity))),
+             '/');
   }
   add_word(out, to_string(transform_of(TransformType::kPrf, static_cast<std::uint16_t>(chosen.prf))), '/');
   add_word(out, to_string(transform_of(TransformType::kKeyExchange, static_cast<std::uint16_t>(chosen.group))), '/');
@@ -68,9 +73,11 @@ std::string to_string(const ChosenIke& chosen) {
 }
 
 std::string to_string(const ChosenEsp& chosen) {
-  std::string out = to_string(transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits));
+  std::string out = to_string(
+      transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits));
   if (chosen.integrity != IntegrityId::kNone) {
-    add_word(out, to_string(transform_of(TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity))), '/');
+    add_word(out, to_string(transform_of(TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity))),
+             '/');
   }
   if (chosen.group != KeGroup::kNone) {
     add_word(out, to_string(transform_of(TransformType::kKeyExchange, static_cast<std::uint16_t>(chosen.group))), '/');
@@ -85,7 +92,8 @@ std::string to_config(const Proposal& proposal) {
     if (type == TransformType::kPrf && prf_is_implied(proposal)) continue;
     const auto alternatives = proposal.of(type);
     // Without a word about ESN there is none: only a choice or a wish for it has to be written.
-    const bool plain_no_esn = type == TransformType::kEsn && alternatives.size() == 1 && alternatives[0].id == static_cast<std::uint16_t>(EsnChoice::kNo);
+    const bool plain_no_esn = type == TransformType::kEsn && alternatives.size() == 1 &&
+                              alternatives[0].id == static_cast<std::uint16_t>(EsnChoice::kNo);
     if (plain_no_esn) continue;
     for (const auto& t : alternatives) {
       const auto* known = says_nothing(t) ? nullptr : find_transform(t);

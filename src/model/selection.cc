@@ -7,8 +7,9 @@
 namespace cygnet::model {
 namespace {
 
-constexpr std::array<TransformType, 5> kTypes = {TransformType::kEncryption, TransformType::kPrf, TransformType::kIntegrity,
-                                                 TransformType::kKeyExchange, TransformType::kEsn};
+constexpr std::array<TransformType, 5> kTypes = {TransformType::kEncryption, TransformType::kPrf,
+                                                 TransformType::kIntegrity, TransformType::kKeyExchange,
+                                                 TransformType::kEsn};
 
 // One value of each type; transforms with id 0 stand for "none" (or, for ESN, "no").
 struct Pick {
@@ -24,17 +25,20 @@ struct Wants {
 
 Transform none_of(TransformType type) { return {type, 0, 0}; }
 
-// Alternatives of one type; a type that is not mentioned means "none" (RFC 7296 section 3.3.3: "omitting" equals NONE for
-// integrity and key exchange; no ESN transform: no ESN).
+// Alternatives of one type; a type that is not mentioned means "none" (RFC 7296 section 3.3.3: "omitting" equals NONE
+// for integrity and key exchange; no ESN transform: no ESN).
 std::vector<Transform> alternatives(const Proposal& proposal, TransformType type) {
   auto out = proposal.of(type);
-  if (out.empty() && (type == TransformType::kIntegrity || type == TransformType::kKeyExchange || type == TransformType::kEsn)) {
+  if (out.empty() &&
+      (type == TransformType::kIntegrity || type == TransformType::kKeyExchange || type == TransformType::kEsn)) {
     out.push_back(none_of(type));
   }
   return out;
 }
 
-bool holds(const std::vector<Transform>& all, const Transform& t) { return std::find(all.begin(), all.end(), t) != all.end(); }
+bool holds(const std::vector<Transform>& all, const Transform& t) {
+  return std::find(all.begin(), all.end(), t) != all.end();
+}
 
 std::optional<Transform> first_common(const Proposal& own, const Proposal& offer, TransformType type) {
   const auto theirs = alternatives(offer, type);
@@ -57,7 +61,8 @@ std::optional<Transform> pick_group(const Proposal& own, const Proposal& offer, 
   const Transform sent{TransformType::kKeyExchange, static_cast<std::uint16_t>(wants.sent_group), 0};
   if (sent.id != 0 && holds(ours, sent) && holds(theirs, sent)) return sent;
   if (const auto common = first_common(own, offer, TransformType::kKeyExchange)) return common;
-  // A peer that insists on a key exchange of its own for a child gets it even if ours would do without: it only adds secrecy.
+  // A peer that insists on a key exchange of its own for a child gets it even if ours would do without: it only adds
+  // secrecy.
   const bool we_do_without = ours.size() == 1 && ours[0].id == 0;
   if (wants.ike || !we_do_without || !wants.grant_key_exchange) return std::nullopt;
   if (sent.id != 0 && holds(theirs, sent) && is_supported(sent, true)) return sent;
@@ -68,8 +73,8 @@ std::optional<Transform> pick_group(const Proposal& own, const Proposal& offer, 
 }
 
 // Integrity that goes with an encryption algorithm.
-// RFC 7296 section 3.3: "Combined-mode ciphers ... MUST either offer no integrity algorithm or a single integrity algorithm of
-// 'NONE'"; encryption without integrity is refused.
+// RFC 7296 section 3.3: "Combined-mode ciphers ... MUST either offer no integrity algorithm or a single integrity
+// algorithm of 'NONE'"; encryption without integrity is refused.
 std::optional<Transform> pick_integrity(const Proposal& own, const Proposal& offer, const Transform& encryption) {
   if (is_aead(static_cast<EncryptionId>(encryption.id))) {
     if (!holds(alternatives(offer, TransformType::kIntegrity), none_of(TransformType::kIntegrity))) return std::nullopt;
@@ -132,7 +137,8 @@ struct Choice {
   Pick pick;
 };
 
-std::optional<Choice> select(const std::vector<Proposal>& offered, const std::vector<Proposal>& allowed, const Wants& wants) {
+std::optional<Choice> select(const std::vector<Proposal>& offered, const std::vector<Proposal>& allowed,
+                             const Wants& wants) {
   std::optional<Choice> best;
   const auto group_was_sent = [&](const Pick& p) { return p.group.id == static_cast<std::uint16_t>(wants.sent_group); };
   for (const auto& own : allowed) {
@@ -156,10 +162,11 @@ std::optional<Pick> accept(const Proposal& answer, const std::vector<Proposal>& 
     // The peer's single choice, seen as its whole policy, must select itself out of the offer.
     const auto p = pick(answer, offer, wants);
     if (!p) continue;
-    const bool nothing_foreign = std::all_of(answer.transforms.begin(), answer.transforms.end(), [&](const Transform& t) {
-      if (t.type == TransformType::kKeyExchange && !wants.key_exchange) return true;
-      return holds(alternatives(offer, t.type), t);
-    });
+    const bool nothing_foreign =
+        std::all_of(answer.transforms.begin(), answer.transforms.end(), [&](const Transform& t) {
+          if (t.type == TransformType::kKeyExchange && !wants.key_exchange) return true;
+          return holds(alternatives(offer, t.type), t);
+        });
     if (nothing_foreign) return p;
   }
   return std::nullopt;
@@ -167,17 +174,20 @@ std::optional<Pick> accept(const Proposal& answer, const std::vector<Proposal>& 
 
 }  // namespace
 
-std::optional<Selected<ChosenIke>> select_ike(const std::vector<Proposal>& offered, const std::vector<Proposal>& allowed,
-                                              KeGroup sent_group) {
+std::optional<Selected<ChosenIke>> select_ike(const std::vector<Proposal>& offered,
+                                              const std::vector<Proposal>& allowed, KeGroup sent_group) {
   const auto choice = select(offered, allowed, {.ike = true, .key_exchange = true, .sent_group = sent_group});
   if (!choice) return std::nullopt;
   return Selected<ChosenIke>{choice->index, choice->reply, chosen_ike(choice->pick)};
 }
 
-std::optional<Selected<ChosenEsp>> select_esp(const std::vector<Proposal>& offered, const std::vector<Proposal>& allowed,
-                                              ChildKeyExchange ke, KeGroup sent_group) {
-  const auto choice =
-      select(offered, allowed, {.ike = false, .key_exchange = ke == ChildKeyExchange::kNegotiate, .sent_group = sent_group,
+std::optional<Selected<ChosenEsp>> select_esp(const std::vector<Proposal>& offered,
+                                              const std::vector<Proposal>& allowed, ChildKeyExchange ke,
+                                              KeGroup sent_group) {
+  const auto choice = select(offered, allowed,
+                             {.ike = false,
+                              .key_exchange = ke == ChildKeyExchange::kNegotiate,
+                              .sent_group = sent_group,
                               .grant_key_exchange = true});
   if (!choice) return std::nullopt;
   return Selected<ChosenEsp>{choice->index, choice->reply, chosen_esp(choice->pick)};

@@ -17,11 +17,12 @@ struct Selected {
   Chosen chosen;
 };
 
-// Key exchange of a CHILD_SA: there is none in IKE_AUTH (RFC 7296 section 1.2), so groups in proposals count only afterwards.
+// Key exchange of a CHILD_SA: there is none in IKE_AUTH (RFC 7296 section 1.2), so groups in proposals count only
+// afterwards.
 enum class ChildKeyExchange : std::uint8_t { kIgnore, kNegotiate };
 
-// Our own order of preference decides, except that `sent_group`, for which the peer already sent a public value, is taken if
-// both sides allow it: it saves a round trip. KeGroup::kNone: none was sent.
+// Our own order of preference decides, except that `sent_group`, for which the peer already sent a public value, is
+// taken if both sides allow it: it saves a round trip. KeGroup::kNone: none was sent.
 [[nodiscard]] std::optional<Selected<ChosenIke>> select_ike(const std::vector<Proposal>& offered,
                                                             const std::vector<Proposal>& allowed, KeGroup sent_group);
 [[nodiscard]] std::optional<Selected<ChosenEsp>> select_esp(const std::vector<Proposal>& offered,
@@ -44,7 +45,7 @@ struct NearestMiss {
   std::size_t offered_index = 0;
   std::vector<TransformType> missing;  // types without a common transform
 };
-[[nodiscard]] std::optional<NearestMiss> nearest_miss(const std::vector<Proposal>& offered, const std::vector<Proposal>& allowed,
-                                                      bool compare_key_exchange);
+[[nodiscard]] std::optional<NearestMiss> nearest_miss(const std::vector<Proposal>& offered,
+                                                      const std::vector<Proposal>& allowed, bool compare_key_exchange);
 
 }  // namespace cygnet::model

@@ -125,7 +125,8 @@ bool protocol_contains(const TrafficSelector& outer, const TrafficSelector& inne
 bool union_covers(const TrafficSelectors& outer, const TrafficSelector& inner) {
   std::vector<IpRange> ranges;
   for (const auto& o : outer) {
-    if (o.range.first.family() == inner.range.first.family() && protocol_contains(o, inner) && ports_contain(o, inner)) {
+    if (o.range.first.family() == inner.range.first.family() && protocol_contains(o, inner) &&
+        ports_contain(o, inner)) {
       ranges.push_back(o.range);
     }
   }

@@ -12,7 +12,8 @@ namespace {
 enum class Rank : int { kNone = 0, kAnyone, kOneAddress, kOneIdentity, kBothAddresses, kBothIdentities };
 
 bool lists(const model::SharedSecret& secret, const model::Identity& id) {
-  return std::any_of(secret.ids.begin(), secret.ids.end(), [&](const model::Identity& listed) { return listed.matches(id); });
+  return std::any_of(secret.ids.begin(), secret.ids.end(),
+                     [&](const model::Identity& listed) { return listed.matches(id); });
 }
 
 Rank rank(const model::SharedSecret& secret, const PskQuery& q) {
@@ -23,7 +24,8 @@ Rank rank(const model::SharedSecret& secret, const PskQuery& q) {
   const bool remote = remote_id || lists(secret, model::Identity::of(q.remote));
   if (local_id && remote_id) return Rank::kBothIdentities;
   if (local && remote) return Rank::kBothAddresses;
-  // A secret that names two ends belongs to these two; only one with a single name, or with %any, may serve others as well.
+  // A secret that names two ends belongs to these two; only one with a single name, or with %any, may serve others as
+  // well.
   if (secret.ids.size() > 1 && !secret.any_peer) return Rank::kNone;
   if (local_id || remote_id) return Rank::kOneIdentity;
   if (local || remote) return Rank::kOneAddress;
@@ -48,9 +50,9 @@ const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& s
 Result<PskAuth> LocalKeys::psk_auth(model::PrfId prf, const PskQuery& query, ByteView signed_octets) const {
   const auto* secret = find_secret(secrets_, query);
   if (secret == nullptr) {
-    return fail("no pre-shared key for '" + query.local_id.to_string() + "' and '" + query.remote_id.to_string() + "' (" +
-                query.local.to_string() + " and " + query.remote.to_string() + "): add a line '" + query.local_id.to_string() + " " +
-                query.remote_id.to_string() + " : PSK \"…\"' to ipsec.secrets");
+    return fail("no pre-shared key for '" + query.local_id.to_string() + "' and '" + query.remote_id.to_string() +
+                "' (" + query.local.to_string() + " and " + query.remote.to_string() + "): add a line '" +
+                query.local_id.to_string() + " " + query.remote_id.to_string() + " : PSK \"…\"' to ipsec.secrets");
   }
   const std::array<ByteView, 1> pad{view_of("Key Pad for IKEv2")};
   const auto key = crypto::prf(prf, ByteView(secret->secret), pad);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The seam behind which secrets lie: whoever implements it holds the pre-shared keys, in this process or in another one.
+// The seam behind which secrets lie: whoever implements it holds the pre-shared keys, in this process or in another
+// one.
 #include <string>
 #include <vector>
 
@@ -32,21 +33,24 @@ class KeyService {
   virtual ~KeyService() = default;
   // RFC 7296 section 2.15: AUTH = prf( prf(Shared Secret, "Key Pad for IKEv2"), <SignedOctets>).
   // Fails, with the reason, if there is no key for these two.
-  [[nodiscard]] virtual Result<PskAuth> psk_auth(model::PrfId prf, const PskQuery& query, ByteView signed_octets) const = 0;
+  [[nodiscard]] virtual Result<PskAuth> psk_auth(model::PrfId prf, const PskQuery& query,
+                                                 ByteView signed_octets) const = 0;
 };
 
-// Keys held in memory. The most specific secret wins: both identities, both addresses, one of them, anyone; among equals
-// the first.
+// Keys held in memory. The most specific secret wins: both identities, both addresses, one of them, anyone; among
+// equals the first.
 class LocalKeys final : public KeyService {
  public:
   explicit LocalKeys(std::vector<model::SharedSecret> secrets) : secrets_(std::move(secrets)) {}
-  [[nodiscard]] Result<PskAuth> psk_auth(model::PrfId prf, const PskQuery& query, ByteView signed_octets) const override;
+  [[nodiscard]] Result<PskAuth> psk_auth(model::PrfId prf, const PskQuery& query,
+                                         ByteView signed_octets) const override;
 
  private:
   std::vector<model::SharedSecret> secrets_;
 };
 
 // Which of the secrets serves the query; null: none.
-[[nodiscard]] const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& secrets, const PskQuery& query);
+[[nodiscard]] const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& secrets,
+                                                     const PskQuery& query);
 
 }  // namespace cygnet::ike::auth

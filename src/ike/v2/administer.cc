@@ -26,8 +26,11 @@ std::vector<IkeSa*> all_sas(const World& world) {
   return out;
 }
 
-void drop_wants(World& world, IkeSa& sa, const std::string& connection, const std::string& child, const std::string& reason) {
-  const auto meant = [&](const ChildWant& w) { return w.connection->name == connection && (child.empty() || w.child == child); };
+void drop_wants(World& world, IkeSa& sa, const std::string& connection, const std::string& child,
+                const std::string& reason) {
+  const auto meant = [&](const ChildWant& w) {
+    return w.connection->name == connection && (child.empty() || w.child == child);
+  };
   std::vector<ChildWant> dropped;
   if (sa.handshake) {
     for (auto& w : sa.handshake->wants) {
@@ -59,18 +62,25 @@ void close(World& world, IkeSa& sa, ChildSa& child, const std::string& reason) {
 }
 
 // Children of one connection (child empty: all), or the whole IKE SA if nothing else would be left on it.
-void take_down(World& world, IkeSa& sa, const std::string& connection, const std::string& child, const std::string& reason) {
+void take_down(World& world, IkeSa& sa, const std::string& connection, const std::string& child,
+               const std::string& reason) {
   drop_wants(world, sa, connection, child, reason);
-  const auto meant = [&](const ChildSa& c) { return c.connection->name == connection && (child.empty() || c.name == child); };
+  const auto meant = [&](const ChildSa& c) {
+    return c.connection->name == connection && (child.empty() || c.name == child);
+  };
   if (sa.state != State::kEstablished) {
     const bool idle = sa.handshake && sa.initiator && sa.handshake->wants.empty();
     const bool own = sa.name() == connection && child.empty();
-    if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting)) end_sa(world, sa, reason, Aftermath::kForget);
+    if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting))
+      end_sa(world, sa, reason, Aftermath::kForget);
     return;
   }
-  const bool others = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && !meant(*c); });
-  const bool any = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && meant(*c); });
-  if (!others && (any || (child.empty() && sa.name() == connection))) return delete_ike_sa(world, sa, reason, Aftermath::kForget);
+  const bool others =
+      std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && !meant(*c); });
+  const bool any =
+      std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && meant(*c); });
+  if (!others && (any || (child.empty() && sa.name() == connection)))
+    return delete_ike_sa(world, sa, reason, Aftermath::kForget);
   for (const auto& c : sa.children) {
     if (meant(*c)) close(world, sa, *c, reason);
   }
@@ -85,9 +95,11 @@ void prune(World& world, IkeSa& sa) {
     if (!current(child->connection)) stale.push_back(child->connection->name);
   }
   if (!current(sa.connection)) {
-    const auto heir = std::find_if(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->usable() && current(c->connection); });
+    const auto heir = std::find_if(sa.children.begin(), sa.children.end(),
+                                   [&](const auto& c) { return c->usable() && current(c->connection); });
     if (heir == sa.children.end() || sa.state != State::kEstablished) {
-      if (sa.state == State::kEstablished) return delete_ike_sa(world, sa, "the configuration changed", Aftermath::kForget);
+      if (sa.state == State::kEstablished)
+        return delete_ike_sa(world, sa, "the configuration changed", Aftermath::kForget);
       if (sa.handshake) return end_sa(world, sa, "the configuration changed", Aftermath::kForget);
       return;
     }
@@ -107,7 +119,9 @@ void refuse_checkpoint(World& world, const std::string& key, const std::string& 
 }
 
 bool data_plane_has(const std::vector<model::SaSpec>& sas, model::Direction direction, Spi spi, model::ChildId child) {
-  return std::any_of(sas.begin(), sas.end(), [&](const model::SaSpec& s) { return s.direction == direction && s.spi == spi && s.child == child; });
+  return std::any_of(sas.begin(), sas.end(), [&](const model::SaSpec& s) {
+    return s.direction == direction && s.spi == spi && s.child == child;
+  });
 }
 
 // Names become connections again. False if the IKE SA's own one is gone.
@@ -148,7 +162,8 @@ void claim_children(World& world, IkeSa& sa, const std::vector<model::SaSpec>& s
   std::vector<model::ChildId> lost;
   for (const auto& child : sa.children) {
     const bool in = data_plane_has(sas, model::Direction::kInbound, child->spi_in, child->id);
-    const bool out = !child->outbound_installed || data_plane_has(sas, model::Direction::kOutbound, child->spi_out, child->id);
+    const bool out =
+        !child->outbound_installed || data_plane_has(sas, model::Direction::kOutbound, child->spi_out, child->id);
     if (!in || !out) lost.push_back(child->id);
     world.child_owner[child->id] = sa.local_spi();
     world.esp_spis.insert(child->spi_in);
@@ -173,14 +188,16 @@ bool spi_is_owned(const World& world, const model::SaSpec& spec) {
   const auto* owner = world.find_owner(spec.child);
   const auto* child = owner == nullptr ? nullptr : owner->find_child(spec.child);
   if (child == nullptr) return false;
-  return spec.direction == model::Direction::kInbound ? child->spi_in == spec.spi : child->spi_out == spec.spi && child->outbound_installed;
+  return spec.direction == model::Direction::kInbound ? child->spi_in == spec.spi
+                                                      : child->spi_out == spec.spi && child->outbound_installed;
 }
 
 // The process died between saving the successor of an IKE SA and saving that it has one: both claim the same children.
 void settle_succession(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished) return;
   const auto claims_same = [&](const IkeSa& other) {
-    return std::any_of(other.children.begin(), other.children.end(), [&](const auto& c) { return sa.find_child(c->id) != nullptr; });
+    return std::any_of(other.children.begin(), other.children.end(),
+                       [&](const auto& c) { return sa.find_child(c->id) != nullptr; });
   };
   auto* successor = sa.task && sa.task->about == About::kRekeyIke ? world.find_sa(sa.task->new_ike_spi) : nullptr;
   if (successor != nullptr) {
@@ -207,7 +224,8 @@ void settle_succession(World& world, IkeSa& sa) {
 IkeSa* adopt_one(World& world, const std::string& key, const Bytes& value) {
   auto parsed = parse_state(ByteView(value));
   if (!parsed || checkpoint_key(**parsed) != key || world.find_sa((*parsed)->local_spi()) != nullptr) {
-    refuse_checkpoint(world, key, parsed ? "a saved IKE SA is there twice or under a wrong name" : parsed.error().message);
+    refuse_checkpoint(world, key,
+                      parsed ? "a saved IKE SA is there twice or under a wrong name" : parsed.error().message);
     return nullptr;
   }
   const auto named = (*parsed)->connection;
@@ -219,11 +237,12 @@ IkeSa* adopt_one(World& world, const std::string& key, const Bytes& value) {
 
 void announce(World& world, const IkeSa& sa) {
   world.act(IkeUp{sa.name(), sa.spi_i, sa.spi_r, sa.initiator});
-  world.report(sa, Severity::kNotice, "ike-adopted", "took over the IKE SA with " + sa.peer() + " and " + std::to_string(sa.children.size()) + " child SAs");
+  world.report(sa, Severity::kNotice, "ike-adopted",
+               "took over the IKE SA with " + sa.peer() + " and " + std::to_string(sa.children.size()) + " child SAs");
   for (const auto& child : sa.children) {
     if (child->announced_down) continue;
-    world.act(ChildUp{child->connection->name, child->name, child->id, std::nullopt, child->local, child->remote, sa.path.local, sa.path.remote,
-                      child->mode, model::to_string(child->algorithms)});
+    world.act(ChildUp{child->connection->name, child->name, child->id, std::nullopt, child->local, child->remote,
+                      sa.path.local, sa.path.remote, child->mode, model::to_string(child->algorithms)});
   }
 }
 
@@ -303,7 +322,8 @@ void rekey(World& world, const std::string& connection, const std::string& child
       sa->queue.push_back(std::move(task));
     }
     for (const auto& c : sa->children) {
-      const bool meant = c->usable() && c->connection->name == connection && (c->name == child || (child.empty() && !ike_sa));
+      const bool meant =
+          c->usable() && c->connection->name == connection && (c->name == child || (child.empty() && !ike_sa));
       const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == c->id; };
       if (!meant || (sa->task && asked(*sa->task)) || std::any_of(sa->queue.begin(), sa->queue.end(), asked)) continue;
       Task task;
@@ -326,7 +346,8 @@ void shut_down(World& world) {
   world.retries.clear();
 }
 
-void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas) {
+void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
+           const std::vector<model::SaSpec>& sas) {
   for (const auto& spec : sas) world.next_child = std::max(world.next_child, spec.child.value + 1);
   std::vector<IkeSa*> adopted;
   for (const auto& [key, value] : checkpoints) {
@@ -355,6 +376,7 @@ void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& check
 std::vector<IkeStatus> status(const World& world) {
   std::vector<IkeStatus> out;
   for (const auto* sa : all_sas(world)) {
+    if (sa->state == State::kInitAnswered && !sa->end_reason.empty()) continue;  // refused: only its answer is kept
     IkeStatus s;
     s.connection = sa->name();
     s.state = to_string(sa->state);
@@ -376,7 +398,8 @@ std::vector<IkeStatus> status(const World& world) {
     for (const auto& task : sa->queue) s.pending.emplace_back(to_string(task.about));
     out.push_back(std::move(s));
   }
-  std::stable_sort(out.begin(), out.end(), [](const IkeStatus& a, const IkeStatus& b) { return a.connection < b.connection; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const IkeStatus& a, const IkeStatus& b) { return a.connection < b.connection; });
   return out;
 }
 

@@ -15,7 +15,8 @@ void configure(World& world, std::vector<model::Connection> connections, std::ve
 void terminate(World& world, const std::string& connection, const std::string& child);
 void rekey(World& world, const std::string& connection, const std::string& child, bool ike_sa);
 void shut_down(World& world);
-void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints, const std::vector<model::SaSpec>& sas);
+void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
+           const std::vector<model::SaSpec>& sas);
 [[nodiscard]] std::vector<IkeStatus> status(const World& world);
 
 }  // namespace cygnet::ike::v2

@@ -15,6 +15,8 @@ namespace {
 
 namespace wi = wire::ike;
 
+constexpr Duration kRefusedStays = std::chrono::seconds(10);
+
 const model::Child* child_of(const ChildWant& want) {
   for (const auto& child : want.connection->children) {
     if (child.name == want.child) return &child;
@@ -35,8 +37,10 @@ auth::PskQuery query_of(const IkeSa& sa, const model::Identity& local, const mod
 // Octets that the initiator (or the responder) signs.
 Bytes octets_of(const IkeSa& sa, bool initiator, ByteView id_rest) {
   const auto& h = *sa.handshake;
-  return initiator ? signed_octets(sa.algorithms.prf, ByteView(h.request), ByteView(h.nonce_r), ByteView(sa.keys.pi), id_rest)
-                   : signed_octets(sa.algorithms.prf, ByteView(h.response), ByteView(h.nonce_i), ByteView(sa.keys.pr), id_rest);
+  return initiator
+             ? signed_octets(sa.algorithms.prf, ByteView(h.request), ByteView(h.nonce_r), ByteView(sa.keys.pi), id_rest)
+             : signed_octets(sa.algorithms.prf, ByteView(h.response), ByteView(h.nonce_i), ByteView(sa.keys.pr),
+                             id_rest);
 }
 
 bool same_ends(const IkeSa& a, const IkeSa& b) { return a.local_id == b.local_id && a.remote_id.matches(b.remote_id); }
@@ -54,7 +58,8 @@ bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<m
 void forget_older(World& world, const IkeSa& fresh) {
   std::vector<IkeSa*> older;
   for (const auto& [spi, sa] : world.sas) {
-    if (sa.get() != &fresh && sa->established != Instant{} && sa->alive() && same_ends(*sa, fresh)) older.push_back(sa.get());
+    if (sa.get() != &fresh && sa->established != Instant{} && sa->alive() && same_ends(*sa, fresh))
+      older.push_back(sa.get());
   }
   for (auto* sa : older) {
     const std::string reason = sa->peer() + " started afresh (INITIAL_CONTACT)";
@@ -67,8 +72,8 @@ void forget_older(World& world, const IkeSa& fresh) {
   }
 }
 
-// Both ends initiated at the same time: of two IKE SAs with the same children, the one with the lower initiator's SPI is
-// given up by its initiator.
+// Both ends initiated at the same time: of two IKE SAs with the same children, the one with the lower initiator's SPI
+// is given up by its initiator.
 void drop_redundant(World& world, IkeSa& fresh) {
   for (const auto& [spi, other] : world.sas) {
     if (other.get() == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
@@ -94,7 +99,8 @@ void establish(World& world, IkeSa& sa, const std::string& secret_source) {
   ++world.counters.established;
   sa.counted = true;
   world.report(sa, Severity::kNotice, "ike-up",
-               "authenticated peer as '" + sa.remote_id.to_string() + "' with pre-shared key" + (secret_source.empty() ? "" : " (" + secret_source + ")"));
+               "authenticated peer as '" + sa.remote_id.to_string() + "' with pre-shared key" +
+                   (secret_source.empty() ? "" : " (" + secret_source + ")"));
   world.act(IkeUp{sa.name(), sa.spi_i, sa.spi_r, sa.initiator});
 }
 
@@ -107,10 +113,14 @@ void finish_first_child(Turn& turn, ChildWant want) {
   auto& h = *sa.handshake;
   const auto* error = wi::find_error_notify(*turn.payloads);
   const bool refused = error != nullptr && wi::find_payload<wi::SaPayload>(*turn.payloads) == nullptr;
-  auto terms = refused ? std::expected<ChildTerms, Refusal>(std::unexpected(explain_refusal(sa, *error, h.offered, h.tsi, h.tsr)))
-                       : read_answer(world, sa, want.connection, want.child, h.offered, h.tsi, h.tsr, model::ChildKeyExchange::kIgnore, *turn.payloads);
+  auto terms =
+      refused
+          ? std::expected<ChildTerms, Refusal>(std::unexpected(explain_refusal(sa, *error, h.offered, h.tsi, h.tsr)))
+          : read_answer(world, sa, want.connection, want.child, h.offered, h.tsi, h.tsr,
+                        model::ChildKeyExchange::kIgnore, *turn.payloads);
   if (terms) {
-    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(h.nonce_i), ByteView(h.nonce_r), {});
+    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(h.nonce_i),
+                                        ByteView(h.nonce_r), {});
     if (keys) {
       const auto& child = install_child(world, sa, *terms, *keys, {.spi_in = h.child_spi, .we_initiated = true});
       h.child_spi = Spi();
@@ -148,19 +158,25 @@ std::expected<Verdict, std::pair<std::string, std::string>> authenticate_initiat
   const auto* asked_for = idr == nullptr ? nullptr : &idr->identity;
   const auto candidates = by_identity(turn.world, sa, idi.identity, asked_for);
   if (candidates.empty()) {
-    return std::unexpected(std::pair{std::string("identity-unknown"),
-                                     diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for, by_address(turn.world, sa.path), sa.path.local.address)});
+    return std::unexpected(
+        std::pair{std::string("identity-unknown"),
+                  diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for, by_address(turn.world, sa.path),
+                                            sa.path.local.address)});
   }
   if (auth.method != wi::AuthMethodId::kSharedKey) {
     return std::unexpected(std::pair{std::string("auth-method-unsupported"),
-                                     sa.peer() + " authenticates with " + wi::to_string(auth.method) + ", but connection " + candidates.front()->name + " wants a pre-shared key: write authby=secret at the peer"});
+                                     sa.peer() + " authenticates with " + wi::to_string(auth.method) +
+                                         ", but connection " + candidates.front()->name +
+                                         " wants a pre-shared key: write authby=secret at the peer"});
   }
   const auto& connection = candidates.front();
   const auto local_id = own_identity(*connection, sa.path.local.address);
-  const auto expected = turn.world.keys->psk_auth(sa.algorithms.prf, query_of(sa, local_id, idi.identity), octets_of(sa, true, ByteView(idi.rest)));
+  const auto expected = turn.world.keys->psk_auth(sa.algorithms.prf, query_of(sa, local_id, idi.identity),
+                                                  octets_of(sa, true, ByteView(idi.rest)));
   if (!expected) return std::unexpected(std::pair{std::string("no-secret"), expected.error().message});
   if (!constant_time_equal(ByteView(expected->value), ByteView(auth.data))) {
-    return std::unexpected(std::pair{std::string("auth-failed"), diagnosis::keys_differ(sa.peer(), local_id, idi.identity, expected->source)});
+    return std::unexpected(std::pair{std::string("auth-failed"),
+                                     diagnosis::keys_differ(sa.peer(), local_id, idi.identity, expected->source)});
   }
   return Verdict{connection, local_id, expected->source};
 }
@@ -168,8 +184,13 @@ std::expected<Verdict, std::pair<std::string, std::string>> authenticate_initiat
 Outcome refuse_initiator(Turn& turn, const std::string& event, const std::string& message) {
   ++turn.world.counters.negotiations_failed;
   // RFC 7296 section 2.21.2: the answer is protected and says AUTHENTICATION_FAILED, no more.
-  send_response(turn.world, *turn.sa, wi::ExchangeType::kIkeAuth, turn.header->message_id, {notify(wi::NotifyType::kAuthenticationFailed)});
-  return auth_failed(turn, event, message);
+  send_response(turn.world, *turn.sa, wi::ExchangeType::kIkeAuth, turn.header->message_id,
+                {notify(wi::NotifyType::kAuthenticationFailed)});
+  turn.world.report(*turn.sa, Severity::kError, event, message);
+  // It stays for a moment, still among the half-open ones, so that a lost answer can be sent again.
+  turn.sa->end_reason = message;
+  turn.sa->give_up_at = turn.world.now + kRefusedStays;
+  return Outcome::kStay;
 }
 
 // The child that rides on IKE_AUTH; its refusal does not harm the IKE SA (RFC 7296 section 1.2).
@@ -179,15 +200,16 @@ void answer_first_child(Turn& turn, wi::Payloads& answer) {
   if (wi::find_payload<wi::SaPayload>(*turn.payloads) == nullptr) return;
   auto terms = choose_child(world, sa, *turn.payloads, model::ChildKeyExchange::kIgnore, nullptr);
   if (terms) {
-    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(sa.handshake->nonce_i),
-                                        ByteView(sa.handshake->nonce_r), {});
+    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d),
+                                        ByteView(sa.handshake->nonce_i), ByteView(sa.handshake->nonce_r), {});
     if (keys) {
       const Spi spi_in = world.new_esp_spi();
       for (auto& payload : answer_child(*terms, spi_in)) answer.push_back(std::move(payload));
       install_child(world, sa, *terms, *keys, {.spi_in = spi_in});
       return;
     }
-    terms = std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen, {}, "key-derivation-failed", keys.error().message});
+    terms =
+        std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen, {}, "key-derivation-failed", keys.error().message});
   }
   ++world.counters.negotiations_failed;
   answer.emplace_back(notify(terms.error().notify, terms.error().data));
@@ -201,8 +223,9 @@ void send_auth_request(World& world, IkeSa& sa) {
   const auto peer_id = expected_identity(*sa.connection);
   sa.local_id = own_identity(*sa.connection, sa.path.local.address);
   const auto idi = wi::make_id(true, sa.local_id);
-  const auto auth = world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, peer_id.value_or(model::Identity{})),
-                                         octets_of(sa, true, ByteView(idi.rest)));
+  const auto auth =
+      world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, peer_id.value_or(model::Identity{})),
+                           octets_of(sa, true, ByteView(idi.rest)));
   if (!auth) {
     sa.end_reason = auth.error().message;
     world.report(sa, Severity::kError, "no-secret", auth.error().message);
@@ -229,7 +252,8 @@ void send_auth_request(World& world, IkeSa& sa) {
     h.tsr = std::move(request.tsr);
   }
   world.report(sa, Severity::kInfo, "ike-auth-sent",
-               "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" + (child == nullptr ? "" : " for child " + child->name));
+               "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
+                   (child == nullptr ? "" : " for child " + child->name));
   send_request(world, sa, wi::ExchangeType::kIkeAuth, payloads);
 }
 
@@ -246,12 +270,17 @@ Outcome on_auth_response(Turn& turn) {
   };
   if (!accepts_identity(*sa.connection, idr.identity)) {
     const auto expected = expected_identity(*sa.connection);
-    return refuse("identity-unexpected", diagnosis::identity_unexpected(sa.peer(), idr.identity, expected ? "'" + expected->to_string() + "'" : "anyone", sa.name()));
+    return refuse("identity-unexpected",
+                  diagnosis::identity_unexpected(sa.peer(), idr.identity,
+                                                 expected ? "'" + expected->to_string() + "'" : "anyone", sa.name()));
   }
   if (auth.method != wi::AuthMethodId::kSharedKey) {
-    return refuse("auth-method-unsupported", sa.peer() + " authenticates with " + wi::to_string(auth.method) + "; only pre-shared keys are accepted: write authby=secret at the peer");
+    return refuse("auth-method-unsupported",
+                  sa.peer() + " authenticates with " + wi::to_string(auth.method) +
+                      "; only pre-shared keys are accepted: write authby=secret at the peer");
   }
-  const auto expected = world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, idr.identity), octets_of(sa, false, ByteView(idr.rest)));
+  const auto expected = world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, idr.identity),
+                                             octets_of(sa, false, ByteView(idr.rest)));
   if (!expected) return refuse("no-secret", expected.error().message);
   if (!constant_time_equal(ByteView(expected->value), ByteView(auth.data))) {
     return refuse("auth-failed", diagnosis::keys_differ(sa.peer(), sa.local_id, idr.identity, expected->source));
@@ -282,7 +311,9 @@ Outcome on_auth_response(Turn& turn) {
 
 Outcome on_eap_wanted(Turn& turn) {
   request_answered(turn.world, *turn.sa);
-  return auth_failed(turn, "eap-wanted", turn.sa->peer() + " wants EAP, which is not spoken here: give the connection a pre-shared key at the peer");
+  return auth_failed(
+      turn, "eap-wanted",
+      turn.sa->peer() + " wants EAP, which is not spoken here: give the connection a pre-shared key at the peer");
 }
 
 Outcome on_auth_refused(Turn& turn) {
@@ -292,9 +323,13 @@ Outcome on_auth_refused(Turn& turn) {
   if (error->type == wi::NotifyType::kAuthenticationFailed) {
     const auto expected = expected_identity(*sa.connection);
     return auth_failed(turn, "auth-refused",
-                       diagnosis::refused_by_peer(sa.peer(), sa.local_id, expected ? "'" + expected->to_string() + "' (rightid here, leftid there)" : "anyone"));
+                       diagnosis::refused_by_peer(
+                           sa.peer(), sa.local_id,
+                           expected ? "'" + expected->to_string() + "' (rightid here, leftid there)" : "anyone"));
   }
-  return auth_failed(turn, "ike-auth-refused", sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
+  return auth_failed(
+      turn, "ike-auth-refused",
+      sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
 }
 
 Outcome on_auth_request(Turn& turn) {
@@ -306,7 +341,8 @@ Outcome on_auth_request(Turn& turn) {
   sa.local_id = verdict->local_id;
   sa.remote_id = wi::find_id(*turn.payloads, true)->identity;
   const auto idr = wi::make_id(false, sa.local_id);
-  const auto proof = world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id), octets_of(sa, false, ByteView(idr.rest)));
+  const auto proof = world.keys->psk_auth(sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id),
+                                          octets_of(sa, false, ByteView(idr.rest)));
   if (!proof) return refuse_initiator(turn, "no-secret", proof.error().message);
 
   --world.half_open;
@@ -328,8 +364,10 @@ Outcome on_auth_request(Turn& turn) {
 
 Outcome on_eap_asked(Turn& turn) {
   const auto& idi = *wi::find_id(*turn.payloads, true);
-  return refuse_initiator(turn, "eap-asked",
-                          turn.sa->peer() + " ('" + idi.identity.to_string() + "') wants to authenticate with EAP, which is not spoken here: set it to a pre-shared key");
+  return refuse_initiator(
+      turn, "eap-asked",
+      turn.sa->peer() + " ('" + idi.identity.to_string() +
+          "') wants to authenticate with EAP, which is not spoken here: set it to a pre-shared key");
 }
 
 }  // namespace cygnet::ike::v2

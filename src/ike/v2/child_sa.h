@@ -23,8 +23,8 @@ struct ChildWant {
   std::string child;
   // The packet that asked (local, remote), RFC 7296 section 2.9.
   std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>> narrow_to;
-  std::uint32_t tries = 0;    // attempts that failed so far
-  bool keep_trying = false;   // come back after failure though the configuration does not say start
+  std::uint32_t tries = 0;   // attempts that failed so far
+  bool keep_trying = false;  // come back after failure though the configuration does not say start
 };
 
 enum class ChildState : std::uint8_t {
@@ -47,13 +47,13 @@ struct ChildSa {
   model::TrafficSelectors remote;
   bool udp_encapsulation = false;
   bool we_created = false;
-  bool announced_down = false;      // ChildDown was said
+  bool announced_down = false;  // ChildDown was said
   bool outbound_installed = true;
   Instant established{};
   Instant rekey_at = kNever;
   Instant expires_at = kNever;
-  Instant activate_at = kNever;     // standby outbound SA: use it from here on at the latest
-  Instant remove_at = kNever;       // kFading; kRekeyed: patience with a peer that never deletes
+  Instant activate_at = kNever;  // standby outbound SA: use it from here on at the latest
+  Instant remove_at = kNever;    // kFading; kRekeyed: patience with a peer that never deletes
   std::optional<model::ChildId> replaced_by;
   std::uint64_t rekeys = 0;
 

@@ -42,7 +42,8 @@ void send_child_request(World& world, IkeSa& sa) {
   task.new_spi = world.new_esp_spi();
   task.nonce = world.random.bytes(kNonceOctets);
   auto request = old != nullptr ? request_rekey(*old, task.new_spi)
-                                : request_child(sa, task.want, *config_of(task, sa), task.new_spi, model::ChildKeyExchange::kNegotiate);
+                                : request_child(sa, task.want, *config_of(task, sa), task.new_spi,
+                                                model::ChildKeyExchange::kNegotiate);
   wi::Payloads payloads;
   // RFC 7296 section 1.3.3: REKEY_SA names the SA "as it would be in the header of inbound ESP packets" of the sender.
   if (old != nullptr) payloads.emplace_back(notify_child(wi::NotifyType::kRekeySa, old->spi_in));
@@ -56,14 +57,16 @@ void send_child_request(World& world, IkeSa& sa) {
   task.tsi = std::move(request.tsi);
   task.tsr = std::move(request.tsr);
   world.report(sa, Severity::kInfo, old != nullptr ? "child-rekey-sent" : "child-sent",
-               "sent CREATE_CHILD_SA request to " + sa.peer() + (old != nullptr ? " to rekey child " + old->name : " for child " + task.want.child));
+               "sent CREATE_CHILD_SA request to " + sa.peer() +
+                   (old != nullptr ? " to rekey child " + old->name : " for child " + task.want.child));
   send_request(world, sa, wi::ExchangeType::kCreateChildSa, payloads);
 }
 
 void task_done(World& world, IkeSa& sa) {
   if (sa.task && !sa.task->new_spi.is_zero() && sa.find_child(sa.task->child) == nullptr) {
     const auto spi = sa.task->new_spi;
-    const bool in_use = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->spi_in == spi; });
+    const bool in_use =
+        std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return c->spi_in == spi; });
     if (!in_use) world.esp_spis.erase(spi);
   }
   sa.task.reset();
@@ -90,13 +93,15 @@ void give_way(World& world, IkeSa& sa, const ChildTerms& terms) {
   if (auto* theirs = sa.find_child(task.collision->child)) {
     if (task.collision->old_deleted) activate(world, sa, *theirs);
   }
-  if (task.about == About::kNewChild) want_succeeded(world, task.want, "child " + terms.child + " is up (the peer was faster)");
+  if (task.about == About::kNewChild)
+    want_succeeded(world, task.want, "child " + terms.child + " is up (the peer was faster)");
 }
 
 void retire_collided(World& world, IkeSa& sa, const ChildSa& winner) {
   auto* theirs = sa.find_child(sa.task->collision->child);
   if (theirs == nullptr) return;
-  world.report(sa, Severity::kInfo, "collision-won", "both ends made child " + winner.name + " at the same time: ours stays");
+  world.report(sa, Severity::kInfo, "collision-won",
+               "both ends made child " + winner.name + " at the same time: ours stays");
   theirs->state = ChildState::kRekeyed;
   theirs->replaced_by = winner.id;
   theirs->rekey_at = theirs->activate_at = kNever;
@@ -107,7 +112,8 @@ void retire_collided(World& world, IkeSa& sa, const ChildSa& winner) {
 void stillborn(World& world, IkeSa& sa, const ChildTerms& terms) {
   auto& task = *sa.task;
   const std::string reason = "deleted by " + sa.peer();
-  world.report(sa, Severity::kNotice, "child-deleted", "child " + terms.child + " " + reason + " as soon as it was made");
+  world.report(sa, Severity::kNotice, "child-deleted",
+               "child " + terms.child + " " + reason + " as soon as it was made");
   if (task.about == About::kNewChild) return want_failed(world, std::move(task.want), reason);
   auto* old = sa.find_child(task.child);
   if (old == nullptr || old->state == ChildState::kFading) return;
@@ -120,10 +126,12 @@ void stillborn(World& world, IkeSa& sa, const ChildTerms& terms) {
 void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const ChildKeys& keys) {
   auto& task = *sa.task;
   const bool rekey = task.about == About::kRekeyChild;
-  if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end()) return stillborn(world, sa, terms);
+  if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end())
+    return stillborn(world, sa, terms);
   if (task.collision && ours_is_redundant(task, *task.collision)) return give_way(world, sa, terms);
   const auto replaces = rekey ? std::optional(task.child) : std::nullopt;
-  auto& fresh = install_child(world, sa, terms, keys, {.spi_in = task.new_spi, .we_initiated = true, .replaces = replaces});
+  auto& fresh =
+      install_child(world, sa, terms, keys, {.spi_in = task.new_spi, .we_initiated = true, .replaces = replaces});
   if (task.collision) retire_collided(world, sa, fresh);
   if (!rekey) return want_succeeded(world, task.want, "child " + fresh.name + " up: ESP " + child_words(fresh));
   auto* old = sa.find_child(task.child);
@@ -139,9 +147,11 @@ void finish_child(Turn& turn, ByteView shared_secret) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   auto& task = *sa.task;
-  auto terms = read_answer(world, sa, task.want.connection, task.want.child, task.offered, task.tsi, task.tsr, model::ChildKeyExchange::kNegotiate, task.answer);
+  auto terms = read_answer(world, sa, task.want.connection, task.want.child, task.offered, task.tsi, task.tsr,
+                           model::ChildKeyExchange::kNegotiate, task.answer);
   if (terms) {
-    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(task.nonce), ByteView(task.peer_nonce), shared_secret);
+    const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(task.nonce),
+                                        ByteView(task.peer_nonce), shared_secret);
     if (keys) {
       child_is_there(world, sa, *terms, *keys);
       return task_done(world, sa);
@@ -181,7 +191,8 @@ bool try_other_group(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
   task.group = group;
   task.own.reset();
   world.esp_spis.erase(task.new_spi);
-  world.report(sa, Severity::kInfo, "other-group-wanted", sa.peer() + " wants group " + group_name(group) + " for the child: trying again with it");
+  world.report(sa, Severity::kInfo, "other-group-wanted",
+               sa.peer() + " wants group " + group_name(group) + " for the child: trying again with it");
   world.order_job(sa, task.about, group, std::nullopt, std::nullopt);
   return true;
 }
@@ -190,10 +201,11 @@ bool try_other_group(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
 void rekey_failed(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
   auto* old = sa.find_child(sa.task->child);
   if (old == nullptr || old->replaced_by) return task_done(world, sa);
-  const auto message = sa.peer() + " refused to rekey child " + old->name + ": " + diagnosis::meaning(error.type) + " (" + wi::to_string(error.type) + ")";
+  const auto message = sa.peer() + " refused to rekey child " + old->name + ": " + diagnosis::meaning(error.type) +
+                       " (" + wi::to_string(error.type) + ")";
   if (error.type == wi::NotifyType::kChildSaNotFound) {
-    // RFC 7296 section 2.25: "the peer that receives ... CHILD_SA_NOT_FOUND SHOULD silently delete the Child SA (if it still
-    // exists) and send a request to create a new Child SA from scratch".
+    // RFC 7296 section 2.25: "the peer that receives ... CHILD_SA_NOT_FOUND SHOULD silently delete the Child SA (if it
+    // still exists) and send a request to create a new Child SA from scratch".
     world.report(sa, Severity::kNotice, "child-sa-not-found", message + ": making it anew");
     ChildWant want;
     want.connection = old->connection;
@@ -227,15 +239,18 @@ std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const IkeSa& sa, const w
   // RFC 7296 section 2.25.1: "a request to rekey a Child SA that does not exist": CHILD_SA_NOT_FOUND, with the SPI.
   if (old == nullptr) {
     // It may be the very child whose creation the peer has granted in an answer that is still on its way.
-    const bool may_come = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild) && !sa.task->nonce.empty();
-    return std::unexpected(may_come ? notify(wi::NotifyType::kTemporaryFailure) : notify_child(wi::NotifyType::kChildSaNotFound, spi));
+    const bool may_come = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild) &&
+                          !sa.task->nonce.empty();
+    return std::unexpected(may_come ? notify(wi::NotifyType::kTemporaryFailure)
+                                    : notify_child(wi::NotifyType::kChildSaNotFound, spi));
   }
   // "a request to rekey a Child SA that it is currently trying to close": TEMPORARY_FAILURE.
   if (old->state != ChildState::kInstalled) return std::unexpected(notify(wi::NotifyType::kTemporaryFailure));
   return old;
 }
 
-void note_collision(World& world, IkeSa& sa, ChildSa& fresh, ChildSa* old, const Bytes& peer_nonce, const Bytes& own_nonce) {
+void note_collision(World& world, IkeSa& sa, ChildSa& fresh, ChildSa* old, const Bytes& peer_nonce,
+                    const Bytes& own_nonce) {
   if (old != nullptr) {
     old->state = ChildState::kRekeyed;
     old->replaced_by = fresh.id;
@@ -257,7 +272,8 @@ void begin_child_task(World& world, IkeSa& sa) {
   auto& task = *sa.task;
   const auto* config = config_of(task, sa);
   if (config == nullptr) {
-    if (task.about == About::kNewChild) want_failed(world, std::move(task.want), "the child is no longer configured", false);
+    if (task.about == About::kNewChild)
+      want_failed(world, std::move(task.want), "the child is no longer configured", false);
     sa.task.reset();
     return start_next_task(world, sa);
   }
@@ -277,11 +293,14 @@ Outcome on_child_key_ready(Turn& turn) {
   auto& task = *sa.task;
   // The peer may have been faster: rekeyed it, deleted it, or brought it up.
   const auto* old = sa.find_child(task.child);
-  const bool settled = task.about == About::kRekeyChild ? old == nullptr || !old->usable()
-                                                        : sa.has_usable_child(task.want.connection->name, task.want.child);
+  const bool settled = task.about == About::kRekeyChild
+                           ? old == nullptr || !old->usable()
+                           : sa.has_usable_child(task.want.connection->name, task.want.child);
   if (settled || !turn.job->own) {
-    if (settled && task.about == About::kNewChild) want_succeeded(turn.world, task.want, "child " + task.want.child + " is up (the peer was faster)");
-    if (!settled && task.about == About::kNewChild) want_failed(turn.world, std::move(task.want), "cannot make a key pair: " + turn.job->error);
+    if (settled && task.about == About::kNewChild)
+      want_succeeded(turn.world, task.want, "child " + task.want.child + " is up (the peer was faster)");
+    if (!settled && task.about == About::kNewChild)
+      want_failed(turn.world, std::move(task.want), "cannot make a key pair: " + turn.job->error);
     task_done(turn.world, sa);
     return Outcome::kNext;
   }
@@ -298,7 +317,8 @@ Outcome on_child_answer(Turn& turn) {
   task.peer_nonce = wi::find_payload<wi::NoncePayload>(*turn.payloads)->data;
   const auto* ke = wi::find_payload<wi::KePayload>(*turn.payloads);
   const auto* sa_answer = wi::find_payload<wi::SaPayload>(*turn.payloads);
-  const bool agreed = !sa_answer->proposals.empty() && !sa_answer->proposals[0].proposal.of(model::TransformType::kKeyExchange).empty() &&
+  const bool agreed = !sa_answer->proposals.empty() &&
+                      !sa_answer->proposals[0].proposal.of(model::TransformType::kKeyExchange).empty() &&
                       sa_answer->proposals[0].proposal.of(model::TransformType::kKeyExchange)[0].id != 0;
   if (!agreed) {
     finish_child(turn, {});
@@ -333,7 +353,8 @@ Outcome on_child_refused(Turn& turn) {
     return Outcome::kNext;
   }
   if (error.type == wi::NotifyType::kTemporaryFailure && task.tries < kMostTemporaryFailures) {
-    world.report(sa, Severity::kInfo, "temporary-failure", sa.peer() + " is busy: asking again for the " + std::string(to_string(task.about)) + " in a moment");
+    world.report(sa, Severity::kInfo, "temporary-failure",
+                 sa.peer() + " is busy: asking again for the " + std::string(to_string(task.about)) + " in a moment");
     again_later(world, sa);
     return Outcome::kNext;
   }
@@ -370,10 +391,12 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
   sa.peer_request.reset();
   // RFC 7296 section 2.25.2: "a request to create or rekey a Child SA when it is currently rekeying the IKE SA":
   // TEMPORARY_FAILURE.
-  if (sa.doomed || (sa.task && sa.task->about == About::kRekeyIke)) return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
+  if (sa.doomed || (sa.task && sa.task->about == About::kRekeyIke))
+    return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
   const auto old = find_rekeyed(sa, request.payloads);
   if (!old) {
-    world.report(sa, Severity::kInfo, "child-rekey-declined", "declined to rekey a child for " + sa.peer() + ": " + wi::to_string(old.error().type));
+    world.report(sa, Severity::kInfo, "child-rekey-declined",
+                 "declined to rekey a child for " + sa.peer() + ": " + wi::to_string(old.error().type));
     return answer(world, sa, request, {old.error()});
   }
   auto terms = choose_child(world, sa, request.payloads, model::ChildKeyExchange::kNegotiate, *old);
@@ -395,21 +418,27 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
     return;
   }
   if (job != nullptr && (!job->shared_secret || !job->own)) {
-    world.report(sa, Severity::kError, "key-exchange-failed", "the public value of " + sa.peer() + " is not sound: " + job->error);
+    world.report(sa, Severity::kError, "key-exchange-failed",
+                 "the public value of " + sa.peer() + " is not sound: " + job->error);
     return answer(world, sa, request, refusal(wi::NotifyType::kInvalidSyntax));
   }
   const auto& peer_nonce = wi::find_payload<wi::NoncePayload>(request.payloads)->data;
   const auto nonce = world.random.bytes(kNonceOctets);
-  const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(peer_nonce), ByteView(nonce),
-                                      group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
+  const auto keys =
+      derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(peer_nonce),
+                        ByteView(nonce), group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
   if (!keys) return answer(world, sa, request, refusal(wi::NotifyType::kNoProposalChosen));
   const Spi spi_in = world.new_esp_spi();
   auto& fresh = install_child(world, sa, *terms, *keys,
-                              {.spi_in = spi_in, .standby = *old != nullptr, .replaces = *old != nullptr ? std::optional((*old)->id) : std::nullopt});
+                              {.spi_in = spi_in,
+                               .standby = *old != nullptr,
+                               .replaces = *old != nullptr ? std::optional((*old)->id) : std::nullopt});
   note_collision(world, sa, fresh, *old, peer_nonce, nonce);
   wi::Payloads reply = answer_child(*terms, spi_in);
   // In the order of RFC 7296 section 1.3.1: SA, Nr, [KEr], TSi, TSr.
-  const auto after_sa = std::find_if(reply.begin(), reply.end(), [](const wi::Payload& p) { return std::holds_alternative<wi::SaPayload>(p); }) + 1;
+  const auto after_sa = std::find_if(reply.begin(), reply.end(),
+                                     [](const wi::Payload& p) { return std::holds_alternative<wi::SaPayload>(p); }) +
+                        1;
   wi::Payloads middle{wi::NoncePayload{nonce}};
   if (group != model::KeGroup::kNone) middle.emplace_back(wi::KePayload{group, job->own->public_value});
   reply.insert(after_sa, middle.begin(), middle.end());

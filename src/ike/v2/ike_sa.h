@@ -27,15 +27,24 @@ enum class State : std::uint8_t {
   kAnswering,       // responder: key pair and shared secret are being computed
   kInitAnswered,    // responder: waiting for IKE_AUTH
   kEstablished,
-  kRekeyed,         // a newer IKE SA took over; waits for the Delete
-  kDeleting,        // our Delete is on its way
-  kDead             // to be removed as soon as the turn ends
+  kRekeyed,   // a newer IKE SA took over; waits for the Delete
+  kDeleting,  // our Delete is on its way
+  kDead       // to be removed as soon as the turn ends
 };
 [[nodiscard]] std::string_view to_string(State state);
 
 // What a request of ours, or a job, is about.
 enum class About : std::uint8_t {
-  kNothing, kInit, kAuth, kNewChild, kRekeyChild, kRekeyIke, kDeleteChild, kDeleteIke, kLiveness, kPeerRequest
+  kNothing,
+  kInit,
+  kAuth,
+  kNewChild,
+  kRekeyChild,
+  kRekeyIke,
+  kDeleteChild,
+  kDeleteIke,
+  kLiveness,
+  kPeerRequest
 };
 [[nodiscard]] std::string_view to_string(About about);
 
@@ -50,14 +59,14 @@ struct Handshake {
   std::vector<model::Proposal> offered;
   Bytes cookie;
   unsigned cookies_seen = 0;
-  std::string refusal;               // what an unprotected answer said; it may be forged
+  std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
   std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
   model::TrafficSelectors tsi, tsr;  // as proposed
   // responder
-  Endpoint peer;                     // where the request came from
-  model::Proposal reply;             // with the number of the accepted proposal
+  Endpoint peer;          // where the request came from
+  model::Proposal reply;  // with the number of the accepted proposal
   std::uint8_t reply_number = 1;
 };
 
@@ -72,11 +81,11 @@ struct Collision {
 // A request of ours after IKE_AUTH, waiting or under way.
 struct Task {
   About about = About::kNothing;
-  ChildWant want;          // kNewChild; kRekeyChild: of what
-  model::ChildId child;    // kRekeyChild: the old one; kDeleteChild
-  Spi orphan_spi;          // kDeleteChild of something only the peer has: our inbound SPI
-  std::string reason;      // kDeleteIke: for people
-  unsigned tries = 0;      // answered with TEMPORARY_FAILURE
+  ChildWant want;        // kNewChild; kRekeyChild: of what
+  model::ChildId child;  // kRekeyChild: the old one; kDeleteChild
+  Spi orphan_spi;        // kDeleteChild of something only the peer has: our inbound SPI
+  std::string reason;    // kDeleteIke: for people
+  unsigned tries = 0;    // answered with TEMPORARY_FAILURE
   Instant not_before{};
   // Under way:
   Bytes nonce;
@@ -91,7 +100,7 @@ struct Task {
   Bytes peer_nonce;
   wire::ike::Payloads answer;
   std::optional<Collision> collision;
-  std::vector<Spi> gone;   // deleted by the peer before its answer told us that it had made them
+  std::vector<Spi> gone;  // deleted by the peer before its answer told us that it had made them
 };
 
 // A request of ours on the wire.
@@ -132,11 +141,11 @@ struct IkeSa {
   std::optional<crypto::IkeCipher> seal, open;  // ours, the peer's
   std::uint64_t iv_counter = 0;
 
-  MessageId next_request{0};     // ours
-  MessageId expected{0};         // the peer's
-  Bytes last_response;           // to request expected-1
+  MessageId next_request{0};  // ours
+  MessageId expected{0};      // the peer's
+  Bytes last_response;        // to request expected-1
   std::optional<Outstanding> outstanding;
-  std::optional<Task> task;      // whose request is outstanding, or whose job runs
+  std::optional<Task> task;  // whose request is outstanding, or whose job runs
   std::deque<Task> queue;
   std::optional<PeerRequest> peer_request;
   std::uint64_t own_job = 0, peer_job = 0;  // jobs under way for us, for the peer's request; 0: none
@@ -148,16 +157,16 @@ struct IkeSa {
   Instant established{};
   Instant rekey_at = kNever;
   Instant expires_at = kNever;
-  Instant give_up_at = kNever;    // half-open; kRekeyed: patience with a peer that never deletes
-  Instant last_inbound{};         // of anything authentic, IKE or ESP
-  Instant usage_asked = kNever;   // QueryUsage was sent then
+  Instant give_up_at = kNever;        // half-open; kRekeyed: patience with a peer that never deletes
+  Instant last_inbound{};             // of anything authentic, IKE or ESP
+  Instant usage_asked = kNever;       // QueryUsage was sent then
   std::optional<IkeSpi> replaced_by;  // our SPI of the newer IKE SA
   std::uint64_t rekeys = 0;
-  bool counted = false;           // among the established ones: a rekeyed SA counts once
-  bool silent_reported = false;   // "no answer" was said for the outstanding request
-  bool doomed = false;            // to be deleted as soon as the request under way is answered
-  std::string end_reason;         // why it is kDead, kDeleting or doomed
-  Instant scheduled = kNever;     // as it stands in the world's deadlines
+  bool counted = false;          // among the established ones: a rekeyed SA counts once
+  bool silent_reported = false;  // "no answer" was said for the outstanding request
+  bool doomed = false;           // to be deleted as soon as the request under way is answered
+  std::string end_reason;        // why it is kDead, kDeleting or doomed
+  Instant scheduled = kNever;    // as it stands in the world's deadlines
 
   [[nodiscard]] IkeSpi local_spi() const { return initiator ? spi_i : spi_r; }
   [[nodiscard]] IkeSpi remote_spi() const { return initiator ? spi_r : spi_i; }

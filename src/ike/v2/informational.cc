@@ -21,10 +21,12 @@ std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
     if (may_come) sa.task->gone.push_back(peers_inbound);
     return std::nullopt;
   }
-  // RFC 7296 section 1.4.1: "If ... both ends ... close at the same time ... the response MUST NOT include" the SPI again.
+  // RFC 7296 section 1.4.1: "If ... both ends ... close at the same time ... the response MUST NOT include" the SPI
+  // again.
   if (child->state == ChildState::kDeleting) return std::nullopt;
   const Spi ours = child->spi_in;
-  if (sa.task && sa.task->collision && sa.task->about == About::kRekeyChild && sa.task->child == child->id) sa.task->collision->old_deleted = true;
+  if (sa.task && sa.task->collision && sa.task->about == About::kRekeyChild && sa.task->child == child->id)
+    sa.task->collision->old_deleted = true;
   if (child->replaced_by) {
     if (auto* newer = sa.find_child(*child->replaced_by)) activate(world, sa, *newer);
     fade_child(world, sa, *child, "rekeyed", true);
@@ -41,8 +43,8 @@ std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
 // The peer deletes the IKE SA itself.
 void on_ike_deleted(World& world, IkeSa& sa) {
   const bool replaced = sa.replaced_by.has_value();
-  // RFC 7296 section 2.25.2: a request to close an IKE SA that is being rekeyed: "forget about its own rekeying request". The
-  // peer's rekey, if there was one, stands.
+  // RFC 7296 section 2.25.2: a request to close an IKE SA that is being rekeyed: "forget about its own rekeying
+  // request". The peer's rekey, if there was one, stands.
   if (sa.task && sa.task->about == About::kRekeyIke && sa.task->collision) {
     if (auto* theirs = world.find_sa(sa.task->collision->ike_spi)) {
       theirs->counted = sa.counted;
@@ -57,7 +59,8 @@ void on_ike_deleted(World& world, IkeSa& sa) {
     }
   }
   if (!replaced) world.report(sa, Severity::kNotice, "ike-deleted", "IKE SA deleted by " + sa.peer());
-  end_sa(world, sa, replaced ? "rekeyed" : "deleted by " + sa.peer(), sa.state == State::kDeleting || sa.doomed ? Aftermath::kForget : Aftermath::kKeepUp, replaced);
+  end_sa(world, sa, replaced ? "rekeyed" : "deleted by " + sa.peer(),
+         sa.state == State::kDeleting || sa.doomed ? Aftermath::kForget : Aftermath::kKeepUp, replaced);
 }
 
 }  // namespace
@@ -78,7 +81,8 @@ Outcome on_informational_request(Turn& turn) {
     } else if (const auto* n = std::get_if<wi::NotifyPayload>(&payload)) {
       disbelieved = disbelieved || n->type == wi::NotifyType::kAuthenticationFailed;
       if (wi::is_error(n->type)) {
-        world.report(sa, Severity::kWarning, "peer-reports", sa.peer() + " reports: " + diagnosis::meaning(n->type) + " (" + wi::to_string(n->type) + ")");
+        world.report(sa, Severity::kWarning, "peer-reports",
+                     sa.peer() + " reports: " + diagnosis::meaning(n->type) + " (" + wi::to_string(n->type) + ")");
       }
     }
   }

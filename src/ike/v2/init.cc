@@ -16,7 +16,8 @@ namespace {
 
 namespace wi = wire::ike;
 
-// RFC 7296 section 2.10: "at least half the key size of the negotiated pseudorandom function"; the largest here has 64 octets.
+// RFC 7296 section 2.10: "at least half the key size of the negotiated pseudorandom function"; the largest here has 64
+// octets.
 constexpr std::size_t kNonceOctets = 32;
 constexpr unsigned kMostCookies = 4;
 constexpr Duration kRefusalPatience = std::chrono::seconds(2);
@@ -53,8 +54,11 @@ void send_init_request(World& world, IkeSa& sa) {
   add_nat_detection(world, message.payloads, sa.spi_i, IkeSpi(), sa.path, sa.connection->encapsulation);
   h.request = wi::serialize_message(message);
   world.report(sa, Severity::kInfo, "ike-sa-init-sent",
-               "sent IKE_SA_INIT request to " + sa.peer() + " (" + std::to_string(h.request.size()) + " octets, group " +
-                   model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(h.group), 0}) + ")");
+               "sent IKE_SA_INIT request to " + sa.peer() + " (" + std::to_string(h.request.size()) +
+                   " octets, group " +
+                   model::to_string(
+                       model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(h.group), 0}) +
+                   ")");
   send_first_request(world, sa, h.request);
 }
 
@@ -64,8 +68,8 @@ Outcome init_failed(Turn& turn, const std::string& event, const std::string& mes
   return Outcome::kDie;
 }
 
-// A refusal that nobody signed. RFC 7296 section 2.21.1: "the initiator ... SHOULD continue trying for some time before giving
-// up": the honest peer may still answer.
+// A refusal that nobody signed. RFC 7296 section 2.21.1: "the initiator ... SHOULD continue trying for some time before
+// giving up": the honest peer may still answer.
 Outcome soft_refusal(Turn& turn, const std::string& event, const std::string& message) {
   auto& sa = *turn.sa;
   if (!sa.handshake->refusal.empty()) return Outcome::kStay;
@@ -104,9 +108,11 @@ bool cookie_needed(Turn& turn, ByteView nonce) {
   }
   if (!wanted) return false;
   const auto* cookie = wi::find_notify(*turn.payloads, wi::NotifyType::kCookie);
-  if (cookie != nullptr && cookie_is_good(world, ByteView(cookie->data), nonce, turn.path.remote, turn.header->spi_i)) return false;
+  if (cookie != nullptr && cookie_is_good(world, ByteView(cookie->data), nonce, turn.path.remote, turn.header->spi_i))
+    return false;
   ++world.counters.cookies_sent;
-  send_stateless(turn, notify(wi::NotifyType::kCookie, make_cookie(world, nonce, turn.path.remote, turn.header->spi_i)));
+  send_stateless(turn,
+                 notify(wi::NotifyType::kCookie, make_cookie(world, nonce, turn.path.remote, turn.header->spi_i)));
   return true;
 }
 
@@ -131,10 +137,11 @@ struct Choice {
 };
 
 // The best connection by address whose proposals meet the peer's.
-std::optional<Choice> choose_connection(const std::vector<ConnectionPtr>& candidates, const std::vector<model::Proposal>& offered,
-                                        model::KeGroup group) {
+std::optional<Choice> choose_connection(const std::vector<ConnectionPtr>& candidates,
+                                        const std::vector<model::Proposal>& offered, model::KeGroup group) {
   for (const auto& connection : candidates) {
-    if (auto selected = model::select_ike(offered, connection->proposals, group)) return Choice{connection, std::move(*selected)};
+    if (auto selected = model::select_ike(offered, connection->proposals, group))
+      return Choice{connection, std::move(*selected)};
   }
   return std::nullopt;
 }
@@ -165,8 +172,9 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   world.counters.half_open = world.half_open;
   auto& sa = world.add_sa(std::move(owned));
   world.answered[{sa.spi_i, turn.path.remote}] = sa.spi_r;
-  world.report(sa, Severity::kInfo, "ike-sa-init-received",
-               "received IKE_SA_INIT request from " + sa.peer() + ": " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
+  world.report(
+      sa, Severity::kInfo, "ike-sa-init-received",
+      "received IKE_SA_INIT request from " + sa.peer() + ": " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
   world.order_job(sa, About::kPeerRequest, ke.group, std::nullopt, ke.data);
 }
 
@@ -203,11 +211,15 @@ Outcome on_other_group_wanted(Turn& turn) {
   const auto* n = wi::find_notify(*turn.payloads, wi::NotifyType::kInvalidKePayload);
   if (n->data.size() != 2) return Outcome::kStay;
   const auto group = static_cast<model::KeGroup>(load_be16(n->data.data()));
-  const auto text = model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group), 0});
+  const auto text =
+      model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group), 0});
   const auto offered = model::groups_of(h.offered);
-  // RFC 7296 section 1.2: only a group from the offer will do: anything else could be a downgrade by someone on the way.
+  // RFC 7296 section 1.2: only a group from the offer will do: anything else could be a downgrade by someone on the
+  // way.
   if (std::find(offered.begin(), offered.end(), group) == offered.end()) {
-    return soft_refusal(turn, "invalid-ke", sa.peer() + " wants group " + text + ", which we do not offer: add it to ike= here or change the peer's ike=");
+    return soft_refusal(
+        turn, "invalid-ke",
+        sa.peer() + " wants group " + text + ", which we do not offer: add it to ike= here or change the peer's ike=");
   }
   if (group == h.group) return Outcome::kStay;  // an answer to the request before this one
   if (std::find(h.groups_tried.begin(), h.groups_tried.end(), group) != h.groups_tried.end()) {
@@ -218,7 +230,8 @@ Outcome on_other_group_wanted(Turn& turn) {
   h.groups_tried.push_back(group);
   h.group = group;
   request_answered(turn.world, sa);
-  turn.world.report(sa, Severity::kInfo, "other-group-wanted", sa.peer() + " wants group " + text + ": trying again with it");
+  turn.world.report(sa, Severity::kInfo, "other-group-wanted",
+                    sa.peer() + " wants group " + text + ": trying again with it");
   turn.world.order_job(sa, About::kInit, group, std::nullopt, std::nullopt);
   return Outcome::kNext;
 }
@@ -229,9 +242,11 @@ Outcome on_init_response(Turn& turn) {
   const auto& answer = *wi::find_payload<wi::SaPayload>(*turn.payloads);
   const auto& ke = *wi::find_payload<wi::KePayload>(*turn.payloads);
   if (turn.header->spi_r.is_zero()) return Outcome::kStay;
-  const auto chosen = answer.proposals.size() == 1 ? model::accept_ike(answer.proposals[0].proposal, h.offered) : std::nullopt;
+  const auto chosen =
+      answer.proposals.size() == 1 ? model::accept_ike(answer.proposals[0].proposal, h.offered) : std::nullopt;
   if (!chosen) {
-    const auto what = answer.proposals.empty() ? std::string("nothing") : model::to_string(answer.proposals[0].proposal);
+    const auto what =
+        answer.proposals.empty() ? std::string("nothing") : model::to_string(answer.proposals[0].proposal);
     return soft_refusal(turn, "answer-unacceptable", sa.peer() + " chose " + what + ", which we did not offer");
   }
   // RFC 7296 section 3.4: the group of KE "MUST match ... the group selected".
@@ -258,22 +273,28 @@ Outcome on_init_refused(Turn& turn) {
   const auto* error = wi::find_error_notify(*turn.payloads);
   if (error->type == wi::NotifyType::kNoProposalChosen) {
     return soft_refusal(turn, "no-proposal-chosen",
-                       diagnosis::proposals_refused(sa.peer(), sa.handshake->offered, "ike") +
-                           " (or the peer has no connection for our address at all)");
+                        diagnosis::proposals_refused(sa.peer(), sa.handshake->offered, "ike") +
+                            " (or the peer has no connection for our address at all)");
   }
-  return soft_refusal(turn, "ike-sa-init-refused", sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
+  return soft_refusal(
+      turn, "ike-sa-init-refused",
+      sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
 }
 
 Outcome on_init_secret_ready(Turn& turn) {
   auto& sa = *turn.sa;
   auto& h = *sa.handshake;
   if (!turn.job->shared_secret) {
-    return init_failed(turn, "key-exchange-failed", "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
+    return init_failed(turn, "key-exchange-failed",
+                       "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
   }
-  const auto seed = initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
-  auto keys = derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
+  const auto seed =
+      initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
+  auto keys =
+      derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
   if (!keys) return init_failed(turn, "key-exchange-failed", keys.error().message);
-  if (const auto set = set_keys(sa, std::move(*keys)); !set) return init_failed(turn, "key-exchange-failed", set.error().message);
+  if (const auto set = set_keys(sa, std::move(*keys)); !set)
+    return init_failed(turn, "key-exchange-failed", set.error().message);
   h.own = {};
   move_to_nat_port(turn.world, sa);
   send_auth_request(turn.world, sa);
@@ -285,11 +306,13 @@ Outcome on_init_request(Turn& turn) {
   const auto* offer = wi::find_payload<wi::SaPayload>(*turn.payloads);
   const auto* ke = wi::find_payload<wi::KePayload>(*turn.payloads);
   const auto* nonce = wi::find_payload<wi::NoncePayload>(*turn.payloads);
-  if (turn.header->spi_i.is_zero() || !turn.header->spi_r.is_zero() || turn.header->message_id != MessageId(0)) return Outcome::kStay;
+  if (turn.header->spi_i.is_zero() || !turn.header->spi_r.is_zero() || turn.header->message_id != MessageId(0))
+    return Outcome::kStay;
   if (is_retransmission(turn)) return Outcome::kStay;
   const auto candidates = by_address(world, turn.path);
   if (candidates.empty()) {
-    stray_report(turn, Severity::kWarning, "no-connection", diagnosis::no_connection_for(turn.path.local, turn.path.remote, world.connections));
+    stray_report(turn, Severity::kWarning, "no-connection",
+                 diagnosis::no_connection_for(turn.path.local, turn.path.remote, world.connections));
     if (world.stray_replies.allow(world.now)) send_stateless(turn, notify(wi::NotifyType::kNoProposalChosen));
     return Outcome::kStay;
   }
@@ -304,8 +327,9 @@ Outcome on_init_request(Turn& turn) {
     ++world.counters.negotiations_failed;
     if (world.stray_reports.allow(world.now)) {
       const auto& nearest = *candidates.front();
-      world.report(Severity::kError, nearest.name, turn.path.remote.to_string(), "no-proposal-chosen",
-                   diagnosis::proposal_difference(turn.path.remote.to_string(), offered, nearest.proposals, "ike", true));
+      world.report(
+          Severity::kError, nearest.name, turn.path.remote.to_string(), "no-proposal-chosen",
+          diagnosis::proposal_difference(turn.path.remote.to_string(), offered, nearest.proposals, "ike", true));
     }
     send_stateless(turn, notify(wi::NotifyType::kNoProposalChosen));
     return Outcome::kStay;
@@ -314,9 +338,10 @@ Outcome on_init_request(Turn& turn) {
     // RFC 7296 section 1.2: "the responder MUST ... reject with INVALID_KE_PAYLOAD", naming the group it wants.
     Bytes wanted(2);
     store_be16(wanted.data(), static_cast<std::uint16_t>(choice->selected.chosen.group));
-    stray_report(turn, Severity::kInfo, "other-group-asked",
-                 "asked " + turn.path.remote.to_string() + " for group " +
-                     model::to_string(model::Transform{model::TransformType::kKeyExchange, load_be16(wanted.data()), 0}));
+    stray_report(
+        turn, Severity::kInfo, "other-group-asked",
+        "asked " + turn.path.remote.to_string() + " for group " +
+            model::to_string(model::Transform{model::TransformType::kKeyExchange, load_be16(wanted.data()), 0}));
     send_stateless(turn, notify(wi::NotifyType::kInvalidKePayload, std::move(wanted)));
     return Outcome::kStay;
   }
@@ -329,12 +354,16 @@ Outcome on_answer_ready(Turn& turn) {
   auto& sa = *turn.sa;
   auto& h = *sa.handshake;
   if (!turn.job->shared_secret || !turn.job->own) {
-    return init_failed(turn, "key-exchange-failed", "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
+    return init_failed(turn, "key-exchange-failed",
+                       "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
   }
-  const auto seed = initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
-  auto keys = derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
+  const auto seed =
+      initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
+  auto keys =
+      derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
   if (!keys) return init_failed(turn, "key-exchange-failed", keys.error().message);
-  if (const auto set = set_keys(sa, std::move(*keys)); !set) return init_failed(turn, "key-exchange-failed", set.error().message);
+  if (const auto set = set_keys(sa, std::move(*keys)); !set)
+    return init_failed(turn, "key-exchange-failed", set.error().message);
 
   wi::Message message;
   message.header.spi_i = sa.spi_i;
@@ -350,7 +379,8 @@ Outcome on_answer_ready(Turn& turn) {
   message.payloads.emplace_back(wi::KePayload{h.group, turn.job->own->public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_r});
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
-  if (sa.peer_speaks_nat_t) add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
+  if (sa.peer_speaks_nat_t)
+    add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
   h.response = wi::serialize_message(message);
   sa.expected = MessageId(1);
   world.report(sa, Severity::kInfo, "ike-sa-init-answered", "sent IKE_SA_INIT response to " + sa.peer());

@@ -33,13 +33,14 @@ SecretBytes initial_skeyseed(model::PrfId prf, ByteView nonce_i, ByteView nonce_
   return crypto::prf(prf, key, data);
 }
 
-SecretBytes rekeyed_skeyseed(model::PrfId old_prf, ByteView old_sk_d, ByteView nonce_i, ByteView nonce_r, ByteView shared_secret) {
+SecretBytes rekeyed_skeyseed(model::PrfId old_prf, ByteView old_sk_d, ByteView nonce_i, ByteView nonce_r,
+                             ByteView shared_secret) {
   const std::array<ByteView, 3> data{shared_secret, nonce_i, nonce_r};
   return crypto::prf(old_prf, old_sk_d, data);
 }
 
-Result<IkeKeys> derive_ike_keys(const model::ChosenIke& algorithms, ByteView skeyseed, ByteView nonce_i, ByteView nonce_r,
-                                IkeSpi spi_i, IkeSpi spi_r) {
+Result<IkeKeys> derive_ike_keys(const model::ChosenIke& algorithms, ByteView skeyseed, ByteView nonce_i,
+                                ByteView nonce_r, IkeSpi spi_i, IkeSpi spi_r) {
   const crypto::IkeCipherSpec cipher{algorithms.encryption, algorithms.encryption_bits, algorithms.integrity};
   const std::size_t p = model::key_octets(algorithms.prf);
   const std::size_t a = crypto::IkeCipher::sk_a_octets(cipher);
@@ -60,17 +61,18 @@ Result<IkeKeys> derive_ike_keys(const model::ChosenIke& algorithms, ByteView ske
   return keys;
 }
 
-Result<ChildKeys> derive_child_keys(const model::ChosenEsp& algorithms, model::PrfId prf, ByteView sk_d, ByteView nonce_i,
-                                    ByteView nonce_r, ByteView shared_secret) {
-  const std::size_t e = model::key_octets(algorithms.encryption, algorithms.encryption_bits) + model::salt_octets(algorithms.encryption);
+Result<ChildKeys> derive_child_keys(const model::ChosenEsp& algorithms, model::PrfId prf, ByteView sk_d,
+                                    ByteView nonce_i, ByteView nonce_r, ByteView shared_secret) {
+  const std::size_t e =
+      model::key_octets(algorithms.encryption, algorithms.encryption_bits) + model::salt_octets(algorithms.encryption);
   const std::size_t a = model::key_octets(algorithms.integrity);
   SecretBytes seed(shared_secret.begin(), shared_secret.end());
   append(seed, nonce_i);
   append(seed, nonce_r);
   const auto material = crypto::prf_plus(prf, sk_d, ByteView(seed), 2 * (e + a));
   if (!material) return std::unexpected(material.error());
-  // RFC 7296 section 2.17: "All keys for SAs carrying data from the initiator to the responder are taken before SAs going
-  // from the responder to the initiator", and the encryption key before the integrity key.
+  // RFC 7296 section 2.17: "All keys for SAs carrying data from the initiator to the responder are taken before SAs
+  // going from the responder to the initiator", and the encryption key before the integrity key.
   Cutter cut(*material);
   ChildKeys keys;
   keys.encryption_i = cut.take(e);

@@ -23,7 +23,8 @@ struct ChildKeys {
 };
 
 // SKEYSEED = prf(Ni | Nr, g^ir), section 2.14.
-[[nodiscard]] SecretBytes initial_skeyseed(model::PrfId prf, ByteView nonce_i, ByteView nonce_r, ByteView shared_secret);
+[[nodiscard]] SecretBytes initial_skeyseed(model::PrfId prf, ByteView nonce_i, ByteView nonce_r,
+                                           ByteView shared_secret);
 // SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr), section 2.18; prf is the old IKE SA's.
 [[nodiscard]] SecretBytes rekeyed_skeyseed(model::PrfId old_prf, ByteView old_sk_d, ByteView nonce_i, ByteView nonce_r,
                                            ByteView shared_secret);
@@ -34,8 +35,9 @@ struct ChildKeys {
 [[nodiscard]] Result<ChildKeys> derive_child_keys(const model::ChosenEsp& algorithms, model::PrfId prf, ByteView sk_d,
                                                   ByteView nonce_i, ByteView nonce_r, ByteView shared_secret);
 
-// <InitiatorSignedOctets> or <ResponderSignedOctets>, section 2.15: the signer's own first message, the other side's nonce,
-// prf(SK_p, RestOfIDPayload).
-[[nodiscard]] Bytes signed_octets(model::PrfId prf, ByteView first_message, ByteView peer_nonce, ByteView sk_p, ByteView id_rest);
+// <InitiatorSignedOctets> or <ResponderSignedOctets>, section 2.15: the signer's own first message, the other side's
+// nonce, prf(SK_p, RestOfIDPayload).
+[[nodiscard]] Bytes signed_octets(model::PrfId prf, ByteView first_message, ByteView peer_nonce, ByteView sk_p,
+                                  ByteView id_rest);
 
 }  // namespace cygnet::ike::v2

@@ -32,12 +32,15 @@ Duration backoff(World& world, std::uint32_t tries) {
   return jitter(world.random, std::min(delay, kLongestRetry), 25);
 }
 
-bool is_same(const ChildWant& a, const ChildWant& b) { return a.connection->name == b.connection->name && a.child == b.child; }
+bool is_same(const ChildWant& a, const ChildWant& b) {
+  return a.connection->name == b.connection->name && a.child == b.child;
+}
 
 bool already_up(const World& world, const ChildWant& want) {
   return std::any_of(world.sas.begin(), world.sas.end(), [&](const auto& entry) {
     const auto& sa = *entry.second;
-    return (sa.state == State::kEstablished || sa.state == State::kRekeyed) && sa.has_usable_child(want.connection->name, want.child);
+    return (sa.state == State::kEstablished || sa.state == State::kRekeyed) &&
+           sa.has_usable_child(want.connection->name, want.child);
   });
 }
 
@@ -63,7 +66,8 @@ void begin_ike_sa(World& world, ChildWant want) {
   h.groups_tried.push_back(h.group);
   h.wants.push_back(std::move(want));
   auto& added = world.add_sa(std::move(sa));
-  world.report(added, Severity::kInfo, "initiating", "initiating " + connection->name + " to " + added.peer() + " for child " + child);
+  world.report(added, Severity::kInfo, "initiating",
+               "initiating " + connection->name + " to " + added.peer() + " for child " + child);
   world.order_job(added, About::kInit, h.group, std::nullopt, std::nullopt);
 }
 
@@ -145,7 +149,8 @@ void want_failed(World& world, ChildWant want, const std::string& message, bool 
   std::string text = message;
   if (again) {
     const auto delay = backoff(world, want.tries - 1);
-    text += "; trying again in " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(delay).count()) + " s";
+    text +=
+        "; trying again in " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(delay).count()) + " s";
     world.act(InitiationDone{want.connection->name, want.child, false, true, text});
     try_later(world, std::move(want), delay);
     return;
@@ -219,7 +224,8 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
   if (want.connection != child.connection) return;
   const auto* config = child.config();
   const bool keep_up = config != nullptr && config->start == model::StartAction::kStart;
-  const bool restart = aftermath == Aftermath::kPeerDead && child.connection->dpd_action == model::DeadPeerAction::kRestart;
+  const bool restart =
+      aftermath == Aftermath::kPeerDead && child.connection->dpd_action == model::DeadPeerAction::kRestart;
   if ((!keep_up && !restart) || !can_initiate(*child.connection)) return;
   want.keep_trying = true;
   try_later(world, std::move(want), jitter(world.random, std::chrono::seconds(1), 50));

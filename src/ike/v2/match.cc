@@ -29,7 +29,8 @@ int identity_rank(const model::Connection& c, const model::Identity& peer) {
 // The chosen algorithms as the only offer: does the connection allow them?
 bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
   model::Proposal offer{model::Protocol::kIke, {}};
-  offer.transforms.push_back({model::TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits});
+  offer.transforms.push_back(
+      {model::TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits});
   offer.transforms.push_back({model::TransformType::kPrf, static_cast<std::uint16_t>(chosen.prf), 0});
   if (chosen.integrity != model::IntegrityId::kNone) {
     offer.transforms.push_back({model::TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity), 0});
@@ -60,7 +61,8 @@ bool can_initiate(const model::Connection& connection) { return connection.remot
 Path path_of(const World& world, const model::Connection& connection) {
   Path path;
   path.remote = {connection.remote.host.address, connection.remote.ike_port};
-  path.local.address = connection.local.host.has_address() ? connection.local.host.address : IpAddress::any(path.remote.address.family());
+  path.local.address = connection.local.host.has_address() ? connection.local.host.address
+                                                           : IpAddress::any(path.remote.address.family());
   // RFC 7296 section 2.23: "Port 4500 is reserved for UDP-encapsulated ESP and IKE": whoever says another port than 500
   // means the one with the marker.
   path.marked = connection.remote.ike_port != 500;
@@ -84,7 +86,8 @@ bool accepts_identity(const model::Connection& connection, const model::Identity
   return identity_rank(connection, peer) != 0;
 }
 
-std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer, const model::Identity* asked_for) {
+std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
+                                       const model::Identity* asked_for) {
   std::vector<std::pair<int, ConnectionPtr>> ranked;
   for (const auto& c : world.connections) {
     const int path = path_rank(*c, sa.path);
@@ -118,11 +121,13 @@ IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
     if (sa->state == State::kEstablished) {
       if (sa->connection->name == connection.name) return sa.get();
       const auto all = sharing(world, *sa);
-      if (std::any_of(all.begin(), all.end(), [&](const ConnectionPtr& c) { return c->name == connection.name; })) return sa.get();
+      if (std::any_of(all.begin(), all.end(), [&](const ConnectionPtr& c) { return c->name == connection.name; }))
+        return sa.get();
     } else if (sa->initiator && sa->handshake) {
       const auto& first = *sa->connection;
-      const bool same_peer = first.name == connection.name ||
-                             (first.local == connection.local && first.remote == connection.remote && first.proposals == connection.proposals);
+      const bool same_peer =
+          first.name == connection.name || (first.local == connection.local && first.remote == connection.remote &&
+                                            first.proposals == connection.proposals);
       if (same_peer) on_its_way = sa.get();
     }
   }

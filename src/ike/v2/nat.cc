@@ -13,7 +13,9 @@ namespace wi = wire::ike;
 
 constexpr std::uint16_t kNatPort = 4500;  // RFC 7296 section 2.23
 
-model::Encapsulation wish(const IkeSa& sa) { return sa.connection ? sa.connection->encapsulation : model::Encapsulation::kAuto; }
+model::Encapsulation wish(const IkeSa& sa) {
+  return sa.connection ? sa.connection->encapsulation : model::Encapsulation::kAuto;
+}
 
 }  // namespace
 

@@ -8,8 +8,8 @@ namespace cygnet::ike::v2 {
 
 // SHA-1( SPIi | SPIr | IP | Port ).
 [[nodiscard]] Bytes nat_hash(IkeSpi spi_i, IkeSpi spi_r, const Endpoint& endpoint);
-// Appends NAT_DETECTION_SOURCE_IP and _DESTINATION_IP; with kForce the source is untrue on purpose, so that both ends take
-// UDP encapsulation; with kNever nothing is appended.
+// Appends NAT_DETECTION_SOURCE_IP and _DESTINATION_IP; with kForce the source is untrue on purpose, so that both ends
+// take UDP encapsulation; with kNever nothing is appended.
 void add_nat_detection(World& world, wire::ike::Payloads& payloads, IkeSpi spi_i, IkeSpi spi_r, const Path& path,
                        model::Encapsulation encapsulation);
 // Reads the peer's notifications and sets what sa knows about NATs and encapsulation.

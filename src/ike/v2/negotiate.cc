@@ -21,8 +21,12 @@ TrafficSelectors or_host(const TrafficSelectors& configured, const IpAddress& ho
   return configured.empty() ? TrafficSelectors{TrafficSelector::of(IpRange::of(host))} : configured;
 }
 
-TrafficSelectors own_local(const IkeSa& sa, const model::Child& child) { return or_host(child.local, sa.path.local.address); }
-TrafficSelectors own_remote(const IkeSa& sa, const model::Child& child) { return or_host(child.remote, sa.path.remote.address); }
+TrafficSelectors own_local(const IkeSa& sa, const model::Child& child) {
+  return or_host(child.local, sa.path.local.address);
+}
+TrafficSelectors own_remote(const IkeSa& sa, const model::Child& child) {
+  return or_host(child.remote, sa.path.remote.address);
+}
 
 wi::SaPayload sa_payload(const std::vector<model::Proposal>& proposals, Spi spi) {
   wi::SaPayload out;
@@ -35,7 +39,8 @@ wi::SaPayload sa_payload(const std::vector<model::Proposal>& proposals, Spi spi)
     p.proposal = proposal;
     p.proposal.protocol = model::Protocol::kEsp;
     // RFC 7296 section 3.3.2: ESN is a mandatory transform type of ESP.
-    if (p.proposal.of(model::TransformType::kEsn).empty()) p.proposal.transforms.push_back({model::TransformType::kEsn, 0, 0});
+    if (p.proposal.of(model::TransformType::kEsn).empty())
+      p.proposal.transforms.push_back({model::TransformType::kEsn, 0, 0});
     out.proposals.push_back(std::move(p));
   }
   return out;
@@ -63,8 +68,8 @@ struct Match {
   int rank;
 };
 
-// RFC 7296 section 2.23.1: in transport mode behind a NAT the peer speaks of addresses that nobody here sees; single hosts are
-// replaced by the addresses the packets really carry.
+// RFC 7296 section 2.23.1: in transport mode behind a NAT the peer speaks of addresses that nobody here sees; single
+// hosts are replaced by the addresses the packets really carry.
 TrafficSelectors with_host(TrafficSelectors selectors, const IpAddress& seen) {
   for (auto& ts : selectors) {
     if (ts.range.first == ts.range.last && ts.range.first.family() == seen.family()) ts.range = IpRange::of(seen);
@@ -82,21 +87,24 @@ TrafficSelectors with_hosts_of(TrafficSelectors narrowed, const TrafficSelectors
 }
 
 // The mode wanted counts most, then an exact fit, then a wish inside the policy, then one that had to be narrowed.
-int rank_of(const Match& m, const TrafficSelectors& tsr, const TrafficSelectors& tsi, bool transport, const ChildSa* rekeyed) {
+int rank_of(const Match& m, const TrafficSelectors& tsr, const TrafficSelectors& tsi, bool transport,
+            const ChildSa* rekeyed) {
   const bool exact = m.local == tsr && m.remote == tsi;
   const bool inside = model::covers(m.local, tsr) && model::covers(m.remote, tsi);
-  const bool same_child = rekeyed != nullptr && rekeyed->name == m.child->name && rekeyed->connection->name == m.connection->name;
+  const bool same_child =
+      rekeyed != nullptr && rekeyed->name == m.child->name && rekeyed->connection->name == m.connection->name;
   const bool same_mode = (m.child->mode == model::Mode::kTransport) == transport;
   return (same_child ? 16 : 0) + (same_mode ? 8 : 0) + (exact ? 4 : 0) + (inside ? 2 : 0) + 1;
 }
 
-std::vector<Match> find_matches(const World& world, const IkeSa& sa, const TrafficSelectors& tsr, const TrafficSelectors& tsi,
-                                bool transport, const ChildSa* rekeyed) {
+std::vector<Match> find_matches(const World& world, const IkeSa& sa, const TrafficSelectors& tsr,
+                                const TrafficSelectors& tsi, bool transport, const ChildSa* rekeyed) {
   std::vector<Match> out;
   for (const auto& connection : sharing(world, sa)) {
     for (const auto& child : connection->children) {
       // A tunnel wish never becomes a transport SA; a transport wish may become a tunnel (we just do not confirm it).
-      Match m{connection, &child, model::narrow(tsr, own_local(sa, child)), model::narrow(tsi, own_remote(sa, child)), 0};
+      Match m{connection, &child, model::narrow(tsr, own_local(sa, child)), model::narrow(tsi, own_remote(sa, child)),
+              0};
       if (m.local.empty() || m.remote.empty()) continue;
       m.rank = rank_of(m, tsr, tsi, transport, rekeyed);
       out.push_back(std::move(m));
@@ -106,12 +114,17 @@ std::vector<Match> find_matches(const World& world, const IkeSa& sa, const Traff
   return out;
 }
 
-Refusal selectors_refusal(const World& world, const IkeSa& sa, const TrafficSelectors& tsr, const TrafficSelectors& tsi) {
+Refusal selectors_refusal(const World& world, const IkeSa& sa, const TrafficSelectors& tsr,
+                          const TrafficSelectors& tsi) {
   std::vector<diagnosis::SelectorPair> ours;
   for (const auto& connection : sharing(world, sa)) {
-    for (const auto& child : connection->children) ours.push_back({child.name, own_local(sa, child), own_remote(sa, child)});
+    for (const auto& child : connection->children)
+      ours.push_back({child.name, own_local(sa, child), own_remote(sa, child)});
   }
-  return {wi::NotifyType::kTsUnacceptable, {}, "ts-unacceptable", diagnosis::selectors_do_not_meet(sa.peer(), tsr, tsi, ours)};
+  return {wi::NotifyType::kTsUnacceptable,
+          {},
+          "ts-unacceptable",
+          diagnosis::selectors_do_not_meet(sa.peer(), tsr, tsi, ours)};
 }
 
 // Groups of ESP proposals say nothing in IKE_AUTH.
@@ -126,7 +139,8 @@ model::Lifetime lifetime_of(const model::Child& child, Duration soft_age) {
   out.hard_packets = child.lifetime_packets;
   out.soft_packets = child.lifetime_packets / 10 * 9;
   out.hard_age_s = child.lifetime_s;
-  if (child.lifetime_s != 0) out.soft_age_s = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(soft_age).count());
+  if (child.lifetime_s != 0)
+    out.soft_age_s = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(soft_age).count());
   return out;
 }
 
@@ -172,7 +186,8 @@ Duration soft_life(World& world, const model::Connection& connection, std::uint3
   return std::max(life - margin - fuzz, life / 2 + fuzz % (life / 4 + Duration(1)));
 }
 
-ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::Child& child, Spi spi_in, model::ChildKeyExchange ke) {
+ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::Child& child, Spi spi_in,
+                           model::ChildKeyExchange ke) {
   ChildRequest out;
   out.offered = comparable(child.proposals, ke);
   auto local = own_local(sa, child);
@@ -216,7 +231,8 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
   const auto* tsr = wi::find_ts(request, false);
   const auto* ke_payload = wi::find_payload<wi::KePayload>(request);
   if (sa_offer == nullptr || tsi == nullptr || tsr == nullptr) {
-    return std::unexpected(Refusal{wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's request for a child lacks SA, TSi or TSr"});
+    return std::unexpected(Refusal{
+        wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's request for a child lacks SA, TSi or TSr"});
   }
   const bool transport = wi::find_notify(request, wi::NotifyType::kUseTransportMode) != nullptr;
   const bool translated = transport && (sa.nat_local || sa.nat_remote);
@@ -232,7 +248,8 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     if (!selected) continue;
     const auto& chosen_proposal = sa_offer->proposals[selected->index];
     if (chosen_proposal.spi.size() != 4 || load_be32(chosen_proposal.spi.data()) == 0) {
-      return std::unexpected(Refusal{wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's ESP proposal has no usable SPI"});
+      return std::unexpected(
+          Refusal{wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's ESP proposal has no usable SPI"});
     }
     ChildTerms terms;
     terms.connection = m.connection;
@@ -249,9 +266,12 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     return terms;
   }
   const auto& nearest = *matches.front().child;
-  return std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen, {}, "no-proposal-chosen",
-                                 diagnosis::proposal_difference(sa.peer(), comparable(offered, ke), comparable(nearest.proposals, ke), "esp",
-                                                                ke == model::ChildKeyExchange::kNegotiate)});
+  return std::unexpected(
+      Refusal{wi::NotifyType::kNoProposalChosen,
+              {},
+              "no-proposal-chosen",
+              diagnosis::proposal_difference(sa.peer(), comparable(offered, ke), comparable(nearest.proposals, ke),
+                                             "esp", ke == model::ChildKeyExchange::kNegotiate)});
 }
 
 wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
@@ -270,17 +290,22 @@ wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   return out;
 }
 
-std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const IkeSa& sa, const ConnectionPtr& connection, const std::string& child,
-                                               const std::vector<model::Proposal>& offered, const TrafficSelectors& tsi,
-                                               const TrafficSelectors& tsr, model::ChildKeyExchange ke, const wi::Payloads& answer) {
+std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const IkeSa& sa, const ConnectionPtr& connection,
+                                               const std::string& child, const std::vector<model::Proposal>& offered,
+                                               const TrafficSelectors& tsi, const TrafficSelectors& tsr,
+                                               model::ChildKeyExchange ke, const wi::Payloads& answer) {
   const auto bad = [&](std::string why) {
-    return std::unexpected(Refusal{wi::NotifyType::kInvalidSyntax, {}, "answer-unacceptable", sa.peer() + "'s answer is not acceptable: " + std::move(why)});
+    return std::unexpected(Refusal{wi::NotifyType::kInvalidSyntax,
+                                   {},
+                                   "answer-unacceptable",
+                                   sa.peer() + "'s answer is not acceptable: " + std::move(why)});
   };
   const auto* sa_answer = wi::find_payload<wi::SaPayload>(answer);
   const auto* tsi_answer = wi::find_ts(answer, true);
   const auto* tsr_answer = wi::find_ts(answer, false);
   if (sa_answer == nullptr || tsi_answer == nullptr || tsr_answer == nullptr) return bad("SA, TSi or TSr is missing");
-  if (sa_answer->proposals.size() != 1) return bad("it holds " + std::to_string(sa_answer->proposals.size()) + " proposals instead of one");
+  if (sa_answer->proposals.size() != 1)
+    return bad("it holds " + std::to_string(sa_answer->proposals.size()) + " proposals instead of one");
   const auto& proposal = sa_answer->proposals.front();
   if (proposal.spi.size() != 4 || load_be32(proposal.spi.data()) == 0) return bad("it has no usable SPI");
   const auto chosen = model::accept_esp(proposal.proposal, offered, ke);
@@ -295,9 +320,11 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   // RFC 7296 section 2.9: the responder narrows, "to some subset of the initiator's proposal".
   if (terms.local.empty() || terms.remote.empty()) return bad("it has no traffic selectors");
   if (!model::covers(tsi, terms.local) || !model::covers(tsr, terms.remote)) {
-    return bad("it widens the traffic selectors to " + model::to_string(terms.local) + " === " + model::to_string(terms.remote));
+    return bad("it widens the traffic selectors to " + model::to_string(terms.local) +
+               " === " + model::to_string(terms.remote));
   }
-  terms.mode = wi::find_notify(answer, wi::NotifyType::kUseTransportMode) != nullptr ? model::Mode::kTransport : model::Mode::kTunnel;
+  terms.mode = wi::find_notify(answer, wi::NotifyType::kUseTransportMode) != nullptr ? model::Mode::kTransport
+                                                                                     : model::Mode::kTunnel;
   return terms;
 }
 
@@ -308,7 +335,9 @@ Refusal explain_refusal(const IkeSa& sa, const wi::NotifyPayload& error, const s
       return {error.type, {}, "no-proposal-chosen", diagnosis::proposals_refused(sa.peer(), offered, "esp")};
     case wi::NotifyType::kTsUnacceptable:
       return {error.type, {}, "ts-unacceptable", diagnosis::selectors_refused(sa.peer(), local, remote)};
-    default: return {error.type, error.data, "child-refused", sa.peer() + " refused the child: " + diagnosis::meaning(error.type)};
+    default:
+      return {error.type, error.data, "child-refused",
+              sa.peer() + " refused the child: " + diagnosis::meaning(error.type)};
   }
 }
 
@@ -359,11 +388,12 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   world.act(InstallSa{std::move(out)});
   world.esp_spis.insert(child.spi_in);
   world.child_owner[child.id] = sa.local_spi();
-  world.act(ChildUp{child.connection->name, child.name, child.id, how.replaces, child.local, child.remote, sa.path.local, sa.path.remote,
-                    child.mode, model::to_string(child.algorithms)});
+  world.act(ChildUp{child.connection->name, child.name, child.id, how.replaces, child.local, child.remote,
+                    sa.path.local, sa.path.remote, child.mode, model::to_string(child.algorithms)});
   if (config->mode == model::Mode::kTransport && child.mode == model::Mode::kTunnel) {
     world.report(sa, Severity::kWarning, "transport-declined",
-                 "child " + child.name + " wants transport mode, but " + sa.peer() + " does not: using a tunnel between the same ends (write type=transport at the peer)");
+                 "child " + child.name + " wants transport mode, but " + sa.peer() +
+                     " does not: using a tunnel between the same ends (write type=transport at the peer)");
   }
   world.report(sa, Severity::kNotice, how.replaces ? "child-rekeyed" : "child-up",
                "child " + child.name + (how.replaces ? " rekeyed: ESP " : " up: ESP ") + child_words(child));
@@ -374,7 +404,8 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
 
 std::string child_words(const ChildSa& child) {
   return model::to_string(child.algorithms) + (child.mode == model::Mode::kTransport ? " transport" : "") +
-         (child.udp_encapsulation ? " in UDP" : "") + ", " + model::to_string(child.local) + " === " + model::to_string(child.remote);
+         (child.udp_encapsulation ? " in UDP" : "") + ", " + model::to_string(child.local) +
+         " === " + model::to_string(child.remote);
 }
 
 }  // namespace cygnet::ike::v2

@@ -31,7 +31,8 @@ struct Refusal {
   std::string message;
 };
 
-// What we ask for. Fills offered, tsi and tsr; the payloads are N(USE_TRANSPORT_MODE), SA, TSi, TSr, without KE and nonce.
+// What we ask for. Fills offered, tsi and tsr; the payloads are N(USE_TRANSPORT_MODE), SA, TSi, TSr, without KE and
+// nonce.
 struct ChildRequest {
   std::vector<model::Proposal> offered;
   model::TrafficSelectors tsi, tsr;
@@ -44,15 +45,15 @@ struct ChildRequest {
 
 // Responder: chooses connection, child and algorithms. `rekeyed`: the child that is being replaced.
 [[nodiscard]] std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa& sa,
-                                                              const wire::ike::Payloads& request, model::ChildKeyExchange ke,
-                                                              const ChildSa* rekeyed);
+                                                              const wire::ike::Payloads& request,
+                                                              model::ChildKeyExchange ke, const ChildSa* rekeyed);
 [[nodiscard]] wire::ike::Payloads answer_child(const ChildTerms& terms, Spi spi_in);
 
 // Initiator: checks the answer against what was asked.
-[[nodiscard]] std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& sa, const ConnectionPtr& connection,
-                                                             const std::string& child, const std::vector<model::Proposal>& offered,
-                                                             const model::TrafficSelectors& tsi, const model::TrafficSelectors& tsr,
-                                                             model::ChildKeyExchange ke, const wire::ike::Payloads& answer);
+[[nodiscard]] std::expected<ChildTerms, Refusal> read_answer(
+    const World& world, const IkeSa& sa, const ConnectionPtr& connection, const std::string& child,
+    const std::vector<model::Proposal>& offered, const model::TrafficSelectors& tsi, const model::TrafficSelectors& tsr,
+    model::ChildKeyExchange ke, const wire::ike::Payloads& answer);
 // The peer refused: what it means and what to do.
 [[nodiscard]] Refusal explain_refusal(const IkeSa& sa, const wire::ike::NotifyPayload& error,
                                       const std::vector<model::Proposal>& offered, const model::TrafficSelectors& local,

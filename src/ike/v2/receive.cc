@@ -35,7 +35,8 @@ void reply_unprotected(World& world, const Path& path, const wi::Header& header,
 }
 
 void stray_report(World& world, Severity severity, const Path& path, std::string event, std::string message) {
-  if (world.stray_reports.allow(world.now)) world.report(severity, "", path.remote.to_string(), std::move(event), std::move(message));
+  if (world.stray_reports.allow(world.now))
+    world.report(severity, "", path.remote.to_string(), std::move(event), std::move(message));
 }
 
 void on_unreadable(World& world, const Path& path, const wi::Header& header, const wi::ParseError& error) {
@@ -44,19 +45,24 @@ void on_unreadable(World& world, const Path& path, const wi::Header& header, con
   switch (error.kind) {
     case wi::ParseError::Kind::kMajorVersion:
       stray_report(world, Severity::kInfo, path, "other-version",
-                   path.remote.to_string() + " speaks IKEv" + std::to_string(header.major_version) + ": write keyexchange=ikev2 at the peer");
-      // RFC 7296 section 2.5: "If an endpoint receives a message with a higher major version number, it MUST drop the message
-      // and SHOULD send an unauthenticated Notify message of type INVALID_MAJOR_VERSION".
-      if (header.major_version > 2) reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidMajorVersion));
+                   path.remote.to_string() + " speaks IKEv" + std::to_string(header.major_version) +
+                       ": write keyexchange=ikev2 at the peer");
+      // RFC 7296 section 2.5: "If an endpoint receives a message with a higher major version number, it MUST drop the
+      // message and SHOULD send an unauthenticated Notify message of type INVALID_MAJOR_VERSION".
+      if (header.major_version > 2)
+        reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidMajorVersion));
       return;
     case wi::ParseError::Kind::kUnsupportedCritical:
-      if (first_request) reply_unprotected(world, path, header, notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type}));
+      if (first_request)
+        reply_unprotected(world, path, header,
+                          notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type}));
       break;
     default:
       if (first_request) reply_unprotected(world, path, header, notify(wi::NotifyType::kInvalidSyntax));
       break;
   }
-  stray_report(world, Severity::kInfo, path, "malformed", "cannot read a message of " + path.remote.to_string() + ": " + error.message);
+  stray_report(world, Severity::kInfo, path, "malformed",
+               "cannot read a message of " + path.remote.to_string() + ": " + error.message);
 }
 
 // Without protection anybody may have sent it: at most a reason to look after the peer (RFC 7296 section 2.4).
@@ -67,14 +73,17 @@ void on_unprotected(World& world, IkeSa& sa, const Path& path, const wi::Message
     return end_sa(world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
   }
   if (sa.state != State::kEstablished) return;
-  stray_report(world, Severity::kInfo, path, "hint", path.remote.to_string() + " says, unprotected, that " + diagnosis::meaning(error->type) + ": asking for a sign of life");
+  stray_report(world, Severity::kInfo, path, "hint",
+               path.remote.to_string() + " says, unprotected, that " + diagnosis::meaning(error->type) +
+                   ": asking for a sign of life");
   check_liveness(world, sa);
 }
 
 // A message that is authentic and yet cannot be read.
 void on_bad_contents(World& world, IkeSa& sa, const wi::Header& header, const wi::ParseError& error) {
   ++world.counters.malformed;
-  world.report(sa, Severity::kWarning, "malformed", "cannot read a protected message of " + sa.peer() + ": " + error.message);
+  world.report(sa, Severity::kWarning, "malformed",
+               "cannot read a protected message of " + sa.peer() + ": " + error.message);
   if (header.response) {
     if (sa.outstanding && sa.outstanding->id == header.message_id) {
       request_answered(world, sa);
@@ -84,7 +93,8 @@ void on_bad_contents(World& world, IkeSa& sa, const wi::Header& header, const wi
   }
   if (header.message_id != sa.expected) return;
   if (error.kind == wi::ParseError::Kind::kUnsupportedCritical) {
-    return send_response(world, sa, header.exchange, header.message_id, {notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type})});
+    return send_response(world, sa, header.exchange, header.message_id,
+                         {notify(wi::NotifyType::kUnsupportedCriticalPayload, {error.payload_type})});
   }
   // RFC 7296 section 2.21.3: after INVALID_SYNTAX in a protected message the IKE SA is over on both ends.
   send_response(world, sa, header.exchange, header.message_id, {notify(wi::NotifyType::kInvalidSyntax)});
@@ -98,8 +108,8 @@ void follow_peer(World& world, IkeSa& sa, const Path& path) {
     sa.path = path;
     return;
   }
-  // "If a host ... that is not behind a NAT ... SHOULD send all packets ... to the IP address and port from the last valid
-  // authenticated packet": only a peer behind a NAT moves without saying so.
+  // "If a host ... that is not behind a NAT ... SHOULD send all packets ... to the IP address and port from the last
+  // valid authenticated packet": only a peer behind a NAT moves without saying so.
   if (sa.nat_remote && path.marked) move_peer(world, sa, path);
 }
 
@@ -114,19 +124,25 @@ void on_request(Turn& turn) {
     return;
   }
   if (id != sa.expected) return;
+  if (sa.state == State::kInitAnswered && !sa.end_reason.empty()) return;  // refused: one try for each key exchange
   if (sa.peer_request && sa.peer_request->id == id) return;  // still being worked on
+  note_life(world, sa, world.now);
   follow_peer(world, sa, turn.path);
   sa.request_path = turn.path;
   if (dispatch(turn, Trigger::kRequest, turn.header->exchange, About::kNothing)) return;
   if (sa.state != State::kEstablished) return;
-  world.report(sa, Severity::kWarning, "request-not-understood", "cannot make sense of an " + wi::to_string(turn.header->exchange) + " request of " + sa.peer());
+  world.report(sa, Severity::kWarning, "request-not-understood",
+               "cannot make sense of an " + wi::to_string(turn.header->exchange) + " request of " + sa.peer());
   send_response(world, sa, turn.header->exchange, id, {notify(wi::NotifyType::kInvalidSyntax)});
 }
 
 void on_response(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
-  if (!sa.outstanding || sa.outstanding->id != turn.header->message_id || sa.outstanding->exchange != turn.header->exchange) return;
+  if (!sa.outstanding || sa.outstanding->id != turn.header->message_id ||
+      sa.outstanding->exchange != turn.header->exchange)
+    return;
+  note_life(world, sa, world.now);
   follow_peer(world, sa, turn.path);
   if (sa.doomed && !sa.task) {
     request_answered(world, sa);
@@ -137,7 +153,8 @@ void on_response(Turn& turn) {
   request_answered(world, sa);
   const auto message = sa.peer() + "'s " + wi::to_string(turn.header->exchange) + " response lacks what it must hold";
   world.report(sa, Severity::kError, "answer-unacceptable", message);
-  if (sa.state == State::kEstablished && !wi::find_error_notify(*turn.payloads)) return delete_ike_sa(world, sa, message, Aftermath::kKeepUp);
+  if (sa.state == State::kEstablished && !wi::find_error_notify(*turn.payloads))
+    return delete_ike_sa(world, sa, message, Aftermath::kKeepUp);
   end_sa(world, sa, message, Aftermath::kKeepUp);
 }
 
@@ -146,12 +163,13 @@ void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, 
   if (!inner) {
     if (inner.error().kind == wi::ParseError::Kind::kNotAuthentic) {
       ++world.counters.integrity_failed;
-      stray_report(world, Severity::kInfo, path, "not-authentic", "a message from " + path.remote.to_string() + " for the IKE SA with " + sa.peer() + " is forged or damaged");
+      stray_report(
+          world, Severity::kInfo, path, "not-authentic",
+          "a message from " + path.remote.to_string() + " for the IKE SA with " + sa.peer() + " is forged or damaged");
       return;
     }
     return on_bad_contents(world, sa, outer.header, inner.error());
   }
-  note_life(world, sa, world.now);
   Turn turn{world, &sa, path, datagram, &outer.header, &*inner, nullptr};
   if (outer.header.response) {
     on_response(turn);
@@ -171,7 +189,9 @@ void on_init_message(World& world, const Path& path, ByteView datagram, const wi
     return;
   }
   auto* sa = world.find_sa(header.spi_i);
-  if (sa == nullptr || !sa->initiator || header.initiator || sa->state != State::kInitSent || header.message_id != MessageId(0)) return;
+  if (sa == nullptr || !sa->initiator || header.initiator || sa->state != State::kInitSent ||
+      header.message_id != MessageId(0))
+    return;
   Turn turn{world, sa, path, datagram, &header, &message.payloads, nullptr};
   if (!dispatch(turn, Trigger::kResponse, header.exchange, About::kInit)) ++world.counters.malformed;
 }
@@ -205,7 +225,8 @@ void receive(World& world, const Path& path, ByteView datagram) {
     ++world.counters.unknown_spi;
     return reply_unprotected(world, path, *header, notify(wi::NotifyType::kInvalidIkeSpi));
   }
-  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr) return on_unprotected(world, *sa, path, *message);
+  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr)
+    return on_unprotected(world, *sa, path, *message);
   if (!sa->open) {
     if (sa->deferred.size() < kMostDeferred) sa->deferred.push_back({path, Bytes(datagram.begin(), datagram.end())});
     return;
@@ -223,7 +244,8 @@ void finish_job(World& world, const JobResult& result) {
   auto& current = job.about == About::kPeerRequest ? sa->peer_job : sa->own_job;
   if (current != result.job) return;  // overtaken
   current = 0;
-  const bool handshake = sa->state == State::kInitGenerating || sa->state == State::kInitDeriving || sa->state == State::kAnswering;
+  const bool handshake =
+      sa->state == State::kInitGenerating || sa->state == State::kInitDeriving || sa->state == State::kAnswering;
   if (job.about != About::kPeerRequest && !handshake && (!sa->task || sa->task->about != job.about)) return;
   Turn turn{world, sa, sa->path, {}, nullptr, nullptr, &result};
   dispatch(turn, job.secret ? Trigger::kSecretReady : Trigger::kKeyReady,

@@ -42,7 +42,8 @@ void task_done(World& world, IkeSa& sa) {
 }
 
 // The successor of `old`: same peer, fresh keys and message IDs.
-std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool initiator, IkeSpi spi_i, IkeSpi spi_r, const model::ChosenIke& algorithms) {
+std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool initiator, IkeSpi spi_i, IkeSpi spi_r,
+                                 const model::ChosenIke& algorithms) {
   auto sa = std::make_unique<IkeSa>();
   sa->state = State::kEstablished;
   sa->initiator = initiator;
@@ -87,7 +88,8 @@ void take_over(World& world, IkeSa& from, IkeSa& to) {
   to.counted = from.counted;
   retire(world, from);
   world.act(IkeUp{to.name(), to.spi_i, to.spi_r, to.initiator});
-  world.report(to, Severity::kNotice, "ike-rekeyed", "IKE SA with " + to.peer() + " rekeyed: " + model::to_string(to.algorithms));
+  world.report(to, Severity::kNotice, "ike-rekeyed",
+               "IKE SA with " + to.peer() + " rekeyed: " + model::to_string(to.algorithms));
   world.checkpoint(to);
   world.checkpoint(from);
 }
@@ -111,7 +113,8 @@ void again_later(World& world, IkeSa& sa) {
   Task again;
   again.about = About::kRekeyIke;
   again.tries = sa.task->tries + 1;
-  again.not_before = world.now + jitter(world.random, std::chrono::seconds(std::min(1U << std::min(again.tries, 5U), 30U)), 50);
+  again.not_before =
+      world.now + jitter(world.random, std::chrono::seconds(std::min(1U << std::min(again.tries, 5U), 30U)), 50);
   sa.task.reset();
   sa.queue.push_back(std::move(again));
   world.touch(sa);
@@ -123,7 +126,8 @@ void settle_collision(World& world, IkeSa& sa, IkeSa& ours, IkeSa& theirs, bool 
   auto& winner = ours_loses ? theirs : ours;
   auto& loser = ours_loses ? ours : theirs;
   world.report(sa, Severity::kInfo, ours_loses ? "collision-lost" : "collision-won",
-               std::string("both ends rekeyed the IKE SA at the same time: ") + (ours_loses ? "the peer's stays" : "ours stays"));
+               std::string("both ends rekeyed the IKE SA at the same time: ") +
+                   (ours_loses ? "the peer's stays" : "ours stays"));
   take_over(world, sa, winner);
   retire(world, loser);
   loser.replaced_by = winner.local_spi();
@@ -163,8 +167,10 @@ Outcome on_ike_rekey_key_ready(Turn& turn) {
     p.proposal = proposal;
     offer.proposals.push_back(std::move(p));
   }
-  world.report(sa, Severity::kInfo, "ike-rekey-sent", "sent CREATE_CHILD_SA request to " + sa.peer() + " to rekey the IKE SA");
-  send_request(world, sa, wi::ExchangeType::kCreateChildSa, {std::move(offer), wi::NoncePayload{task.nonce}, wi::KePayload{task.group, task.own->public_value}});
+  world.report(sa, Severity::kInfo, "ike-rekey-sent",
+               "sent CREATE_CHILD_SA request to " + sa.peer() + " to rekey the IKE SA");
+  send_request(world, sa, wi::ExchangeType::kCreateChildSa,
+               {std::move(offer), wi::NoncePayload{task.nonce}, wi::KePayload{task.group, task.own->public_value}});
   return Outcome::kNext;
 }
 
@@ -174,8 +180,10 @@ Outcome on_ike_rekey_answer(Turn& turn) {
   request_answered(turn.world, sa);
   const auto& answer = *wi::find_payload<wi::SaPayload>(*turn.payloads);
   const auto& ke = *wi::find_payload<wi::KePayload>(*turn.payloads);
-  const auto chosen = answer.proposals.size() == 1 ? model::accept_ike(answer.proposals[0].proposal, task.offered) : std::nullopt;
-  if (!chosen || answer.proposals[0].spi.size() != 8 || load_be64(answer.proposals[0].spi.data()) == 0 || ke.group != chosen->group || ke.group != task.group) {
+  const auto chosen =
+      answer.proposals.size() == 1 ? model::accept_ike(answer.proposals[0].proposal, task.offered) : std::nullopt;
+  if (!chosen || answer.proposals[0].spi.size() != 8 || load_be64(answer.proposals[0].spi.data()) == 0 ||
+      ke.group != chosen->group || ke.group != task.group) {
     return rekey_failed(turn, sa.peer() + "'s answer to our rekey is not acceptable");
   }
   task.answer = *turn.payloads;
@@ -188,12 +196,14 @@ Outcome on_ike_rekey_secret_ready(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   auto& task = *sa.task;
-  if (!turn.job->shared_secret) return rekey_failed(turn, "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
+  if (!turn.job->shared_secret)
+    return rekey_failed(turn, "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
   const auto& answer = *wi::find_payload<wi::SaPayload>(task.answer);
   const auto chosen = model::accept_ike(answer.proposals[0].proposal, task.offered);
   if (!chosen) return rekey_failed(turn, sa.peer() + "'s answer to our rekey is not acceptable");
   auto owned = successor(world, sa, true, task.new_ike_spi, IkeSpi(load_be64(answer.proposals[0].spi.data())), *chosen);
-  const auto keyed = key_successor(sa, *owned, {ByteView(task.nonce), ByteView(task.peer_nonce), ByteView(*turn.job->shared_secret)});
+  const auto keyed =
+      key_successor(sa, *owned, {ByteView(task.nonce), ByteView(task.peer_nonce), ByteView(*turn.job->shared_secret)});
   if (!keyed) return rekey_failed(turn, keyed.error().message);
   auto& fresh = world.add_sa(std::move(owned));
   plan_lifetime(world, fresh);
@@ -240,12 +250,14 @@ Outcome on_ike_rekey_refused(Turn& turn) {
       task.groups_tried.push_back(group);
       task.group = group;
       task.own.reset();
-      world.report(sa, Severity::kInfo, "other-group-wanted", sa.peer() + " wants group " + group_name(group) + " for the rekey: trying again with it");
+      world.report(sa, Severity::kInfo, "other-group-wanted",
+                   sa.peer() + " wants group " + group_name(group) + " for the rekey: trying again with it");
       world.order_job(sa, About::kRekeyIke, group, std::nullopt, std::nullopt);
       return Outcome::kNext;
     }
   }
-  return rekey_failed(turn, sa.peer() + " refused to rekey the IKE SA: " + diagnosis::meaning(error.type) + " (" + wi::to_string(error.type) + ")");
+  return rekey_failed(turn, sa.peer() + " refused to rekey the IKE SA: " + diagnosis::meaning(error.type) + " (" +
+                                wi::to_string(error.type) + ")");
 }
 
 Outcome on_ike_rekey_request(Turn& turn) {
@@ -254,7 +266,8 @@ Outcome on_ike_rekey_request(Turn& turn) {
   const auto id = turn.header->message_id;
   // RFC 7296 section 2.25.2: "a request to rekey an IKE SA ... currently creating, rekeying, or closing a Child SA":
   // TEMPORARY_FAILURE.
-  const bool busy = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild || sa.task->about == About::kDeleteChild);
+  const bool busy = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild ||
+                                sa.task->about == About::kDeleteChild);
   if (busy) {
     refuse(world, sa, id, wi::NotifyType::kTemporaryFailure);
     return Outcome::kNext;
@@ -263,7 +276,8 @@ Outcome on_ike_rekey_request(Turn& turn) {
   const auto& ke = *wi::find_payload<wi::KePayload>(*turn.payloads);
   const auto selected = model::select_ike(offered, sa.connection->proposals, ke.group);
   if (!selected) {
-    world.report(sa, Severity::kError, "no-proposal-chosen", diagnosis::proposal_difference(sa.peer(), offered, sa.connection->proposals, "ike", true));
+    world.report(sa, Severity::kError, "no-proposal-chosen",
+                 diagnosis::proposal_difference(sa.peer(), offered, sa.connection->proposals, "ike", true));
     refuse(world, sa, id, wi::NotifyType::kNoProposalChosen);
     return Outcome::kNext;
   }
@@ -294,7 +308,8 @@ void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job) {
   if (!selected) return refuse(world, sa, request.id, wi::NotifyType::kNoProposalChosen);
   const auto& accepted = offer.proposals[selected->index];
   const auto nonce = world.random.bytes(kNonceOctets);
-  auto owned = successor(world, sa, false, IkeSpi(load_be64(accepted.spi.data())), world.new_ike_spi(), selected->chosen);
+  auto owned =
+      successor(world, sa, false, IkeSpi(load_be64(accepted.spi.data())), world.new_ike_spi(), selected->chosen);
   if (!key_successor(sa, *owned, {ByteView(peer_nonce), ByteView(nonce), ByteView(*job.shared_secret)})) {
     return refuse(world, sa, request.id, wi::NotifyType::kNoProposalChosen);
   }
@@ -307,9 +322,12 @@ void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job) {
   proposal.proposal = selected->reply;
   answer.proposals.push_back(std::move(proposal));
   const bool collides = sa.task && sa.task->about == About::kRekeyIke && !sa.task->nonce.empty();
-  if (sa.task && sa.task->about == About::kRekeyIke && !collides) sa.task.reset();  // our request was not sent yet, and need not be
-  // State first, all of it, then the checkpoints, then the datagram: a crash in between finds either the old or the new.
-  prepare_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id, {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
+  if (sa.task && sa.task->about == About::kRekeyIke && !collides)
+    sa.task.reset();  // our request was not sent yet, and need not be
+  // State first, all of it, then the checkpoints, then the datagram: a crash in between finds either the old or the
+  // new.
+  prepare_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id,
+                   {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
   if (collides) {
     // Who inherits the children is known when the answer to our own request is there.
     sa.task->collision = Collision{peer_nonce, nonce, model::ChildId(), fresh.local_spi(), false};

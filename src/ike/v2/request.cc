@@ -34,15 +34,19 @@ wi::Header header_of(const IkeSa& sa, wi::ExchangeType exchange, MessageId id, b
   return header;
 }
 
-Bytes protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response, const wi::Payloads& payloads) {
-  auto sealed = wi::seal_message(header_of(sa, exchange, id, response), payloads, *sa.seal, ByteView(next_iv(world, sa)));
+Bytes protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response,
+              const wi::Payloads& payloads) {
+  auto sealed =
+      wi::seal_message(header_of(sa, exchange, id, response), payloads, *sa.seal, ByteView(next_iv(world, sa)));
   if (sealed) return std::move(*sealed);
-  world.report(sa, Severity::kError, "seal-failed", "cannot protect " + wi::to_string(exchange) + ": " + sealed.error().message);
+  world.report(sa, Severity::kError, "seal-failed",
+               "cannot protect " + wi::to_string(exchange) + ": " + sealed.error().message);
   return {};
 }
 
 Duration first_interval(const IkeSa& sa) {
-  return std::chrono::milliseconds(sa.connection ? std::max<std::uint32_t>(sa.connection->retransmit_first_ms, 50) : 500);
+  return std::chrono::milliseconds(sa.connection ? std::max<std::uint32_t>(sa.connection->retransmit_first_ms, 50)
+                                                 : 500);
 }
 
 // How long silence is endured.
@@ -119,7 +123,8 @@ void prepare_response(World& world, IkeSa& sa, wi::ExchangeType exchange, Messag
 
 void send_prepared(World& world, IkeSa& sa) {
   if (sa.last_response.empty()) return;
-  // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was received".
+  // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was
+  // received".
   world.send_raw(sa.request_path.value_or(sa.path), sa.last_response);
 }
 
@@ -148,10 +153,13 @@ bool retransmit(World& world, IkeSa& sa) {
   // RFC 7296 section 2.1: "The retransmission policy ... exponential backoff".
   const auto next = world.now + jitter(world.random, interval_after(sa, out.sent), kJitterPercent);
   out.retransmit_at = std::min(next, out.first_sent + patience(sa));
-  world.report(sa, Severity::kInfo, "retransmit", "sent " + wi::to_string(out.exchange) + " request " + std::to_string(out.id.value) + " to " + sa.peer() + " again (try " + std::to_string(out.sent) + ")");
+  world.report(sa, Severity::kInfo, "retransmit",
+               "sent " + wi::to_string(out.exchange) + " request " + std::to_string(out.id.value) + " to " + sa.peer() +
+                   " again (try " + std::to_string(out.sent) + ")");
   if (out.sent >= 4 && !sa.silent_reported) {
     sa.silent_reported = true;
-    world.report(sa, Severity::kWarning, "no-answer", diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
+    world.report(sa, Severity::kWarning, "no-answer",
+                 diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
   }
   world.send_raw(sa.path, out.bytes);
   return true;

@@ -12,9 +12,11 @@ void send_request(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, con
 // The unprotected first request; `bytes` is the whole message.
 void send_first_request(World& world, IkeSa& sa, Bytes bytes);
 // Answers the peer's request `id` and remembers the answer for retransmissions of the request.
-void send_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, MessageId id, const wire::ike::Payloads& payloads);
+void send_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, MessageId id,
+                   const wire::ike::Payloads& payloads);
 // The same in two steps, for answers that go together with other changes of state.
-void prepare_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, MessageId id, const wire::ike::Payloads& payloads);
+void prepare_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, MessageId id,
+                      const wire::ike::Payloads& payloads);
 void send_prepared(World& world, IkeSa& sa);
 // One protected request that is not waited for: a last word.
 void send_parting(World& world, IkeSa& sa, const wire::ike::Payloads& payloads);

@@ -10,8 +10,8 @@ namespace {
 namespace wi = wire::ike;
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kMostItems = 1024;     // of any list
-constexpr std::size_t kMostOctets = 70000;   // of any byte string: a whole message fits
+constexpr std::size_t kMostItems = 1024;    // of any list
+constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
 // Writer and Reader have the same face, so that one function per structure serves both directions.
 class Writer {
@@ -275,7 +275,8 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.spi_i);
   visit(a, v.spi_r);
   visit(a, v.path);
-  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed}) visit(a, *flag);
+  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed})
+    visit(a, *flag);
   visit(a, v.connection);
   visit(a, v.local_id);
   visit(a, v.remote_id);
@@ -289,7 +290,8 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.task);
   visit_list(a, v.queue);
   visit_list(a, v.children);
-  for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound}) visit(a, *when);
+  for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound})
+    visit(a, *when);
   visit(a, v.replaced_by);
   visit(a, v.rekeys);
   visit(a, v.end_reason);
@@ -339,9 +341,12 @@ Result<std::unique_ptr<IkeSa>> parse_state(ByteView bytes) {
   Reader reader(bytes);
   visit(reader, *sa);
   if (!reader.ok() || !reader.at_end()) return fail("the saved state of an IKE SA is damaged or of another version");
-  const bool known_state = sa->state == State::kEstablished || sa->state == State::kRekeyed || sa->state == State::kDeleting;
-  if (!known_state || sa->local_spi().is_zero()) return fail("the saved state of an IKE SA is not that of an established one");
-  if (auto keyed = set_keys(*sa, std::move(sa->keys)); !keyed) return fail("the saved keys of an IKE SA are not sound: " + keyed.error().message);
+  const bool known_state =
+      sa->state == State::kEstablished || sa->state == State::kRekeyed || sa->state == State::kDeleting;
+  if (!known_state || sa->local_spi().is_zero())
+    return fail("the saved state of an IKE SA is not that of an established one");
+  if (auto keyed = set_keys(*sa, std::move(sa->keys)); !keyed)
+    return fail("the saved keys of an IKE SA are not sound: " + keyed.error().message);
   return sa;
 }
 

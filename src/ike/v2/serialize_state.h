@@ -16,8 +16,8 @@ namespace cygnet::ike::v2 {
 // "ike/" and our SPI in hexadecimal.
 [[nodiscard]] std::string checkpoint_key(const IkeSa& sa);
 [[nodiscard]] Bytes serialize_state(const IkeSa& sa);
-// Connections are named only: `connection->name` is right, all else about them is for the caller to fill in. Anything may
-// stand in `bytes`; what is not exactly such a state is refused.
+// Connections are named only: `connection->name` is right, all else about them is for the caller to fill in. Anything
+// may stand in `bytes`; what is not exactly such a state is refused.
 [[nodiscard]] Result<std::unique_ptr<IkeSa>> parse_state(ByteView bytes);
 
 }  // namespace cygnet::ike::v2

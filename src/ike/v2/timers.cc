@@ -18,7 +18,8 @@ namespace wi = wire::ike;
 constexpr Duration kUsagePatience = std::chrono::seconds(1);
 
 bool watches_peer(const IkeSa& sa) {
-  return sa.state == State::kEstablished && !sa.outstanding && !sa.task && sa.connection && sa.connection->dpd_delay_s != 0;
+  return sa.state == State::kEstablished && !sa.outstanding && !sa.task && sa.connection &&
+         sa.connection->dpd_delay_s != 0;
 }
 
 Instant liveness_due(const IkeSa& sa) {
@@ -59,7 +60,8 @@ void gave_up(World& world, IkeSa& sa) {
     return end_sa(world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
   }
   const bool dead = sa.established != Instant{};
-  world.report(sa, Severity::kError, dead ? "peer-dead" : "gave-up", (dead ? "giving the peer up: " : "giving up: ") + message);
+  world.report(sa, Severity::kError, dead ? "peer-dead" : "gave-up",
+               (dead ? "giving the peer up: " : "giving up: ") + message);
   end_sa(world, sa, message, sa.doomed ? Aftermath::kForget : dead ? Aftermath::kPeerDead : Aftermath::kKeepUp);
 }
 
@@ -86,7 +88,8 @@ void close_child(World& world, IkeSa& sa, ChildSa& child, const std::string& rea
 
 void on_child_timer(World& world, IkeSa& sa, ChildSa& child) {
   if (child.activate_at <= world.now) activate(world, sa, child);
-  if (child.state == ChildState::kFading && child.remove_at <= world.now) return remove_child(world, sa, child.id, "rekeyed", true);
+  if (child.state == ChildState::kFading && child.remove_at <= world.now)
+    return remove_child(world, sa, child.id, "rekeyed", true);
   if (child.state != ChildState::kFading && child.expires_at <= world.now) {
     world.report(sa, Severity::kWarning, "child-expired", "child " + child.name + " reached the end of its life");
     return close_child(world, sa, child, "its lifetime ended");
@@ -112,7 +115,8 @@ void on_liveness_timer(World& world, IkeSa& sa) {
 
 void on_lifetime_timer(World& world, IkeSa& sa) {
   if (sa.expires_at <= world.now) {
-    world.report(sa, Severity::kWarning, "ike-expired", "the IKE SA with " + sa.peer() + " reached the end of its life");
+    world.report(sa, Severity::kWarning, "ike-expired",
+                 "the IKE SA with " + sa.peer() + " reached the end of its life");
     return delete_ike_sa(world, sa, "its lifetime ended", Aftermath::kKeepUp);
   }
   if (sa.rekey_at <= world.now) {
@@ -138,7 +142,9 @@ void on_sa_timer(World& world, IkeSa& sa) {
   if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
   if (sa.give_up_at <= world.now) {
     if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);
-    if (sa.state == State::kRekeyed) return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
+    if (sa.state == State::kRekeyed)
+      return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
+    if (!sa.end_reason.empty()) return end_sa(world, sa, sa.end_reason, Aftermath::kForget);  // refused, as was said
     world.report(sa, Severity::kInfo, "half-open-expired", sa.peer() + " began an IKE SA and did not go on");
     return end_sa(world, sa, "the peer did not go on", Aftermath::kForget);
   }
@@ -183,7 +189,9 @@ void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard) {
     return start_next_task(world, sa);
   }
   const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == id; };
-  if (!child->usable() || !child->connection->rekey || (sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
+  if (!child->usable() || !child->connection->rekey || (sa.task && asked(*sa.task)) ||
+      std::any_of(sa.queue.begin(), sa.queue.end(), asked))
+    return;
   ask_for_rekey(world, sa, *child);
   start_next_task(world, sa);
 }
@@ -198,9 +206,8 @@ void plan_lifetime(World& world, IkeSa& sa) {
 void start_next_task(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.task || sa.outstanding) return;
   if (sa.doomed) return send_ike_delete(world, sa);
-  const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(), [&](const Task& t) {
-    return t.not_before <= world.now && !too_early(sa, t);
-  });
+  const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(),
+                                  [&](const Task& t) { return t.not_before <= world.now && !too_early(sa, t); });
   if (ready == sa.queue.end()) return;
   sa.task = std::move(*ready);
   sa.queue.erase(ready);

@@ -22,61 +22,122 @@ constexpr PayloadSet kChild = has::kSa | has::kTsi | has::kTsr;
 // Within one state the first row that fits is taken.
 constexpr std::array kTransitions{
     // ---- IKE_SA_INIT, initiator
-    Transition{"Our key pair is made: ask for an IKE SA", S::kInitGenerating, T::kKeyReady, kIkeSaInit, About::kInit, 0, 0, S::kInitSent, Timer::kRetransmit, on_init_key_ready},
-    Transition{"The responder is busy and wants a cookie", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kCookie, kExtras, S::kInitSent, Timer::kRetransmit, on_cookie_wanted},
-    Transition{"The responder wants another group", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kInvalidKe, kExtras, S::kInitGenerating, Timer::kNone, on_other_group_wanted},
-    Transition{"The responder accepts: compute the shared secret", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kSa | has::kKe | has::kNonce, kExtras, S::kInitDeriving, Timer::kNone, on_init_response},
-    Transition{"The responder, or somebody, refuses: wait a moment for a better answer", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit, has::kError, kExtras, S::kInitSent, Timer::kPatience, on_init_refused},
-    Transition{"The shared secret is there: prove who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit, About::kInit, 0, 0, S::kAuthSent, Timer::kRetransmit, on_init_secret_ready},
+    Transition{"Our key pair is made: ask for an IKE SA", S::kInitGenerating, T::kKeyReady, kIkeSaInit, About::kInit, 0,
+               0, S::kInitSent, Timer::kRetransmit, on_init_key_ready},
+    Transition{"The responder is busy and wants a cookie", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit,
+               has::kCookie, kExtras, S::kInitSent, Timer::kRetransmit, on_cookie_wanted},
+    Transition{"The responder wants another group", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit,
+               has::kInvalidKe, kExtras, S::kInitGenerating, Timer::kNone, on_other_group_wanted},
+    Transition{"The responder accepts: compute the shared secret", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit,
+               has::kSa | has::kKe | has::kNonce, kExtras, S::kInitDeriving, Timer::kNone, on_init_response},
+    Transition{"The responder, or somebody, refuses: wait a moment for a better answer", S::kInitSent, T::kResponse,
+               kIkeSaInit, About::kInit, has::kError, kExtras, S::kInitSent, Timer::kPatience, on_init_refused},
+    Transition{"The shared secret is there: prove who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit,
+               About::kInit, 0, 0, S::kAuthSent, Timer::kRetransmit, on_init_secret_ready},
     // ---- IKE_AUTH, initiator
-    Transition{"The responder proves who it is, with or without the child", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kIdr | has::kAuth, kExtras | kChild | has::kError | has::kConfiguration, S::kEstablished, Timer::kRekey, on_auth_response},
-    Transition{"The responder wants EAP", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kEap, kExtras | has::kIdr, S::kDead, Timer::kNone, on_eap_wanted},
-    Transition{"The responder refuses us", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kError, kExtras, S::kDead, Timer::kNone, on_auth_refused},
+    Transition{"The responder proves who it is, with or without the child", S::kAuthSent, T::kResponse, kIkeAuth,
+               About::kAuth, has::kIdr | has::kAuth, kExtras | kChild | has::kError | has::kConfiguration,
+               S::kEstablished, Timer::kRekey, on_auth_response},
+    Transition{"The responder wants EAP", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kEap,
+               kExtras | has::kIdr, S::kDead, Timer::kNone, on_eap_wanted},
+    Transition{"The responder refuses us", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kError, kExtras,
+               S::kDead, Timer::kNone, on_auth_refused},
     // ---- IKE_SA_INIT and IKE_AUTH, responder
-    Transition{"A peer asks for an IKE SA", S::kNone, T::kRequest, kIkeSaInit, About::kNothing, has::kSa | has::kKe | has::kNonce, kExtras | has::kCookie, S::kAnswering, Timer::kHalfOpen, on_init_request},
-    Transition{"Key pair and shared secret are there: answer", S::kAnswering, T::kSecretReady, kIkeSaInit, About::kPeerRequest, 0, 0, S::kInitAnswered, Timer::kHalfOpen, on_answer_ready},
-    Transition{"The peer proves who it is, with or without a child", S::kInitAnswered, T::kRequest, kIkeAuth, About::kNothing, has::kIdi | has::kAuth, kExtras | kChild | has::kIdr | has::kConfiguration, S::kEstablished, Timer::kRekey, on_auth_request},
-    Transition{"The peer wants EAP", S::kInitAnswered, T::kRequest, kIkeAuth, About::kNothing, has::kIdi, kExtras | kChild | has::kIdr | has::kConfiguration, S::kDead, Timer::kNone, on_eap_asked},
+    Transition{"A peer asks for an IKE SA", S::kNone, T::kRequest, kIkeSaInit, About::kNothing,
+               has::kSa | has::kKe | has::kNonce, kExtras | has::kCookie, S::kAnswering, Timer::kHalfOpen,
+               on_init_request},
+    Transition{"Key pair and shared secret are there: answer", S::kAnswering, T::kSecretReady, kIkeSaInit,
+               About::kPeerRequest, 0, 0, S::kInitAnswered, Timer::kHalfOpen, on_answer_ready},
+    Transition{"The peer proves who it is, with or without a child", S::kInitAnswered, T::kRequest, kIkeAuth,
+               About::kNothing, has::kIdi | has::kAuth, kExtras | kChild | has::kIdr | has::kConfiguration,
+               S::kEstablished, Timer::kRekey, on_auth_request},
+    Transition{"The peer wants EAP", S::kInitAnswered, T::kRequest, kIkeAuth, About::kNothing, has::kIdi,
+               kExtras | kChild | has::kIdr | has::kConfiguration, S::kDead, Timer::kNone, on_eap_asked},
     // ---- requests of the peer on an established IKE SA
-    Transition{"The peer rekeys a child", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing, kChild | has::kNonce | has::kRekeySa, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey, on_child_rekey_request},
-    Transition{"The peer wants another child", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing, kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey, on_child_request},
-    Transition{"The peer rekeys the IKE SA", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing, has::kSa | has::kNonce | has::kKe, kExtras, S::kEstablished, Timer::kRekey, on_ike_rekey_request},
-    Transition{"The shared secret for the peer's request is there", S::kEstablished, T::kSecretReady, kCreateChildSa, About::kPeerRequest, 0, 0, S::kEstablished, Timer::kRekey, on_peer_secret_ready},
-    Transition{"The peer informs: deletes, notifications, a sign of life", S::kEstablished, T::kRequest, kInformational, About::kNothing, 0, kExtras | has::kDelete | has::kConfiguration, S::kEstablished, Timer::kRekey, on_informational_request},
+    Transition{"The peer rekeys a child", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing,
+               kChild | has::kNonce | has::kRekeySa, kExtras | has::kKe | has::kTransport, S::kEstablished,
+               Timer::kRekey, on_child_rekey_request},
+    Transition{"The peer wants another child", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing,
+               kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey,
+               on_child_request},
+    Transition{"The peer rekeys the IKE SA", S::kEstablished, T::kRequest, kCreateChildSa, About::kNothing,
+               has::kSa | has::kNonce | has::kKe, kExtras, S::kEstablished, Timer::kRekey, on_ike_rekey_request},
+    Transition{"The shared secret for the peer's request is there", S::kEstablished, T::kSecretReady, kCreateChildSa,
+               About::kPeerRequest, 0, 0, S::kEstablished, Timer::kRekey, on_peer_secret_ready},
+    Transition{"The peer informs: deletes, notifications, a sign of life", S::kEstablished, T::kRequest, kInformational,
+               About::kNothing, 0, kExtras | has::kDelete | has::kConfiguration, S::kEstablished, Timer::kRekey,
+               on_informational_request},
     // ---- our own requests on an established IKE SA
-    Transition{"Key pair for a new child: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa, About::kNewChild, 0, 0, S::kEstablished, Timer::kRetransmit, on_child_key_ready},
-    Transition{"Key pair for a child's successor: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa, About::kRekeyChild, 0, 0, S::kEstablished, Timer::kRetransmit, on_child_key_ready},
-    Transition{"Key pair for a new IKE SA: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa, About::kRekeyIke, 0, 0, S::kEstablished, Timer::kRetransmit, on_ike_rekey_key_ready},
-    Transition{"The peer grants the child", S::kEstablished, T::kResponse, kCreateChildSa, About::kNewChild, kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey, on_child_answer},
-    Transition{"The peer refuses the child", S::kEstablished, T::kResponse, kCreateChildSa, About::kNewChild, has::kError, kExtras, S::kEstablished, Timer::kRekey, on_child_refused},
-    Transition{"The peer grants the child's successor", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyChild, kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey, on_child_answer},
-    Transition{"The peer refuses the child's successor", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyChild, has::kError, kExtras, S::kEstablished, Timer::kRekey, on_child_refused},
-    Transition{"The peer grants the new IKE SA", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyIke, has::kSa | has::kNonce | has::kKe, kExtras, S::kEstablished, Timer::kNone, on_ike_rekey_answer},
-    Transition{"The peer refuses the new IKE SA", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyIke, has::kError, kExtras, S::kEstablished, Timer::kRekey, on_ike_rekey_refused},
-    Transition{"The shared secret for the new child is there", S::kEstablished, T::kSecretReady, kCreateChildSa, About::kNewChild, 0, 0, S::kEstablished, Timer::kRekey, on_child_secret_ready},
-    Transition{"The shared secret for the child's successor is there", S::kEstablished, T::kSecretReady, kCreateChildSa, About::kRekeyChild, 0, 0, S::kEstablished, Timer::kRekey, on_child_secret_ready},
-    Transition{"The shared secret for the new IKE SA is there: it takes over", S::kEstablished, T::kSecretReady, kCreateChildSa, About::kRekeyIke, 0, 0, S::kDeleting, Timer::kRetransmit, on_ike_rekey_secret_ready},
-    Transition{"The peer lives", S::kEstablished, T::kResponse, kInformational, About::kLiveness, 0, kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
-    Transition{"The peer confirms the end of a child", S::kEstablished, T::kResponse, kInformational, About::kDeleteChild, 0, kExtras | has::kDelete, S::kEstablished, Timer::kRekey, on_informational_answer},
+    Transition{"Key pair for a new child: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa, About::kNewChild,
+               0, 0, S::kEstablished, Timer::kRetransmit, on_child_key_ready},
+    Transition{"Key pair for a child's successor: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa,
+               About::kRekeyChild, 0, 0, S::kEstablished, Timer::kRetransmit, on_child_key_ready},
+    Transition{"Key pair for a new IKE SA: ask for it", S::kEstablished, T::kKeyReady, kCreateChildSa, About::kRekeyIke,
+               0, 0, S::kEstablished, Timer::kRetransmit, on_ike_rekey_key_ready},
+    Transition{"The peer grants the child", S::kEstablished, T::kResponse, kCreateChildSa, About::kNewChild,
+               kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished, Timer::kRekey,
+               on_child_answer},
+    Transition{"The peer refuses the child", S::kEstablished, T::kResponse, kCreateChildSa, About::kNewChild,
+               has::kError, kExtras, S::kEstablished, Timer::kRekey, on_child_refused},
+    Transition{"The peer grants the child's successor", S::kEstablished, T::kResponse, kCreateChildSa,
+               About::kRekeyChild, kChild | has::kNonce, kExtras | has::kKe | has::kTransport, S::kEstablished,
+               Timer::kRekey, on_child_answer},
+    Transition{"The peer refuses the child's successor", S::kEstablished, T::kResponse, kCreateChildSa,
+               About::kRekeyChild, has::kError, kExtras, S::kEstablished, Timer::kRekey, on_child_refused},
+    Transition{"The peer grants the new IKE SA", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyIke,
+               has::kSa | has::kNonce | has::kKe, kExtras, S::kEstablished, Timer::kNone, on_ike_rekey_answer},
+    Transition{"The peer refuses the new IKE SA", S::kEstablished, T::kResponse, kCreateChildSa, About::kRekeyIke,
+               has::kError, kExtras, S::kEstablished, Timer::kRekey, on_ike_rekey_refused},
+    Transition{"The shared secret for the new child is there", S::kEstablished, T::kSecretReady, kCreateChildSa,
+               About::kNewChild, 0, 0, S::kEstablished, Timer::kRekey, on_child_secret_ready},
+    Transition{"The shared secret for the child's successor is there", S::kEstablished, T::kSecretReady, kCreateChildSa,
+               About::kRekeyChild, 0, 0, S::kEstablished, Timer::kRekey, on_child_secret_ready},
+    Transition{"The shared secret for the new IKE SA is there: it takes over", S::kEstablished, T::kSecretReady,
+               kCreateChildSa, About::kRekeyIke, 0, 0, S::kDeleting, Timer::kRetransmit, on_ike_rekey_secret_ready},
+    Transition{"The peer lives", S::kEstablished, T::kResponse, kInformational, About::kLiveness, 0, kExtras,
+               S::kEstablished, Timer::kRekey, on_informational_answer},
+    Transition{"The peer confirms the end of a child", S::kEstablished, T::kResponse, kInformational,
+               About::kDeleteChild, 0, kExtras | has::kDelete, S::kEstablished, Timer::kRekey, on_informational_answer},
     // ---- the end
-    Transition{"The peer deletes what was replaced", S::kRekeyed, T::kRequest, kInformational, About::kNothing, 0, kExtras | has::kDelete, S::kRekeyed, Timer::kPatience, on_informational_request},
-    Transition{"The peer lives, though the IKE SA was replaced", S::kRekeyed, T::kResponse, kInformational, About::kLiveness, 0, kExtras, S::kRekeyed, Timer::kPatience, on_informational_answer},
-    Transition{"The peer asks for more on a replaced IKE SA", S::kRekeyed, T::kRequest, kCreateChildSa, About::kNothing, 0, kExtras | kChild | has::kNonce | has::kKe, S::kRekeyed, Timer::kPatience, on_request_while_replaced},
-    Transition{"The peer asks for more on an IKE SA that we delete", S::kDeleting, T::kRequest, kCreateChildSa, About::kNothing, 0, kExtras | kChild | has::kNonce | has::kKe, S::kDeleting, Timer::kRetransmit, on_request_while_replaced},
-    Transition{"Both ends delete at the same time", S::kDeleting, T::kRequest, kInformational, About::kNothing, 0, kExtras | has::kDelete, S::kDeleting, Timer::kRetransmit, on_informational_request},
-    Transition{"The peer confirms the end of the IKE SA", S::kDeleting, T::kResponse, kInformational, About::kDeleteIke, 0, kExtras | has::kDelete, S::kDead, Timer::kNone, on_delete_answered},
+    Transition{"The peer deletes what was replaced", S::kRekeyed, T::kRequest, kInformational, About::kNothing, 0,
+               kExtras | has::kDelete, S::kRekeyed, Timer::kPatience, on_informational_request},
+    Transition{"The peer lives, though the IKE SA was replaced", S::kRekeyed, T::kResponse, kInformational,
+               About::kLiveness, 0, kExtras, S::kRekeyed, Timer::kPatience, on_informational_answer},
+    Transition{"The peer asks for more on a replaced IKE SA", S::kRekeyed, T::kRequest, kCreateChildSa, About::kNothing,
+               0, kExtras | kChild | has::kNonce | has::kKe, S::kRekeyed, Timer::kPatience, on_request_while_replaced},
+    Transition{"The peer asks for more on an IKE SA that we delete", S::kDeleting, T::kRequest, kCreateChildSa,
+               About::kNothing, 0, kExtras | kChild | has::kNonce | has::kKe, S::kDeleting, Timer::kRetransmit,
+               on_request_while_replaced},
+    Transition{"Both ends delete at the same time", S::kDeleting, T::kRequest, kInformational, About::kNothing, 0,
+               kExtras | has::kDelete, S::kDeleting, Timer::kRetransmit, on_informational_request},
+    Transition{"The peer confirms the end of the IKE SA", S::kDeleting, T::kResponse, kInformational, About::kDeleteIke,
+               0, kExtras | has::kDelete, S::kDead, Timer::kNone, on_delete_answered},
 };
 
 struct Named {
   PayloadSet bit;
   std::string_view name;
 };
-constexpr std::array kNames{
-    Named{has::kSa, "SA"}, Named{has::kKe, "KE"}, Named{has::kNonce, "No"}, Named{has::kIdi, "IDi"}, Named{has::kIdr, "IDr"},
-    Named{has::kAuth, "AUTH"}, Named{has::kTsi, "TSi"}, Named{has::kTsr, "TSr"}, Named{has::kDelete, "D"},
-    Named{has::kRekeySa, "N(REKEY_SA)"}, Named{has::kCookie, "N(COOKIE)"}, Named{has::kInvalidKe, "N(INVALID_KE_PAYLOAD)"},
-    Named{has::kError, "N(error)"}, Named{has::kTransport, "N(USE_TRANSPORT_MODE)"}, Named{has::kNotify, "N"}, Named{has::kCert, "CERT"},
-    Named{has::kCertReq, "CERTREQ"}, Named{has::kVendorId, "V"}, Named{has::kConfiguration, "CP"}, Named{has::kEap, "EAP"}};
+constexpr std::array kNames{Named{has::kSa, "SA"},
+                            Named{has::kKe, "KE"},
+                            Named{has::kNonce, "No"},
+                            Named{has::kIdi, "IDi"},
+                            Named{has::kIdr, "IDr"},
+                            Named{has::kAuth, "AUTH"},
+                            Named{has::kTsi, "TSi"},
+                            Named{has::kTsr, "TSr"},
+                            Named{has::kDelete, "D"},
+                            Named{has::kRekeySa, "N(REKEY_SA)"},
+                            Named{has::kCookie, "N(COOKIE)"},
+                            Named{has::kInvalidKe, "N(INVALID_KE_PAYLOAD)"},
+                            Named{has::kError, "N(error)"},
+                            Named{has::kTransport, "N(USE_TRANSPORT_MODE)"},
+                            Named{has::kNotify, "N"},
+                            Named{has::kCert, "CERT"},
+                            Named{has::kCertReq, "CERTREQ"},
+                            Named{has::kVendorId, "V"},
+                            Named{has::kConfiguration, "CP"},
+                            Named{has::kEap, "EAP"}};
 
 PayloadSet bit_of(const wi::NotifyPayload& n) {
   PayloadSet out = has::kNotify;
@@ -164,11 +225,13 @@ std::span<const Transition> transitions() { return kTransitions; }
 
 std::string print_transitions() {
   std::ostringstream out;
-  out << std::left << std::setw(16) << "STATE" << std::setw(14) << "EVENT" << std::setw(17) << "EXCHANGE" << std::setw(16) << "ABOUT"
-      << std::setw(16) << "NEXT" << std::setw(17) << "TIMER" << "STORY (required payloads) [optional payloads]\n";
+  out << std::left << std::setw(16) << "STATE" << std::setw(14) << "EVENT" << std::setw(17) << "EXCHANGE"
+      << std::setw(16) << "ABOUT" << std::setw(16) << "NEXT" << std::setw(17) << "TIMER"
+      << "STORY (required payloads) [optional payloads]\n";
   for (const auto& row : kTransitions) {
-    out << std::setw(16) << to_string(row.state) << std::setw(14) << to_string(row.trigger) << std::setw(17) << wi::to_string(row.exchange)
-        << std::setw(16) << to_string(row.about) << std::setw(16) << to_string(row.next) << std::setw(17) << to_string(row.timer) << row.story;
+    out << std::setw(16) << to_string(row.state) << std::setw(14) << to_string(row.trigger) << std::setw(17)
+        << wi::to_string(row.exchange) << std::setw(16) << to_string(row.about) << std::setw(16) << to_string(row.next)
+        << std::setw(17) << to_string(row.timer) << row.story;
     if (row.required != 0) out << " (" << to_string(row.required) << ")";
     if (row.optional != 0) out << " [" << to_string(row.optional) << "]";
     out << '\n';

@@ -15,20 +15,20 @@ namespace cygnet::ike::v2 {
 // A set of payloads; notifications that steer have a bit of their own.
 using PayloadSet = std::uint32_t;
 namespace has {
-inline constexpr PayloadSet kSa = 1U << 0U, kKe = 1U << 1U, kNonce = 1U << 2U, kIdi = 1U << 3U, kIdr = 1U << 4U, kAuth = 1U << 5U,
-                            kTsi = 1U << 6U, kTsr = 1U << 7U, kDelete = 1U << 8U, kNotify = 1U << 9U, kCert = 1U << 10U,
-                            kCertReq = 1U << 11U, kVendorId = 1U << 12U, kConfiguration = 1U << 13U, kEap = 1U << 14U,
-                            kError = 1U << 15U, kRekeySa = 1U << 16U, kCookie = 1U << 17U, kInvalidKe = 1U << 18U,
-                            kTransport = 1U << 19U, kNatDetection = 1U << 20U;
+inline constexpr PayloadSet kSa = 1U << 0U, kKe = 1U << 1U, kNonce = 1U << 2U, kIdi = 1U << 3U, kIdr = 1U << 4U,
+                            kAuth = 1U << 5U, kTsi = 1U << 6U, kTsr = 1U << 7U, kDelete = 1U << 8U, kNotify = 1U << 9U,
+                            kCert = 1U << 10U, kCertReq = 1U << 11U, kVendorId = 1U << 12U, kConfiguration = 1U << 13U,
+                            kEap = 1U << 14U, kError = 1U << 15U, kRekeySa = 1U << 16U, kCookie = 1U << 17U,
+                            kInvalidKe = 1U << 18U, kTransport = 1U << 19U, kNatDetection = 1U << 20U;
 }  // namespace has
 [[nodiscard]] PayloadSet payload_set(const wire::ike::Payloads& payloads);
 [[nodiscard]] std::string to_string(PayloadSet set);
 
 enum class Trigger : std::uint8_t {
-  kRequest,      // of the peer
-  kResponse,     // to our request
-  kKeyReady,     // job: a key pair
-  kSecretReady   // job: the shared secret
+  kRequest,     // of the peer
+  kResponse,    // to our request
+  kKeyReady,    // job: a key pair
+  kSecretReady  // job: the shared secret
 };
 
 enum class Timer : std::uint8_t { kNone, kRetransmit, kHalfOpen, kRekey, kPatience };
@@ -41,7 +41,7 @@ struct Turn {
   ByteView datagram;
   const wire::ike::Header* header = nullptr;  // messages only
   const wire::ike::Payloads* payloads = nullptr;
-  const JobResult* job = nullptr;             // jobs only
+  const JobResult* job = nullptr;  // jobs only
 };
 
 enum class Outcome : std::uint8_t {
@@ -55,11 +55,11 @@ struct Transition {
   State state;
   Trigger trigger;
   wire::ike::ExchangeType exchange;
-  About about;          // of our request (responses) or of the job
+  About about;  // of our request (responses) or of the job
   PayloadSet required;
   PayloadSet optional;  // others are looked over (RFC 7296 section 2.5)
   State next;
-  Timer timer;          // that runs in the next state
+  Timer timer;  // that runs in the next state
   Outcome (*handler)(Turn&);
 };
 

@@ -20,10 +20,13 @@ bool RateLimit::allow(Instant now) {
 }
 
 World::World(EndpointSettings endpoint_settings, Random& randomness)
-    : settings(std::move(endpoint_settings)), random(randomness), keys(std::make_unique<auth::LocalKeys>(std::vector<model::SharedSecret>{})) {}
+    : settings(std::move(endpoint_settings)),
+      random(randomness),
+      keys(std::make_unique<auth::LocalKeys>(std::vector<model::SharedSecret>{})) {}
 
 ConnectionPtr World::find_connection(const std::string& name) const {
-  const auto found = std::find_if(connections.begin(), connections.end(), [&](const ConnectionPtr& c) { return c->name == name; });
+  const auto found =
+      std::find_if(connections.begin(), connections.end(), [&](const ConnectionPtr& c) { return c->name == name; });
   return found == connections.end() ? nullptr : *found;
 }
 
@@ -60,7 +63,8 @@ IkeSa& World::add_sa(std::unique_ptr<IkeSa> sa) {
   return added;
 }
 
-void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own, std::optional<Bytes> peer_public) {
+void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own,
+                      std::optional<Bytes> peer_public) {
   KeyExchangeJob job;
   job.job = next_job++;
   job.group = group;
@@ -75,7 +79,8 @@ void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optiona
   act(std::move(job));
 }
 
-void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event, std::string message) {
+void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event,
+                   std::string message) {
   act(Report{severity, connection, peer, std::move(event), std::move(message)});
 }
 

@@ -55,16 +55,16 @@ struct World {
   std::vector<ConnectionPtr> connections;
   std::unique_ptr<auth::KeyService> keys;
 
-  std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;      // by local SPI
-  std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;      // initiator's SPI and address -> local SPI, until IKE_AUTH
+  std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
+  std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH
   std::unordered_map<std::uint64_t, Job> jobs;
   std::unordered_map<model::ChildId, IkeSpi> child_owner;
-  std::unordered_set<Spi> esp_spis;                            // inbound, in use
+  std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
   std::vector<Retry> retries;
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
-  std::size_t half_open = 0;                                   // responder's, before IKE_AUTH
+  std::size_t half_open = 0;  // responder's, before IKE_AUTH
   bool cookies_on = false;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;
@@ -83,11 +83,13 @@ struct World {
   [[nodiscard]] model::ChildId new_child_id() { return model::ChildId(next_child++); }
   IkeSa& add_sa(std::unique_ptr<IkeSa> sa);
   // Orders a key pair (peer_public unset), a shared secret (own set), or both at once.
-  void order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own, std::optional<Bytes> peer_public);
+  void order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own,
+                 std::optional<Bytes> peer_public);
 
   // ---- telling
   void act(Action action) { actions.push_back(std::move(action)); }
-  void report(Severity severity, const std::string& connection, const std::string& peer, std::string event, std::string message);
+  void report(Severity severity, const std::string& connection, const std::string& peer, std::string event,
+              std::string message);
   void report(const IkeSa& sa, Severity severity, std::string event, std::string message);
   void checkpoint(const IkeSa& sa);
   void send_raw(const Path& path, Bytes bytes);

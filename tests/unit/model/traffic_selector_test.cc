@@ -18,16 +18,18 @@ TrafficSelectors list(std::initializer_list<std::string_view> texts) {
 }
 
 TEST(TrafficSelector, PrintsWhatItParsed) {
-  for (const auto* text : {"10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]", "::/0[ipv6-icmp/128]",
-                           "0.0.0.0/0[icmp/8.1]", "10.0.0.0/8[gre]", "10.0.0.0/8[tcp/opaque]", "10.0.0.0/8[99]"}) {
+  for (const auto* text :
+       {"10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]", "::/0[ipv6-icmp/128]",
+        "0.0.0.0/0[icmp/8.1]", "10.0.0.0/8[gre]", "10.0.0.0/8[tcp/opaque]", "10.0.0.0/8[99]"}) {
     EXPECT_EQ(ts(text).to_string(), text);
   }
   EXPECT_EQ(ts("192.0.2.1").to_string(), IpRange::of(*IpAddress::parse("192.0.2.1")).to_string());
 }
 
 TEST(TrafficSelector, RefusesNonsense) {
-  for (const auto* text : {"", "10.1.0.0/33", "10.0.0.9-10.0.0.1", "10.0.0.1-::1", "10.0.0.0/8[", "10.0.0.0/8[tcp", "10.0.0.0/8[tcp/70000]",
-                           "10.0.0.0/8[tcp/9-8]", "10.0.0.0/8[/80]", "10.0.0.0/8[nonsense]", "10.0.0.0/8[icmp/256]", "10.0.0.0/8]"}) {
+  for (const auto* text : {"", "10.1.0.0/33", "10.0.0.9-10.0.0.1", "10.0.0.1-::1", "10.0.0.0/8[", "10.0.0.0/8[tcp",
+                           "10.0.0.0/8[tcp/70000]", "10.0.0.0/8[tcp/9-8]", "10.0.0.0/8[/80]", "10.0.0.0/8[nonsense]",
+                           "10.0.0.0/8[icmp/256]", "10.0.0.0/8]"}) {
     EXPECT_FALSE(TrafficSelector::parse(text)) << text;
   }
 }
@@ -91,7 +93,8 @@ TEST(Narrow, PartialOverlapKeepsTheOverlap) {
 
 TEST(Narrow, StaysWithinWhatOnePayloadCanCarry) {
   TrafficSelectors many;
-  for (std::uint32_t i = 0; i < 200; ++i) many.push_back(TrafficSelector::of(IpRange::of(IpAddress::v4(0x0a000000 + i * 512))));
+  for (std::uint32_t i = 0; i < 200; ++i)
+    many.push_back(TrafficSelector::of(IpRange::of(IpAddress::v4(0x0a000000 + i * 512))));
   TrafficSelectors ports;
   for (std::uint16_t p = 1; p < 100; ++p) ports.push_back({IpRange::all(Family::kV4), 6, p, p});
   EXPECT_EQ(narrow(many, ports).size(), 255U);

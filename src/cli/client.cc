@@ -76,13 +76,14 @@ std::expected<control::Done, ClientError> Client::ask(
     const std::function<void(const control::Progress&)>& on_progress) {
   if (auto error = send(request)) return std::unexpected(std::move(*error));
   for (;;) {
-    auto message = reader_.next();
+    const auto message = reader_.next();
     if (!message) return std::unexpected(ClientError{Trouble::kBroken, message.error().message});
-    if (!*message) {
+    const auto& text = *message;
+    if (!text) {
       if (auto error = receive_more(timeout_s)) return std::unexpected(std::move(*error));
       continue;
     }
-    auto response = control::decode_response(**message);
+    auto response = control::decode_response(*text);
     if (!response) return std::unexpected(ClientError{Trouble::kBroken, response.error().message});
     if (auto* done = std::get_if<control::Done>(&*response)) return std::move(*done);
     if (on_progress) on_progress(std::get<control::Progress>(*response));

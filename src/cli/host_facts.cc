@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -21,7 +23,7 @@ namespace cygnet::cli {
 namespace {
 
 std::string read_text(const std::string& path) {
-  std::ifstream in(path);
+  const std::ifstream in(path);
   std::ostringstream text;
   if (in) text << in.rdbuf();
   return text.str();
@@ -92,6 +94,7 @@ void look_at_routes(const control::DoctorFacts& daemon, io::RouteSocket& socket,
 // The firewall's own tool tells what is configured; without root or without nft there is nothing to say.
 std::string nft_ruleset() {
   static constexpr std::size_t kMax = 4UL * 1024 * 1024;
+  // NOLINTNEXTLINE(cert-env33-c): the command is a constant; nothing of the user's or the daemon's is in it.
   const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen("nft list ruleset 2>/dev/null", "r"), ::pclose);
   std::string text;
   if (!pipe) return text;
@@ -116,9 +119,11 @@ std::vector<std::uint16_t> udp_ports_in(const std::string& proc_net_udp) {
     std::string number, local;
     if (!(words >> number >> local) || !number.ends_with(':')) continue;
     const auto colon = local.rfind(':');
-    unsigned port = 0;
-    if (colon == std::string::npos || std::sscanf(local.c_str() + colon + 1, "%4x", &port) != 1) continue;
-    ports.push_back(static_cast<std::uint16_t>(port));
+    if (colon == std::string::npos) continue;
+    std::uint16_t port = 0;
+    const auto* end = local.data() + local.size();
+    const auto [at, error] = std::from_chars(local.data() + colon + 1, end, port, 16);
+    if (error == std::errc{} && at == end) ports.push_back(port);
   }
   return ports;
 }

@@ -113,7 +113,7 @@ std::optional<std::vector<TrafficSelectors>> EndSelectors::read() {
     if (!list) return std::nullopt;
     return std::vector<TrafficSelectors>{*list};
   }
-  if (!protoport_) return std::vector<TrafficSelectors>{{}};
+  if (!protoport_ || !draft_.protoport) return std::vector<TrafficSelectors>{{}};
   auto own = own_address(*draft_.protoport, 0);
   if (!own) return std::nullopt;
   apply_protoport(*own);

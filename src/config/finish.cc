@@ -192,7 +192,7 @@ void Finisher::check_source_ips(const EndDraft& draft, const model::End& end) {
       return own.empty() ||
              std::any_of(own.begin(), own.end(), [&](const auto& ts) { return ts.range.contains(address); });
     });
-    if (!inside && !conn_.children.empty()) {
+    if (!inside && !conn_.children.empty() && draft.sourceip) {
       warning(draft.sourceip->value_place(),
               address.to_string() + " lies in none of the networks of " + draft.side +
                   ": packets from it will not enter the tunnel",

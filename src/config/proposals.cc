@@ -13,8 +13,6 @@ namespace {
 
 using Kind = AlgorithmWord::Kind;
 using model::EncryptionId;
-using model::KeGroup;
-using model::PrfId;
 using model::Proposal;
 using model::Protocol;
 using model::Transform;

@@ -85,6 +85,7 @@ void Resolver::overlay(const Section& section, Layer& layer, std::vector<const S
     const auto found = by_name_.find(entry.value);
     if (found == by_name_.end()) {
       std::vector<std::string_view> names;
+      names.reserve(by_name_.size());
       for (const auto& [name, unused] : by_name_) names.push_back(name);
       report_.error(entry.value_place(), "also=" + entry.value + ": there is no such conn section",
                     suggestion(entry.value, names));

@@ -119,6 +119,7 @@ bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report) {
 
 std::vector<std::string_view> applied_setup_words() {
   std::vector<std::string_view> names;
+  names.reserve(kWords.size());
   for (const auto& word : kWords) names.push_back(word.name);
   return names;
 }

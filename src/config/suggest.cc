@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace cygnet::config {
 
@@ -43,7 +44,7 @@ std::string_view nearest(std::string_view word, const std::vector<std::string_vi
 
 std::string suggestion(std::string_view word, const std::vector<std::string_view>& candidates, std::string otherwise) {
   const auto found = nearest(word, candidates);
-  return found.empty() ? otherwise : "did you mean '" + std::string(found) + "'?";
+  return found.empty() ? std::move(otherwise) : "did you mean '" + std::string(found) + "'?";
 }
 
 std::string one_of(const std::vector<std::string_view>& words) {

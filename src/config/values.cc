@@ -22,7 +22,7 @@ struct Unit {
 std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<const Unit> units) {
   std::uint64_t whole = 0;
   const auto* end = text.data() + text.size();
-  auto [at, error] = std::from_chars(text.data(), end, whole);
+  auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
   if (error != std::errc{} || whole > std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
   std::uint64_t fraction = 0;  // thousandths
   if (at != end && *at == '.') {
@@ -87,7 +87,7 @@ std::optional<std::uint64_t> parse_duration_ms(std::string_view text) {
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   std::uint64_t value = 0;
   const auto* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, value);
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{}) return std::nullopt;
   std::string_view unit(at, static_cast<std::size_t>(end - at));
   unsigned shift = 0;

@@ -2,6 +2,7 @@
 
 // What the IKE endpoint asks for, done.
 #include <algorithm>
+#include <tuple>
 
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
@@ -116,13 +117,14 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
 
 void IkeProcess::perform(const ike::InstallSa& action) {
   auto spec = action.spec;
+  policy::Changes changes;
   if (spec.direction == model::Direction::kOutbound) {
-    auto [policy, changes] = policies_.on_sa_installing(spec);
-    spec.policy = policy;
-    apply(changes);
+    std::tie(spec.policy, changes) = policies_.on_sa_installing(spec);
   }
   children_[spec.child] = {spec.connection, spec.child_name, spec.device};
   engine_.install_sa(spec, counted(or_log("an SA of " + spec.connection + " was not installed")));
+  // The SA before its policy: a waiting packet that meets the new policy must find the SA.
+  apply(changes);
 }
 
 void IkeProcess::perform(const ike::RemoveSa& action) {

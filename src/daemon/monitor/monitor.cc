@@ -414,8 +414,8 @@ void Monitor::begin_shut_down() {
 void Monitor::end_shut_down() {
   for (auto* child : {&ike_, &engine_}) {
     if (child->pid != 0) {
-      ::kill(child->pid, SIGKILL);
-      (void)io::reap_child();
+      // Only when it is gone are its devices: the next cygnetd must find none of them.
+      io::end_child(child->pid);
     }
     io::remove_file(path(child->role + ".pid"));
   }

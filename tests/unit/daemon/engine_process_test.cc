@@ -175,9 +175,10 @@ class EngineProcessTest : public ::testing::Test {
       ++answers;
     };
     const auto out = sa(on_a, on_a, udp);
-    host.client->install_policy({.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors}, count);
+    // The policy last: a packet that waits for it must find the SA.
     host.client->install_sa(sa(!on_a, on_a, udp), count);
     host.client->install_sa(out, count);
+    host.client->install_policy({.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors}, count);
     ASSERT_TRUE(run_until([&] { return answers == 3; }));
   }
 

@@ -15,8 +15,8 @@ enum class DropReason : std::uint8_t {
   kMalformedIp,      // IP header contradicts itself
   kNotEsp,           // nothing we speak
   kUnknownSpi,       // no inbound SA with this SPI
-  kFragmentOverlap,  // outer fragments that overlap or contradict
-  kFragmentTimeout,  // outer fragments that never completed
+  kFragmentOverlap,  // fragments of one packet that overlap or contradict
+  kFragmentTimeout,  // fragments of a packet that never completed
   kReassemblyFull,   // reassembly memory is used up
   // inbound, against its SA
   kReplayOld,          // sequence number left of the window

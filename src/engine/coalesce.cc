@@ -15,7 +15,8 @@ constexpr std::size_t kMaxPacketOctets = 65535;
 
 [[nodiscard]] std::uint16_t pseudo_sum(const MutableByteView packet, std::size_t transport_octets) {
   return wire::checksum_fold(wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet),
-                                                     wire::protocol::kTcp, static_cast<std::uint32_t>(transport_octets)));
+                                                     wire::protocol::kTcp,
+                                                     static_cast<std::uint32_t>(transport_octets)));
 }
 
 }  // namespace
@@ -65,7 +66,8 @@ bool Coalescer::continues(const Candidate& next) const {
   // Ports, acknowledgment, window, urgent pointer and options (timestamps) alike; the sequence goes on.
   return wire::tcp_sequence(b) == next_sequence_ && std::memcmp(a, b, 4) == 0 && std::memcmp(a + 8, b + 8, 5) == 0 &&
          std::memcmp(a + 14, b + 14, 2) == 0 && std::memcmp(a + 18, b + 18, 2) == 0 &&
-         std::memcmp(a + wire::kTcpHeaderOctets, b + wire::kTcpHeaderOctets, first_.tcp_octets - wire::kTcpHeaderOctets) == 0 &&
+         std::memcmp(a + wire::kTcpHeaderOctets, b + wire::kTcpHeaderOctets,
+                     first_.tcp_octets - wire::kTcpHeaderOctets) == 0 &&
          same_ip_header(next);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Merging consecutive TCP segments of one flow into one packet for the TUN device (what GRO does in a kernel). Nothing is
-// copied: the merged packet is a list of slices, and only the first header changes.
+// Merging consecutive TCP segments of one flow into one packet for the TUN device (what GRO does in a kernel). Nothing
+// is copied: the merged packet is a list of slices, and only the first header changes.
 #include <array>
 #include <cstdint>
 

@@ -41,7 +41,8 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
 }
 
 template <typename Sa>
-void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, std::unique_ptr<crypto::EspCipher> cipher, Instant now) {
+void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, std::unique_ptr<crypto::EspCipher> cipher,
+          Instant now) {
   sa.spec = spec;
   sa.iv_octets = cipher->iv_octets();
   sa.icv_octets = cipher->icv_octets();
@@ -79,7 +80,8 @@ template <typename Sa>
 }
 
 [[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
-  return constant_time_equal(a.encryption_key, b.encryption_key) && constant_time_equal(a.integrity_key, b.integrity_key);
+  return constant_time_equal(a.encryption_key, b.encryption_key) &&
+         constant_time_equal(a.integrity_key, b.integrity_key);
 }
 
 [[nodiscard]] Error no_such(model::ChildId child) {
@@ -261,7 +263,8 @@ Instant Engine::next_deadline() const { return first_deadline(*state_); }
 void Engine::on_timer(Instant now, Verdicts& out) { run_timers(*state_, now, out); }
 
 std::vector<Event> Engine::take_events() {
-  std::vector<Event> taken(std::make_move_iterator(state_->events.begin()), std::make_move_iterator(state_->events.end()));
+  std::vector<Event> taken(std::make_move_iterator(state_->events.begin()),
+                           std::make_move_iterator(state_->events.end()));
   state_->events.clear();
   return taken;
 }
@@ -270,9 +273,8 @@ bool Engine::has_events() const { return !state_->events.empty(); }
 
 Dump Engine::dump(bool with_keys) const {
   Dump dump;
-  state_->sad.for_each_inbound([&](const InboundSa& sa) {
-    dump.sas.push_back({copy_spec(sa.spec, with_keys), counters_of(sa), 0, 0});
-  });
+  state_->sad.for_each_inbound(
+      [&](const InboundSa& sa) { dump.sas.push_back({copy_spec(sa.spec, with_keys), counters_of(sa), 0, 0}); });
   state_->sad.for_each_outbound([&](const OutboundSa& sa) { dump.sas.push_back(state_of(*state_, sa, with_keys)); });
   std::ranges::sort(dump.sas, {}, [](const SaState& s) { return std::pair{s.spec.child.value, s.spec.direction}; });
   for (const auto* policy : state_->spd.ordered()) dump.policies.push_back(policy->spec);

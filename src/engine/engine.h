@@ -22,18 +22,18 @@
 namespace cygnet::engine {
 
 struct EngineSettings {
-  std::uint32_t link_mtu = 1500;             // outer path MTU assumed before anything is learned
-  std::size_t flow_cache_entries = 16384;    // rounded up to a power of two
-  std::size_t max_sas = 1U << 20U;           // both directions together
+  std::uint32_t link_mtu = 1500;           // outer path MTU assumed before anything is learned
+  std::size_t flow_cache_entries = 16384;  // rounded up to a power of two
+  std::size_t max_sas = 1U << 20U;         // both directions together
   std::size_t max_policies = 1U << 17U;
   std::size_t hold_packets_per_policy = 64;  // waiting for an SA
   std::size_t hold_packets = 4096;
   std::size_t hold_octets = 16U << 20U;
   std::uint32_t hold_timeout_s = 30;
-  std::uint32_t path_mtu_age_s = 600;        // RFC 1191 section 6.3: try a larger size after ten minutes
+  std::uint32_t path_mtu_age_s = 600;         // RFC 1191 section 6.3: try a larger size after ten minutes
   std::size_t reassembly_octets = 1U << 20U;  // fragments of whole packets for transport mode
   std::uint32_t reassembly_timeout_s = 30;
-  std::size_t max_events = 65536;            // further ones are merged or forgotten until take_events()
+  std::size_t max_events = 65536;  // further ones are merged or forgotten until take_events()
 };
 
 struct Statistics {
@@ -65,9 +65,10 @@ struct Explanation {
 
 // An ICMP "fragmentation needed" or ICMPv6 "packet too big" that the network sent about an outer packet.
 struct OuterTooBig {
-  Endpoint remote;      // destination of the outer packet; port with udp
+  Endpoint remote;  // destination of the outer packet; port with udp
   bool udp = false;
-  ByteView quoted_esp;  // what was quoted from the ESP header on; may be empty if the router quoted no more than the UDP header
+  ByteView quoted_esp;  // what was quoted from the ESP header on; may be empty if the router quoted no more than the
+                        // UDP header
   std::uint32_t mtu = 0;
   // From the IP packet quoted inside an ICMP error. Nothing if it is neither ESP nor ESP in UDP.
   [[nodiscard]] static std::optional<OuterTooBig> parse(ByteView quoted_packet, std::uint32_t mtu);

@@ -14,7 +14,7 @@ namespace cygnet::engine {
 // A packet met a PROTECT policy without SA and is held.
 struct AcquireEvent {
   model::PolicyId policy;
-  model::TrafficSelector local;   // of that packet: single address, protocol and port
+  model::TrafficSelector local;  // of that packet: single address, protocol and port
   model::TrafficSelector remote;
 };
 

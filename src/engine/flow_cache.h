@@ -30,8 +30,8 @@ struct FlowKey {
       std::memcpy(key.word.data(), packet.data() + 8, 32);
     }
     key.word[4] = (std::uint64_t{info.source_port} << 48U) | (std::uint64_t{info.destination_port} << 32U) |
-                  (std::uint64_t{device} << 16U) | (std::uint64_t{info.protocol} << 8U) |
-                  (info.is_v4() ? 4U : 6U) | (info.has_ports ? 0x80U : 0U);
+                  (std::uint64_t{device} << 16U) | (std::uint64_t{info.protocol} << 8U) | (info.is_v4() ? 4U : 6U) |
+                  (info.has_ports ? 0x80U : 0U);
     return key;
   }
   bool operator==(const FlowKey&) const = default;
@@ -53,7 +53,8 @@ struct FlowTarget {
 
 class FlowCache {
  public:
-  FlowCache(std::size_t entries, std::uint64_t seed) : seed_(seed), entries_(std::bit_ceil(entries < 2 ? 2 : entries)) {}
+  FlowCache(std::size_t entries, std::uint64_t seed)
+      : seed_(seed), entries_(std::bit_ceil(entries < 2 ? 2 : entries)) {}
 
   [[nodiscard]] const FlowTarget* find(const FlowKey& key, std::uint64_t generation) const {
     const auto set = set_of(key);
@@ -76,7 +77,9 @@ class FlowCache {
     FlowTarget target;
     std::uint64_t generation = 0;  // 0: never valid
   };
-  [[nodiscard]] std::size_t set_of(const FlowKey& key) const { return key.hash(seed_) & (entries_.size() - 1) & ~std::size_t{1}; }
+  [[nodiscard]] std::size_t set_of(const FlowKey& key) const {
+    return key.hash(seed_) & (entries_.size() - 1) & ~std::size_t{1};
+  }
 
   std::uint64_t seed_;
   std::vector<Entry> entries_;

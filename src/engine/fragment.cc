@@ -38,8 +38,9 @@ std::optional<Ipv4Fragmentation> Ipv4Fragmentation::plan(ByteView packet, const 
   Ipv4Fragmentation f;
   f.packet_ = packet.first(info.total_octets);
   f.first_header_ = info.header_octets;
-  f.later_header_ = wire::kIpv4HeaderOctets +
-                    copied_options(packet.subspan(wire::kIpv4HeaderOctets, info.header_octets - wire::kIpv4HeaderOctets), nullptr);
+  f.later_header_ =
+      wire::kIpv4HeaderOctets +
+      copied_options(packet.subspan(wire::kIpv4HeaderOctets, info.header_octets - wire::kIpv4HeaderOctets), nullptr);
   if (max_packet_octets < f.first_header_ + 8) return std::nullopt;
   f.step_ = (max_packet_octets - f.first_header_) & ~std::size_t{7};
   f.count_ = (info.payload_octets() + f.step_ - 1) / f.step_;

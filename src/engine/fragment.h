@@ -30,7 +30,7 @@ class Ipv4Fragmentation {
   std::size_t later_header_ = 0;  // without the options that only the first fragment carries
   std::size_t step_ = 0;          // payload of all fragments but the last, a multiple of 8
   std::size_t count_ = 0;
-  std::uint16_t offset_ = 0;      // of the packet itself, should it be a fragment already
+  std::uint16_t offset_ = 0;  // of the packet itself, should it be a fragment already
   bool more_ = false;
 };
 

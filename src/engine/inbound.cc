@@ -137,7 +137,8 @@ void InboundRun::flush() {
 }
 
 bool InboundRun::may_receive(std::size_t payload_octets) const {
-  return sa_->counters.packets < sa_->limits.hard_packets && sa_->counters.bytes + payload_octets <= sa_->limits.hard_bytes;
+  return sa_->counters.packets < sa_->limits.hard_packets &&
+         sa_->counters.bytes + payload_octets <= sa_->limits.hard_bytes;
 }
 
 void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
@@ -249,7 +250,8 @@ bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& inf
                 sa_->spec.remote_selectors);
 }
 
-// Writes the IP header that the packet would have had without ESP: the outer one with its protocol put back. Its octets.
+// Writes the IP header that the packet would have had without ESP: the outer one with its protocol put back. Its
+// octets.
 [[nodiscard]] std::size_t write_transport_header(std::uint8_t* to, const InboundSa& sa, std::uint8_t next_header,
                                                  std::size_t payload_octets, std::uint8_t tos) {
   const auto& spec = sa.spec;

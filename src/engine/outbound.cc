@@ -43,6 +43,7 @@ struct Parsed {
   wire::IpPacketInfo info;
   Offload offload;
   DeviceId device = 0;
+  bool reassembled = false;
 };
 
 class OutboundRun {
@@ -52,7 +53,7 @@ class OutboundRun {
   OutboundRun& operator=(const OutboundRun&) = delete;
   ~OutboundRun() { flush(); }
 
-  void process(const OutPacket& packet, std::uint32_t index, Instant since);
+  void process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled = false);
   void send_dummy(OutboundSa& sa, ByteView content);
 
  private:
@@ -79,7 +80,7 @@ class OutboundRun {
   Instant now_;
   Verdicts& out_;
   std::uint32_t index_ = Verdict::kNoPacket;  // of the packet being worked on
-  Instant since_{};                           // when it came
+  Instant since_;                             // when it came
   OutboundSa* sealing_ = nullptr;             // whose jobs are pending
   std::size_t jobs_ = 0;
   // The send that may still grow: always the last verdict.
@@ -97,15 +98,9 @@ class OutboundRun {
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
   if (sa.spec.ecn) way.tos |= packet.info.tos & wire::kEcnMask;
   switch (sa.spec.df) {
-    case model::DfPolicy::kCopy:
-      way.dont_fragment = packet.info.dont_fragment;
-      break;
-    case model::DfPolicy::kSet:
-      way.dont_fragment = true;
-      break;
-    case model::DfPolicy::kClear:
-      way.dont_fragment = false;
-      break;
+    case model::DfPolicy::kCopy: way.dont_fragment = packet.info.dont_fragment; break;
+    case model::DfPolicy::kSet: way.dont_fragment = true; break;
+    case model::DfPolicy::kClear: way.dont_fragment = false; break;
   }
   return way;
 }
@@ -126,7 +121,7 @@ class OutboundRun {
          (packet.bytes[6] != wire::protocol::kHopByHop && packet.bytes[6] != wire::protocol::kRouting);
 }
 
-void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant since) {
+void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled) {
   index_ = index;
   since_ = since;
   const auto info = wire::parse_ip_packet(packet.bytes);
@@ -134,7 +129,7 @@ void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant 
     drop(info.error() == wire::IpError::kTruncated ? DropReason::kTruncated : DropReason::kMalformedIp, packet.bytes);
     return;
   }
-  Parsed parsed{packet.bytes.first(info->total_octets), *info, packet.offload, packet.device};
+  Parsed parsed{packet.bytes.first(info->total_octets), *info, packet.offload, packet.device, reassembled};
   // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
   if (info->ttl == 0) {
     drop(DropReason::kTtlExpired, parsed.bytes);
@@ -167,14 +162,9 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
     return;
   }
   switch (target.policy->spec.action) {
-    case model::PolicyAction::kDiscard:
-      drop(DropReason::kPolicyDiscard, packet.bytes);
-      return;
-    case model::PolicyAction::kBypass:
-      bypass(packet);
-      return;
-    case model::PolicyAction::kProtect:
-      break;
+    case model::PolicyAction::kDiscard: drop(DropReason::kPolicyDiscard, packet.bytes); return;
+    case model::PolicyAction::kBypass: bypass(packet); return;
+    case model::PolicyAction::kProtect: break;
   }
   if (target.sa == nullptr) {
     wait_for_sa(packet, *target.policy);
@@ -255,7 +245,8 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
     return;
   }
   if (sa.spec.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
-    (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets), mss_for(sa.inner_mtu, packet.info.family));
+    (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets),
+                              mss_for(sa.inner_mtu, packet.info.family));
   }
   if (packet.info.total_octets <= sa.inner_mtu) {
     seal_whole(packet, sa, outer_way(packet, sa).dont_fragment);
@@ -283,7 +274,7 @@ void OutboundRun::reassemble(const Parsed& packet) {
     return;
   }
   std::ranges::copy(outcome.whole, whole);
-  process({{whole, outcome.whole.size()}, {}, packet.device}, index_, since_);
+  process({{whole, outcome.whole.size()}, {}, packet.device}, index_, since_, true);
 }
 
 void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
@@ -324,26 +315,23 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   count_sent(packet.bytes.size());
 }
 
+// Whether a packet larger than the path may be sealed as it is, and the outer one be fragmented by the kernel.
+[[nodiscard]] bool outer_may_fragment(const Parsed& packet, const OutboundSa& sa) {
+  if (esp_octets(sa, packet.bytes.size()) > kMaxDatagramOctets) return false;
+  // RFC 4303 section 3.3.4: in transport mode fragmentation comes after ESP, as it did before we put it together.
+  if (packet.reassembled) return true;
+  // RFC 8200 section 5: every link takes 1280 octets; ours too, by outer fragments if need be.
+  if (!packet.info.is_v4()) return packet.info.total_octets <= wire::kIpv6MinimumMtu;
+  return is_transport(sa) ? !packet.info.dont_fragment : sa.spec.df == model::DfPolicy::kClear;
+}
+
 void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
-  const bool outer_may_fragment = esp_octets(sa, packet.bytes.size()) <= kMaxDatagramOctets;
-  if (!packet.info.is_v4()) {
-    // RFC 8200 section 5: "every link in the Internet" takes 1280 octets; ours too, by outer fragments if need be.
-    if (packet.info.total_octets <= wire::kIpv6MinimumMtu) {
-      seal_whole(packet, sa, false);
-    } else {
-      tell_too_big(packet, std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
-    }
-  } else if (sa.spec.df == model::DfPolicy::kClear && outer_may_fragment && !is_transport(sa)) {
+  if (outer_may_fragment(packet, sa)) {
     seal_whole(packet, sa, false);
-  } else if (packet.info.dont_fragment) {
-    tell_too_big(packet, sa.inner_mtu);
-  } else if (is_transport(sa) && outer_may_fragment) {
-    // RFC 4303 section 3.3.4: in transport mode fragmentation comes after ESP.
-    seal_whole(packet, sa, false);
-  } else if (is_transport(sa)) {
-    tell_too_big(packet, sa.inner_mtu);
-  } else {
+  } else if (packet.info.is_v4() && !packet.info.dont_fragment && !is_transport(sa)) {
     seal_fragments(packet, sa);
+  } else {
+    tell_too_big(packet, packet.info.is_v4() ? sa.inner_mtu : std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
   }
 }
 
@@ -385,7 +373,8 @@ bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
     drop(DropReason::kSaExpired);
     return false;
   }
-  // RFC 4303 section 3.3.3: "the sender MUST NOT send a packet on an SA if doing so would cause the sequence number to cycle".
+  // RFC 4303 section 3.3.3: "the sender MUST NOT send a packet on an SA if doing so would cause the sequence number to
+  // cycle".
   const std::uint64_t last = sa.spec.esn ? UINT64_MAX : UINT32_MAX;
   if (sa.sequence >= last) {
     state_.report_soft(sa);
@@ -416,7 +405,8 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
   sa.counters.bytes += payload_octets;
   sa.counters.last_used = now_;
   sa.last_sent = now_;
-  if (sa.counters.packets >= sa.limits.soft_packets || sa.counters.bytes >= sa.limits.soft_bytes) state_.report_soft(sa);
+  if (sa.counters.packets >= sa.limits.soft_packets || sa.counters.bytes >= sa.limits.soft_bytes)
+    state_.report_soft(sa);
   return payload;
 }
 
@@ -494,7 +484,8 @@ void release_held(EngineState& state, Instant now, Verdicts& out) {
 }
 
 Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out) {
-  if (octets > sa.inner_mtu) return fail("A dummy packet may have at most " + std::to_string(sa.inner_mtu) + " octets here.");
+  if (octets > sa.inner_mtu)
+    return fail("A dummy packet may have at most " + std::to_string(sa.inner_mtu) + " octets here.");
   const Bytes content = state.dummy_content.bytes(octets);
   OutboundRun run(state, now, out);
   run.send_dummy(sa, content);

@@ -21,40 +21,31 @@ void store_host16(std::uint8_t* p, std::uint16_t v) { std::memcpy(p, &v, sizeof 
 
 }  // namespace
 
-std::optional<Offload> Offload::parse(ByteView h) {
-  if (h.size() < kVnetOctets) return std::nullopt;
+std::optional<Offload> Offload::parse(ByteView vnet_header) {
+  if (vnet_header.size() < kVnetOctets) return std::nullopt;
   Offload o;
-  o.needs_checksum = (h[0] & kNeedsChecksum) != 0;
-  switch (h[1] & ~kGsoEcn) {
-    case 0:
-      o.gso = Gso::kNone;
-      break;
-    case 1:
-      o.gso = Gso::kTcpV4;
-      break;
-    case 4:
-      o.gso = Gso::kTcpV6;
-      break;
-    case 5:
-      o.gso = Gso::kUdp;
-      break;
-    default:
-      return std::nullopt;
+  o.needs_checksum = (vnet_header[0] & kNeedsChecksum) != 0;
+  switch (vnet_header[1] & ~kGsoEcn) {
+    case 0: o.gso = Gso::kNone; break;
+    case 1: o.gso = Gso::kTcpV4; break;
+    case 4: o.gso = Gso::kTcpV6; break;
+    case 5: o.gso = Gso::kUdp; break;
+    default: return std::nullopt;
   }
-  o.header_octets = load_host16(&h[2]);
-  o.segment_octets = load_host16(&h[4]);
-  o.checksum_start = load_host16(&h[6]);
-  o.checksum_offset = load_host16(&h[8]);
+  o.header_octets = load_host16(&vnet_header[2]);
+  o.segment_octets = load_host16(&vnet_header[4]);
+  o.checksum_start = load_host16(&vnet_header[6]);
+  o.checksum_offset = load_host16(&vnet_header[8]);
   return o;
 }
 
-void Offload::serialize(std::uint8_t* h) const {
-  h[0] = needs_checksum ? kNeedsChecksum : 0;
-  h[1] = static_cast<std::uint8_t>(gso);
-  store_host16(h + 2, header_octets);
-  store_host16(h + 4, segment_octets);
-  store_host16(h + 6, checksum_start);
-  store_host16(h + 8, checksum_offset);
+void Offload::serialize(std::uint8_t* vnet_header) const {
+  vnet_header[0] = needs_checksum ? kNeedsChecksum : 0;
+  vnet_header[1] = static_cast<std::uint8_t>(gso);
+  store_host16(vnet_header + 2, header_octets);
+  store_host16(vnet_header + 4, segment_octets);
+  store_host16(vnet_header + 6, checksum_start);
+  store_host16(vnet_header + 8, checksum_offset);
 }
 
 std::size_t DeliverToDevice::octets() const {
@@ -83,9 +74,7 @@ void Verdicts::clear() {
   slices_used_ = 0;
 }
 
-Verdict& Verdicts::add(std::uint32_t packet, Action action) {
-  return list_.emplace_back(Verdict{packet, std::move(action)});
-}
+Verdict& Verdicts::add(std::uint32_t packet, Action action) { return list_.emplace_back(Verdict{packet, action}); }
 
 std::uint8_t* Verdicts::allocate(std::size_t octets) {
   if (octets > capacity_ - used_) return nullptr;

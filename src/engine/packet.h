@@ -4,10 +4,10 @@
 // What goes into the engine and what comes out of it: packets with their offload words, and verdicts.
 //
 // Out: the caller reads a packet from the TUN device (behind a virtio-net header, so it may be one TCP super-packet of
-// 64 KiB) and hands it in as OutPacket. The engine cuts it to the path's size, writes the pieces next to each other with
-// one stride into the arena of Verdicts, and seals them there in place: one SendToPeer is one sendmsg with UDP_SEGMENT.
-// In: a datagram of UDP_GRO (many ESP packets of one size) is an InPacket; the pieces are opened in place, and
-// consecutive TCP segments come out as one DeliverToDevice whose slices are one writev to the TUN device.
+// 64 KiB) and hands it in as OutPacket. The engine cuts it to the path's size, writes the pieces next to each other
+// with one stride into the arena of Verdicts, and seals them there in place: one SendToPeer is one sendmsg with
+// UDP_SEGMENT. In: a datagram of UDP_GRO (many ESP packets of one size) is an InPacket; the pieces are opened in place,
+// and consecutive TCP segments come out as one DeliverToDevice whose slices are one writev to the TUN device.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,7 +31,7 @@ struct Offload {
   enum class Gso : std::uint8_t { kNone = 0, kTcpV4 = 1, kTcpV6 = 4, kUdp = 5 };
   static constexpr std::size_t kVnetOctets = 10;  // struct virtio_net_hdr; TUNSETVNETHDRSZ default
 
-  bool needs_checksum = false;        // VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum field holds the pseudo-header's sum only
+  bool needs_checksum = false;  // VIRTIO_NET_HDR_F_NEEDS_CSUM: the checksum field holds the pseudo-header's sum only
   Gso gso = Gso::kNone;
   std::uint16_t header_octets = 0;    // hdr_len: a hint, never trusted
   std::uint16_t segment_octets = 0;   // gso_size: transport payload of each segment
@@ -54,22 +54,23 @@ struct OutPacket {
 
 // A datagram from the network: one ESP packet, or several of UDP_GRO.
 struct InPacket {
-  MutableByteView bytes;             // from the first ESP header on (UDP header removed); opened in place
-  std::size_t segment_octets = 0;    // UDP_GRO: size of each ESP packet but the last; 0: it is one
-  Endpoint local;                    // where it arrived; port 0 with plain ESP
+  MutableByteView bytes;           // from the first ESP header on (UDP header removed); opened in place
+  std::size_t segment_octets = 0;  // UDP_GRO: size of each ESP packet but the last; 0: it is one
+  Endpoint local;                  // where it arrived; port 0 with plain ESP
   Endpoint remote;
-  bool udp = false;                  // came encapsulated (RFC 3948)
-  std::uint8_t tos = 0;              // TOS or traffic class of the outer header (for ECN)
+  bool udp = false;      // came encapsulated (RFC 3948)
+  std::uint8_t tos = 0;  // TOS or traffic class of the outer header (for ECN)
 };
 
-// Send these octets to the peer. Unless whole, data holds one or more ESP packets of segment_octets each, the last maybe shorter.
+// Send these octets to the peer. Unless whole, data holds one or more ESP packets of segment_octets each, the last
+// maybe shorter.
 struct SendToPeer {
-  Endpoint local;                       // source address and, with udp, port
+  Endpoint local;  // source address and, with udp, port
   Endpoint remote;
-  bool udp = false;                     // true: UDP (UDP_SEGMENT if there are several). false: protocol 50, one datagram each
-  bool dont_fragment = false;           // outer DF; with IPv6 false means: the kernel may fragment
-  std::uint8_t tos = 0;                 // outer TOS / traffic class
-  std::optional<std::uint32_t> mark;    // unset: the daemon's own mark
+  bool udp = false;            // true: UDP (UDP_SEGMENT if there are several). false: protocol 50, one datagram each
+  bool dont_fragment = false;  // outer DF; with IPv6 false means: the kernel may fragment
+  std::uint8_t tos = 0;        // outer TOS / traffic class
+  std::optional<std::uint32_t> mark;  // unset: the daemon's own mark
   ByteView data;
   std::size_t segment_octets = 0;
   [[nodiscard]] std::size_t segments() const {
@@ -114,8 +115,8 @@ struct Verdict {
   Action action;
 };
 
-// Verdicts of one burst and the memory they point into. Make one per loop and reuse it: after the first bursts nothing is
-// allocated. Everything stays valid until clear() (slices into input buffers: while those are untouched).
+// Verdicts of one burst and the memory they point into. Make one per loop and reuse it: after the first bursts nothing
+// is allocated. Everything stays valid until clear() (slices into input buffers: while those are untouched).
 class Verdicts {
  public:
   // arena_octets: all that may be sent or generated between two clear(); beyond it packets are dropped as no-buffer.

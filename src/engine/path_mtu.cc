@@ -18,8 +18,8 @@ std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mt
 std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
   const bool v4 = sa.spec.remote.address.is_v4();
   const std::size_t outer_ip = v4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
-  const std::size_t fixed = outer_ip + (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) + wire::kEspHeaderOctets +
-                            sa.iv_octets + sa.icv_octets;
+  const std::size_t fixed = outer_ip + (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) +
+                            wire::kEspHeaderOctets + sa.iv_octets + sa.icv_octets;
   const std::size_t path = outer_path_mtu(sa, default_link_mtu);
   std::size_t inner = kMinInnerMtu;
   if (path > fixed + sa.block_octets) {

@@ -41,7 +41,8 @@ Reassembly::Outcome Reassembly::add(ByteView fragment, const wire::IpPacketInfo&
   auto& datagram = it->second;
   // RFC 8200 section 4.5: all but the last are multiples of eight; RFC 5722: with an overlap the whole is discarded.
   const bool odd = info.more_fragments && payload.size() % 8 != 0;
-  if (odd || payload.empty() || datagram.pieces.size() >= kMaxPieces || !fits(datagram, first, end, !info.more_fragments)) {
+  if (odd || payload.empty() || datagram.pieces.size() >= kMaxPieces ||
+      !fits(datagram, first, end, !info.more_fragments)) {
     return {DropReason::kFragmentOverlap, 1 + forget(it), {}};
   }
   if (!info.more_fragments) datagram.end = end;

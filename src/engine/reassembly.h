@@ -48,10 +48,10 @@ class Reassembly {
   };
   struct Datagram {
     Instant since{};
-    Bytes header;                 // of the fragment at offset 0, up to where fragment data begins
-    std::uint32_t end = 0;        // of the payload; 0: last fragment not seen
+    Bytes header;           // of the fragment at offset 0, up to where fragment data begins
+    std::uint32_t end = 0;  // of the payload; 0: last fragment not seen
     std::uint32_t have = 0;
-    std::vector<Piece> pieces;    // by offset, no two overlap
+    std::vector<Piece> pieces;  // by offset, no two overlap
   };
   using Datagrams = std::map<Key, Datagram>;
 

@@ -6,7 +6,8 @@
 
 namespace cygnet::engine {
 
-ReplayWindow::ReplayWindow(std::uint32_t size, bool esn) : size_(size == 0 ? 0 : std::clamp(size, kMin, kMax)), esn_(esn) {
+ReplayWindow::ReplayWindow(std::uint32_t size, bool esn)
+    : size_(size == 0 ? 0 : std::clamp(size, kMin, kMax)), esn_(esn) {
   if (size_ == 0) return;
   const std::uint64_t words = std::bit_ceil((std::uint64_t{size_} + 63U) / 64U + 1U);
   bits_.assign(words, 0);

@@ -32,10 +32,10 @@ struct SaCommon {
   std::size_t block_octets = 4;
   SaLimits limits;
   model::SaCounters counters;
-  std::uint64_t serial = 0;     // tells a replaced SA from its successor
-  Instant timer_at = kNever;    // the one timer entry that counts
+  std::uint64_t serial = 0;   // tells a replaced SA from its successor
+  Instant timer_at = kNever;  // the one timer entry that counts
   bool soft_reported = false;
-  bool dead = false;            // hard lifetime reached: carries nothing, removed at the next on_timer()
+  bool dead = false;  // hard lifetime reached: carries nothing, removed at the next on_timer()
 };
 
 struct OutboundSa;
@@ -44,7 +44,7 @@ struct InboundSa : SaCommon {
   InboundSa(std::uint32_t window, bool esn) : replay(window, esn) {}
   ReplayWindow replay;
   DeviceId device = 0;
-  Endpoint reported_remote;  // last address told in PeerMoved
+  Endpoint reported_remote;       // last address told in PeerMoved
   OutboundSa* sibling = nullptr;  // of the same child; kept by Sad
 };
 
@@ -53,8 +53,8 @@ struct OutboundSa : SaCommon {
   std::uint32_t link_mtu = 0;     // of the route, as the daemon said; 0: the engine's default
   std::uint32_t learned_mtu = 0;  // from the network; 0: nothing learned
   Instant learned_at{};
-  std::uint32_t inner_mtu = 0;    // derived: largest clear-text packet that fits
-  Instant last_sent{};            // anything, keepalives included
+  std::uint32_t inner_mtu = 0;  // derived: largest clear-text packet that fits
+  Instant last_sent{};          // anything, keepalives included
 };
 
 class Sad {

@@ -49,7 +49,8 @@ std::optional<Segmentation> Segmentation::plan(ByteView packet, const wire::IpPa
   }
   const std::size_t payload = s.total_ - s.headers_;
   s.count_ = std::max<std::size_t>(1, (payload + s.segment_ - 1) / s.segment_);
-  s.address_sum_ = wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet), info.protocol, 0);
+  s.address_sum_ =
+      wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet), info.protocol, 0);
   return s;
 }
 

@@ -25,19 +25,22 @@ bool matches(const model::TrafficSelector& selector, const IpAddress& address, s
   if (!selector.range.contains(address)) return false;
   if (selector.protocol != 0 && selector.protocol != protocol) return false;
   if (selector.all_ports()) return true;
-  // RFC 4301 section 4.4.1.1: OPAQUE "indicates that the corresponding selector field is not available for examination".
+  // RFC 4301 section 4.4.1.1: OPAQUE "indicates that the corresponding selector field is not available for
+  // examination".
   if (selector.opaque_ports()) return !has_ports;
   return has_ports && selector.port_first <= port && port <= selector.port_last;
 }
 
 bool matches_any(const model::TrafficSelectors& selectors, const IpAddress& address, std::uint8_t protocol,
                  bool has_ports, std::uint16_t port) {
-  return std::ranges::any_of(selectors,
-                             [&](const auto& selector) { return matches(selector, address, protocol, has_ports, port); });
+  return std::ranges::any_of(
+      selectors, [&](const auto& selector) { return matches(selector, address, protocol, has_ports, port); });
 }
 
-bool within(const PacketSelectors& packet, const model::TrafficSelectors& local, const model::TrafficSelectors& remote) {
-  return (remote.empty() || matches_any(remote, packet.remote, packet.protocol, packet.has_ports, packet.remote_port)) &&
+bool within(const PacketSelectors& packet, const model::TrafficSelectors& local,
+            const model::TrafficSelectors& remote) {
+  return (remote.empty() ||
+          matches_any(remote, packet.remote, packet.protocol, packet.has_ports, packet.remote_port)) &&
          (local.empty() || matches_any(local, packet.local, packet.protocol, packet.has_ports, packet.local_port));
 }
 

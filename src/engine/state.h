@@ -53,14 +53,16 @@ struct EngineState {
   std::deque<Event> events;
   std::vector<std::string> devices;
   std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers;
-  std::vector<DeadSa> dead;       // to be removed at the next on_timer()
-  bool try_held = false;          // held packets may be free to go
+  std::vector<DeadSa> dead;  // to be removed at the next on_timer()
+  bool try_held = false;     // held packets may be free to go
   std::uint64_t next_serial = 1;
   Instant unknown_spi_reported = Instant::min();
-  SeededRandom dummy_content;     // filling of dummy packets: no secret
+  SeededRandom dummy_content;  // filling of dummy packets: no secret
   std::array<crypto::EspJob, kCipherBurst> jobs;
 
-  void count(DropReason reason, std::uint64_t packets = 1) { statistics.drops[static_cast<std::size_t>(reason)] += packets; }
+  void count(DropReason reason, std::uint64_t packets = 1) {
+    statistics.drops[static_cast<std::size_t>(reason)] += packets;
+  }
   void drop(Verdicts& out, std::uint32_t packet, DropReason reason, ByteView data = {}) {
     count(reason);
     out.add(packet, Drop{reason, data});
@@ -96,7 +98,8 @@ void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now,
 // Held packets try again; those that still find no SA wait on.
 void release_held(EngineState& state, Instant now, Verdicts& out);
 void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out);
-[[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out);
+[[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now,
+                                     Verdicts& out);
 void run_timers(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Instant first_deadline(const EngineState& state);
 [[nodiscard]] bool learn_path_mtu(EngineState& state, const OuterTooBig& too_big, Instant now);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the network says about outer packets (RFC 4301 section 8.2, RFC 1191, RFC 8201). ICMP is not authenticated, so it
-// is believed only where it names an SA of ours and a size that is both possible and news.
+// What the network says about outer packets (RFC 4301 section 8.2, RFC 1191, RFC 8201). ICMP is not authenticated, so
+// it is believed only where it names an SA of ours and a size that is both possible and news.
 #include <algorithm>
 #include <optional>
 
@@ -29,7 +29,8 @@ struct QuotedHeader {
     return QuotedHeader{IpAddress::from_bytes(quoted.subspan(16, 4)), quoted[9], quoted.subspan(header)};
   }
   if ((quoted[0] >> 4U) != 6U || quoted.size() < wire::kIpv6HeaderOctets) return std::nullopt;
-  return QuotedHeader{IpAddress::from_bytes(quoted.subspan(24, 16)), quoted[6], quoted.subspan(wire::kIpv6HeaderOctets)};
+  return QuotedHeader{IpAddress::from_bytes(quoted.subspan(24, 16)), quoted[6],
+                      quoted.subspan(wire::kIpv6HeaderOctets)};
 }
 
 // True if the size was news for this SA.

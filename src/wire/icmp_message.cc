@@ -64,8 +64,8 @@ std::size_t write_v6(std::uint8_t* to, ByteView offending, std::uint32_t mtu) no
   store_be32(icmp + 4, mtu);
   std::ranges::copy(offending.first(quoted), icmp + kIcmpHeaderOctets);
   const auto octets = static_cast<std::uint32_t>(kIcmpHeaderOctets + quoted);
-  const auto sum = pseudo_header_sum(source_octets({to, kIpv6HeaderOctets}), destination_octets({to, kIpv6HeaderOctets}),
-                                     protocol::kIcmpv6, octets);
+  const auto sum = pseudo_header_sum(source_octets({to, kIpv6HeaderOctets}),
+                                     destination_octets({to, kIpv6HeaderOctets}), protocol::kIcmpv6, octets);
   store_be16(icmp + 2, static_cast<std::uint16_t>(~checksum_fold(checksum_add(sum, {icmp, octets}))));
   return kIpv6HeaderOctets + octets;
 }

@@ -20,7 +20,8 @@ namespace cygnet::wire {
   return static_cast<std::uint16_t>(~checksum_fold(checksum_add(0, bytes)));
 }
 // RFC 1624 equation 3: a stored checksum after one 16-bit word changed.
-[[nodiscard]] std::uint16_t checksum_update(std::uint16_t checksum, std::uint16_t old_word, std::uint16_t new_word) noexcept;
+[[nodiscard]] std::uint16_t checksum_update(std::uint16_t checksum, std::uint16_t old_word,
+                                            std::uint16_t new_word) noexcept;
 // Pseudo-header of TCP and UDP (RFC 9293 section 3.1, RFC 8200 section 8.1). Addresses of equal length, 4 or 16.
 [[nodiscard]] std::uint64_t pseudo_header_sum(ByteView source, ByteView destination, std::uint8_t protocol,
                                               std::uint32_t transport_octets) noexcept;

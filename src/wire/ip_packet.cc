@@ -32,8 +32,7 @@ void read_ports(ByteView packet, IpPacketInfo& info) noexcept {
       info.source_port = info.destination_port = static_cast<std::uint16_t>(upper[2] << 8);
       info.has_ports = true;
       return;
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -103,8 +102,7 @@ std::expected<void, IpError> walk_extensions(ByteView packet, IpPacketInfo& info
         info.identification = load_be32(p + 4);
         break;
       }
-      default:
-        return {};
+      default: return {};
     }
     if (octets > left) return std::unexpected(IpError::kTruncated);
     info.has_extensions = true;
@@ -150,12 +148,9 @@ std::expected<IpPacketInfo, IpError> parse_v6(ByteView packet) noexcept {
 std::expected<IpPacketInfo, IpError> parse_ip_packet(ByteView packet) noexcept {
   if (packet.empty()) return std::unexpected(IpError::kTruncated);
   switch (packet[0] >> 4U) {
-    case 4:
-      return parse_v4(packet);
-    case 6:
-      return parse_v6(packet);
-    default:
-      return std::unexpected(IpError::kMalformed);
+    case 4: return parse_v4(packet);
+    case 6: return parse_v6(packet);
+    default: return std::unexpected(IpError::kMalformed);
   }
 }
 

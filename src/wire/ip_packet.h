@@ -40,19 +40,20 @@ enum class IpError : std::uint8_t { kTruncated, kMalformed };
 // Everything selectors need, read in one pass. Valid for the bytes it was parsed from.
 struct IpPacketInfo {
   Family family = Family::kV4;
-  std::uint8_t tos = 0;           // TOS or traffic class
-  std::uint8_t ttl = 0;           // TTL or hop limit
-  std::uint8_t protocol = 0;      // upper-layer protocol, behind extension headers
-  bool dont_fragment = false;     // IPv4 DF; always true with IPv6
-  bool fragment = false;          // a fragment, the first one included
+  std::uint8_t tos = 0;        // TOS or traffic class
+  std::uint8_t ttl = 0;        // TTL or hop limit
+  std::uint8_t protocol = 0;   // upper-layer protocol, behind extension headers
+  bool dont_fragment = false;  // IPv4 DF; always true with IPv6
+  bool fragment = false;       // a fragment, the first one included
   bool more_fragments = false;
-  bool has_ports = false;         // source_port and destination_port are known
-  bool has_extensions = false;    // IPv4 options or IPv6 extension headers
-  std::uint16_t fragment_offset = 0;   // octets
-  std::uint32_t identification = 0;    // IPv4 always, IPv6 of fragments
-  std::uint32_t header_octets = 0;     // up to the upper-layer header or fragment payload
-  std::uint32_t total_octets = 0;      // of the packet; what follows is not part of it
-  // TCP, UDP, SCTP, DCCP, UDP-Lite: ports. ICMP, ICMPv6: type * 256 + code in both. Mobility header: type * 256 in both.
+  bool has_ports = false;             // source_port and destination_port are known
+  bool has_extensions = false;        // IPv4 options or IPv6 extension headers
+  std::uint16_t fragment_offset = 0;  // octets
+  std::uint32_t identification = 0;   // IPv4 always, IPv6 of fragments
+  std::uint32_t header_octets = 0;    // up to the upper-layer header or fragment payload
+  std::uint32_t total_octets = 0;     // of the packet; what follows is not part of it
+  // TCP, UDP, SCTP, DCCP, UDP-Lite: ports. ICMP, ICMPv6: type * 256 + code in both. Mobility header: type * 256 in
+  // both.
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
 

@@ -19,12 +19,13 @@ class Pair final : public TwoGateways {
 [[nodiscard]] TunnelOptions suite(std::int64_t index) {
   using enum model::EncryptionId;
   switch (index) {
-    case 0:
-      return {.encryption = kAesGcm16, .encryption_bits = 128, .udp = true, .replay_window = 1024};
-    case 1:
-      return {.encryption = kChaCha20Poly1305, .encryption_bits = 0, .udp = true};
+    case 0: return {.encryption = kAesGcm16, .encryption_bits = 128, .udp = true, .replay_window = 1024};
+    case 1: return {.encryption = kChaCha20Poly1305, .encryption_bits = 0, .udp = true};
     default:
-      return {.encryption = kAesCbc, .encryption_bits = 128, .integrity = model::IntegrityId::kHmacSha2_256_128, .udp = true};
+      return {.encryption = kAesCbc,
+              .encryption_bits = 128,
+              .integrity = model::IntegrityId::kHmacSha2_256_128,
+              .udp = true};
   }
 }
 
@@ -57,7 +58,13 @@ BENCHMARK(BM_Outbound)->ArgsProduct({{0, 1, 2}, {64, 512, 1400}});
 void BM_OutboundSuper(benchmark::State& state) {
   Pair pair(suite(state.range(0)));
   auto super = tcp_packet("10.1.0.5", "10.2.0.6", {.payload = pattern(64000)});
-  OutPacket packet{super, {.needs_checksum = true, .gso = Offload::Gso::kTcpV4, .segment_octets = 1388, .checksum_start = 20, .checksum_offset = 16}, pair.a.device};
+  OutPacket packet{super,
+                   {.needs_checksum = true,
+                    .gso = Offload::Gso::kTcpV4,
+                    .segment_octets = 1388,
+                    .checksum_start = 20,
+                    .checksum_offset = 16},
+                   pair.a.device};
   Verdicts verdicts;
   for (auto _ : state) {
     verdicts.clear();
@@ -72,7 +79,13 @@ BENCHMARK(BM_OutboundSuper)->Arg(0)->Arg(1)->Arg(2);
 void BM_InboundSuper(benchmark::State& state) {
   Pair pair(suite(state.range(0)));
   auto super = tcp_packet("10.1.0.5", "10.2.0.6", {.payload = pattern(64000)});
-  OutPacket packet{super, {.needs_checksum = true, .gso = Offload::Gso::kTcpV4, .segment_octets = 1388, .checksum_start = 20, .checksum_offset = 16}, pair.a.device};
+  OutPacket packet{super,
+                   {.needs_checksum = true,
+                    .gso = Offload::Gso::kTcpV4,
+                    .segment_octets = 1388,
+                    .checksum_start = 20,
+                    .checksum_offset = 16},
+                   pair.a.device};
   Verdicts sealed;
   Verdicts opened;
   for (auto _ : state) {

@@ -50,7 +50,8 @@ std::vector<Step> read_script(ByteReader in) {
     Step step;
     const bool in_transport = (control & 2) != 0;
     if ((control & 1) != 0) {
-      step.datagram = seal(in_transport ? transport : tunnel, in_transport ? *transport_cipher : *tunnel_cipher, ++sequence, octets);
+      step.datagram = seal(in_transport ? transport : tunnel, in_transport ? *transport_cipher : *tunnel_cipher,
+                           ++sequence, octets);
     } else {
       step.datagram.assign(octets.begin(), octets.end());
     }
@@ -81,10 +82,11 @@ std::vector<Bytes> run(std::vector<Step> steps, bool as_burst, DropCounters& dro
     }
   }
   drops = engine.statistics().drops;
-  // A forgery under a number that its neighbour in the burst uses: alone it is a replay, in the burst its ICV is looked at
-  // first. Refused it is either way.
+  // A forgery under a number that its neighbour in the burst uses: alone it is a replay, in the burst its ICV is looked
+  // at first. Refused it is either way.
   const auto merge = [&](DropReason from) {
-    drops[static_cast<std::size_t>(DropReason::kIntegrityFailed)] += std::exchange(drops[static_cast<std::size_t>(from)], 0);
+    drops[static_cast<std::size_t>(DropReason::kIntegrityFailed)] +=
+        std::exchange(drops[static_cast<std::size_t>(from)], 0);
   };
   merge(DropReason::kReplaySeen);
   merge(DropReason::kReplayOld);

@@ -81,7 +81,8 @@ std::vector<Bytes> run(std::vector<Read> reads, bool as_burst, DropCounters& dro
       open_at_peer(verdicts, peer, opened, arrived);
     }
   }
-  for (const auto reason : {DropReason::kIntegrityFailed, DropReason::kBadPadding, DropReason::kUnknownSpi, DropReason::kReplaySeen}) {
+  for (const auto reason :
+       {DropReason::kIntegrityFailed, DropReason::kBadPadding, DropReason::kUnknownSpi, DropReason::kReplaySeen}) {
     require(peer.statistics().drops[static_cast<std::size_t>(reason)] == 0, "the peer opens all that was sealed");
   }
   drops = engine.statistics().drops;

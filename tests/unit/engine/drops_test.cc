@@ -179,8 +179,10 @@ TEST_F(Drops, MalformedIpWhenOffloadWordsContradictThePacket) {
   connect();
   EXPECT_EQ(a.send(hello(), {.needs_checksum = true, .checksum_start = 20, .checksum_offset = 60}).dropped,
             std::vector{DropReason::kMalformedIp});
-  EXPECT_EQ(a.send(hello(), {.gso = Offload::Gso::kTcpV4, .segment_octets = 100}).dropped, std::vector{DropReason::kMalformedIp});
-  EXPECT_EQ(a.send(hello(), {.gso = Offload::Gso::kUdp, .segment_octets = 0}).dropped, std::vector{DropReason::kMalformedIp});
+  EXPECT_EQ(a.send(hello(), {.gso = Offload::Gso::kTcpV4, .segment_octets = 100}).dropped,
+            std::vector{DropReason::kMalformedIp});
+  EXPECT_EQ(a.send(hello(), {.gso = Offload::Gso::kUdp, .segment_octets = 0}).dropped,
+            std::vector{DropReason::kMalformedIp});
 }
 TEST_F(Drops, PolicyDiscardWithoutAnyPolicy) { expect_drop(a, a.send(hello()), DropReason::kPolicyDiscard); }
 TEST_F(Drops, PolicyDiscardByPolicy) {
@@ -304,6 +306,29 @@ TEST_F(FragmentDrops, CompleteFragmentsLeaveAsOnePacket) {
   ASSERT_EQ(arrived.delivered.size(), 1U);
   EXPECT_EQ(ByteView(arrived.delivered[0].packet).subspan(20).size(), payload.size());
   EXPECT_TRUE(std::ranges::equal(ByteView(arrived.delivered[0].packet).subspan(20), payload));
+}
+
+TEST_F(FragmentDrops, CompleteIpv6FragmentsLeaveAsOnePacketToo) {
+  auto o = host_to_host();
+  o.outer_v6 = true;
+  o.left = {"2001:db8::1"};
+  o.right = {"2001:db8::2"};
+  connect(o);
+  const auto whole = udp_packet("2001:db8::1", "2001:db8::2", 2992);
+  const auto piece = [&](std::uint16_t first, std::size_t octets, bool more) {
+    Bytes fragment{wire::protocol::kUdp, 0, 0, 0, 0, 0, 0, 77};
+    store_be16(&fragment[2], static_cast<std::uint16_t>(first | (more ? 1U : 0U)));
+    append(fragment, ByteView(whole).subspan(40U + first, octets));
+    return ip_packet("2001:db8::1", "2001:db8::2", wire::protocol::kFragment, fragment);
+  };
+  EXPECT_TRUE(a.send(piece(0, 1400, true)).sent.empty());
+  EXPECT_TRUE(a.send(piece(1400, 1400, true)).sent.empty());
+  const auto sent = a.send(piece(2800, 200, false)).sent;
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_FALSE(sent[0].way.dont_fragment) << "the kernel fragments the outer packet";
+  const auto arrived = b.receive(sent[0].esp[0]);
+  ASSERT_EQ(arrived.delivered.size(), 1U);
+  EXPECT_EQ(arrived.delivered[0].packet, whole);
 }
 
 TEST_F(Drops, EveryReasonHasAName) {

@@ -274,7 +274,8 @@ TEST_F(Life, TransportModeBehindANatGetsRightChecksums) {
   // a calls itself 10.0.0.1 behind its NAT; b knows it as 192.0.2.1.
   auto inner = spec(o, true, Direction::kOutbound);
   std::uint64_t sequence = 0;
-  for (const auto& packet : {udp_packet("10.0.0.1", "192.0.2.2", 64), tcp_packet("10.0.0.1", "192.0.2.2", {.payload = pattern(33)})}) {
+  for (const auto& packet :
+       {udp_packet("10.0.0.1", "192.0.2.2", 64), tcp_packet("10.0.0.1", "192.0.2.2", {.payload = pattern(33)})}) {
     const auto arrived = b.receive(seal_by_hand(inner, ++sequence, ByteView(packet).subspan(20), packet[9]));
     ASSERT_EQ(arrived.delivered.size(), 1U);
     EXPECT_EQ(wire::source_address(arrived.delivered[0].packet), ip("192.0.2.1"));
@@ -291,7 +292,8 @@ TEST_F(Life, TransportModeLeavesAMissingUdpChecksumMissing) {
   connect(o);
   auto packet = udp_packet("192.0.2.1", "192.0.2.2", 64);
   store_be16(&packet[26], 0);
-  const auto arrived = b.receive(seal_by_hand(spec(o, true, Direction::kOutbound), 1, ByteView(packet).subspan(20), 17));
+  const auto arrived =
+      b.receive(seal_by_hand(spec(o, true, Direction::kOutbound), 1, ByteView(packet).subspan(20), 17));
   ASSERT_EQ(arrived.delivered.size(), 1U);
   EXPECT_EQ(load_be16(&arrived.delivered[0].packet[26]), 0);
 }

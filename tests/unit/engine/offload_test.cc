@@ -15,8 +15,9 @@ using wire::tcp_flag::kPsh;
 [[nodiscard]] Bytes with_partial_checksum(Bytes packet) {
   const auto info = wire::parse_ip_packet(packet).value();
   const std::size_t field = info.header_octets + (info.protocol == wire::protocol::kTcp ? 16U : 6U);
-  store_be16(&packet[field], wire::checksum_fold(wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet),
-                                                                         info.protocol, info.payload_octets())));
+  store_be16(&packet[field],
+             wire::checksum_fold(wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet),
+                                                         info.protocol, info.payload_octets())));
   return packet;
 }
 
@@ -60,7 +61,9 @@ TEST_F(OffloadWork, VnetHeaderThereAndBack) {
 TEST_F(OffloadWork, PartialChecksumsAreCompleted) {
   connect();
   const auto right = udp_packet("10.1.0.5", "10.2.0.6", 33);
-  const auto arrived = b.receive(a.send(with_partial_checksum(right), {.needs_checksum = true, .checksum_start = 20, .checksum_offset = 6}).esp()[0]);
+  const auto arrived = b.receive(
+      a.send(with_partial_checksum(right), {.needs_checksum = true, .checksum_start = 20, .checksum_offset = 6})
+          .esp()[0]);
   ASSERT_EQ(arrived.delivered.size(), 1U);
   EXPECT_EQ(arrived.delivered[0].packet, right);
 }
@@ -107,8 +110,11 @@ TEST_F(OffloadWork, SegmentsThatDoNotFitThePathAreMadeSmaller) {
 TEST_F(OffloadWork, UdpIsCutIntoDatagrams) {
   connect();
   const auto big = with_partial_checksum(udp_packet("10.1.0.5", "10.2.0.6", 2500));
-  const auto packets = arrive_alone(a.send(big, {.needs_checksum = true, .gso = Offload::Gso::kUdp, .segment_octets = 1000,
-                                                 .checksum_start = 20, .checksum_offset = 6}));
+  const auto packets = arrive_alone(a.send(big, {.needs_checksum = true,
+                                                 .gso = Offload::Gso::kUdp,
+                                                 .segment_octets = 1000,
+                                                 .checksum_start = 20,
+                                                 .checksum_offset = 6}));
   ASSERT_EQ(packets.size(), 3U);
   EXPECT_EQ(packets[0].size(), 1028U);
   EXPECT_EQ(packets[2].size(), 528U);
@@ -124,7 +130,11 @@ TEST_F(OffloadWork, UdpIsCutIntoDatagrams) {
 TEST_F(OffloadWork, DatagramsThatDoNotFitAreRefusedNotShrunk) {
   connect();
   const auto big = with_partial_checksum(udp_packet("10.1.0.5", "10.2.0.6", 4500, {.dont_fragment = true}));
-  const auto outcome = a.send(big, {.needs_checksum = true, .gso = Offload::Gso::kUdp, .segment_octets = 1450, .checksum_start = 20, .checksum_offset = 6});
+  const auto outcome = a.send(big, {.needs_checksum = true,
+                                    .gso = Offload::Gso::kUdp,
+                                    .segment_octets = 1450,
+                                    .checksum_start = 20,
+                                    .checksum_offset = 6});
   EXPECT_EQ(outcome.dropped, std::vector{DropReason::kTooBig});
   EXPECT_EQ(outcome.delivered.size(), 1U);
 }
@@ -166,7 +176,10 @@ class Merging : public OffloadWork {
  protected:
   [[nodiscard]] static Bytes segment(std::uint32_t sequence, std::size_t payload = 100, std::uint8_t flags = kAck,
                                      const IpOptions& options = {.dont_fragment = true}) {
-    return tcp_packet("10.1.0.5", "10.2.0.6", {.sequence = sequence, .flags = flags, .payload = pattern(payload, static_cast<std::uint8_t>(sequence))}, options);
+    return tcp_packet(
+        "10.1.0.5", "10.2.0.6",
+        {.sequence = sequence, .flags = flags, .payload = pattern(payload, static_cast<std::uint8_t>(sequence))},
+        options);
   }
   // The sizes in which these packets leave the other end.
   std::vector<std::size_t> sizes(const std::vector<Bytes>& packets) {
@@ -179,7 +192,9 @@ class Merging : public OffloadWork {
   }
 };
 
-TEST_F(Merging, InOrderSegmentsMerge) { EXPECT_EQ(sizes({segment(0), segment(100), segment(200)}), (std::vector<std::size_t>{340})); }
+TEST_F(Merging, InOrderSegmentsMerge) {
+  EXPECT_EQ(sizes({segment(0), segment(100), segment(200)}), (std::vector<std::size_t>{340}));
+}
 TEST_F(Merging, AGapStartsAnew) { EXPECT_EQ(sizes({segment(0), segment(200)}), (std::vector<std::size_t>{140, 140})); }
 TEST_F(Merging, AShortSegmentEnds) {
   EXPECT_EQ(sizes({segment(0), segment(100, 50), segment(150)}), (std::vector<std::size_t>{190, 140}));
@@ -191,15 +206,20 @@ TEST_F(Merging, PushEnds) {
   EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck | kPsh), segment(200)}), (std::vector<std::size_t>{240, 140}));
 }
 TEST_F(Merging, SynFinAndPureAcksPassAlone) {
-  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck | kFin), segment(200, 0)}), (std::vector<std::size_t>{140, 140, 40}));
+  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck | kFin), segment(200, 0)}),
+            (std::vector<std::size_t>{140, 140, 40}));
 }
 TEST_F(Merging, OtherTosOrTtlStartsAnew) {
-  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck, {.tos = 8, .dont_fragment = true})}), (std::vector<std::size_t>{140, 140}));
-  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck, {.ttl = 9, .dont_fragment = true})}), (std::vector<std::size_t>{140, 140}));
+  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck, {.tos = 8, .dont_fragment = true})}),
+            (std::vector<std::size_t>{140, 140}));
+  EXPECT_EQ(sizes({segment(0), segment(100, 100, kAck, {.ttl = 9, .dont_fragment = true})}),
+            (std::vector<std::size_t>{140, 140}));
 }
 TEST_F(Merging, WithoutDfTheIdsMustCount) {
-  EXPECT_EQ(sizes({segment(0, 100, kAck, {.id = 7}), segment(100, 100, kAck, {.id = 8})}), (std::vector<std::size_t>{240}));
-  EXPECT_EQ(sizes({segment(0, 100, kAck, {.id = 7}), segment(100, 100, kAck, {.id = 7})}), (std::vector<std::size_t>{140, 140}));
+  EXPECT_EQ(sizes({segment(0, 100, kAck, {.id = 7}), segment(100, 100, kAck, {.id = 8})}),
+            (std::vector<std::size_t>{240}));
+  EXPECT_EQ(sizes({segment(0, 100, kAck, {.id = 7}), segment(100, 100, kAck, {.id = 7})}),
+            (std::vector<std::size_t>{140, 140}));
 }
 TEST_F(Merging, OtherFlowsAreNotMixedUpAndOrderStays) {
   const auto other = udp_packet("10.1.0.5", "10.2.0.6", 30);
@@ -212,7 +232,9 @@ TEST_F(Merging, AWrongChecksumStaysVisible) {
 }
 TEST_F(Merging, OtherOptionsStartAnew) {
   const auto stamped = [](std::uint32_t sequence, std::uint8_t stamp) {
-    return tcp_packet("10.1.0.5", "10.2.0.6", {.sequence = sequence, .options = {1, 1, 8, 10, 0, 0, 0, stamp, 0, 0, 0, 9}, .payload = pattern(100)});
+    return tcp_packet(
+        "10.1.0.5", "10.2.0.6",
+        {.sequence = sequence, .options = {1, 1, 8, 10, 0, 0, 0, stamp, 0, 0, 0, 9}, .payload = pattern(100)});
   };
   EXPECT_EQ(sizes({stamped(0, 1), stamped(100, 1)}), (std::vector<std::size_t>{252}));
   EXPECT_EQ(sizes({stamped(0, 1), stamped(100, 2)}), (std::vector<std::size_t>{152, 152}));

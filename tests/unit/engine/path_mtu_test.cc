@@ -233,8 +233,10 @@ TEST_F(PathMtu, Ipv6PacketsOfTheLeastMtuAlwaysPass) {
 // ---- MSS
 
 [[nodiscard]] Bytes syn(std::string_view from, std::string_view to, std::uint16_t mss) {
-  return tcp_packet(from, to, {.flags = wire::tcp_flag::kSyn,
-                               .options = {1, 1, 4, 2, 2, 4, static_cast<std::uint8_t>(mss >> 8), static_cast<std::uint8_t>(mss)}});
+  return tcp_packet(
+      from, to,
+      {.flags = wire::tcp_flag::kSyn,
+       .options = {1, 1, 4, 2, 2, 4, static_cast<std::uint8_t>(mss >> 8), static_cast<std::uint8_t>(mss)}});
 }
 
 TEST_F(PathMtu, MssOfSynsIsClampedBothWays) {

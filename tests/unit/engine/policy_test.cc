@@ -13,7 +13,8 @@ namespace {
 using model::PolicyAction;
 
 [[nodiscard]] model::PolicySpec entry(std::uint32_t id, std::uint32_t order, const std::vector<std::string>& local,
-                                      const std::vector<std::string>& remote, PolicyAction action = PolicyAction::kProtect) {
+                                      const std::vector<std::string>& remote,
+                                      PolicyAction action = PolicyAction::kProtect) {
   model::PolicySpec p;
   p.id = model::PolicyId{id};
   p.order = order;
@@ -24,7 +25,8 @@ using model::PolicyAction;
 }
 
 [[nodiscard]] PacketSelectors flow(std::string_view local, std::string_view remote, std::uint8_t protocol = 17,
-                                   std::uint16_t local_port = 1000, std::uint16_t remote_port = 53, bool has_ports = true) {
+                                   std::uint16_t local_port = 1000, std::uint16_t remote_port = 53,
+                                   bool has_ports = true) {
   return {ip(local), ip(remote), protocol, has_ports, local_port, remote_port};
 }
 
@@ -114,11 +116,13 @@ TEST(SpdClassifier, AgreesWithALinearScan) {
     by_rank[{p.order, id}] = p;
     if (id % 7 == 0) {
       const auto gone = static_cast<std::uint32_t>(1 + random.below(id));
-      if (spd.remove(model::PolicyId{gone})) std::erase_if(by_rank, [&](const auto& e) { return e.first.second == gone; });
+      if (spd.remove(model::PolicyId{gone}))
+        std::erase_if(by_rank, [&](const auto& e) { return e.first.second == gone; });
     }
   }
   for (int i = 0; i < 5000; ++i) {
-    PacketSelectors packet{some_address(), some_address(), static_cast<std::uint8_t>(random.below(2) == 0 ? 6 : 17), true, 1, 2};
+    PacketSelectors packet{
+        some_address(), some_address(), static_cast<std::uint8_t>(random.below(2) == 0 ? 6 : 17), true, 1, 2};
     std::uint32_t expected = 0;
     for (const auto& [rank, p] : by_rank) {
       if (!within(packet, p.local, p.remote)) continue;
@@ -248,7 +252,8 @@ TEST_F(OuterHeader, LaterFragmentsDoNotSlipPastPortSelectors) {
 
 TEST_F(OuterHeader, ExplainSaysWhatWouldHappen) {
   const auto ask = [&](const char* local, const char* remote) {
-    return a.engine.explain(model::TrafficSelector::parse(local).value(), model::TrafficSelector::parse(remote).value());
+    return a.engine.explain(model::TrafficSelector::parse(local).value(),
+                            model::TrafficSelector::parse(remote).value());
   };
   EXPECT_EQ(ask("10.1.0.5", "10.2.0.6").verdict, "policy-discard");
   EXPECT_FALSE(ask("10.1.0.5", "10.2.0.6").found);

@@ -48,8 +48,9 @@ TEST(ReplayWindow, AgreesWithAMemoryOfEverything) {
     SeededRandom random(size);
     for (int i = 0; i < 20000; ++i) {
       const std::uint64_t around = top + 1 + random.below(8);
-      const std::uint64_t s = random.below(50) == 0 ? top + 1 + random.below(5ULL * size)
-                                                    : around - std::min<std::uint64_t>(around - 1, random.below(size + 16ULL));
+      const std::uint64_t s = random.below(50) == 0
+                                  ? top + 1 + random.below(5ULL * size)
+                                  : around - std::min<std::uint64_t>(around - 1, random.below(size + 16ULL));
       auto expected = Verdict::kFresh;
       if (s <= top && top - s >= size) {
         expected = Verdict::kOld;

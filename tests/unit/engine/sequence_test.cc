@@ -60,9 +60,12 @@ TEST_F(SequenceEnd, WithEsnTheLowHalfWrapsAndThePeerFollows) {
   o.esn = true;
   ok(b.engine.install_sa(spec(o, true, model::Direction::kInbound), b.now));
   // Bring the peer's window near the boundary.
-  auto near = seal_by_hand(spec(o, true, model::Direction::kOutbound), 0xfffffff0U, udp_packet("10.1.0.5", "10.2.0.6", 5), 4);
-  ASSERT_EQ(b.receive(near).dropped, std::vector{DropReason::kReplayOld}) << "RFC 4303 A2.1: looks like the subspace below";
-  auto half = seal_by_hand(spec(o, true, model::Direction::kOutbound), 0x80000000U, udp_packet("10.1.0.5", "10.2.0.6", 5), 4);
+  auto near =
+      seal_by_hand(spec(o, true, model::Direction::kOutbound), 0xfffffff0U, udp_packet("10.1.0.5", "10.2.0.6", 5), 4);
+  ASSERT_EQ(b.receive(near).dropped, std::vector{DropReason::kReplayOld})
+      << "RFC 4303 A2.1: looks like the subspace below";
+  auto half =
+      seal_by_hand(spec(o, true, model::Direction::kOutbound), 0x80000000U, udp_packet("10.1.0.5", "10.2.0.6", 5), 4);
   ASSERT_EQ(b.receive(half).delivered.size(), 1U);
   ASSERT_EQ(b.receive(near).delivered.size(), 1U);
   const auto esp = send(3).esp();

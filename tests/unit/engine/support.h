@@ -49,8 +49,9 @@ struct IpOptions {
                                             .source = from,
                                             .destination = ip(destination)});
     if (options.more_fragments || options.fragment_offset != 0) {
-      wire::set_ipv4_word(packet.data(), 6,
-                          static_cast<std::uint16_t>((options.more_fragments ? 0x2000 : 0) | (options.fragment_offset / 8)));
+      wire::set_ipv4_word(
+          packet.data(), 6,
+          static_cast<std::uint16_t>((options.more_fragments ? 0x2000 : 0) | (options.fragment_offset / 8)));
     }
   } else {
     packet.resize(40);
@@ -134,8 +135,8 @@ struct TcpOptions {
 
 // What a test needs of a verdict list, copied out so that the list may be reused.
 struct Sent {
-  SendToPeer way;           // data points nowhere
-  std::vector<Bytes> esp;   // its ESP packets
+  SendToPeer way;          // data points nowhere
+  std::vector<Bytes> esp;  // its ESP packets
 };
 struct Delivered {
   DeviceId device = 0;
@@ -318,8 +319,10 @@ class TwoGateways : public ::testing::Test {
     s.encryption_bits = o.encryption_bits;
     s.integrity = o.integrity;
     const auto seed = static_cast<std::uint8_t>(from_a ? 11 : 99);
-    s.encryption_key = key_of(model::key_octets(o.encryption, o.encryption_bits) + model::salt_octets(o.encryption), seed);
-    if (o.integrity != model::IntegrityId::kNone) s.integrity_key = key_of(model::key_octets(o.integrity), static_cast<std::uint8_t>(seed + 1));
+    s.encryption_key =
+        key_of(model::key_octets(o.encryption, o.encryption_bits) + model::salt_octets(o.encryption), seed);
+    if (o.integrity != model::IntegrityId::kNone)
+      s.integrity_key = key_of(model::key_octets(o.integrity), static_cast<std::uint8_t>(seed + 1));
     s.esn = o.esn;
     s.replay_window = o.replay_window;
     s.local_selectors = selectors(local_is_a ? o.left : o.right);

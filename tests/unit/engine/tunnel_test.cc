@@ -31,11 +31,16 @@ TEST_P(EverySuite, CarriesBothFamiliesInBothFamiliesWithAndWithoutEsn) {
     for (const bool esn : {false, true}) {
       for (const bool udp : {false, true}) {
         const auto& s = GetParam();
-        connect({.encryption = s.encryption, .encryption_bits = s.bits, .integrity = s.integrity, .esn = esn, .udp = udp,
+        connect({.encryption = s.encryption,
+                 .encryption_bits = s.bits,
+                 .integrity = s.integrity,
+                 .esn = esn,
+                 .udp = udp,
                  .outer_v6 = outer_v6});
         for (std::size_t size = 0; size < 40; ++size) {
           for (const bool inner_v6 : {false, true}) {
-            const auto packet = inner_v6 ? udp_packet("2001:db8:1::5", "2001:db8:2::6", size) : udp_packet("10.1.0.5", "10.2.0.6", size);
+            const auto packet = inner_v6 ? udp_packet("2001:db8:1::5", "2001:db8:2::6", size)
+                                         : udp_packet("10.1.0.5", "10.2.0.6", size);
             const auto sent = a.send(packet);
             ASSERT_EQ(sent.sent.size(), 1U);
             EXPECT_EQ(sent.sent[0].way.udp, udp);
@@ -71,7 +76,8 @@ TEST_F(Tunnel, PlainEspAndEncapsulatedEspAreBothAcceptedAtAnyTime) {
 
 TEST_F(Tunnel, SequenceNumbersBeginAtOneAndGoOn) {
   connect();
-  for (std::uint32_t i = 1; i <= 3; ++i) EXPECT_EQ(load_be32(a.send(udp_packet("10.1.0.5", "10.2.0.6", 9)).esp()[0].data() + 4), i);
+  for (std::uint32_t i = 1; i <= 3; ++i)
+    EXPECT_EQ(load_be32(a.send(udp_packet("10.1.0.5", "10.2.0.6", 9)).esp()[0].data() + 4), i);
 }
 
 TEST_F(Tunnel, EqualNeighboursShareOneSendAndAShorterOneEndsIt) {
@@ -88,8 +94,10 @@ TEST_F(Tunnel, EqualNeighboursShareOneSendAndAShorterOneEndsIt) {
 
 TEST_F(Tunnel, PacketsThatWantDifferentOuterHeadersDoNotShareASend) {
   connect();
-  const auto sent = a.send_all({udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0}), udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0xb8}),
-                                udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0xb8, .dont_fragment = true})}).sent;
+  const auto sent = a.send_all({udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0}),
+                                udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0xb8}),
+                                udp_packet("10.1.0.5", "10.2.0.6", 9, {.tos = 0xb8, .dont_fragment = true})})
+                        .sent;
   ASSERT_EQ(sent.size(), 3U);
   EXPECT_EQ(sent[1].way.tos, 0xb8);
   EXPECT_FALSE(sent[1].way.dont_fragment);
@@ -169,7 +177,8 @@ TEST_F(Tunnel, TrafficFlowPaddingBehindTheInnerPacketIsCutOff) {
   const auto packet = udp_packet("10.1.0.5", "10.2.0.6", 5);
   auto padded = packet;
   padded.resize(packet.size() + 50);
-  const auto arrived = b.receive(seal_by_hand(spec({}, true, model::Direction::kOutbound), 1, padded, wire::protocol::kIpv4));
+  const auto arrived =
+      b.receive(seal_by_hand(spec({}, true, model::Direction::kOutbound), 1, padded, wire::protocol::kIpv4));
   ASSERT_EQ(arrived.delivered.size(), 1U);
   EXPECT_EQ(arrived.delivered[0].packet, packet);
 }

@@ -65,7 +65,11 @@ TEST(IpChecksum, UpdateEqualsRecomputation) {
 
 TEST(IpPacket, Ipv4) {
   // An ICMP echo request with DF; its header checksum comes from the sum of the other nine words.
-  auto b = hex("4500001c3039400040010000" "0a000001" "0a000002" "0800f7ff00000000");
+  auto b =
+      hex("4500001c3039400040010000"
+          "0a000001"
+          "0a000002"
+          "0800f7ff00000000");
   store_be16(&b[10], internet_checksum(ByteView(b).first(20)));
   set_ipv4_tos(b.data(), 0xb8);
   const auto info = parse_ip_packet(b);
@@ -88,8 +92,10 @@ TEST(IpPacket, Ipv4) {
 
 [[nodiscard]] Bytes v4(std::uint8_t proto, ByteView payload) {
   Bytes b(20);
-  write_ipv4_header(b.data(), {.total_octets = static_cast<std::uint16_t>(20 + payload.size()), .protocol = proto,
-                               .source = IpAddress::v4(0x0a000001), .destination = IpAddress::v4(0x0a000002)});
+  write_ipv4_header(b.data(), {.total_octets = static_cast<std::uint16_t>(20 + payload.size()),
+                               .protocol = proto,
+                               .source = IpAddress::v4(0x0a000001),
+                               .destination = IpAddress::v4(0x0a000002)});
   append(b, payload);
   return b;
 }
@@ -147,8 +153,11 @@ TEST(IpPacket, FirstFragmentHasPortsLaterOnesHaveNot) {
 
 [[nodiscard]] Bytes v6(std::uint8_t next, ByteView payload) {
   Bytes b(40);
-  write_ipv6_header(b.data(), {.traffic_class = 0x5a, .payload_octets = static_cast<std::uint16_t>(payload.size()), .next_header = next,
-                               .source = *IpAddress::parse("2001:db8::1"), .destination = *IpAddress::parse("2001:db8::2")});
+  write_ipv6_header(b.data(), {.traffic_class = 0x5a,
+                               .payload_octets = static_cast<std::uint16_t>(payload.size()),
+                               .next_header = next,
+                               .source = *IpAddress::parse("2001:db8::1"),
+                               .destination = *IpAddress::parse("2001:db8::2")});
   append(b, payload);
   return b;
 }
@@ -174,7 +183,9 @@ TEST(IpPacket, Ipv6) {
 
 TEST(IpPacket, Ipv6ExtensionHeadersAreWalked) {
   // hop-by-hop (8 octets) -> destination options (16 octets) -> UDP
-  const auto b = v6(0, hex("3c00010400000000" "11010104000000000104000000000000" "12345678"));
+  const auto b = v6(0, hex("3c00010400000000"
+                           "11010104000000000104000000000000"
+                           "12345678"));
   const auto info = parse_ip_packet(b);
   ASSERT_TRUE(info);
   EXPECT_EQ(info->protocol, 17);
@@ -201,7 +212,10 @@ TEST(IpPacket, Ipv6Fragments) {
 TEST(IpPacket, Ipv6ChainsThatLieAreRefused) {
   EXPECT_FALSE(parse_ip_packet(v6(0, hex("3c00010400"))));
   EXPECT_FALSE(parse_ip_packet(v6(0, hex("3cff010400000000"))));
-  EXPECT_FALSE(parse_ip_packet(v6(44, hex("2c00000100000007" "1100000100000007" "12345678")))) << "two fragment headers";
+  EXPECT_FALSE(parse_ip_packet(v6(44, hex("2c00000100000007"
+                                          "1100000100000007"
+                                          "12345678"))))
+      << "two fragment headers";
   Bytes endless;
   for (int i = 0; i < 40; ++i) append(endless, hex("3c00010400000000"));
   EXPECT_FALSE(parse_ip_packet(v6(60, endless)));

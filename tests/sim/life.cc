@@ -103,6 +103,7 @@ void Life::step() {
     healing_ = true;
     blackout_ = false;
     for (std::size_t i = 0; i < sides_.size(); ++i) {
+      side(i).crash_after_actions = -1;
       if (!side(i).alive()) perform({{}, What::kRestart, i, 0, 0});
     }
   }

@@ -123,12 +123,23 @@ Result<void> replace_file(const std::string& path, const std::string& text, unsi
   return {};
 }
 
-Result<void> write_pid_file(const std::string& path, pid_t pid) { return replace_file(path, std::to_string(pid) + "\n", 0644); }
+void end_child(pid_t pid) {
+  if (::kill(pid, SIGKILL) != 0) {
+    return;
+  }
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+Result<void> write_pid_file(const std::string& path, pid_t pid) {
+  return replace_file(path, std::to_string(pid) + "\n", 0644);
+}
 
 void remove_file(const std::string& path) { (void)::unlink(path.c_str()); }
 
 void notify_service_manager(const std::string& state) {
-  const char* where = std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): read by the single-threaded monitor
+  const char* where =
+      std::getenv("NOTIFY_SOCKET");  // NOLINT(concurrency-mt-unsafe): read by the single-threaded monitor
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (where == nullptr || std::strlen(where) >= sizeof address.sun_path) {
@@ -156,7 +167,7 @@ Result<UniqueFd> make_memory_file(const std::string& name, const std::string& te
 }
 
 Result<std::string> read_memory_file(int fd, std::size_t max_octets) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0 || info.st_size < 0 || static_cast<std::size_t>(info.st_size) > max_octets) {
     return fail("a memory file has no possible size");
   }

@@ -34,6 +34,8 @@ struct Ended {
   bool clean = false;  // exit status 0
 };
 [[nodiscard]] std::optional<Ended> reap_child();
+// Ends a child at once and waits until it is gone, with everything it held open.
+void end_child(pid_t pid);
 
 [[nodiscard]] Result<void> write_pid_file(const std::string& path, pid_t pid);
 void remove_file(const std::string& path);

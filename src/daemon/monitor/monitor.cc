@@ -24,8 +24,8 @@ namespace {
 
 constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
 constexpr Duration kLongestBackoff = std::chrono::seconds(10);
-constexpr Duration kStable = std::chrono::seconds(10);       // ran this long: the next death is a new story
-constexpr Duration kGoodbyeTime = std::chrono::seconds(2);   // for ike to tell its peers
+constexpr Duration kStable = std::chrono::seconds(10);      // ran this long: the next death is a new story
+constexpr Duration kGoodbyeTime = std::chrono::seconds(2);  // for ike to tell its peers
 constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
 
 PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, socket.family, socket.port}; }
@@ -88,12 +88,14 @@ int run_monitor_in_background(const Options& options, Logger& log) {
 
 Result<void> Monitor::start() {
   if (::geteuid() != 0) {
-    return fail("cygnetd must be started as root (it gives its privileges up where it can): use sudo, or the systemd unit");
+    return fail(
+        "cygnetd must be started as root (it gives its privileges up where it can): use sudo, or the systemd unit");
   }
   auto loaded = read_configuration();
   if (!loaded.configuration.ok()) {
     (void)std::fputs(loaded.configuration.problems().c_str(), stderr);
-    return fail("the configuration has errors; nothing was started. Check it with: cygnetd --check --config " + options_.config);
+    return fail("the configuration has errors; nothing was started. Check it with: cygnetd --check --config " +
+                options_.config);
   }
   for (const auto* diagnostics : {&loaded.configuration.conf.diagnostics, &loaded.configuration.secrets.diagnostics}) {
     for (const auto& d : *diagnostics) {
@@ -102,7 +104,10 @@ Result<void> Monitor::start() {
   }
   warn_about_secrets_file();
   if (!user_exists(options_.user)) {
-    log_.warning("monitor", "there is no user '" + options_.user + "': ike and engine run as nobody. Make one with: adduser --system --group --no-create-home " + options_.user);
+    log_.warning("monitor",
+                 "there is no user '" + options_.user +
+                     "': ike and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
+                     options_.user);
   }
   if (auto made = prepare_run_dir(); !made) {
     return made;
@@ -151,7 +156,7 @@ Monitor::Loaded Monitor::read_configuration() {
 }
 
 void Monitor::warn_about_secrets_file() {
-  struct stat info {};
+  struct stat info{};
   if (::stat(options_.secrets.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
     log_.warning("config", options_.secrets + " can be read by others than its owner: chmod 600 " + options_.secrets);
   }
@@ -337,9 +342,10 @@ void Monitor::reload() {
     fds.push_back(bundle_file());
     const auto& now = loaded.configuration.conf.setup;
     const auto& was = network_->setup();
-    if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port || now.fwmark != was.fwmark ||
-        now.route_table != was.route_table || now.rule_priority != was.rule_priority) {
-      log_.warning("config", "devices, ports, mark, table and rule of config setup change only with a restart of cygnetd");
+    if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
+        now.fwmark != was.fwmark || now.route_table != was.route_table || now.rule_priority != was.rule_priority) {
+      log_.warning("config",
+                   "devices, ports, mark, table and rule of config setup change only with a restart of cygnetd");
     }
   }
   send(ike_, message, std::move(fds));
@@ -384,7 +390,9 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
   if (shutting_down_) {
     return;
   }
-  log_.error("engine", "the process " + how + ": all tunnels are lost and will be negotiated again; nothing leaves in the clear meanwhile");
+  log_.error("engine",
+             "the process " + how +
+                 ": all tunnels are lost and will be negotiated again; nothing leaves in the clear meanwhile");
   engine_lost_ = true;
   send(ike_, ShutDown{});
   if (const pid_t lost_ike = ike_.pid; lost_ike != 0) {

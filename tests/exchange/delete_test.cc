@@ -2,6 +2,8 @@
 // Deleting (RFC 7296 section 1.4.1), and what a change of configuration touches.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "exchange/arrows.h"
 
 namespace cygnet::test {
@@ -80,6 +82,25 @@ TEST(Delete, AKeptUpConnectionComesBackAfterThePeerDeletedIt) {
   e.terminate(e.b());
   e.advance_and_run(300s);
   e.expect_tunnel();
+}
+
+// Found by the simulator (seed 18145): the lifetime ends while a request is unanswered, so the Delete must wait.
+TEST(Delete, EndOfLifeWhileARequestIsUnanswered) {
+  auto connection = tunnel("tun");
+  connection.ike_lifetime_s = 100;
+  connection.rekey = false;
+  Exchange e(connection);
+  e.bring_up();
+  e.advance_and_run(95s);
+  e.rekey_child(e.a());
+  EXPECT_EQ(e.in_the_air().size(), 1U);
+  const Flight late = e.drop();
+  e.on_wire = [](Flight&) { return false; };
+  e.advance(6s);
+  EXPECT_EQ(std::ranges::count(e.a().reports, "ike-expired", &ike::Report::event), 1);
+  EXPECT_EQ(e.a().plane.entries().size(), 0U);
+  e.advance(60s);
+  e.expect_nothing_left();
 }
 
 TEST(Configure, NothingChangedNothingHappens) {

@@ -115,6 +115,8 @@ void on_liveness_timer(World& world, IkeSa& sa) {
 
 void on_lifetime_timer(World& world, IkeSa& sa) {
   if (sa.expires_at <= world.now) {
+    // Once: the Delete may have to wait for the request under way.
+    sa.expires_at = sa.rekey_at = kNever;
     world.report(sa, Severity::kWarning, "ike-expired",
                  "the IKE SA with " + sa.peer() + " reached the end of its life");
     return delete_ike_sa(world, sa, "its lifetime ended", Aftermath::kKeepUp);

@@ -21,11 +21,12 @@ std::string start_sentence(model::StartAction start) {
 }
 
 std::string describe(const model::Connection& connection) {
-  std::string out = connection.name + ": " + connection.local.host.to_string() + " === " + connection.remote.host.to_string() + "\n";
+  std::string out =
+      connection.name + ": " + connection.local.host.to_string() + " === " + connection.remote.host.to_string() + "\n";
   for (const auto& child : connection.children) {
-    out += "  " + child.name + ": " + (child.local.empty() ? "own address" : model::to_string(child.local)) + " === " +
-           (child.remote.empty() ? "peer's address" : model::to_string(child.remote)) + " through " + child.device + "; " +
-           start_sentence(child.start) + "\n";
+    out += "  " + child.name + ": " + (child.local.empty() ? "own address" : model::to_string(child.local)) +
+           " === " + (child.remote.empty() ? "peer's address" : model::to_string(child.remote)) + " through " +
+           child.device + "; " + start_sentence(child.start) + "\n";
   }
   return out;
 }
@@ -42,8 +43,8 @@ int check_configuration(const Options& options) {
   for (const auto& connection : loaded.conf.connections) {
     (void)std::fputs(describe(connection).c_str(), stdout);
   }
-  (void)std::printf("%zu connections, %zu pre-shared keys: the configuration is sound\n", loaded.conf.connections.size(),
-                    loaded.secrets.secrets.size());
+  (void)std::printf("%zu connections, %zu pre-shared keys: the configuration is sound\n",
+                    loaded.conf.connections.size(), loaded.secrets.secrets.size());
   return 0;
 }
 

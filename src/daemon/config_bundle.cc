@@ -5,7 +5,9 @@ namespace cygnet::daemon {
 
 namespace {
 
-void put(ByteWriter& out, std::string_view text) { out.u32(static_cast<std::uint32_t>(text.size())).bytes(view_of(text)); }
+void put(ByteWriter& out, std::string_view text) {
+  out.u32(static_cast<std::uint32_t>(text.size())).bytes(view_of(text));
+}
 
 std::string get(ByteReader& in) {
   const auto bytes = in.take(in.u32());
@@ -52,7 +54,8 @@ Result<BundledFiles> BundledFiles::from_text(const std::string& text) {
     auto path = get(in);
     const bool good = in.u8() == 1;
     auto content = get(in);
-    bundle.files_.insert_or_assign(std::move(path), good ? Result<std::string>(std::move(content)) : fail(std::move(content)));
+    bundle.files_.insert_or_assign(std::move(path),
+                                   good ? Result<std::string>(std::move(content)) : fail(std::move(content)));
   }
   for (std::uint32_t left = in.u32(); left > 0 && in.ok(); --left) {
     auto& found = bundle.globs_[get(in)];
@@ -76,7 +79,9 @@ std::vector<std::string> BundledFiles::glob(const std::string& pattern) {
   return it == globs_.end() ? std::vector<std::string>{} : it->second;
 }
 
-std::string Configuration::problems() const { return config::to_string(conf.diagnostics) + config::to_string(secrets.diagnostics); }
+std::string Configuration::problems() const {
+  return config::to_string(conf.diagnostics) + config::to_string(secrets.diagnostics);
+}
 
 Configuration load(const std::string& config_path, const std::string& secrets_path, config::FileReader& files) {
   return {config::load_ipsec_conf(config_path, files), config::load_ipsec_secrets(secrets_path, files)};

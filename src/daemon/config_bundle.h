@@ -48,7 +48,8 @@ struct Configuration {
   // All diagnostics as a compiler prints them.
   [[nodiscard]] std::string problems() const;
 };
-[[nodiscard]] Configuration load(const std::string& config_path, const std::string& secrets_path, config::FileReader& files);
+[[nodiscard]] Configuration load(const std::string& config_path, const std::string& secrets_path,
+                                 config::FileReader& files);
 
 inline constexpr std::size_t kMaxBundle = 256UL << 20U;
 

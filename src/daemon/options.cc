@@ -10,19 +10,23 @@ namespace {
 
 struct Valued {
   std::string_view name;
-  std::string Options::*member;
+  std::string Options::* member;
 };
 struct Flag {
   std::string_view name;
-  bool Options::*member;
+  bool Options::* member;
 };
 constexpr std::array kValued{
-    Valued{"--config", &Options::config}, Valued{"--secrets", &Options::secrets}, Valued{"--run-dir", &Options::run_dir},
-    Valued{"--user", &Options::user},     Valued{"--role", &Options::role},
+    Valued{"--config", &Options::config},   Valued{"--secrets", &Options::secrets},
+    Valued{"--run-dir", &Options::run_dir}, Valued{"--user", &Options::user},
+    Valued{"--role", &Options::role},
 };
 constexpr std::array kFlags{
-    Flag{"--foreground", &Options::foreground}, Flag{"--check", &Options::check},     Flag{"--help", &Options::help},
-    Flag{"-h", &Options::help},                 Flag{"--version", &Options::version},
+    Flag{"--foreground", &Options::foreground},
+    Flag{"--check", &Options::check},
+    Flag{"--help", &Options::help},
+    Flag{"-h", &Options::help},
+    Flag{"--version", &Options::version},
 };
 
 }  // namespace

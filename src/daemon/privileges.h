@@ -12,8 +12,8 @@ enum class Confinement { kEngine, kIke };
 
 [[nodiscard]] bool user_exists(const std::string& user);
 
-// Becomes `user` (nobody, if there is no such user), without capabilities, unable to gain any, not dumpable, no core files, and
-// asks to be killed when the parent dies (changing the user forgets that).
+// Becomes `user` (nobody, if there is no such user), without capabilities, unable to gain any, not dumpable, no core
+// files, and asks to be killed when the parent dies (changing the user forgets that).
 [[nodiscard]] Result<void> drop_privileges(const std::string& user);
 
 // Leaves the process only the system calls it uses (seccomp); all others fail with EPERM. Nothing in sanitizer builds.

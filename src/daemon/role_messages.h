@@ -41,7 +41,7 @@ struct StartIke {  // descriptors: configuration bundle, control listener, one a
   std::vector<PassedSocket> sockets;
 };
 struct NewPeer {};         // descriptor: to the other of ike and engine
-struct NewConfiguration { // descriptor: configuration bundle (none if error is set)
+struct NewConfiguration {  // descriptor: configuration bundle (none if error is set)
   std::string error;
 };
 struct ShutDown {};
@@ -53,7 +53,8 @@ struct NetworkDone {
   std::uint32_t request = 0;
   std::string error;
 };
-using FromMonitor = std::variant<StartEngine, StartIke, NewPeer, NewConfiguration, ShutDown, NetworkChanged, Processes, NetworkDone>;
+using FromMonitor =
+    std::variant<StartEngine, StartIke, NewPeer, NewConfiguration, ShutDown, NetworkChanged, Processes, NetworkDone>;
 
 // ---- to the monitor
 struct Ready {};

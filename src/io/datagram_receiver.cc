@@ -72,7 +72,10 @@ bool strip_ip_header(ReceivedDatagram& datagram) {
 
 struct DatagramReceiver::Impl {
   explicit Impl(std::size_t burst)
-      : memory(std::make_unique_for_overwrite<std::uint8_t[]>(burst * kBufferOctets)), slots(burst), headers(burst), out(burst) {}
+      : memory(std::make_unique_for_overwrite<std::uint8_t[]>(burst * kBufferOctets)),
+        slots(burst),
+        headers(burst),
+        out(burst) {}
   std::unique_ptr<std::uint8_t[]> memory;
   std::vector<Slot> slots;
   std::vector<mmsghdr> headers;
@@ -100,7 +103,8 @@ DatagramReceiver& DatagramReceiver::operator=(DatagramReceiver&&) noexcept = def
 
 std::span<ReceivedDatagram> DatagramReceiver::receive(const OuterSocket& socket) {
   impl_->prepare();
-  const int n = ::recvmmsg(socket.fd.get(), impl_->headers.data(), static_cast<unsigned>(impl_->headers.size()), MSG_DONTWAIT, nullptr);
+  const int n = ::recvmmsg(socket.fd.get(), impl_->headers.data(), static_cast<unsigned>(impl_->headers.size()),
+                           MSG_DONTWAIT, nullptr);
   filled_ = n > 0 && static_cast<std::size_t>(n) == impl_->headers.size();
   std::size_t count = 0;
   for (int i = 0; i < n; ++i) {
@@ -110,7 +114,8 @@ std::span<ReceivedDatagram> DatagramReceiver::receive(const OuterSocket& socket)
       continue;
     }
     auto& datagram = impl_->out[count];
-    datagram = {.bytes = {static_cast<std::uint8_t*>(received.msg_hdr.msg_iov->iov_base), received.msg_len}, .remote = *remote};
+    datagram = {.bytes = {static_cast<std::uint8_t*>(received.msg_hdr.msg_iov->iov_base), received.msg_len},
+                .remote = *remote};
     datagram.local = {IpAddress::any(socket.family), socket.port};
     auto* header = const_cast<msghdr*>(&received.msg_hdr);
     for (cmsghdr* c = CMSG_FIRSTHDR(header); c != nullptr; c = CMSG_NXTHDR(header, c)) {

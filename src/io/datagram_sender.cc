@@ -95,8 +95,10 @@ struct DatagramSender::Impl {
 
   void cut(const OutgoingDatagram& datagram, OuterKind kind);
   void set_df(const OuterSocket& socket, bool dont_fragment);
-  void run(const OuterSocket& socket, std::size_t first, std::size_t last, const std::function<void(const SendFailure&)>& on_failure);
-  bool send_singly(const OuterSocket& socket, const Piece& piece, const std::function<void(const SendFailure&)>& on_failure);
+  void run(const OuterSocket& socket, std::size_t first, std::size_t last,
+           const std::function<void(const SendFailure&)>& on_failure);
+  bool send_singly(const OuterSocket& socket, const Piece& piece,
+                   const std::function<void(const SendFailure&)>& on_failure);
 };
 
 DatagramSender::DatagramSender() : impl_(std::make_unique<Impl>()) {}
@@ -174,7 +176,8 @@ void DatagramSender::Impl::run(const OuterSocket& socket, std::size_t first, std
   std::size_t done = 0;
   bool retried = false;
   while (done < count) {
-    const int n = ::sendmmsg(socket.fd.get(), headers.data() + done, static_cast<unsigned>(count - done), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int n = ::sendmmsg(socket.fd.get(), headers.data() + done, static_cast<unsigned>(count - done),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
       done += static_cast<std::size_t>(n);
       retried = false;

@@ -90,7 +90,9 @@ void EventLoop::unwatch(int fd) {
   impl_->watched.erase(it);
 }
 
-EventLoop::TimerId EventLoop::at(Instant when, Callback what) { return after(when - SystemClock::now(), std::move(what)); }
+EventLoop::TimerId EventLoop::at(Instant when, Callback what) {
+  return after(when - SystemClock::now(), std::move(what));
+}
 
 EventLoop::TimerId EventLoop::after(Duration delay, Callback what) {
   const TimerId id = impl_->next_timer++;

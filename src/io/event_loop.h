@@ -20,8 +20,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  // Calls `ready` whenever the descriptor can be read (or was closed by the peer), until unwatch(). The descriptor stays
-  // the caller's, who must unwatch before closing it. One watch a descriptor.
+  // Calls `ready` whenever the descriptor can be read (or was closed by the peer), until unwatch(). The descriptor
+  // stays the caller's, who must unwatch before closing it. One watch a descriptor.
   void watch(int fd, Callback ready);
   // Calls once, as soon as a watched descriptor takes data again.
   void when_writable(int fd, Callback ready);

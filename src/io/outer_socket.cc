@@ -20,7 +20,9 @@ namespace {
 constexpr int kReceiveBufferOctets = 8 << 20;
 constexpr int kSendBufferOctets = 4 << 20;
 
-bool set_option(int fd, int level, int name, int value) { return ::setsockopt(fd, level, name, &value, sizeof value) == 0; }
+bool set_option(int fd, int level, int name, int value) {
+  return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
 
 Result<UniqueFd> open_socket(Family family, int type, int protocol, const std::string& what) {
   UniqueFd fd(::socket(family == Family::kV4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
@@ -67,9 +69,11 @@ Result<void> bind_any(int fd, Family family, std::uint16_t port) {
     return {};
   }
   if (errno == EADDRINUSE) {
-    return fail("UDP port " + std::to_string(port) + " (" + (family == Family::kV4 ? "IPv4" : "IPv6") +
-                ") is in use: another IKE daemon (strongSwan's charon, Libreswan's pluto, another cygnetd) runs here. See who "
-                "with: ss -ulpn sport = :" + std::to_string(port) + "; stop it, or choose other ports in config setup");
+    return fail(
+        "UDP port " + std::to_string(port) + " (" + (family == Family::kV4 ? "IPv4" : "IPv6") +
+        ") is in use: another IKE daemon (strongSwan's charon, Libreswan's pluto, another cygnetd) runs here. See who "
+        "with: ss -ulpn sport = :" +
+        std::to_string(port) + "; stop it, or choose other ports in config setup");
   }
   return fail_errno("cannot bind UDP port " + std::to_string(port));
 }

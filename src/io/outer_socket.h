@@ -38,8 +38,8 @@ struct OuterSocket {
 
 // ---- receiving
 struct ReceivedDatagram {
-  MutableByteView bytes;        // UDP payload, or from the ESP header on; valid until the next receive()
-  Endpoint local;               // port 0 with protocol 50
+  MutableByteView bytes;  // UDP payload, or from the ESP header on; valid until the next receive()
+  Endpoint local;         // port 0 with protocol 50
   Endpoint remote;
   std::uint8_t tos = 0;
   std::size_t segment_octets = 0;  // UDP_GRO joined several datagrams of this size; 0: it is one
@@ -64,18 +64,18 @@ class DatagramReceiver {
 
 // An ICMP error (or the kernel's own refusal) about a datagram we sent.
 struct OuterError {
-  Endpoint remote;         // where it was going
-  int error = 0;           // errno; EMSGSIZE: too big
-  std::uint32_t mtu = 0;   // EMSGSIZE: what would fit
-  bool local = false;      // from our own kernel, not from the network
-  ByteView quoted;         // the payload as far as it was quoted (local ones: empty)
+  Endpoint remote;        // where it was going
+  int error = 0;          // errno; EMSGSIZE: too big
+  std::uint32_t mtu = 0;  // EMSGSIZE: what would fit
+  bool local = false;     // from our own kernel, not from the network
+  ByteView quoted;        // the payload as far as it was quoted (local ones: empty)
 };
 // Empties the error queue.
 void read_errors(const OuterSocket& socket, const std::function<void(const OuterError&)>& on_error);
 
 // ---- sending
 struct OutgoingDatagram {
-  Endpoint local;   // source address (unspecified: the kernel's choice); the port is the socket's
+  Endpoint local;  // source address (unspecified: the kernel's choice); the port is the socket's
   Endpoint remote;
   ByteView data;
   std::size_t segment_octets = 0;  // UDP_SEGMENT: data is cut into pieces of this size; 0: one datagram

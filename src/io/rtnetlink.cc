@@ -20,7 +20,8 @@ namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
 constexpr std::size_t kReceiveBuffer = 64 * 1024;
-constexpr std::uint8_t kOurRouteProtocol = 89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
+constexpr std::uint8_t kOurRouteProtocol =
+    89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
 
 std::uint8_t af_of(Family family) { return family == Family::kV4 ? AF_INET : AF_INET6; }
 
@@ -80,7 +81,8 @@ void walk_attributes(const void* first, std::ptrdiff_t octets, const OnAttribute
 template <typename Body, typename OnAttribute>
 void each_attribute(const nlmsghdr& message, const OnAttribute& on_attribute) {
   const void* first = mnl_nlmsg_get_payload_offset(&message, sizeof(Body));
-  walk_attributes(first, static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message)) - static_cast<const char*>(first),
+  walk_attributes(first,
+                  static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message)) - static_cast<const char*>(first),
                   on_attribute);
 }
 
@@ -135,11 +137,12 @@ std::optional<InterfaceAddress> parse_address(const nlmsghdr& message) {
 }
 
 void parse_metrics(const nlattr* nested, Route& route) {
-  walk_attributes(mnl_attr_get_payload(nested), mnl_attr_get_payload_len(nested), [&](std::uint16_t type, const nlattr* attribute) {
-    if (type == RTAX_MTU) {
-      route.mtu = u32_of(attribute);
-    }
-  });
+  walk_attributes(mnl_attr_get_payload(nested), mnl_attr_get_payload_len(nested),
+                  [&](std::uint16_t type, const nlattr* attribute) {
+                    if (type == RTAX_MTU) {
+                      route.mtu = u32_of(attribute);
+                    }
+                  });
 }
 
 std::optional<Route> parse_route(const nlmsghdr& message) {
@@ -281,7 +284,8 @@ Result<void> RouteSocket::talk(nlmsghdr& request, const OnReply& on_reply, std::
       return fail_errno(what);
     }
     int left = static_cast<int>(n);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
       if (m->nlmsg_seq != sequence) {
         continue;
       }
@@ -310,11 +314,14 @@ Result<std::vector<Link>> RouteSocket::links() {
   Request request(RTM_GETLINK, NLM_F_DUMP);
   request.body<ifinfomsg>()->ifi_family = AF_UNSPEC;
   std::vector<Link> out;
-  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    if (auto link = parse_link(m)) {
-      out.push_back(std::move(*link));
-    }
-  }, "cannot list the network interfaces");
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& m) {
+        if (auto link = parse_link(m)) {
+          out.push_back(std::move(*link));
+        }
+      },
+      "cannot list the network interfaces");
   return done ? Result<std::vector<Link>>(std::move(out)) : std::unexpected(done.error());
 }
 
@@ -322,11 +329,14 @@ Result<std::vector<InterfaceAddress>> RouteSocket::addresses() {
   Request request(RTM_GETADDR, NLM_F_DUMP);
   request.body<ifaddrmsg>()->ifa_family = AF_UNSPEC;
   std::vector<InterfaceAddress> out;
-  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    if (auto address = parse_address(m)) {
-      out.push_back(*address);
-    }
-  }, "cannot list this machine's addresses");
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& m) {
+        if (auto address = parse_address(m)) {
+          out.push_back(*address);
+        }
+      },
+      "cannot list this machine's addresses");
   return done ? Result<std::vector<InterfaceAddress>>(std::move(out)) : std::unexpected(done.error());
 }
 
@@ -335,12 +345,15 @@ Result<std::vector<Route>> RouteSocket::routes(Family family, std::uint32_t tabl
   request.body<rtmsg>()->rtm_family = af_of(family);
   request.u32(RTA_TABLE, table);
   std::vector<Route> out;
-  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    // Kernels before 4.20 do not filter.
-    if (auto route = parse_route(m); route && route->table == table) {
-      out.push_back(*route);
-    }
-  }, "cannot list the routes", ENOENT);  // no such table: no routes
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& m) {
+        // Kernels before 4.20 do not filter.
+        if (auto route = parse_route(m); route && route->table == table) {
+          out.push_back(*route);
+        }
+      },
+      "cannot list the routes", ENOENT);  // no such table: no routes
   return done ? Result<std::vector<Route>>(std::move(out)) : std::unexpected(done.error());
 }
 
@@ -348,15 +361,19 @@ Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) {
   Request request(RTM_GETRULE, NLM_F_DUMP);
   request.body<fib_rule_hdr>()->family = af_of(family);
   std::vector<MarkRule> out;
-  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    if (auto rule = parse_rule(m)) {
-      out.push_back(*rule);
-    }
-  }, "cannot list the routing rules");
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& m) {
+        if (auto rule = parse_rule(m)) {
+          out.push_back(*rule);
+        }
+      },
+      "cannot list the routing rules");
   return done ? Result<std::vector<MarkRule>>(std::move(out)) : std::unexpected(done.error());
 }
 
-Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark) {
+Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
+                                    std::uint32_t mark) {
   Request request(RTM_GETROUTE, 0);
   auto* body = request.body<rtmsg>();
   body->rtm_family = af_of(destination.family());
@@ -370,14 +387,17 @@ Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::opt
     request.u32(RTA_MARK, mark);
   }
   std::optional<Route> found;
-  const auto done = talk(*request.header, [&](const nlmsghdr& m) {
-    // The answer carries RTM_F_CLONED: it is a decision, not an entry of a table.
-    nlmsghdr* answer = const_cast<nlmsghdr*>(&m);
-    if (auto* cloned = static_cast<rtmsg*>(mnl_nlmsg_get_payload(answer)); body_of<rtmsg>(m) != nullptr) {
-      cloned->rtm_flags &= ~static_cast<unsigned>(RTM_F_CLONED);
-    }
-    found = parse_route(*answer);
-  }, "no route to " + destination.to_string());
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& m) {
+        // The answer carries RTM_F_CLONED: it is a decision, not an entry of a table.
+        nlmsghdr* answer = const_cast<nlmsghdr*>(&m);
+        if (auto* cloned = static_cast<rtmsg*>(mnl_nlmsg_get_payload(answer)); body_of<rtmsg>(m) != nullptr) {
+          cloned->rtm_flags &= ~static_cast<unsigned>(RTM_F_CLONED);
+        }
+        found = parse_route(*answer);
+      },
+      "no route to " + destination.to_string());
   if (!done) {
     return std::unexpected(done.error());
   }

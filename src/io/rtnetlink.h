@@ -24,7 +24,7 @@ struct Link {
 };
 struct InterfaceAddress {
   int index = 0;
-  IpPrefix prefix;  // the address, with the length of its network
+  IpPrefix prefix;     // the address, with the length of its network
   bool usable = true;  // not tentative, not failed
   bool operator==(const InterfaceAddress&) const = default;
 };
@@ -33,12 +33,12 @@ struct Route {
   Kind kind = Kind::kUnicast;
   IpPrefix destination;
   std::uint32_t table = 254;
-  int device = 0;                    // 0: none
-  std::optional<IpAddress> source;   // preferred source
+  int device = 0;                   // 0: none
+  std::optional<IpAddress> source;  // preferred source
   std::optional<IpAddress> gateway;
   std::uint32_t mtu = 0;
   std::uint32_t metric = 0;
-  std::uint8_t protocol = 0;         // who set it (RTPROT_*)
+  std::uint8_t protocol = 0;  // who set it (RTPROT_*)
   bool operator==(const Route&) const = default;
 };
 // `priority: not fwmark MARK lookup TABLE`.
@@ -59,7 +59,8 @@ class RouteSocket {
   [[nodiscard]] Result<std::vector<Route>> routes(Family family, std::uint32_t table);
   [[nodiscard]] Result<std::vector<MarkRule>> mark_rules(Family family);  // of the form above only
   // The route the kernel takes to a destination; mark 0: as an ordinary program would.
-  [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark);
+  [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
+                                       std::uint32_t mark);
 
   [[nodiscard]] Result<void> set_up(int index, std::uint32_t mtu);
   [[nodiscard]] Result<void> no_link_local_address(int index);  // no fe80:: of its own, no router solicitation
@@ -74,7 +75,8 @@ class RouteSocket {
  private:
   explicit RouteSocket(UniqueFd fd) : fd_(std::move(fd)) {}
   using OnReply = std::function<void(const nlmsghdr&)>;
-  [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what, int forgiven_errno = 0);
+  [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what,
+                                  int forgiven_errno = 0);
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 1;

@@ -32,11 +32,14 @@ constexpr std::size_t kMaxSlices = 1000;  // below IOV_MAX
 
 Result<TunDevice> open_tun(const std::string& name) {
   if (name.empty() || name.size() >= IFNAMSIZ) {
-    return fail("device name '" + name + "' is not possible: it must have 1 to " + std::to_string(IFNAMSIZ - 1) + " characters");
+    return fail("device name '" + name + "' is not possible: it must have 1 to " + std::to_string(IFNAMSIZ - 1) +
+                " characters");
   }
   UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd && errno == ENOENT) {
-    return fail("there is no /dev/net/tun: load the module (modprobe tun), or give the container the device (--device /dev/net/tun)");
+    return fail(
+        "there is no /dev/net/tun: load the module (modprobe tun), or give the container the device (--device "
+        "/dev/net/tun)");
   }
   if (!fd) {
     return fail_errno("cannot open /dev/net/tun (root and CAP_NET_ADMIN are needed)");
@@ -46,8 +49,9 @@ Result<TunDevice> open_tun(const std::string& name) {
   request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
     if (errno == EBUSY || errno == EINVAL) {
-      return fail("cannot make the device " + name + ": an interface of this name exists already (another cygnetd? see: ip link show " +
-                  name + "); stop it, or choose another name in the configuration");
+      return fail("cannot make the device " + name +
+                  ": an interface of this name exists already (another cygnetd? see: ip link show " + name +
+                  "); stop it, or choose another name in the configuration");
     }
     return fail_errno("cannot make the device " + name);
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// TUN devices with a virtio-net header in front of each packet (linux/if_tun.h), so that the kernel hands over and takes
-// TCP and UDP super-packets of up to 64 KiB.
+// TUN devices with a virtio-net header in front of each packet (linux/if_tun.h), so that the kernel hands over and
+// takes TCP and UDP super-packets of up to 64 KiB.
 #include <cstdint>
 #include <span>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace cygnet::io {
 
-inline constexpr std::size_t kVnetHeader = 10;         // struct virtio_net_hdr
+inline constexpr std::size_t kVnetHeader = 10;  // struct virtio_net_hdr
 inline constexpr std::size_t kMaxTunPacket = 65535 + kVnetHeader;
 
 struct TunDevice {

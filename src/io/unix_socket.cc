@@ -33,8 +33,8 @@ bool fill_address(const std::string& path, sockaddr_un& out) {
 Result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
   if (!fill_address(path, address)) {
-    return fail("socket path " + path + " is longer than a Unix socket allows (" + std::to_string(sizeof address.sun_path - 1) +
-                " characters): choose a shorter run directory");
+    return fail("socket path " + path + " is longer than a Unix socket allows (" +
+                std::to_string(sizeof address.sun_path - 1) + " characters): choose a shorter run directory");
   }
   return address;
 }

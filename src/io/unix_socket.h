@@ -18,7 +18,7 @@
 
 namespace cygnet::io {
 
-inline constexpr std::size_t kMaxMessage = 64 * 1024;     // octets in one SEQPACKET message
+inline constexpr std::size_t kMaxMessage = 64 * 1024;  // octets in one SEQPACKET message
 inline constexpr std::size_t kMaxMessageFds = 32;
 
 struct Message {
@@ -46,7 +46,8 @@ class Channel {
  public:
   using OnMessage = std::function<void(Message)>;
   using OnClosed = std::function<void()>;
-  Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClosed on_closed, std::size_t max_queued_bytes = 64U << 20U);
+  Channel(EventLoop& loop, UniqueFd fd, OnMessage on_message, OnClosed on_closed,
+          std::size_t max_queued_bytes = 64U << 20U);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;

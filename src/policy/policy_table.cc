@@ -53,8 +53,10 @@ bool holds_packets(model::StartAction start) {
 }  // namespace
 
 void Changes::append(Changes other) {
-  install.insert(install.end(), std::make_move_iterator(other.install.begin()), std::make_move_iterator(other.install.end()));
-  remove.insert(remove.end(), std::make_move_iterator(other.remove.begin()), std::make_move_iterator(other.remove.end()));
+  install.insert(install.end(), std::make_move_iterator(other.install.begin()),
+                 std::make_move_iterator(other.install.end()));
+  remove.insert(remove.end(), std::make_move_iterator(other.remove.begin()),
+                std::make_move_iterator(other.remove.end()));
 }
 
 std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire) {
@@ -108,16 +110,23 @@ PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) 
   return entry;
 }
 
-// Routes know addresses only. Where a policy protects some protocols or ports of a network, the others come to the engine
-// as well; the administrator did not ask for their protection, so they go on in the clear (RFC 4301 section 4.4.1: BYPASS).
-void PolicyTable::need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user, Changes& changes) {
-  model::PolicySpec clear{.action = model::PolicyAction::kBypass, .mode = spec.mode, .device = spec.device,
-                          .connection = spec.connection, .child_name = spec.child_name};
+// Routes know addresses only. Where a policy protects some protocols or ports of a network, the others come to the
+// engine as well; the administrator did not ask for their protection, so they go on in the clear (RFC 4301
+// section 4.4.1: BYPASS).
+void PolicyTable::need_clear_remainder(const model::PolicySpec& spec, bool configured,
+                                       std::optional<model::ChildId> user, Changes& changes) {
+  model::PolicySpec clear{.action = model::PolicyAction::kBypass,
+                          .mode = spec.mode,
+                          .device = spec.device,
+                          .connection = spec.connection,
+                          .child_name = spec.child_name};
   for (const auto& remote : spec.remote) {
-    const bool limited = !all_traffic(remote) || std::ranges::any_of(spec.local, [](const auto& l) { return !all_traffic(l); });
+    const bool limited =
+        !all_traffic(remote) || std::ranges::any_of(spec.local, [](const auto& l) { return !all_traffic(l); });
     if (limited) {
       clear.remote.push_back(model::TrafficSelector::of(remote.range));
-      clear.local = {model::TrafficSelector::of(IpRange::all(Family::kV4)), model::TrafficSelector::of(IpRange::all(Family::kV6))};
+      clear.local = {model::TrafficSelector::of(IpRange::all(Family::kV4)),
+                     model::TrafficSelector::of(IpRange::all(Family::kV6))};
     }
   }
   if (clear.remote.empty()) {
@@ -139,10 +148,15 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
   }
   for (const auto& connection : connections) {
     for (const auto& child : connection.children) {
-      model::PolicySpec spec{.local = local_selectors(connection, child), .remote = remote_selectors(connection, child),
-                             .mode = child.mode, .device = child.device, .acquire = true,
-                             .connection = connection.name, .child_name = child.name};
-      if (holds_packets(child.start) && connection.remote.host.has_address() && complete(spec.local) && complete(spec.remote)) {
+      model::PolicySpec spec{.local = local_selectors(connection, child),
+                             .remote = remote_selectors(connection, child),
+                             .mode = child.mode,
+                             .device = child.device,
+                             .acquire = true,
+                             .connection = connection.name,
+                             .child_name = child.name};
+      if (holds_packets(child.start) && connection.remote.host.has_address() && complete(spec.local) &&
+          complete(spec.remote)) {
         need(spec, changes).configured = true;
         need_clear_remainder(spec, true, std::nullopt, changes);
       }
@@ -172,8 +186,12 @@ void PolicyTable::remove_unneeded(Changes& changes) {
 
 std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::SaSpec& sa) {
   Changes changes;
-  const model::PolicySpec spec{.local = sa.local_selectors, .remote = sa.remote_selectors, .mode = sa.mode, .device = sa.device,
-                               .connection = sa.connection, .child_name = sa.child_name};
+  const model::PolicySpec spec{.local = sa.local_selectors,
+                               .remote = sa.remote_selectors,
+                               .mode = sa.mode,
+                               .device = sa.device,
+                               .connection = sa.connection,
+                               .child_name = sa.child_name};
   auto& entry = need(spec, changes);
   entry.users.insert(sa.child);
   used_by_[sa.child].push_back(key_of(spec));

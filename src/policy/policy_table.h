@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Which policies the engine shall have: one for each child that must be protected even before it is up (ondemand, start),
-// one for each CHILD_SA whose selectors no other policy has, and what may pass beside them. Pure.
+// Which policies the engine shall have: one for each child that must be protected even before it is up (ondemand,
+// start), one for each CHILD_SA whose selectors no other policy has, and what may pass beside them. Pure.
 #include <map>
 #include <optional>
 #include <set>
@@ -22,8 +22,10 @@ struct Changes {
   void append(Changes other);
 };
 
-// The narrower a policy, the earlier it is looked at, as people expect of routes. Kinds apart only where widths are equal.
-[[nodiscard]] std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire);
+// The narrower a policy, the earlier it is looked at, as people expect of routes. Kinds apart only where widths are
+// equal.
+[[nodiscard]] std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
+                                     bool acquire);
 
 // What a child protects, as far as it is known before negotiation; empty where it is not (an unknown peer address).
 [[nodiscard]] model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child);
@@ -44,16 +46,18 @@ class PolicyTable {
   [[nodiscard]] std::vector<model::PolicyId> acquiring(const std::string& connection, const std::string& child) const;
 
  private:
-  using Key = std::tuple<std::string, std::string, model::TrafficSelectors, model::TrafficSelectors, model::PolicyAction>;
+  using Key =
+      std::tuple<std::string, std::string, model::TrafficSelectors, model::TrafficSelectors, model::PolicyAction>;
   struct Entry {
     model::PolicySpec spec;
-    bool configured = false;          // there while the configuration says so
-    std::set<model::ChildId> users;   // there while an SA uses it
+    bool configured = false;         // there while the configuration says so
+    std::set<model::ChildId> users;  // there while an SA uses it
   };
   [[nodiscard]] static Key key_of(const model::PolicySpec& spec);
   // Finds or makes the entry; a new or different one is put into changes.
   Entry& need(model::PolicySpec spec, Changes& changes);
-  void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user, Changes& changes);
+  void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user,
+                            Changes& changes);
   void remove_unneeded(Changes& changes);
   [[nodiscard]] model::PolicyId new_id();
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Values to bytes and back with one description for both ways: fields(archive, value) in fields.h names the members once,
-// so that writer and reader cannot disagree.
+// Values to bytes and back with one description for both ways: fields(archive, value) in fields.h names the members
+// once, so that writer and reader cannot disagree.
 #include <cstdint>
 #include <optional>
 #include <string>

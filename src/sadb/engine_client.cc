@@ -120,17 +120,21 @@ void EngineClient::remove_sa(model::Direction direction, Spi spi, model::ChildId
   ask(RemoveSaRequest{direction, spi, child}, std::move(done));
 }
 void EngineClient::activate(model::ChildId child, Done done) { ask(ActivateRequest{child}, std::move(done)); }
-void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
-                                    Done done) {
+void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                    bool udp_encapsulation, Done done) {
   ask(UpdateEndpointsRequest{child, local, remote, udp_encapsulation}, std::move(done));
 }
-void EngineClient::install_policy(const model::PolicySpec& spec, Done done) { ask(InstallPolicyRequest{spec}, std::move(done)); }
+void EngineClient::install_policy(const model::PolicySpec& spec, Done done) {
+  ask(InstallPolicyRequest{spec}, std::move(done));
+}
 void EngineClient::remove_policy(model::PolicyId id, Done done) { ask(RemovePolicyRequest{id}, std::move(done)); }
 void EngineClient::acquire_failed(model::PolicyId id, Done done) { ask(AcquireFailedRequest{id}, std::move(done)); }
 void EngineClient::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
   ask(PutCheckpointRequest{key, value}, std::move(done));
 }
-void EngineClient::drop_checkpoint(const std::string& key, Done done) { ask(DropCheckpointRequest{key}, std::move(done)); }
+void EngineClient::drop_checkpoint(const std::string& key, Done done) {
+  ask(DropCheckpointRequest{key}, std::move(done));
+}
 
 void EngineClient::query_sas(bool with_keys, std::function<void(Result<Dump>)> done) {
   ask(QuerySasRequest{with_keys}, OnReply([done = std::move(done)](Result<Reply> reply) {

@@ -55,8 +55,8 @@ Result<Header> decode_header(Reader& reader) {
     return fail("a message between ike and engine is shorter than its header");
   }
   if (version != kVersion) {
-    return fail("ike and engine speak different versions (" + std::to_string(version) + ", here " + std::to_string(kVersion) +
-                "): restart cygnetd");
+    return fail("ike and engine speak different versions (" + std::to_string(version) + ", here " +
+                std::to_string(kVersion) + "): restart cygnetd");
   }
   return header;
 }

@@ -67,9 +67,9 @@ struct QueryStatisticsRequest {};
 struct ExplainRequest {
   model::TrafficSelector local, remote;
 };
-using Request = std::variant<InstallSaRequest, RemoveSaRequest, ActivateRequest, UpdateEndpointsRequest, InstallPolicyRequest,
-                             RemovePolicyRequest, AcquireFailedRequest, PutCheckpointRequest, DropCheckpointRequest,
-                             QuerySasRequest, QueryStatisticsRequest, ExplainRequest>;
+using Request = std::variant<InstallSaRequest, RemoveSaRequest, ActivateRequest, UpdateEndpointsRequest,
+                             InstallPolicyRequest, RemovePolicyRequest, AcquireFailedRequest, PutCheckpointRequest,
+                             DropCheckpointRequest, QuerySasRequest, QueryStatisticsRequest, ExplainRequest>;
 
 // ---- answered by engine
 struct Acknowledgement {

@@ -29,7 +29,8 @@ void RecordingBackend::answer(std::string call, const Done& done) {
 }
 
 void RecordingBackend::install_sa(const model::SaSpec& spec, Done done) {
-  std::erase_if(sas, [&](const auto& s) { return s.direction == spec.direction && s.spi == spec.spi && s.child == spec.child; });
+  std::erase_if(
+      sas, [&](const auto& s) { return s.direction == spec.direction && s.spi == spec.spi && s.child == spec.child; });
   sas.push_back(spec);
   answer("install-sa " + text_of(spec.direction, spec.spi), done);
 }
@@ -46,8 +47,8 @@ void RecordingBackend::activate(model::ChildId child, Done done) {
   answer("activate " + std::to_string(child.value), done);
 }
 
-void RecordingBackend::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
-                                        Done done) {
+void RecordingBackend::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                        bool udp_encapsulation, Done done) {
   for (auto& sa : sas) {
     if (sa.child == child) {
       sa.local = local;
@@ -68,7 +69,9 @@ void RecordingBackend::remove_policy(model::PolicyId id, Done done) {
   answer("remove-policy " + std::to_string(id.value), done);
 }
 
-void RecordingBackend::acquire_failed(model::PolicyId id, Done done) { answer("acquire-failed " + std::to_string(id.value), done); }
+void RecordingBackend::acquire_failed(model::PolicyId id, Done done) {
+  answer("acquire-failed " + std::to_string(id.value), done);
+}
 
 void RecordingBackend::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
   checkpoints.insert_or_assign(key, value);

@@ -8,7 +8,9 @@ namespace {
 sadb::SaState translate(const engine::SaState& state) { return {state.spec, state.counters}; }
 
 sadb::Event translate(const engine::AcquireEvent& e) { return sadb::Acquire{e.policy, e.local, e.remote}; }
-sadb::Event translate(const engine::SaExpiringEvent& e) { return sadb::SaExpiring{e.spi, e.direction, e.child, e.hard}; }
+sadb::Event translate(const engine::SaExpiringEvent& e) {
+  return sadb::SaExpiring{e.spi, e.direction, e.child, e.hard};
+}
 sadb::Event translate(const engine::PeerMovedEvent& e) { return sadb::PeerMoved{e.child, e.remote, e.local}; }
 sadb::Event translate(const engine::ChildActivatedEvent& e) { return sadb::ChildActivated{e.child}; }
 
@@ -32,24 +34,35 @@ bool EngineControl::on_message(ByteView message, Instant now) {
           answer_explain(number, request);
         } else {
           const Result<void> done = perform(request, now);
-          queue_.push_back(encode(number, sadb::Reply{sadb::Acknowledgement{done ? std::string{} : done.error().message}}));
+          queue_.push_back(
+              encode(number, sadb::Reply{sadb::Acknowledgement{done ? std::string{} : done.error().message}}));
         }
       },
       decoded->second);
   return true;
 }
 
-Result<void> EngineControl::perform(const sadb::InstallSaRequest& r, Instant now) { return engine_.install_sa(r.spec, now); }
+Result<void> EngineControl::perform(const sadb::InstallSaRequest& r, Instant now) {
+  return engine_.install_sa(r.spec, now);
+}
 Result<void> EngineControl::perform(const sadb::RemoveSaRequest& r, Instant /*now*/) {
   return engine_.remove_sa(r.direction, r.spi, r.child);
 }
-Result<void> EngineControl::perform(const sadb::ActivateRequest& r, Instant /*now*/) { return engine_.activate(r.child); }
+Result<void> EngineControl::perform(const sadb::ActivateRequest& r, Instant /*now*/) {
+  return engine_.activate(r.child);
+}
 Result<void> EngineControl::perform(const sadb::UpdateEndpointsRequest& r, Instant /*now*/) {
   return engine_.update_endpoints(r.child, r.local, r.remote, r.udp_encapsulation);
 }
-Result<void> EngineControl::perform(const sadb::InstallPolicyRequest& r, Instant /*now*/) { return engine_.install_policy(r.spec); }
-Result<void> EngineControl::perform(const sadb::RemovePolicyRequest& r, Instant /*now*/) { return engine_.remove_policy(r.id); }
-Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant /*now*/) { return engine_.acquire_failed(r.id); }
+Result<void> EngineControl::perform(const sadb::InstallPolicyRequest& r, Instant /*now*/) {
+  return engine_.install_policy(r.spec);
+}
+Result<void> EngineControl::perform(const sadb::RemovePolicyRequest& r, Instant /*now*/) {
+  return engine_.remove_policy(r.id);
+}
+Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant /*now*/) {
+  return engine_.acquire_failed(r.id);
+}
 
 Result<void> EngineControl::perform(const sadb::PutCheckpointRequest& r, Instant /*now*/) {
   drop_checkpoint(r.key);
@@ -92,8 +105,8 @@ void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
 
 void EngineControl::answer_statistics(std::uint32_t request) {
   const auto& s = engine_.statistics();
-  queue_.push_back(encode(request, sadb::Reply{sadb::StatisticsReply{
-                                       {s.drops, s.packets_out, s.bytes_out, s.packets_in, s.bytes_in, s.bypassed, s.acquires}}}));
+  queue_.push_back(encode(request, sadb::Reply{sadb::StatisticsReply{{s.drops, s.packets_out, s.bytes_out, s.packets_in,
+                                                                      s.bytes_in, s.bypassed, s.acquires}}}));
 }
 
 void EngineControl::answer_explain(std::uint32_t request, const sadb::ExplainRequest& r) {
@@ -114,7 +127,8 @@ void EngineControl::collect_events() {
         [&](const auto& e) {
           using T = std::decay_t<decltype(e)>;
           if constexpr (std::is_same_v<T, engine::UnknownSpiEvent>) {
-            log_.notice(e.remote.to_string(), "sends ESP with SPI " + std::to_string(e.spi.value) + " to " + e.local.address.to_string() +
+            log_.notice(e.remote.to_string(), "sends ESP with SPI " + std::to_string(e.spi.value) + " to " +
+                                                  e.local.address.to_string() +
                                                   ", which no SA here has (it still uses a tunnel that is gone here?)");
           } else {
             queue_.push_back(encode(translate(e)));

@@ -113,9 +113,10 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
   for (const auto& socket : start.sockets) {
     sockets.push_back({std::move(fds[next++]), socket.kind, socket.family, socket.port});
   }
-  packets_ = std::make_unique<PacketLoop>(
-      engine_, std::move(devices), std::move(sockets),
-      [this](const Endpoint& local, const Endpoint& remote, ByteView message) { return forward_ike(local, remote, message); });
+  packets_ = std::make_unique<PacketLoop>(engine_, std::move(devices), std::move(sockets),
+                                          [this](const Endpoint& local, const Endpoint& remote, ByteView message) {
+                                            return forward_ike(local, remote, message);
+                                          });
   std::uint32_t token = kFirstToken;
   for (const auto& device : packets_->devices()) {
     if (auto added = poller_.add(device.fd.get(), token++); !added) {
@@ -245,7 +246,8 @@ bool EngineProcess::forward_ike(const Endpoint& local, const Endpoint& remote, B
       ::ioctl(ike_.get(), SIOCOUTQ, &waiting) != 0 || waiting > kIkeBacklogOctets) {
     return false;
   }
-  return io::send_message(ike_.get(), encode(sadb::Event{sadb::IkeDatagram{local, remote, {message.begin(), message.end()}}})) ==
+  return io::send_message(ike_.get(),
+                          encode(sadb::Event{sadb::IkeDatagram{local, remote, {message.begin(), message.end()}}})) ==
          io::SendStatus::kSent;
 }
 

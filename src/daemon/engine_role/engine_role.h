@@ -10,7 +10,8 @@
 
 namespace cygnet::daemon {
 
-// With the channel to the monitor: waits for StartEngine, becomes `user`, and serves until the monitor ends. Exit status.
+// With the channel to the monitor: waits for StartEngine, becomes `user`, and serves until the monitor ends. Exit
+// status.
 int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log);
 
 // The same with the channel that the monitor left us. Runs until the monitor ends. The exit status.

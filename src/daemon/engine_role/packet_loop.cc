@@ -18,8 +18,8 @@ namespace cygnet::daemon {
 
 namespace {
 
-constexpr std::size_t kMarker = 4;           // RFC 3948 section 2.2
-constexpr std::uint8_t kKeepalive = 0xFF;    // RFC 3948 section 2.3
+constexpr std::size_t kMarker = 4;         // RFC 3948 section 2.2
+constexpr std::uint8_t kKeepalive = 0xFF;  // RFC 3948 section 2.3
 
 // RFC 3948 section 2.2: "4 zero-valued bytes aligned with the SPI field of an ESP packet".
 bool has_non_esp_marker(ByteView datagram) { return datagram.size() >= kMarker && load_be32(datagram.data()) == 0; }
@@ -44,14 +44,16 @@ bool is_link_housekeeping(ByteView packet) {
     return false;
   }
   const auto source = IpAddress::from_bytes(packet.subspan(8, 16));
-  const bool link_scope = packet[24] == 0xff && ((packet[25] & 0x0f) == 1 || (packet[25] & 0x0f) == 2);  // RFC 4291 section 2.7
+  const bool link_scope =
+      packet[24] == 0xff && ((packet[25] & 0x0f) == 1 || (packet[25] & 0x0f) == 2);  // RFC 4291 section 2.7
   const bool control = packet[6] == 0 || packet[6] == 58;  // hop-by-hop options (MLD) or ICMPv6
   return link_scope && control && (source.is_unspecified() || source.is_link_local());
 }
 
 }  // namespace
 
-PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike)
+PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets,
+                       OnIke on_ike)
     : engine_(engine),
       devices_(std::move(devices)),
       sockets_(std::move(sockets)),
@@ -74,7 +76,8 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
       break;
     }
     const auto packet = buffer.first(static_cast<std::size_t>(n));
-    const auto offload = packet.size() < io::kVnetHeader ? std::nullopt : engine::Offload::parse(packet.first(io::kVnetHeader));
+    const auto offload =
+        packet.size() < io::kVnetHeader ? std::nullopt : engine::Offload::parse(packet.first(io::kVnetHeader));
     if (!offload) {
       engine_.count_drop(DropReason::kMalformedIp);
       continue;
@@ -104,7 +107,11 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
 }
 
 void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, bool udp) {
-  engine::InPacket packet{.segment_octets = datagram.segment_octets, .local = datagram.local, .remote = datagram.remote, .udp = udp, .tos = datagram.tos};
+  engine::InPacket packet{.segment_octets = datagram.segment_octets,
+                          .local = datagram.local,
+                          .remote = datagram.remote,
+                          .udp = udp,
+                          .tos = datagram.tos};
   if (!udp) {
     packet.bytes = datagram.bytes;
     in_.push_back(packet);
@@ -184,7 +191,8 @@ void PacketLoop::queue_clear(const engine::Bypass& bypass) {
   const auto destination = destination_of(bypass.data);
   for (std::size_t i = 0; destination && i < sockets_.size(); ++i) {
     if (sockets_[i].kind == io::OuterKind::kClear && sockets_[i].family == destination->family()) {
-      outgoing_[i].push_back({.local = {IpAddress::any(destination->family()), 0}, .remote = {*destination, 0}, .data = bypass.data});
+      outgoing_[i].push_back(
+          {.local = {IpAddress::any(destination->family()), 0}, .remote = {*destination, 0}, .data = bypass.data});
       return;
     }
   }
@@ -211,7 +219,8 @@ void PacketLoop::flush(Instant now) {
       continue;
     }
     too_big_.set = false;
-    sender_.send(sockets_[i], outgoing_[i], [&](const io::SendFailure& failure) { on_send_failure(sockets_[i], failure); });
+    sender_.send(sockets_[i], outgoing_[i],
+                 [&](const io::SendFailure& failure) { on_send_failure(sockets_[i], failure); });
     if (too_big_.set) {
       on_socket_error(i, now);
     }
@@ -244,7 +253,8 @@ void PacketLoop::on_outer_error(const io::OuterSocket& socket, const io::OuterEr
   if (error.error != EMSGSIZE || error.mtu == 0) {
     return;
   }
-  engine::OuterTooBig too_big{.remote = error.remote, .udp = socket.kind == io::OuterKind::kUdp, .quoted_esp = error.quoted, .mtu = error.mtu};
+  engine::OuterTooBig too_big{
+      .remote = error.remote, .udp = socket.kind == io::OuterKind::kUdp, .quoted_esp = error.quoted, .mtu = error.mtu};
   if (error.local) {
     if (!too_big_.set || too_big_.remote.address != error.remote.address) {
       return;

@@ -99,7 +99,8 @@ void ControlServer::flush(ClientId id) {
   auto& client = *it->second;
   client.waiting = false;
   while (client.sent < client.out.size()) {
-    const auto n = ::send(client.fd.get(), client.out.data() + client.sent, client.out.size() - client.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const auto n = ::send(client.fd.get(), client.out.data() + client.sent, client.out.size() - client.sent,
+                          MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
       client.sent += static_cast<std::size_t>(n);
     } else if (errno == EAGAIN) {

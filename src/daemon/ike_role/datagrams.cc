@@ -39,15 +39,12 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
   }
   const auto now = clock_.monotonic();
   switch (on_demand_.on_acquire(now, policy->connection, policy->child_name)) {
-    case policy::OnDemand::Answer::kUnderWay:
-      return;
-    case policy::OnDemand::Answer::kTooSoon:
-      engine_.acquire_failed(event.policy, {});
-      return;
-    case policy::OnDemand::Answer::kTry:
-      break;
+    case policy::OnDemand::Answer::kUnderWay: return;
+    case policy::OnDemand::Answer::kTooSoon: engine_.acquire_failed(event.policy, {}); return;
+    case policy::OnDemand::Answer::kTry: break;
   }
-  log_.info(policy->connection, "a packet from " + event.local.to_string() + " to " + event.remote.to_string() + " asks for child " + policy->child_name);
+  log_.info(policy->connection, "a packet from " + event.local.to_string() + " to " + event.remote.to_string() +
+                                    " asks for child " + policy->child_name);
   endpoint_->initiate(now, policy->connection, policy->child_name, std::pair{event.local, event.remote});
 }
 
@@ -59,7 +56,9 @@ void IkeProcess::on_event(const sadb::PeerMoved& event) {
   endpoint_->on_peer_moved(clock_.monotonic(), event.child, event.remote, event.local);
 }
 
-void IkeProcess::on_event(const sadb::ChildActivated& event) { endpoint_->on_child_activated(clock_.monotonic(), event.child); }
+void IkeProcess::on_event(const sadb::ChildActivated& event) {
+  endpoint_->on_child_activated(clock_.monotonic(), event.child);
+}
 
 void IkeProcess::on_event(const sadb::IkeDatagram& event) {
   endpoint_->handle_datagram(clock_.monotonic(), {event.local, event.remote, true}, event.bytes);

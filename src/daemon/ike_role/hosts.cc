@@ -123,8 +123,8 @@ Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
       continue;
     }
     if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved) {
-      out.unusable[connection.name] = "the name " + connection.remote.host.name + " cannot be resolved: check it with: getent hosts " +
-                                      connection.remote.host.name;
+      out.unusable[connection.name] = "the name " + connection.remote.host.name +
+                                      " cannot be resolved: check it with: getent hosts " + connection.remote.host.name;
       continue;
     }
     fill(connection.local.host, connection.remote.host);

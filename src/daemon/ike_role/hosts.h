@@ -23,14 +23,15 @@ class Hosts {
   void resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done);
 
   struct Oriented {
-    std::vector<model::Connection> connections;    // ready for the IKE endpoint
-    std::map<std::string, std::string> unusable;   // name -> why
+    std::vector<model::Connection> connections;   // ready for the IKE endpoint
+    std::map<std::string, std::string> unusable;  // name -> why
   };
   [[nodiscard]] Oriented orient(std::vector<model::Connection> connections);
 
   // Addresses of this machine that are not on one of our devices.
   [[nodiscard]] std::vector<IpAddress> own_addresses();
-  [[nodiscard]] Result<io::Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source, std::uint32_t mark) {
+  [[nodiscard]] Result<io::Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
+                                           std::uint32_t mark) {
     return netlink_.route_to(destination, source, mark);
   }
   [[nodiscard]] std::string device_name(int index);

@@ -39,8 +39,8 @@ int IkeProcess::run() {
   started_ = clock_.monotonic();
   engine_.set_event_handler([this](const sadb::Event& event) { on_engine_event(event); });
   monitor_ = std::make_unique<io::Channel>(
-      loop_, io::UniqueFd(io::kInheritedChannel), [this](io::Message message) { on_monitor_message(std::move(message)); },
-      [this] { loop_.stop(); });
+      loop_, io::UniqueFd(io::kInheritedChannel),
+      [this](io::Message message) { on_monitor_message(std::move(message)); }, [this] { loop_.stop(); });
   loop_.run();
   return status_;
 }
@@ -66,7 +66,8 @@ void IkeProcess::on_monitor_message(io::Message message) {
   } else if (std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
     engine_.attach(std::move(message.fds[0]));
     engine_.query_sas(true, [this](Result<sadb::Dump> dump) {
-      hosts_->resolve(configuration_.conf.connections, [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
+      hosts_->resolve(configuration_.conf.connections,
+                      [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
     });
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
@@ -109,13 +110,15 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
     log_.warning("", confined.error().message);
   }
   control_ = std::make_unique<ControlServer>(
-      loop_, std::move(fds[1]), [this](ClientId client, const control::Request& request) { on_request(client, request); },
+      loop_, std::move(fds[1]),
+      [this](ClientId client, const control::Request& request) { on_request(client, request); },
       [this](ClientId client) { on_client_gone(client); });
   return {};
 }
 
 Result<Configuration> IkeProcess::read_bundle(const std::vector<io::UniqueFd>& fds) {
-  auto text = fds.empty() || !fds[0] ? fail("no configuration arrived") : io::read_memory_file(fds[0].get(), kMaxBundle);
+  auto text =
+      fds.empty() || !fds[0] ? fail("no configuration arrived") : io::read_memory_file(fds[0].get(), kMaxBundle);
   if (!text) {
     return std::unexpected(text.error());
   }
@@ -206,8 +209,9 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
     configuration_ = std::move(*fresh);
     set_level(log_, configuration_.conf.setup.log_level);
     on_demand_.forget_all();
-    log_.notice("config", "reloaded: " + std::to_string(report.added.size()) + " added, " + std::to_string(report.changed.size()) +
-                              " changed, " + std::to_string(report.removed.size()) + " removed, " +
+    log_.notice("config", "reloaded: " + std::to_string(report.added.size()) + " added, " +
+                              std::to_string(report.changed.size()) + " changed, " +
+                              std::to_string(report.removed.size()) + " removed, " +
                               std::to_string(report.unchanged.size()) + " unchanged");
   }
   const auto tell = [this, error, report] {
@@ -215,7 +219,8 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
       if (w.what != Waiting::For::kReload) {
         return false;
       }
-      done(w.client, error.empty(), error.empty() ? "reloaded" : "the configuration has errors; the old one stays in force\n" + error,
+      done(w.client, error.empty(),
+           error.empty() ? "reloaded" : "the configuration has errors; the old one stays in force\n" + error,
            error.empty() ? control::Data(report) : control::Data{});
       return true;
     });

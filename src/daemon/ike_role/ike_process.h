@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Everything the ike process holds. Three sources of events (monitor, engine, network) and the command line come in here;
-// each ends in pump(), which does what the endpoint wants done and sets the timer.
+// Everything the ike process holds. Three sources of events (monitor, engine, network) and the command line come in
+// here; each ends in pump(), which does what the endpoint wants done and sets the timer.
 //   ike_process.cc     start, monitor, configuration
 //   datagrams.cc       sockets, engine events
 //   perform_actions.cc what the endpoint asks for
@@ -48,7 +48,7 @@ class IkeProcess {
     std::set<std::string> children_left;  // kUp: not yet answered for
     bool failed = false;
     std::string messages;
-    bool ike_sa = false;                  // kRekey: the IKE SA, not its children
+    bool ike_sa = false;  // kRekey: the IKE SA, not its children
     bool over = false;
   };
 
@@ -140,11 +140,14 @@ class IkeProcess {
     model::SaCounters in, out;
   };
   using Counters = std::map<model::ChildId, ChildCounters>;
-  [[nodiscard]] control::ConnectionReport report_connection(const model::Connection& connection, const std::vector<ike::IkeStatus>& all,
+  [[nodiscard]] control::ConnectionReport report_connection(const model::Connection& connection,
+                                                            const std::vector<ike::IkeStatus>& all,
                                                             const Counters& counters) const;
-  [[nodiscard]] control::ChildReport report_child(const ike::ChildStatus& child, const Counters& counters, Instant now) const;
+  [[nodiscard]] control::ChildReport report_child(const ike::ChildStatus& child, const Counters& counters,
+                                                  Instant now) const;
   [[nodiscard]] control::IkeReport report_ike(const ike::IkeStatus& sa, Instant now) const;
-  [[nodiscard]] control::ExplainReport make_explanation(const control::ExplainRequest& question, const sadb::Explanation& explanation);
+  [[nodiscard]] control::ExplainReport make_explanation(const control::ExplainRequest& question,
+                                                        const sadb::Explanation& explanation);
   [[nodiscard]] control::KeysReport make_keys(const sadb::Dump& dump) const;
   [[nodiscard]] control::DoctorFacts make_facts(control::StatusReport status, control::DropsReport drops) const;
   [[nodiscard]] static control::DropsReport make_drops(const sadb::Statistics& statistics);
@@ -171,23 +174,23 @@ class IkeProcess {
   std::vector<io::OuterSocket> sockets_;
   io::DatagramReceiver receiver_{32};
   io::DatagramSender sender_;
-  Configuration configuration_;                       // as loaded
-  std::vector<model::Connection> connections_;        // oriented, in use
-  std::map<std::string, std::string> unusable_;       // connections that cannot be used now, and why
+  Configuration configuration_;                  // as loaded
+  std::vector<model::Connection> connections_;   // oriented, in use
+  std::map<std::string, std::string> unusable_;  // connections that cannot be used now, and why
   std::vector<IpAddress> own_addresses_;
-  std::map<std::string, std::string> last_errors_;    // by connection
+  std::map<std::string, std::string> last_errors_;  // by connection
   struct Owner {
     std::string connection, child, device;
   };
-  std::map<model::ChildId, Owner> children_;          // CHILD_SAs there are: whose, and through which device
+  std::map<model::ChildId, Owner> children_;  // CHILD_SAs there are: whose, and through which device
   std::vector<ProcessState> processes_;
   std::vector<Waiting> waiting_;
-  // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears from
-  // us, and a crash must find the state the datagram speaks of.
+  // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears
+  // from us, and a crash must find the state the datagram speaks of.
   struct Ordered {
     std::uint64_t engine = 0, network = 0;  // acknowledgements to wait for
     ike::SendDatagram datagram;
-    ClientId client = 0;                    // not zero: an answer to the command line instead
+    ClientId client = 0;  // not zero: an answer to the command line instead
     control::Done answer;
   };
   std::deque<Ordered> ordered_;
@@ -199,7 +202,7 @@ class IkeProcess {
   Instant started_{};
   bool pumping_ = false;
   bool waiting_timer_ = false;
-  bool begun_ = false;   // adopted and configured
+  bool begun_ = false;  // adopted and configured
   bool ending_ = false;
   int status_ = 0;
 };

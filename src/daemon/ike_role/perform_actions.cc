@@ -71,7 +71,8 @@ void IkeProcess::perform(const ike::SendDatagram& action) {
 
 void IkeProcess::send_what_may_go() {
   // At the end nobody may answer any more.
-  while (!ordered_.empty() && (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {
+  while (!ordered_.empty() &&
+         (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {
     const auto next = std::move(ordered_.front());
     ordered_.pop_front();
     if (next.client != 0) {
@@ -99,8 +100,10 @@ void IkeProcess::send_now(const ike::SendDatagram& action) {
   append(bytes, action.bytes);
   const io::OutgoingDatagram datagram{.local = action.path.local, .remote = action.path.remote, .data = bytes};
   sender_.send(*socket, {&datagram, 1}, [&](const io::SendFailure& failure) {
-    log_.warning(action.path.remote.to_string(), "cannot send IKE from " + action.path.local.to_string() + ": " + std::generic_category().message(failure.error) +
-                                                     " (is there a route? ip route get " + action.path.remote.address.to_string() + ")");
+    log_.warning(action.path.remote.to_string(), "cannot send IKE from " + action.path.local.to_string() + ": " +
+                                                     std::generic_category().message(failure.error) +
+                                                     " (is there a route? ip route get " +
+                                                     action.path.remote.address.to_string() + ")");
   });
 }
 
@@ -138,14 +141,16 @@ void IkeProcess::perform(const ike::RemoveSa& action) {
 void IkeProcess::perform(const ike::ActivateChild& action) { engine_.activate(action.child, {}); }
 
 void IkeProcess::perform(const ike::UpdateChildEndpoints& action) {
-  engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation, or_log("a peer's new address was not taken"));
+  engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation,
+                           or_log("a peer's new address was not taken"));
 }
 
 // One dump answers all questions of a moment.
 void IkeProcess::perform(const ike::QueryUsage& action) {
   usage_asked_.push_back(action);
   if (!std::exchange(usage_under_way_, true)) {
-    loop_.after(kUsageGathering, [this] { engine_.query_sas(false, [this](const Result<sadb::Dump>& dump) { on_usage_dump(dump); }); });
+    loop_.after(kUsageGathering,
+                [this] { engine_.query_sas(false, [this](const Result<sadb::Dump>& dump) { on_usage_dump(dump); }); });
   }
 }
 
@@ -209,8 +214,12 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
 void IkeProcess::perform(const ike::Report& action) {
   const std::string subject = action.connection.empty() ? action.peer : action.connection;
   log_.write({action.severity, subject, action.message});
-  tell_followers({.time_s = clock_.wall_seconds(), .severity = action.severity, .connection = action.connection, .peer = action.peer,
-                  .event = action.event, .message = action.message});
+  tell_followers({.time_s = clock_.wall_seconds(),
+                  .severity = action.severity,
+                  .connection = action.connection,
+                  .peer = action.peer,
+                  .event = action.event,
+                  .message = action.message});
 }
 
 void IkeProcess::perform(const ike::Checkpoint& action) {
@@ -222,12 +231,14 @@ void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_check
 // The engine must know a policy before a route brings it packets, and keep it until the route is gone.
 void IkeProcess::apply(const policy::Changes& changes) {
   for (const auto& policy : changes.install) {
-    engine_.install_policy(policy, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection + " was not installed"));
+    engine_.install_policy(policy, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection +
+                                          " was not installed"));
     add_routes(policy);
   }
   for (const auto& policy : changes.remove) {
     routes_.remove(policy);
-    engine_.remove_policy(policy.id, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection + " was not removed"));
+    engine_.remove_policy(policy.id, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection +
+                                            " was not removed"));
   }
 }
 

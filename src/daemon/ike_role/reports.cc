@@ -14,7 +14,9 @@ namespace cygnet::daemon {
 namespace {
 
 std::uint64_t seconds(Duration d) {
-  return d <= Duration::zero() ? 0 : static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
+  return d <= Duration::zero()
+             ? 0
+             : static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
 }
 
 std::optional<std::uint64_t> seconds_until(Instant when, Instant now) {
@@ -42,13 +44,16 @@ std::string nat_text(const ike::IkeStatus& sa) {
 }
 
 std::string algorithms_of(const model::SaSpec& spec) {
-  return model::to_string(model::ChosenEsp{.encryption = spec.encryption, .encryption_bits = spec.encryption_bits,
-                                           .integrity = spec.integrity, .esn = spec.esn});
+  return model::to_string(model::ChosenEsp{.encryption = spec.encryption,
+                                           .encryption_bits = spec.encryption_bits,
+                                           .integrity = spec.integrity,
+                                           .esn = spec.esn});
 }
 
 control::IkeCounters counters_of(const ike::EndpointCounters& c) {
-  return {c.datagrams_in, c.datagrams_out, c.malformed, c.unknown_spi, c.retransmits_sent, c.retransmits_answered, c.cookies_sent,
-          c.half_open_refused, c.integrity_failed, c.half_open, c.established, c.negotiations_failed};
+  return {c.datagrams_in,         c.datagrams_out,      c.malformed,         c.unknown_spi,      c.retransmits_sent,
+          c.retransmits_answered, c.cookies_sent,       c.half_open_refused, c.integrity_failed, c.half_open,
+          c.established,          c.negotiations_failed};
 }
 
 std::string hex(Spi spi) {
@@ -76,7 +81,8 @@ control::IkeReport IkeProcess::report_ike(const ike::IkeStatus& sa, Instant now)
           .children = {}};
 }
 
-control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, const Counters& counters, Instant now) const {
+control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, const Counters& counters,
+                                              Instant now) const {
   control::ChildReport report{.name = child.name,
                               .spi_in = child.spi_in,
                               .spi_out = child.spi_out,
@@ -101,10 +107,13 @@ control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, con
   return report;
 }
 
-control::ConnectionReport IkeProcess::report_connection(const model::Connection& connection, const std::vector<ike::IkeStatus>& all,
+control::ConnectionReport IkeProcess::report_connection(const model::Connection& connection,
+                                                        const std::vector<ike::IkeStatus>& all,
                                                         const Counters& counters) const {
   const auto now = clock_.monotonic();
-  control::ConnectionReport report{.name = connection.name, .local = connection.local.host.to_string(), .remote = connection.remote.host.to_string()};
+  control::ConnectionReport report{.name = connection.name,
+                                   .local = connection.local.host.to_string(),
+                                   .remote = connection.remote.host.to_string()};
   std::set<std::string> up;
   bool connecting = false;
   for (const auto& sa : all) {
@@ -127,11 +136,18 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
     if (!up.contains(child.name)) {
       const bool holding = !policies_.acquiring(connection.name, child.name).empty();
       waits = waits || holding;
-      report.inactive.push_back({child.name, connecting ? control::State::kConnecting : holding ? control::State::kWaiting : control::State::kDown,
-                                 model::to_string(policy::local_selectors(connection, child)), model::to_string(policy::remote_selectors(connection, child))});
+      report.inactive.push_back({child.name,
+                                 connecting ? control::State::kConnecting
+                                 : holding  ? control::State::kWaiting
+                                            : control::State::kDown,
+                                 model::to_string(policy::local_selectors(connection, child)),
+                                 model::to_string(policy::remote_selectors(connection, child))});
     }
   }
-  report.state = !up.empty() ? control::State::kUp : connecting ? control::State::kConnecting : waits ? control::State::kWaiting : control::State::kDown;
+  report.state = !up.empty()  ? control::State::kUp
+                 : connecting ? control::State::kConnecting
+                 : waits      ? control::State::kWaiting
+                              : control::State::kDown;
   if (const auto it = last_errors_.find(connection.name); it != last_errors_.end() && up.empty()) {
     report.last_error = it->second;
   }
@@ -139,7 +155,9 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
 }
 
 control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
-  control::StatusReport report{.version = std::string(kVersion), .uptime_s = seconds(clock_.monotonic() - started_), .engine_connected = static_cast<bool>(dump)};
+  control::StatusReport report{.version = std::string(kVersion),
+                               .uptime_s = seconds(clock_.monotonic() - started_),
+                               .engine_connected = static_cast<bool>(dump)};
   Counters counters;
   if (dump) {
     for (const auto& sa : dump->sas) {
@@ -156,15 +174,19 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
   for (const auto& connection : configuration_.conf.connections) {
     const auto why = unusable_.find(connection.name);
     if (why != unusable_.end() && (only.empty() || only == connection.name)) {
-      report.connections.push_back({.name = connection.name, .state = control::State::kDown, .local = connection.local.host.to_string(),
-                                    .remote = connection.remote.host.to_string(), .last_error = why->second});
+      report.connections.push_back({.name = connection.name,
+                                    .state = control::State::kDown,
+                                    .local = connection.local.host.to_string(),
+                                    .remote = connection.remote.host.to_string(),
+                                    .last_error = why->second});
     }
   }
   report.ike = counters_of(endpoint_->counters());
   return report;
 }
 
-control::ExplainReport IkeProcess::make_explanation(const control::ExplainRequest& question, const sadb::Explanation& explanation) {
+control::ExplainReport IkeProcess::make_explanation(const control::ExplainRequest& question,
+                                                    const sadb::Explanation& explanation) {
   control::ExplainReport report{.question = question, .verdict = explanation.verdict};
   const auto source = question.source.is_unspecified() ? std::nullopt : std::optional(question.source);
   auto route = hosts_->route_to(question.destination, source, 0);
@@ -178,32 +200,46 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
     report.route_source = route->source ? route->source->to_string() : "";
     report.route_via = route->gateway ? route->gateway->to_string() : "";
     report.route_reaches_engine = std::ranges::find(devices, report.route_device) != devices.end();
-    report.why.push_back("the kernel's route to " + question.destination.to_string() + " leads to " + report.route_device +
-                         (report.route_reaches_engine ? ", Cygnet's device" : ", which is not Cygnet's: the packet does not come to the engine"));
+    report.why.push_back(
+        "the kernel's route to " + question.destination.to_string() + " leads to " + report.route_device +
+        (report.route_reaches_engine ? ", Cygnet's device"
+                                     : ", which is not Cygnet's: the packet does not come to the engine"));
   } else {
     report.why.push_back(route.error().message + ": the kernel refuses the packet before the engine sees it");
   }
   if (explanation.found) {
     report.policy = control::describe(explanation.policy);
-    report.why.push_back("policy " + std::to_string(explanation.policy.id.value) + " (" + std::string(control::to_string(explanation.policy.action)) +
-                         ") of " + explanation.policy.connection + "/" + explanation.policy.child_name + " is the first that covers it: " +
-                         model::to_string(explanation.policy.local) + " === " + model::to_string(explanation.policy.remote));
+    report.why.push_back("policy " + std::to_string(explanation.policy.id.value) + " (" +
+                         std::string(control::to_string(explanation.policy.action)) + ") of " +
+                         explanation.policy.connection + "/" + explanation.policy.child_name +
+                         " is the first that covers it: " + model::to_string(explanation.policy.local) +
+                         " === " + model::to_string(explanation.policy.remote));
   } else {
     report.why.emplace_back("no policy covers it: the engine drops what no policy allows");
   }
   bool first = true;
   for (const auto& sa : explanation.outbound) {
-    report.sas.push_back({.connection = sa.spec.connection, .child = sa.spec.child_name, .spi = sa.spec.spi, .algorithms = algorithms_of(sa.spec),
-                          .local = sa.spec.local, .remote = sa.spec.remote, .udp_encapsulation = sa.spec.udp_encapsulation,
-                          .in_use = !sa.counters.standby && std::exchange(first, false), .packets = sa.counters.packets});
+    report.sas.push_back({.connection = sa.spec.connection,
+                          .child = sa.spec.child_name,
+                          .spi = sa.spec.spi,
+                          .algorithms = algorithms_of(sa.spec),
+                          .local = sa.spec.local,
+                          .remote = sa.spec.remote,
+                          .udp_encapsulation = sa.spec.udp_encapsulation,
+                          .in_use = !sa.counters.standby && std::exchange(first, false),
+                          .packets = sa.counters.packets});
   }
   if (!report.sas.empty()) {
     const auto& sa = report.sas.front();
-    report.why.push_back("SA " + hex(sa.spi) + " (" + sa.algorithms + ") carries it from " + sa.local.address.to_string() + " to " +
-                         sa.remote.address.to_string() + (sa.udp_encapsulation ? " inside UDP port " + std::to_string(sa.remote.port) : " as plain ESP"));
+    report.why.push_back(
+        "SA " + hex(sa.spi) + " (" + sa.algorithms + ") carries it from " + sa.local.address.to_string() + " to " +
+        sa.remote.address.to_string() +
+        (sa.udp_encapsulation ? " inside UDP port " + std::to_string(sa.remote.port) : " as plain ESP"));
   } else if (explanation.found && explanation.policy.action == model::PolicyAction::kProtect) {
-    report.why.emplace_back(explanation.policy.acquire ? "no SA is there yet: the packet waits and the tunnel is brought up"
-                                                       : "no SA is there: the packet is dropped (cygnet up " + explanation.policy.connection + ")");
+    report.why.emplace_back(explanation.policy.acquire
+                                ? "no SA is there yet: the packet waits and the tunnel is brought up"
+                                : "no SA is there: the packet is dropped (cygnet up " + explanation.policy.connection +
+                                      ")");
   }
   return report;
 }
@@ -220,7 +256,8 @@ control::KeysReport IkeProcess::make_keys(const sadb::Dump& dump) const {
     }
   }
   for (const auto& keys : endpoint_->export_keys()) {
-    if (auto line = control::wireshark_ikev2({keys.spi_i, keys.spi_r, keys.sk_ei, keys.sk_er, keys.sk_ai, keys.sk_ar, keys.algorithms})) {
+    if (auto line = control::wireshark_ikev2(
+            {keys.spi_i, keys.spi_r, keys.sk_ei, keys.sk_er, keys.sk_ai, keys.sk_ar, keys.algorithms})) {
       report.ikev2_decryption_table.push_back(std::move(*line));
     }
   }

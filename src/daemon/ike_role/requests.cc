@@ -32,7 +32,10 @@ void IkeProcess::done(ClientId client, bool ok, std::string message, control::Da
 }
 
 void IkeProcess::done_when_in_place(ClientId client, bool ok, std::string message) {
-  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = {}, .client = client,
+  ordered_.push_back({.engine = engine_asked_,
+                      .network = network_asked_,
+                      .datagram = {},
+                      .client = client,
                       .answer = {.ok = ok, .message = std::move(message), .data = {}}});
   send_what_may_go();
 }
@@ -55,9 +58,10 @@ bool IkeProcess::known(ClientId client, const std::string& connection, const std
     const auto& ignored = configuration_.conf.ignored;
     const bool is_ignored = std::ranges::find(ignored, connection) != ignored.end();
     done(client, false,
-         is_ignored ? "connection '" + connection + "' has auto=ignore (or no auto=): write auto=add and run `cygnet reload`"
-                    : "there is no connection '" + connection + "'; there are: " + (names.empty() ? "none" : names) +
-                          " (after a change of the configuration: cygnet reload)");
+         is_ignored
+             ? "connection '" + connection + "' has auto=ignore (or no auto=): write auto=add and run `cygnet reload`"
+             : "there is no connection '" + connection + "'; there are: " + (names.empty() ? "none" : names) +
+                   " (after a change of the configuration: cygnet reload)");
     return false;
   }
   if (!child.empty() && find_child(connection, child) == nullptr) {
@@ -75,7 +79,8 @@ void IkeProcess::answer(ClientId client, const control::UpRequest& request) {
   if (!known(client, request.connection, request.child)) {
     return;
   }
-  Waiting waiting{.what = Waiting::For::kUp, .client = client, .connection = request.connection, .child = request.child};
+  Waiting waiting{
+      .what = Waiting::For::kUp, .client = client, .connection = request.connection, .child = request.child};
   for (const auto& child : find_connection(request.connection)->children) {
     if (same_child(request.child, child.name)) {
       waiting.children_left.insert(child.name);
@@ -103,7 +108,10 @@ void IkeProcess::answer(ClientId client, const control::DownRequest& request) {
     return;
   }
   endpoint_->terminate(clock_.monotonic(), request.connection, request.child);
-  waiting_.push_back({.what = Waiting::For::kDown, .client = client, .connection = request.connection, .child = request.child,
+  waiting_.push_back({.what = Waiting::For::kDown,
+                      .client = client,
+                      .connection = request.connection,
+                      .child = request.child,
                       .deadline = clock_.monotonic() + kDownPatience});
 }
 
@@ -114,7 +122,8 @@ bool IkeProcess::is_down(const Waiting& waiting) const {
     }
     for (const auto& child : sa.children) {
       const auto owner = children_.find(child.id);
-      if (owner != children_.end() && owner->second.connection == waiting.connection && same_child(waiting.child, child.name)) {
+      if (owner != children_.end() && owner->second.connection == waiting.connection &&
+          same_child(waiting.child, child.name)) {
         return false;
       }
     }
@@ -144,8 +153,12 @@ void IkeProcess::answer(ClientId client, const control::RekeyRequest& request) {
     done(client, false, "connection '" + request.connection + "' is not up: there is nothing to rekey");
     return;
   }
-  waiting_.push_back({.what = Waiting::For::kRekey, .client = client, .connection = request.connection, .child = request.child,
-                      .deadline = clock_.monotonic() + kRekeyPatience, .ike_sa = request.ike_sa});
+  waiting_.push_back({.what = Waiting::For::kRekey,
+                      .client = client,
+                      .connection = request.connection,
+                      .child = request.child,
+                      .deadline = clock_.monotonic() + kRekeyPatience,
+                      .ike_sa = request.ike_sa});
   endpoint_->rekey(clock_.monotonic(), request.connection, request.child, request.ike_sa);
 }
 
@@ -181,7 +194,8 @@ void IkeProcess::answer(ClientId client, const control::ReloadRequest& /*request
 void IkeProcess::answer(ClientId client, const control::ExplainRequest& request) {
   const auto port = request.port;
   const model::TrafficSelector local{IpRange::of(request.source), request.protocol, 0, 65535};
-  const model::TrafficSelector remote{IpRange::of(request.destination), request.protocol, port.value_or(0), port.value_or(65535)};
+  const model::TrafficSelector remote{IpRange::of(request.destination), request.protocol, port.value_or(0),
+                                      port.value_or(65535)};
   engine_.explain(local, remote, [this, client, request](const Result<sadb::Explanation>& explanation) {
     if (!explanation) {
       done(client, false, explanation.error().message);
@@ -207,12 +221,14 @@ void IkeProcess::answer(ClientId client, const control::MonitorRequest& request)
 
 void IkeProcess::answer(ClientId client, const control::DebugKeysRequest& /*request*/) {
   if (!configuration_.conf.setup.allow_key_export) {
-    done(client, false, "keys are not handed out: write allow-key-export=yes into config setup of " + start_.config_path +
-                            " and restart cygnetd, if you know that whoever reads them reads everything");
+    done(client, false,
+         "keys are not handed out: write allow-key-export=yes into config setup of " + start_.config_path +
+             " and restart cygnetd, if you know that whoever reads them reads everything");
     return;
   }
   engine_.query_sas(true, [this, client](const Result<sadb::Dump>& dump) {
-    done(client, static_cast<bool>(dump), dump ? "" : dump.error().message, dump ? control::Data(make_keys(*dump)) : control::Data{});
+    done(client, static_cast<bool>(dump), dump ? "" : dump.error().message,
+         dump ? control::Data(make_keys(*dump)) : control::Data{});
   });
 }
 
@@ -223,9 +239,11 @@ void IkeProcess::answer(ClientId client, const control::DebugTransitionsRequest&
 void IkeProcess::answer(ClientId client, const control::DoctorRequest& /*request*/) {
   engine_.query_sas(false, [this, client](const Result<sadb::Dump>& dump) {
     auto status = make_status(dump, "");
-    engine_.query_statistics([this, client, status = std::move(status)](const Result<sadb::Statistics>& statistics) mutable {
-      done(client, true, "", make_facts(std::move(status), statistics ? make_drops(*statistics) : control::DropsReport{}));
-    });
+    engine_.query_statistics(
+        [this, client, status = std::move(status)](const Result<sadb::Statistics>& statistics) mutable {
+          done(client, true, "",
+               make_facts(std::move(status), statistics ? make_drops(*statistics) : control::DropsReport{}));
+        });
   });
 }
 
@@ -255,9 +273,13 @@ void IkeProcess::check_waiting() {
     if (waiting.what == Waiting::For::kUp && waiting.children_left.empty()) {
       done_when_in_place(waiting.client, !waiting.failed, waiting.messages);
     } else if (waiting.what == Waiting::For::kDown && is_down(waiting)) {
-      done_when_in_place(waiting.client, true, "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");
+      done_when_in_place(waiting.client, true,
+                         "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");
     } else if (waiting.what == Waiting::For::kDown && late) {
-      done(waiting.client, false, "'" + waiting.connection + "' is still there: the peer does not answer the delete; it is removed here once the peer counts as dead");
+      done(
+          waiting.client, false,
+          "'" + waiting.connection +
+              "' is still there: the peer does not answer the delete; it is removed here once the peer counts as dead");
     } else if (waiting.what == Waiting::For::kRekey && waiting.over) {
       done_when_in_place(waiting.client, true, "'" + waiting.connection + "' has new keys");
     } else if (waiting.what == Waiting::For::kRekey && late) {

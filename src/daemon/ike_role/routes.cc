@@ -5,15 +5,16 @@
 
 namespace cygnet::daemon {
 
-std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family, const std::vector<IpAddress>& source_ips,
-                                      const std::vector<IpAddress>& own) {
+std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family,
+                                      const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own) {
   for (const auto& ip : source_ips) {
     if (ip.family() == family) {
       return ip;
     }
   }
   for (const auto& ip : own) {
-    const bool inside = std::ranges::any_of(policy.local, [&](const auto& selector) { return selector.range.contains(ip); });
+    const bool inside =
+        std::ranges::any_of(policy.local, [&](const auto& selector) { return selector.range.contains(ip); });
     if (ip.family() == family && inside && !ip.is_loopback() && !ip.is_link_local()) {
       return ip;
     }
@@ -42,7 +43,8 @@ void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<Ip
   }
 }
 
-void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own, std::uint32_t mtu) {
+void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
+                 const std::vector<IpAddress>& own, std::uint32_t mtu) {
   if (policy.action != model::PolicyAction::kProtect) {
     return;
   }
@@ -71,7 +73,8 @@ void Routes::remove(const model::PolicySpec& policy) {
     }
     it->second.users.erase(policy.id);
     if (it->second.users.empty()) {
-      request(wanted.address ? NetworkRequest::What::kRemoveAddress : NetworkRequest::What::kRemoveRoute, wanted, it->second);
+      request(wanted.address ? NetworkRequest::What::kRemoveAddress : NetworkRequest::What::kRemoveRoute, wanted,
+              it->second);
       held_.erase(it);
     }
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The routes and addresses that the engine's policies need, as requests to the monitor: each asked for once, however many
-// policies share it, and given back with the last of them. Pure.
+// The routes and addresses that the engine's policies need, as requests to the monitor: each asked for once, however
+// many policies share it, and given back with the last of them. Pure.
 #include <functional>
 #include <map>
 #include <set>
@@ -21,7 +21,8 @@ class Routes {
   explicit Routes(Send send) : send_(std::move(send)) {}
 
   // A policy was installed (or replaced). source_ips: of its connection; own: addresses of this machine.
-  void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own, std::uint32_t mtu);
+  void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own,
+           std::uint32_t mtu);
   void remove(const model::PolicySpec& policy);
   [[nodiscard]] std::vector<control::RouteFact> facts() const;
 
@@ -46,9 +47,10 @@ class Routes {
   std::uint32_t next_request_ = 1;
 };
 
-// The source of packets that this machine itself sends to the policy's remote network: the configured address, or one of
-// its own that the policy protects.
-[[nodiscard]] std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family, const std::vector<IpAddress>& source_ips,
+// The source of packets that this machine itself sends to the policy's remote network: the configured address, or one
+// of its own that the policy protects.
+[[nodiscard]] std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family,
+                                                    const std::vector<IpAddress>& source_ips,
                                                     const std::vector<IpAddress>& own);
 
 }  // namespace cygnet::daemon

@@ -20,7 +20,8 @@ namespace cygnet::daemon {
 class Monitor {
  public:
   Monitor(Options options, Logger& log);
-  // Until SIGTERM or SIGINT. on_started is called once devices, sockets and the engine process are there. The exit status.
+  // Until SIGTERM or SIGINT. on_started is called once devices, sockets and the engine process are there. The exit
+  // status.
   int run(const std::function<void()>& on_started = {});
 
  private:

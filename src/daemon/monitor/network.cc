@@ -162,7 +162,8 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
     return fail("'" + request.device + "' is not one of our devices: name it in config setup");
   }
   Placed what;
-  what.is_address = request.what == NetworkRequest::What::kAddAddress || request.what == NetworkRequest::What::kRemoveAddress;
+  what.is_address =
+      request.what == NetworkRequest::What::kAddAddress || request.what == NetworkRequest::What::kRemoveAddress;
   if (request.prefix.length > request.prefix.address.bits() ||
       (what.is_address && request.prefix.length != request.prefix.address.bits()) ||
       (request.source && request.source->family() != request.prefix.address.family())) {
@@ -210,14 +211,16 @@ Result<void> Network::apply(const NetworkRequest& request) {
   if (!what) {
     return std::unexpected(what.error());
   }
-  const bool adding = request.what == NetworkRequest::What::kAddRoute || request.what == NetworkRequest::What::kAddAddress;
+  const bool adding =
+      request.what == NetworkRequest::What::kAddRoute || request.what == NetworkRequest::What::kAddAddress;
   Result<void> done;
   forget(*what);
   wanted_.erase(*what);
   if (adding) {
     // A throw route for the same prefix would be another entry under the same key.
     if (!what->is_address && thrown_.erase(what->route.destination) == 1) {
-      (void)netlink_[0].remove_route({.kind = io::Route::Kind::kThrow, .destination = what->route.destination, .table = setup_.route_table});
+      (void)netlink_[0].remove_route(
+          {.kind = io::Route::Kind::kThrow, .destination = what->route.destination, .table = setup_.route_table});
     }
     done = place(*what);
     if (done) {
@@ -262,14 +265,18 @@ void Network::set_throw_routes() {
   auto wanted = throw_prefixes(tunnelled_, connected_);
   for (const auto& prefix : thrown_) {
     if (!wanted.contains(prefix)) {
-      (void)netlink_[0].remove_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
+      (void)netlink_[0].remove_route(
+          {.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
     }
   }
   for (const auto& prefix : wanted) {
     if (!thrown_.contains(prefix)) {
-      const auto added = netlink_[0].add_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
+      const auto added =
+          netlink_[0].add_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
       if (!added) {
-        log_.warning("network", prefix.to_string() + " is attached to this machine but lies inside a tunnelled network: " + added.error().message);
+        log_.warning("network",
+                     prefix.to_string() +
+                         " is attached to this machine but lies inside a tunnelled network: " + added.error().message);
       }
     }
   }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the monitor sets in the kernel: devices, sockets, addresses, routes, the rule that leads into them. And takes back.
+// What the monitor sets in the kernel: devices, sockets, addresses, routes, the rule that leads into them. And takes
+// back.
 //
-// Routing (as WireGuard's wg-quick does it, with one more turn): every tunnelled prefix is a route of a table of our own,
-// and the rule `PRIORITY: not fwmark MARK lookup TABLE` sends all packets there but our own ESP and IKE, which carry MARK.
-// A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those that lies
-// inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
+// Routing (as WireGuard's wg-quick does it, with one more turn): every tunnelled prefix is a route of a table of our
+// own, and the rule `PRIORITY: not fwmark MARK lookup TABLE` sends all packets there but our own ESP and IKE, which
+// carry MARK. A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those
+// that lies inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
 #include <map>
 #include <set>
 #include <string>
@@ -21,7 +22,8 @@
 namespace cygnet::daemon {
 
 // The connected prefixes that need a throw route: inside a wider tunnelled one, and not tunnelled themselves.
-[[nodiscard]] std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std::vector<IpPrefix>& connected);
+[[nodiscard]] std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled,
+                                                const std::vector<IpPrefix>& connected);
 
 class Network {
  public:
@@ -32,7 +34,7 @@ class Network {
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
   void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
   void end_sync();                        // ... has done so: the rest goes
-  void on_network_changed();  // routes or addresses of this machine are not what they were
+  void on_network_changed();              // routes or addresses of this machine are not what they were
   void close();
 
   [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
@@ -69,7 +71,7 @@ class Network {
   std::set<Placed> wanted_;
   std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
   std::set<IpPrefix> tunnelled_;
-  std::vector<IpPrefix> connected_;               // networks this machine is attached to
+  std::vector<IpPrefix> connected_;  // networks this machine is attached to
   std::set<IpPrefix> thrown_;
   bool opened_ = false;
 };

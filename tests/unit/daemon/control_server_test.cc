@@ -19,7 +19,8 @@ class ControlServerTest : public ::testing::Test {
     auto listener = io::listen_stream(path, 0600);
     ASSERT_TRUE(listener) << listener.error().message;
     server = std::make_unique<ControlServer>(
-        loop, std::move(*listener), [this](ControlServer::ClientId id, control::Request request) { requests.emplace_back(id, std::move(request)); },
+        loop, std::move(*listener),
+        [this](ControlServer::ClientId id, control::Request request) { requests.emplace_back(id, std::move(request)); },
         [this](ControlServer::ClientId id) { gone.push_back(id); });
   }
   void TearDown() override { io::remove_file(path); }
@@ -42,7 +43,8 @@ class ControlServerTest : public ::testing::Test {
     control::FrameReader reader(control::kMaxResponse);
     std::vector<control::Response> out;
     Bytes buffer(65536);
-    for (ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0); n > 0; n = ::recv(fd.get(), buffer.data(), buffer.size(), 0)) {
+    for (ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0); n > 0;
+         n = ::recv(fd.get(), buffer.data(), buffer.size(), 0)) {
       reader.feed(ByteView(buffer).first(static_cast<std::size_t>(n)));
       for (auto frame = reader.next(); frame && *frame; frame = reader.next()) {
         out.push_back(*control::decode_response(**frame));

@@ -3,8 +3,6 @@
 // Two engine processes in two network namespaces, SAs installed by hand over sadb, real packets through the kernel:
 //
 //   a: ipsec0 10.1.0.1 -- engine -- veth 192.0.2.1 ===== 192.0.2.2 veth -- engine -- ipsec0 10.2.0.1 :b
-#include "daemon/engine_role/engine_role.h"
-
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -20,6 +18,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "daemon/engine_role/engine_role.h"
 #include "daemon/role_messages.h"
 #include "io/log_sink.h"
 #include "io/outer_socket.h"
@@ -36,7 +35,9 @@ constexpr std::uint32_t kMark = 0x43590000;
 constexpr std::uint16_t kNatPort = 4500;
 
 IpAddress ip(const char* text) { return IpAddress::parse(text).value_or(IpAddress{}); }
-model::TrafficSelector net(const char* text) { return model::TrafficSelector::of(IpPrefix::parse(text).value_or(IpPrefix{})); }
+model::TrafficSelector net(const char* text) {
+  return model::TrafficSelector::of(IpPrefix::parse(text).value_or(IpPrefix{}));
+}
 
 // Gives up after a while, so that a tunnel that carries nothing fails the test instead of hanging it.
 io::UniqueFd open_tcp() {
@@ -73,7 +74,8 @@ class EngineHost {
       ASSERT_TRUE(netlink->add_address(tun->index, ip(address)));
       ASSERT_TRUE(netlink->add_route({.destination = *IpPrefix::parse(remote_net), .device = tun->index}));
       fds.push_back(std::move(tun->fd));
-      for (auto* open : {+[] { return io::open_udp(Family::kV4, kNatPort, kMark, true); }, +[] { return io::open_esp(Family::kV4, kMark); }}) {
+      for (auto* open : {+[] { return io::open_udp(Family::kV4, kNatPort, kMark, true); },
+                         +[] { return io::open_esp(Family::kV4, kMark); }}) {
         auto socket = open();
         ASSERT_TRUE(socket) << socket.error().message;
         start.sockets.push_back({socket->kind, socket->family, socket->port});
@@ -91,7 +93,8 @@ class EngineHost {
       ::_exit(serve_engine(std::move(pair->second), "nobody", log));
     }
     pair->second.reset();
-    monitor_ = std::make_unique<io::Channel>(loop, std::move(pair->first), [this](const io::Message&) { ready = true; }, [] {});
+    monitor_ = std::make_unique<io::Channel>(
+        loop, std::move(pair->first), [this](const io::Message&) { ready = true; }, [] {});
     ASSERT_TRUE(monitor_->send(encode(FromMonitor{start}), std::move(fds)));
     client.emplace(loop);
     new_ike();
@@ -120,9 +123,16 @@ class EngineProcessTest : public ::testing::Test {
     if (::geteuid() != 0 || !a.space.usable() || ::access("/dev/net/tun", R_OK | W_OK) != 0) {
       GTEST_SKIP() << "needs root, network namespaces and /dev/net/tun";
     }
-    ASSERT_EQ(a.space.shell("ip link set lo up && ip link add wan type veth peer name far && ip addr add 192.0.2.1/24 dev wan && ip link set wan up"), 0);
-    ASSERT_EQ(a.space.shell("ip link set far netns /proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(b.space.fd())), 0);
-    ASSERT_EQ(b.space.shell("ip link set lo up && ip link set far name wan && ip addr add 192.0.2.2/24 dev wan && ip link set wan up"), 0);
+    ASSERT_EQ(a.space.shell("ip link set lo up && ip link add wan type veth peer name far && ip addr add 192.0.2.1/24 "
+                            "dev wan && ip link set wan up"),
+              0);
+    ASSERT_EQ(a.space.shell("ip link set far netns /proc/" + std::to_string(::getpid()) + "/fd/" +
+                            std::to_string(b.space.fd())),
+              0);
+    ASSERT_EQ(
+        b.space.shell(
+            "ip link set lo up && ip link set far name wan && ip addr add 192.0.2.2/24 dev wan && ip link set wan up"),
+        0);
     a.start(loop, "10.1.0.1", "10.2.0.0/24");
     b.start(loop, "10.2.0.1", "10.1.0.0/24");
     ASSERT_TRUE(run_until([&] { return a.ready && b.ready; }));
@@ -178,7 +188,8 @@ class EngineProcessTest : public ::testing::Test {
     // The policy last: a packet that waits for it must find the SA.
     host.client->install_sa(sa(!on_a, on_a, udp), count);
     host.client->install_sa(out, count);
-    host.client->install_policy({.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors}, count);
+    host.client->install_policy(
+        {.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors}, count);
     ASSERT_TRUE(run_until([&] { return answers == 3; }));
   }
 
@@ -271,15 +282,18 @@ TEST_F(EngineProcessTest, PacketsWaitForTheTunnel) {
     }
   });
   const auto out = sa(true, true, true);
-  a.client->install_policy({.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors, .acquire = true}, {});
+  a.client->install_policy(
+      {.id = model::PolicyId(1), .local = out.local_selectors, .remote = out.remote_selectors, .acquire = true}, {});
   install(b, false, true);
-  ASSERT_EQ(a.space.shell("(ping -q -c 1 -W 4 10.2.0.1 >/dev/null; echo $? > /tmp/cygnet-engine-test.r) & sleep 0.1"), 0);
+  ASSERT_EQ(a.space.shell("(ping -q -c 1 -W 4 10.2.0.1 >/dev/null; echo $? > /tmp/cygnet-engine-test.r) & sleep 0.1"),
+            0);
   ASSERT_TRUE(run_until([&] { return asked.has_value(); }));
   EXPECT_EQ(asked->remote.range.first, ip("10.2.0.1"));
   EXPECT_EQ(asked->remote.protocol, 1);
   install(a, true, true);
   EXPECT_EQ(a.space.shell("for i in $(seq 50); do [ -s /tmp/cygnet-engine-test.r ] && break; sleep 0.1; done;"
-                          " grep -qx 0 /tmp/cygnet-engine-test.r; r=$?; rm -f /tmp/cygnet-engine-test.r; exit $r"), 0);
+                          " grep -qx 0 /tmp/cygnet-engine-test.r; r=$?; rm -f /tmp/cygnet-engine-test.r; exit $r"),
+            0);
 }
 
 }  // namespace

@@ -25,16 +25,20 @@ class NetworkTest : public ::testing::Test {
     if (::geteuid() != 0 || !space.usable() || ::access("/dev/net/tun", R_OK | W_OK) != 0) {
       GTEST_SKIP() << "needs root, network namespaces and /dev/net/tun";
     }
-    ASSERT_EQ(space.shell("ip link set lo up && ip link add lan type veth peer name lan2 && ip link set lan2 up && ip addr add 10.1.0.1/24 dev lan && ip link set lan up"
-                          " && ip link add wan type veth peer name wan2 && ip link set wan2 up && ip addr add 192.0.2.1/24 dev wan && ip link set wan up"
-                          " && ip route add default via 192.0.2.254"), 0);
+    ASSERT_EQ(space.shell("ip link set lo up && ip link add lan type veth peer name lan2 && ip link set lan2 up && ip "
+                          "addr add 10.1.0.1/24 dev lan && ip link set lan up"
+                          " && ip link add wan type veth peer name wan2 && ip link set wan2 up && ip addr add "
+                          "192.0.2.1/24 dev wan && ip link set wan up"
+                          " && ip route add default via 192.0.2.254"),
+              0);
     state = "/tmp/cygnet-network-test-" + std::to_string(::getpid());
     network = std::make_unique<Network>(model::Setup{}, state, log);
     space.in([&] { ASSERT_TRUE(network->open()); });
   }
   void TearDown() override { io::remove_file(state); }
 
-  Result<void> ask(NetworkRequest::What what, const char* prefix, const char* source = nullptr, const char* device = "ipsec0") {
+  Result<void> ask(NetworkRequest::What what, const char* prefix, const char* source = nullptr,
+                   const char* device = "ipsec0") {
     NetworkRequest request{.what = what, .prefix = *IpPrefix::parse(prefix), .device = device};
     if (source != nullptr) {
       request.source = IpAddress::parse(source);
@@ -43,7 +47,8 @@ class NetworkTest : public ::testing::Test {
   }
   // Whether `ip route get` takes the device.
   bool leads_to(const char* destination, const char* device) {
-    return space.shell(std::string("ip route get ") + destination + " 2>/dev/null | grep -q ' dev " + device + " '") == 0;
+    return space.shell(std::string("ip route get ") + destination + " 2>/dev/null | grep -q ' dev " + device + " '") ==
+           0;
   }
 
   NetworkNamespace space;
@@ -145,7 +150,8 @@ TEST_F(NetworkTest, AUsedDeviceNameIsExplained) {
   Network second(model::Setup{.devices = {"lan"}, .ike_port = 501, .nat_port = 4501}, state + ".2", log);
   const auto opened = space.in([&] { return second.open(); });
   ASSERT_FALSE(opened);
-  EXPECT_NE(opened.error().message.find("an interface of this name exists already"), std::string::npos) << opened.error().message;
+  EXPECT_NE(opened.error().message.find("an interface of this name exists already"), std::string::npos)
+      << opened.error().message;
 }
 
 }  // namespace

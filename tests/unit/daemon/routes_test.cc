@@ -12,14 +12,17 @@ IpAddress ip(const char* text) { return *IpAddress::parse(text); }
 IpPrefix prefix(const char* text) { return *IpPrefix::parse(text); }
 
 model::PolicySpec policy(std::uint32_t id, const char* local, const char* remote) {
-  return {.id = model::PolicyId(id), .local = {*model::TrafficSelector::parse(local)}, .remote = {*model::TrafficSelector::parse(remote)}};
+  return {.id = model::PolicyId(id),
+          .local = {*model::TrafficSelector::parse(local)},
+          .remote = {*model::TrafficSelector::parse(remote)}};
 }
 
 class RoutesTest : public ::testing::Test {
  protected:
   static std::string text(const NetworkRequest& r) {
     static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address "};
-    return kWords.at(static_cast<std::size_t>(r.what)) + r.prefix.to_string() + " " + r.device + (r.source ? " src " + r.source->to_string() : "");
+    return kWords.at(static_cast<std::size_t>(r.what)) + r.prefix.to_string() + " " + r.device +
+           (r.source ? " src " + r.source->to_string() : "");
   }
   std::vector<std::string> sent;
   Routes routes{[this](const NetworkRequest& r) { sent.push_back(text(r)); }};
@@ -70,7 +73,8 @@ TEST_F(RoutesTest, WhatPassesInTheClearNeedsNoRoute) {
 
 TEST(ThrowPrefixes, AttachedNetworksInsideAWiderTunnelledOneStayReachable) {
   const std::vector<IpPrefix> connected{prefix("10.1.0.0/24"), prefix("192.168.1.0/24"), prefix("10.2.0.0/16")};
-  EXPECT_EQ(throw_prefixes({prefix("10.0.0.0/8")}, connected), (std::set<IpPrefix>{prefix("10.1.0.0/24"), prefix("10.2.0.0/16")}));
+  EXPECT_EQ(throw_prefixes({prefix("10.0.0.0/8")}, connected),
+            (std::set<IpPrefix>{prefix("10.1.0.0/24"), prefix("10.2.0.0/16")}));
   EXPECT_EQ(throw_prefixes({prefix("0.0.0.0/0")}, connected).size(), 3U);
 }
 

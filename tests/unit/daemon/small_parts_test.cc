@@ -27,10 +27,19 @@ TEST(Options, WhatIsUnknownOrUnfinishedIsRefused) {
 }
 
 TEST(RoleMessages, EveryMessageTravels) {
-  const std::vector<FromMonitor> down{
-      StartEngine{.devices = {"ipsec0", "ipsec1"}, .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}}, .log_level = Severity::kDebug},
-      StartIke{.config_path = "c", .secrets_path = "s", .run_dir = "r", .sockets = {{io::OuterKind::kUdp, Family::kV4, 500}}},
-      NewPeer{}, NewConfiguration{"bad"}, ShutDown{}, NetworkChanged{}, Processes{{{"ike", 17, 2}}}, NetworkDone{3, "no"}};
+  const std::vector<FromMonitor> down{StartEngine{.devices = {"ipsec0", "ipsec1"},
+                                                  .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}},
+                                                  .log_level = Severity::kDebug},
+                                      StartIke{.config_path = "c",
+                                               .secrets_path = "s",
+                                               .run_dir = "r",
+                                               .sockets = {{io::OuterKind::kUdp, Family::kV4, 500}}},
+                                      NewPeer{},
+                                      NewConfiguration{"bad"},
+                                      ShutDown{},
+                                      NetworkChanged{},
+                                      Processes{{{"ike", 17, 2}}},
+                                      NetworkDone{3, "no"}};
   for (const auto& message : down) {
     const auto bytes = encode(message);
     const auto decoded = decode_from_monitor(bytes);
@@ -46,7 +55,11 @@ TEST(RoleMessages, EveryMessageTravels) {
 }
 
 TEST(RoleMessages, AnImpossiblePrefixIsRefused) {
-  NetworkRequest request{.request = 1, .prefix = *IpPrefix::parse("10.0.0.0/8"), .device = "ipsec0", .source = IpAddress::parse("10.1.0.1"), .mtu = 1300};
+  NetworkRequest request{.request = 1,
+                         .prefix = *IpPrefix::parse("10.0.0.0/8"),
+                         .device = "ipsec0",
+                         .source = IpAddress::parse("10.1.0.1"),
+                         .mtu = 1300};
   const auto good = decode_to_monitor(encode(ToMonitor{request}));
   ASSERT_TRUE(good);
   EXPECT_EQ(std::get<NetworkRequest>(*good).source, request.source);
@@ -55,7 +68,9 @@ TEST(RoleMessages, AnImpossiblePrefixIsRefused) {
 }
 
 TEST(ConfigBundle, TheOtherSideReadsTheSameAndNothingElse) {
-  config::MemoryFiles disk(std::map<std::string, std::string>{{"/etc/ipsec.conf", "include /etc/ipsec.d/*.conf\n"}, {"/etc/ipsec.d/a.conf", std::string("x\0y", 3)}, {"/etc/shadow", "root"}});
+  config::MemoryFiles disk(std::map<std::string, std::string>{{"/etc/ipsec.conf", "include /etc/ipsec.d/*.conf\n"},
+                                                              {"/etc/ipsec.d/a.conf", std::string("x\0y", 3)},
+                                                              {"/etc/shadow", "root"}});
   RecordingFiles recording(disk);
   EXPECT_TRUE(recording.read("/etc/ipsec.conf"));
   const auto found = recording.glob("/etc/ipsec.d/*.conf");
@@ -85,9 +100,11 @@ TEST(KeyJobs, TwoSidesAgreeInOneStepOrTwo) {
     const auto half = run_key_job(initiator);
     ASSERT_EQ(half.error, "");
     EXPECT_FALSE(half.shared_secret);
-    const auto responder = run_key_job({.job = 2, .group = group, .own = {}, .peer_public = half.own->public_value, .seed = SecretBytes(64, 2)});
+    const auto responder = run_key_job(
+        {.job = 2, .group = group, .own = {}, .peer_public = half.own->public_value, .seed = SecretBytes(64, 2)});
     ASSERT_EQ(responder.error, "");
-    const auto whole = run_key_job({.job = 3, .group = group, .own = half.own, .peer_public = responder.own->public_value, .seed = {}});
+    const auto whole = run_key_job(
+        {.job = 3, .group = group, .own = half.own, .peer_public = responder.own->public_value, .seed = {}});
     EXPECT_EQ(whole.shared_secret, responder.shared_secret);
     EXPECT_EQ(whole.job, 3U);
     // Same seed, same key; another seed, another key.
@@ -97,7 +114,8 @@ TEST(KeyJobs, TwoSidesAgreeInOneStepOrTwo) {
 }
 
 TEST(KeyJobs, ABadPublicValueIsAnErrorNotASecret) {
-  const auto result = run_key_job({.job = 9, .group = model::KeGroup::kX25519, .own = {}, .peer_public = Bytes(31, 1), .seed = SecretBytes(64, 2)});
+  const auto result = run_key_job(
+      {.job = 9, .group = model::KeGroup::kX25519, .own = {}, .peer_public = Bytes(31, 1), .seed = SecretBytes(64, 2)});
   EXPECT_NE(result.error, "");
   EXPECT_FALSE(result.shared_secret);
 }

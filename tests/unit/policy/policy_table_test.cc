@@ -10,7 +10,8 @@ namespace {
 
 model::TrafficSelectors ts(const char* text) { return {*model::TrafficSelector::parse(text)}; }
 
-model::Connection connection(const char* name, model::StartAction start, const char* local = "10.1.0.0/16", const char* remote = "10.2.0.0/16") {
+model::Connection connection(const char* name, model::StartAction start, const char* local = "10.1.0.0/16",
+                             const char* remote = "10.2.0.0/16") {
   model::Connection c{.name = name};
   c.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("192.0.2.1")};
   c.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("192.0.2.2")};
@@ -18,15 +19,21 @@ model::Connection connection(const char* name, model::StartAction start, const c
   return c;
 }
 
-model::SaSpec sa(std::uint64_t child, const char* name = "c", const char* local = "10.1.0.0/16", const char* remote = "10.2.0.0/16") {
-  return {.direction = model::Direction::kOutbound, .child = model::ChildId(child), .connection = name, .child_name = name,
-          .local_selectors = ts(local), .remote_selectors = ts(remote)};
+model::SaSpec sa(std::uint64_t child, const char* name = "c", const char* local = "10.1.0.0/16",
+                 const char* remote = "10.2.0.0/16") {
+  return {.direction = model::Direction::kOutbound,
+          .child = model::ChildId(child),
+          .connection = name,
+          .child_name = name,
+          .local_selectors = ts(local),
+          .remote_selectors = ts(remote)};
 }
 
 TEST(PolicyTable, OnDemandHoldsPacketsFromTheStartAddDoesNot) {
   PolicyTable table;
-  const auto changes = table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kAdd),
-                                        connection("s", model::StartAction::kStart, "10.1.0.0/16", "10.3.0.0/16")});
+  const auto changes =
+      table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kAdd),
+                       connection("s", model::StartAction::kStart, "10.1.0.0/16", "10.3.0.0/16")});
   ASSERT_EQ(changes.install.size(), 2U);
   EXPECT_TRUE(changes.install[0].acquire);
   EXPECT_EQ(changes.install[0].connection, "c");
@@ -71,8 +78,10 @@ TEST(PolicyTable, ARekeyKeepsThePolicy) {
 
 TEST(PolicyTable, AReloadTouchesOnlyWhatChanged) {
   PolicyTable table;
-  (void)table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
-  const auto same = table.configure({connection("c", model::StartAction::kOnDemand), connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
+  (void)table.configure({connection("c", model::StartAction::kOnDemand),
+                         connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
+  const auto same = table.configure({connection("c", model::StartAction::kOnDemand),
+                                     connection("d", model::StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16")});
   EXPECT_TRUE(same.install.empty() && same.remove.empty());
   const auto less = table.configure({connection("c", model::StartAction::kOnDemand)});
   ASSERT_EQ(less.remove.size(), 1U);
@@ -109,7 +118,8 @@ TEST(PolicyTable, ARestartedIkeKeepsIdsAndRemovesWhatNobodyNeeds) {
 
 TEST(PolicyTable, WhatAProtocolLimitLeavesOutPassesInTheClear) {
   PolicyTable table;
-  const auto changes = table.configure({connection("c", model::StartAction::kOnDemand, "10.1.0.0/16", "10.2.0.1[tcp/80]")});
+  const auto changes =
+      table.configure({connection("c", model::StartAction::kOnDemand, "10.1.0.0/16", "10.2.0.1[tcp/80]")});
   ASSERT_EQ(changes.install.size(), 2U);
   EXPECT_EQ(changes.install[1].action, model::PolicyAction::kBypass);
   EXPECT_EQ(model::to_string(changes.install[1].remote), "10.2.0.1/32");
@@ -117,9 +127,12 @@ TEST(PolicyTable, WhatAProtocolLimitLeavesOutPassesInTheClear) {
 }
 
 TEST(PolicyTable, NarrowerPoliciesComeFirst) {
-  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/24"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false));
-  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp/80]"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp]"), false));
-  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false), order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), true));
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/24"), false),
+            order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false));
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp/80]"), false),
+            order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16[tcp]"), false));
+  EXPECT_LT(order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), false),
+            order_of(ts("10.1.0.0/16"), ts("10.2.0.0/16"), true));
   EXPECT_LT(order_of(ts("0.0.0.0/0"), ts("0.0.0.0/0"), true), order_of(ts("::/0"), ts("::/0"), false));
 }
 

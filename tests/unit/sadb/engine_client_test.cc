@@ -24,7 +24,9 @@ class EngineClientTest : public ::testing::Test {
     EXPECT_TRUE(decoded);
     return std::move(*decoded);
   }
-  void reply(std::uint32_t request, const Reply& message) { EXPECT_EQ(io::send_message(engine.get(), encode(request, message)), io::SendStatus::kSent); }
+  void reply(std::uint32_t request, const Reply& message) {
+    EXPECT_EQ(io::send_message(engine.get(), encode(request, message)), io::SendStatus::kSent);
+  }
   void turn() {
     loop.after(std::chrono::milliseconds(20), [this] { loop.stop(); });
     loop.restart();
@@ -39,8 +41,10 @@ class EngineClientTest : public ::testing::Test {
 
 TEST_F(EngineClientTest, AnswersFindTheirQuestions) {
   std::vector<std::string> log;
-  client.activate(model::ChildId(1), [&](const Result<void>& done) { log.push_back(done ? "first ok" : done.error().message); });
-  client.activate(model::ChildId(2), [&](const Result<void>& done) { log.push_back(done ? "second ok" : done.error().message); });
+  client.activate(model::ChildId(1),
+                  [&](const Result<void>& done) { log.push_back(done ? "first ok" : done.error().message); });
+  client.activate(model::ChildId(2),
+                  [&](const Result<void>& done) { log.push_back(done ? "second ok" : done.error().message); });
   const auto first = next_request();
   const auto second = next_request();
   EXPECT_EQ(std::get<ActivateRequest>(second.second).child, model::ChildId(2));

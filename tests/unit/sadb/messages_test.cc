@@ -9,42 +9,52 @@ namespace cygnet::sadb {
 namespace {
 
 model::SaSpec full_spec() {
-  model::SaSpec spec{.direction = model::Direction::kOutbound,
-                     .spi = Spi(0xdeadbeef),
-                     .child = model::ChildId(0x1122334455667788),
-                     .policy = model::PolicyId(9),
-                     .connection = "office",
-                     .child_name = "office-net",
-                     .mode = model::Mode::kTransport,
-                     .local = {*IpAddress::parse("192.0.2.1"), 4500},
-                     .remote = {*IpAddress::parse("2001:db8::2"), 61000},
-                     .udp_encapsulation = true,
-                     .keepalive_s = 20,
-                     .encryption = model::EncryptionId::kAesCbc,
-                     .encryption_bits = 256,
-                     .integrity = model::IntegrityId::kHmacSha2_512_256,
-                     .encryption_key = SecretBytes(32, 0xaa),
-                     .integrity_key = SecretBytes(64, 0xbb),
-                     .esn = true,
-                     .replay_window = 4096,
-                     .lifetime = {.soft_bytes = 1, .hard_bytes = 2, .soft_packets = 3, .hard_packets = 4, .soft_age_s = 5, .hard_age_s = 6},
-                     .local_selectors = {*model::TrafficSelector::parse("10.1.0.0/16[tcp/80]")},
-                     .remote_selectors = {*model::TrafficSelector::parse("10.2.0.1-10.2.0.9"), *model::TrafficSelector::parse("2001:db8:2::/48")},
-                     .device = "ipsec7",
-                     .mtu = 1300,
-                     .clamp_mss = false,
-                     .copy_dscp = false,
-                     .ecn = false,
-                     .df = model::DfPolicy::kClear,
-                     .mark = 0x42,
-                     .standby = true};
+  model::SaSpec spec{
+      .direction = model::Direction::kOutbound,
+      .spi = Spi(0xdeadbeef),
+      .child = model::ChildId(0x1122334455667788),
+      .policy = model::PolicyId(9),
+      .connection = "office",
+      .child_name = "office-net",
+      .mode = model::Mode::kTransport,
+      .local = {*IpAddress::parse("192.0.2.1"), 4500},
+      .remote = {*IpAddress::parse("2001:db8::2"), 61000},
+      .udp_encapsulation = true,
+      .keepalive_s = 20,
+      .encryption = model::EncryptionId::kAesCbc,
+      .encryption_bits = 256,
+      .integrity = model::IntegrityId::kHmacSha2_512_256,
+      .encryption_key = SecretBytes(32, 0xaa),
+      .integrity_key = SecretBytes(64, 0xbb),
+      .esn = true,
+      .replay_window = 4096,
+      .lifetime =
+          {.soft_bytes = 1, .hard_bytes = 2, .soft_packets = 3, .hard_packets = 4, .soft_age_s = 5, .hard_age_s = 6},
+      .local_selectors = {*model::TrafficSelector::parse("10.1.0.0/16[tcp/80]")},
+      .remote_selectors = {*model::TrafficSelector::parse("10.2.0.1-10.2.0.9"),
+                           *model::TrafficSelector::parse("2001:db8:2::/48")},
+      .device = "ipsec7",
+      .mtu = 1300,
+      .clamp_mss = false,
+      .copy_dscp = false,
+      .ecn = false,
+      .df = model::DfPolicy::kClear,
+      .mark = 0x42,
+      .standby = true};
   return spec;
 }
 
 model::PolicySpec full_policy() {
-  return {.id = model::PolicyId(3), .action = model::PolicyAction::kBypass, .order = 77, .local = {*model::TrafficSelector::parse("0.0.0.0/0")},
-          .remote = {*model::TrafficSelector::parse("::/0[ipv6-icmp/128]")}, .mode = model::Mode::kTransport, .device = "ipsec1", .acquire = true,
-          .connection = "c", .child_name = "d"};
+  return {.id = model::PolicyId(3),
+          .action = model::PolicyAction::kBypass,
+          .order = 77,
+          .local = {*model::TrafficSelector::parse("0.0.0.0/0")},
+          .remote = {*model::TrafficSelector::parse("::/0[ipv6-icmp/128]")},
+          .mode = model::Mode::kTransport,
+          .device = "ipsec1",
+          .acquire = true,
+          .connection = "c",
+          .child_name = "d"};
 }
 
 // What arrives says the same as what was sent: written again it gives the same octets.
@@ -81,21 +91,25 @@ TEST(SadbMessages, EveryRequestTravels) {
   EXPECT_EQ(request_round_trip(InstallPolicyRequest{full_policy()}).spec, full_policy());
   EXPECT_EQ(request_round_trip(RemoveSaRequest{model::Direction::kOutbound, Spi(5), model::ChildId(6)}).spi, Spi(5));
   EXPECT_EQ(request_round_trip(ActivateRequest{model::ChildId(8)}).child, model::ChildId(8));
-  EXPECT_TRUE(request_round_trip(UpdateEndpointsRequest{model::ChildId(8), full_spec().local, full_spec().remote, true}).udp_encapsulation);
+  EXPECT_TRUE(request_round_trip(UpdateEndpointsRequest{model::ChildId(8), full_spec().local, full_spec().remote, true})
+                  .udp_encapsulation);
   EXPECT_EQ(request_round_trip(RemovePolicyRequest{model::PolicyId(4)}).id, model::PolicyId(4));
   EXPECT_EQ(request_round_trip(AcquireFailedRequest{model::PolicyId(4)}).id, model::PolicyId(4));
   EXPECT_EQ(request_round_trip(PutCheckpointRequest{"k", {1, 2, 3}}).value, (Bytes{1, 2, 3}));
   EXPECT_EQ(request_round_trip(DropCheckpointRequest{"k"}).key, "k");
   EXPECT_TRUE(request_round_trip(QuerySasRequest{true}).with_keys);
   (void)request_round_trip(QueryStatisticsRequest{});
-  EXPECT_EQ(request_round_trip(ExplainRequest{full_policy().local[0], full_policy().remote[0]}).remote, full_policy().remote[0]);
+  EXPECT_EQ(request_round_trip(ExplainRequest{full_policy().local[0], full_policy().remote[0]}).remote,
+            full_policy().remote[0]);
 }
 
 TEST(SadbMessages, EveryEventTravels) {
   const auto selector = *model::TrafficSelector::parse("10.1.0.1[udp/53]");
   const Endpoint a{*IpAddress::parse("192.0.2.1"), 4500};
-  for (const Event& event : {Event{Acquire{model::PolicyId(1), selector, selector}}, Event{SaExpiring{Spi(1), model::Direction::kOutbound, model::ChildId(2), true}},
-                             Event{PeerMoved{model::ChildId(2), a, a}}, Event{ChildActivated{model::ChildId(3)}}, Event{IkeDatagram{a, a, Bytes(2000, 7)}}}) {
+  for (const Event& event : {Event{Acquire{model::PolicyId(1), selector, selector}},
+                             Event{SaExpiring{Spi(1), model::Direction::kOutbound, model::ChildId(2), true}},
+                             Event{PeerMoved{model::ChildId(2), a, a}}, Event{ChildActivated{model::ChildId(3)}},
+                             Event{IkeDatagram{a, a, Bytes(2000, 7)}}}) {
     const auto bytes = encode(event);
     const auto decoded = decode_from_engine(bytes);
     ASSERT_TRUE(decoded) << decoded.error().message;
@@ -105,7 +119,8 @@ TEST(SadbMessages, EveryEventTravels) {
 }
 
 TEST(SadbMessages, StatisticsKeepEveryCounterApart) {
-  Statistics statistics{.packets_out = 1000, .bytes_out = 1001, .packets_in = 1002, .bytes_in = 1003, .bypassed = 1004, .acquires = 1005};
+  Statistics statistics{
+      .packets_out = 1000, .bytes_out = 1001, .packets_in = 1002, .bytes_in = 1003, .bypassed = 1004, .acquires = 1005};
   for (std::size_t i = 0; i < statistics.drops.size(); ++i) {
     statistics.drops[i] = i + 1;
   }
@@ -162,7 +177,8 @@ TEST(SadbMessages, WrongVersionTypeAndValuesAreRefused) {
   const auto good = encode(7, Request{RemoveSaRequest{}});
   auto version = good;
   version[0] = 2;
-  EXPECT_EQ(decode_request(version).error().message, "ike and engine speak different versions (2, here 1): restart cygnetd");
+  EXPECT_EQ(decode_request(version).error().message,
+            "ike and engine speak different versions (2, here 1): restart cygnetd");
   auto type = good;
   type[1] = 0x7f;
   EXPECT_FALSE(decode_request(type));

@@ -12,6 +12,7 @@
 #include "daemon/options.h"
 #include "daemon/version.h"
 #include "io/log_sink.h"
+#include "io/process.h"
 
 namespace {
 
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
     return daemon::check_configuration(*options);
   }
   const auto log = make_logger(*options);
+  if (!options->role.empty() && !options->foreground) io::close_standard_streams();
   if (options->role == "engine") {
     return daemon::run_engine_role(*options, *log);
   }

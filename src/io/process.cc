@@ -74,6 +74,13 @@ Result<pid_t> spawn_self(const std::vector<std::string>& arguments, const Unique
 
 void set_process_name(const std::string& name) { ::prctl(PR_SET_NAME, name.c_str()); }
 
+void close_standard_streams() {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    (void)::dup2(null.get(), fd);
+  }
+}
+
 Result<UniqueFd> open_signals(std::initializer_list<int> signals) {
   sigset_t set;
   ::sigemptyset(&set);

@@ -23,6 +23,9 @@ inline constexpr int kInheritedChannel = 3;
 
 void set_process_name(const std::string& name);  // as `ps -o comm` shows it, at most 15 characters
 
+// Standard input, output and error lead nowhere from now on: whoever started us need not wait for them.
+void close_standard_streams();
+
 // Blocks the signals and gives a descriptor that turns readable when one comes.
 [[nodiscard]] Result<UniqueFd> open_signals(std::initializer_list<int> signals);
 [[nodiscard]] std::optional<int> next_signal(int fd);

@@ -77,10 +77,7 @@ int run_monitor_in_background(const Options& options, Logger& log) {
   (void)::setsid();
   // Standard error stays until everything is started, so that a first error is seen and not only logged.
   return Monitor(options, log).run([&] {
-    const io::UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-      (void)::dup2(null.get(), fd);
-    }
+    io::close_standard_streams();
     (void)!::write(write_end.get(), "1", 1);
     write_end.reset();
   });

@@ -13,7 +13,7 @@ kFuzzSeconds=${CYGNET_FUZZ_SECONDS:-4}
 kStageTitles=(
   [0]="purity: who may touch clocks, sockets and entropy; sizes; links"
   [1]="unit: unit, vector, exchange and simulator tests, release build"
-  [2]="asan: the same under AddressSanitizer and UBSan"
+  [2]="asan: the same under AddressSanitizer and UBSan (clang-19)"
   [3]="tsan: what has threads, under ThreadSanitizer"
   [4]="fuzz: every parser, ${kFuzzSeconds} s each (clang-19, libFuzzer)"
   [5]="oracle: scapy and tshark as witnesses"
@@ -91,10 +91,9 @@ stage_unit() {
 }
 
 stage_asan() {
-  configure build-asan -DCYGNET_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug &&
-    ninja -C build-asan -j "$kJobs" tests &&
+  configure_instrumented && ninja -C build-fuzz -j "$kJobs" tests fuzz &&
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
-      UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 run_gtests build-asan asan "${1:-*}"
+      UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 run_gtests build-fuzz asan "${1:-*}"
 }
 
 stage_tsan() {
@@ -170,8 +169,8 @@ run_stage() {
 prepare_tests() {
   local wanted=("${kPackagesBuild[@]}")
   case $1 in
-  unit | asan | tsan | purity) ;;
-  fuzz) wanted+=("${kPackagesClang[@]}") ;;
+  unit | tsan | purity) ;;
+  asan | fuzz) wanted+=("${kPackagesClang[@]}") ;;
   oracle) wanted+=("${kPackagesLab[@]}") ;;
   lab | scenario | interop) wanted+=("${kPackagesLab[@]}") ;;
   *) wanted+=("${kPackagesClang[@]}" "${kPackagesLab[@]}") ;;

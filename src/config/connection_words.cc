@@ -277,14 +277,6 @@ void on_mtu(const Context& c) {
   if (c.entry.value == "0") return;
   number(c, 576, 65535, c.child().mtu);
 }
-void on_mark(const Context& c) {
-  if (c.entry.value.starts_with('%') || c.entry.value.find('/') != std::string::npos) {
-    return c.not_built("only a plain number is built: the firewall mark of the encapsulated packets");
-  }
-  std::uint32_t mark = 0;
-  number(c, 1, 0xffffffffULL, mark);
-  if (mark != 0) c.conn().mark = mark;
-}
 void on_interface(const Context& c) {
   if (equals_ignoring_case(c.entry.value, "yes") || equals_ignoring_case(c.entry.value, "no"))
     return;  // the default device
@@ -441,7 +433,6 @@ constexpr std::array kConnWords{
     Word{"nat-keepalive", on_nat_keepalive},
     Word{"replay-window", on_replay_window},
     Word{"mtu", on_mtu},
-    Word{"mark", on_mark},
     Word{"ipsec-interface", on_interface},
     Word{"interface", on_interface},
     Word{"clamp-mss", on_clamp_mss},

@@ -71,8 +71,8 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
 
 std::string usage() {
   return "usage: cygnetd [--config FILE] [--secrets FILE] [--run-dir DIR] [--user NAME] [--foreground] [--check]\n"
-         "  --config FILE   connections (default /etc/ipsec.conf)\n"
-         "  --secrets FILE  pre-shared keys (default /etc/ipsec.secrets)\n"
+         "  --config FILE   connections (default /etc/cygnet/ipsec.conf)\n"
+         "  --secrets FILE  pre-shared keys (default /etc/cygnet/ipsec.secrets)\n"
          "  --run-dir DIR   control socket and pid files (default /run/cygnet)\n"
          "  --user NAME     whom the unprivileged processes run as (default cygnet, else nobody)\n"
          "  --foreground    stay in the foreground and log to standard error\n"

@@ -10,8 +10,8 @@
 namespace cygnet::daemon {
 
 struct Options {
-  std::string config = "/etc/ipsec.conf";
-  std::string secrets = "/etc/ipsec.secrets";
+  std::string config = "/etc/cygnet/ipsec.conf";
+  std::string secrets = "/etc/cygnet/ipsec.secrets";
   std::string run_dir = "/run/cygnet";
   std::string user = "cygnet";  // ike and engine run as this user
   std::string role;             // internal: set when the monitor starts us again

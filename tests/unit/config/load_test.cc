@@ -101,13 +101,12 @@ TEST(Load, PfsAndEsnWords) {
 
 TEST(Load, WordsOfPackets) {
   const auto c = load_one(
-      "replay_window=64\nmtu=1400\nencapsulation=no\nipsec-interface=7\nmark=42\ndf=clear\necn=no\ncopy-dscp=no\nclamp-"
+      "replay_window=64\nmtu=1400\nencapsulation=no\nipsec-interface=7\ndf=clear\necn=no\ncopy-dscp=no\nclamp-"
       "mss=no\nnat-keepalive=no");
   EXPECT_EQ(c.children[0].replay_window, 64U);
   EXPECT_EQ(c.children[0].mtu, 1400U);
   EXPECT_EQ(c.encapsulation, model::Encapsulation::kNever);
   EXPECT_EQ(c.children[0].device, "ipsec7");
-  EXPECT_EQ(c.mark, 42U);
   EXPECT_EQ(c.children[0].df, model::DfPolicy::kClear);
   EXPECT_FALSE(c.children[0].ecn);
   EXPECT_FALSE(c.children[0].copy_dscp);

@@ -226,7 +226,8 @@ TEST(InitialContact, TheNewSaReplacesTheOldOne) {
   e.initiate(e.a());
   const auto arrows = e.run();
   // B closes the SA that the old A had; the new A does not know it.
-  EXPECT_TRUE(std::ranges::any_of(arrows, [](const auto& s) { return contains(s, "A <- B INFORMATIONAL request 0: D(IKE)"); }));
+  EXPECT_TRUE(
+      std::ranges::any_of(arrows, [](const auto& s) { return contains(s, "A <- B INFORMATIONAL request 0: D(IKE)"); }));
   e.advance_and_run(60s);
   EXPECT_EQ(e.b().endpoint().status().size(), 1U);
   e.expect_tunnel(1);

@@ -10,8 +10,8 @@ namespace {
 using namespace wire::ike;
 
 // A message of one side's making, sealed with the keys the sides agreed on.
-Bytes sealed(Side& by, const ike::IkeStatus& sa, bool from_initiator, bool response, ExchangeType exchange, std::uint32_t id,
-             const Payloads& payloads) {
+Bytes sealed(Side& by, const ike::IkeStatus& sa, bool from_initiator, bool response, ExchangeType exchange,
+             std::uint32_t id, const Payloads& payloads) {
   Header header;
   header.spi_i = sa.spi_i;
   header.spi_r = sa.spi_r;

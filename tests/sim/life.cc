@@ -95,7 +95,8 @@ void Life::step() {
   const Instant event_at = next_event_ < plan_.events.size() ? start_ + plan_.events[next_event_].at : kNever;
   const Instant delivery_at = air_.empty() ? kNever : air_.top().at;
   const Instant timer_at = std::min(side(0).next_deadline(), side(1).next_deadline());
-  const Instant next = std::max(now_, std::min({event_at, delivery_at, timer_at, next_tick_}));
+  const Instant late_at = late_.empty() ? kNever : late_.front().at;
+  const Instant next = std::max(now_, std::min({event_at, delivery_at, timer_at, next_tick_, late_at}));
   spins_ = next == now_ ? spins_ + 1 : 0;
   if (spins_ > kMaxSpins) return fail("the sides keep each other busy without time passing");
   now_ = next;
@@ -113,6 +114,8 @@ void Life::step() {
     deliver_next();
   } else if (timer_at <= now_) {
     fire_timers();
+  } else if (late_at <= now_) {
+    arrive_late();
   } else {
     tick();
   }
@@ -123,6 +126,16 @@ void Life::deliver_next() {
   const Delivery delivery = air_.top();
   air_.pop();
   side(delivery.to).act(now_, [&](ike::IkeEndpoint& e) { e.handle_datagram(now_, delivery.path, delivery.bytes); });
+}
+
+void Life::arrive_late() {
+  const LatePacket packet = late_.front();
+  late_.pop_front();
+  const auto* in = side(packet.to).plane.inbound(packet.spi);
+  if (in == nullptr || in->spec.encryption_key != packet.key) {
+    fail("a packet for " + side(packet.to).name() + " came " + seconds_text(plan_.delay_max) +
+         " after it was sealed and found no SA");
+  }
 }
 
 void Life::fire_timers() {
@@ -140,6 +153,8 @@ void Life::perform(const PlannedEvent& event) {
   switch (event.what) {
     case What::kRekeyChild: who.act(now_, [&](ike::IkeEndpoint& e) { e.rekey(now_, name, child, false); }); break;
     case What::kRekeyIke: who.act(now_, [&](ike::IkeEndpoint& e) { e.rekey(now_, name, {}, true); }); break;
+    case What::kSoftLimit: expire(who, child, false); break;
+    case What::kHardLimit: expire(who, child, true); break;
     case What::kDeleteIke: who.act(now_, [&](ike::IkeEndpoint& e) { e.terminate(now_, name, {}); }); break;
     case What::kCrash: who.crash(); break;
     case What::kCrashMidway: who.crash_after_actions = event.actions; break;
@@ -154,6 +169,15 @@ void Life::perform(const PlannedEvent& event) {
     case What::kBlackout: blackout_ = true; break;
     case What::kLight: blackout_ = false; break;
   }
+}
+
+// As the engine does it: at a hard limit its SAs of the child are gone before it says so.
+void Life::expire(test::Side& who, const std::string& child, bool hard) {
+  const auto* out = who.plane.outbound(connection().name, child);
+  if (out == nullptr || !who.alive()) return;
+  const auto id = out->spec.child;
+  if (hard) who.plane.expire(id);
+  who.act(now_, [&](ike::IkeEndpoint& e) { e.on_child_expiring(now_, id, hard); });
 }
 
 // ---- the network
@@ -248,6 +272,7 @@ bool Life::try_packet(std::size_t from, const std::string& child, bool real) {
   if (nat_ && real && !nat_->translate(path)) return false;
   const auto* in = to.plane.inbound(spec.spi);
   if (in == nullptr || in->spec.encryption_key != spec.encryption_key) return false;
+  if (plan_.strict) late_.push_back({now_ + plan_.delay_max, 1 - from, spec.spi, spec.encryption_key});
   if (!real) return true;
   std::optional<model::ChildId> activated;
   const auto id = in->spec.child;

@@ -3,6 +3,7 @@
 
 // One life: two sides, a bad network, and a plan. Runs to its end or to the first broken invariant.
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -60,6 +61,13 @@ class Life {
     Bytes bytes;
     bool operator>(const Delivery& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
+  // A packet on its way in a life where nothing may be lost: whenever it arrives, it must open.
+  struct LatePacket {
+    Instant at{};
+    std::size_t to = 0;
+    Spi spi;
+    SecretBytes key;
+  };
   // One direction of one child.
   struct Flow {
     std::optional<Instant> dark_since;
@@ -69,6 +77,8 @@ class Life {
   void add_side(const char* name, const IpAddress& address, const model::Connection& connection);
   void step();
   void deliver_next();
+  void arrive_late();
+  void expire(test::Side& who, const std::string& child, bool hard);
   void fire_timers();
   void perform(const PlannedEvent& event);
   void on_send(std::size_t from, const ike::SendDatagram& datagram);
@@ -94,6 +104,7 @@ class Life {
   std::optional<test::Nat> nat_;
   WireWatch watch_;
   std::priority_queue<Delivery, std::vector<Delivery>, std::greater<>> air_;
+  std::deque<LatePacket> late_;
   std::size_t next_event_ = 0;
   Instant start_{std::chrono::hours(1)};
   Instant now_ = start_;

@@ -12,9 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kHealing = 400s;
-constexpr std::array<std::string_view, 10> kNames = {"rekey child",  "rekey IKE SA", "delete IKE SA", "crash",
-                                                     "crash midway", "power loss",   "restart",       "NAT rebinds",
-                                                     "blackout",     "light"};
+constexpr std::array<std::string_view, 12> kNames = {"rekey child",   "rekey IKE SA", "soft limit",   "hard limit",
+                                                     "delete IKE SA", "crash",        "crash midway", "power loss",
+                                                     "restart",       "NAT rebinds",  "blackout",     "light"};
 
 std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high) {
   return low + static_cast<std::uint32_t>(random.below(high - low + 1));
@@ -51,6 +51,23 @@ model::Connection choose_connection(Random& random) {
   connection.retransmit_first_ms = between(random, 300, 1000);
   connection.retransmit_timeout_ms = between(random, 12000, 20000);
   return connection;
+}
+
+// Groups that one end likes and the other does not know yet: INVALID_KE_PAYLOAD in every kind of exchange.
+void disagree_on_groups(model::Connection& a, model::Connection& b) {
+  using model::KeGroup;
+  const auto ike = [](std::vector<KeGroup> groups) {
+    return test::ike_proposal(model::EncryptionId::kAesGcm16, 256, model::IntegrityId::kNone,
+                              model::PrfId::kHmacSha2_256, std::move(groups));
+  };
+  const auto esp = [](std::vector<KeGroup> groups) {
+    return test::esp_proposal(model::EncryptionId::kAesGcm16, 256, model::IntegrityId::kNone, std::move(groups),
+                              {model::EsnChoice::kNo});
+  };
+  a.proposals = {ike({KeGroup::kX25519, KeGroup::kEcp256})};
+  b.proposals = {ike({KeGroup::kEcp256})};
+  for (auto& child : a.children) child.proposals = {esp({KeGroup::kEcp384, KeGroup::kX25519})};
+  for (auto& child : b.children) child.proposals = {esp({KeGroup::kX25519})};
 }
 
 // Both ends have lifetimes, margins and checks of their own.
@@ -124,7 +141,11 @@ void choose_events(Random& random, Plan& plan) {
     const Duration at = milliseconds(between(random, 5000, seconds * 1000));
     const auto side = static_cast<std::size_t>(random.below(2));
     const auto child = static_cast<std::size_t>(random.below(plan.a.children.size()));
-    switch (random.below(6)) {
+    switch (random.below(7)) {
+      case 6:
+        plan.events.push_back(
+            {at, chance(random, 70) || plan.strict ? What::kSoftLimit : What::kHardLimit, side, child, 0});
+        break;
       case 0: plan.events.push_back({at, What::kRekeyChild, side, child, 0}); break;
       case 1: plan.events.push_back({at, What::kRekeyIke, side, 0, 0}); break;
       case 2:
@@ -136,6 +157,9 @@ void choose_events(Random& random, Plan& plan) {
         if (plan.violent) add_violence(random, plan, at);
         break;
     }
+  }
+  for (std::uint64_t more = plan.violent ? 1 + random.below(4) : 0; more > 0; --more) {
+    add_violence(random, plan, milliseconds(between(random, 5000, seconds * 1000)));
   }
   std::ranges::stable_sort(plan.events, {}, &PlannedEvent::at);
 }
@@ -154,6 +178,7 @@ Plan make_plan(std::uint64_t seed) {
   plan.a = choose_connection(random);
   plan.both_start = chance(random, 15) && !plan.nat && !plan.strict;
   plan.b = other_end(random, plan.a, plan.both_start);
+  if (chance(random, 15)) disagree_on_groups(plan.a, plan.b);
   if (plan.nat) {
     plan.a.local.host.address = test::address("10.0.0.1");
     plan.b.remote.host = {};  // whoever proves to be a.test

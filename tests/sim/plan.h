@@ -15,6 +15,8 @@ namespace cygnet::sim {
 enum class What : std::uint8_t {
   kRekeyChild,
   kRekeyIke,
+  kSoftLimit,    // the engine says that a child's SA nears a limit …
+  kHardLimit,    // … or has reached it and is gone
   kDeleteIke,    // by B, which only answers: A must come back
   kCrash,        // the ike process dies; the data plane and the checkpoints stay
   kCrashMidway,  // the same, in the middle of a list of actions

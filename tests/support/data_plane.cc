@@ -32,7 +32,8 @@ void DataPlane::remove(const ike::RemoveSa& action) {
   const auto gone = std::erase_if(entries_, [&](const Entry& entry) {
     return entry.spec.direction == action.direction && entry.spec.spi == action.spi && entry.spec.child == action.child;
   });
-  if (gone != 1 && !repeats_allowed) faults.push_back("removed what is not there: " + name_of(action.direction, action.spi));
+  if (gone != 1 && !repeats_allowed)
+    faults.push_back("removed what is not there: " + name_of(action.direction, action.spi));
 }
 
 void DataPlane::activate(model::ChildId child) {
@@ -45,6 +46,11 @@ void DataPlane::activate(model::ChildId child) {
     found = true;
   }
   if (!found && !repeats_allowed) faults.push_back("activated a child without outbound SA");
+}
+
+void DataPlane::expire(model::ChildId child) {
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.spec.child == child; });
+  repeats_allowed = true;
 }
 
 void DataPlane::update_endpoints(const ike::UpdateChildEndpoints& action) {

@@ -23,6 +23,8 @@ class DataPlane {
   void install(const model::SaSpec& spec, Instant now);
   void remove(const ike::RemoveSa& action);
   void activate(model::ChildId child);
+  // The engine removed the child's SAs by itself: a hard limit. Removing them again is no fault.
+  void expire(model::ChildId child);
   void update_endpoints(const ike::UpdateChildEndpoints& action);
 
   // The outbound SA that would carry a packet of this child now: the newest that is not on standby.
@@ -39,8 +41,8 @@ class DataPlane {
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   void clear() { entries_.clear(); }
 
-  // A process that died between an action and the checkpoint that tells of it did the action, and its successor does not
-  // know: doing it again is no fault then.
+  // A process that died between an action and the checkpoint that tells of it did the action, and its successor does
+  // not know: doing it again is no fault then.
   bool repeats_allowed = false;
   bool packets_activate = true;  // a packet on the new inbound SA ends the standby of the outbound one
   // What no correct IKE daemon does: removing what is not there, installing an SPI twice, …

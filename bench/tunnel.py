@@ -7,7 +7,9 @@
 
 Two network namespaces and one cable. Each tunnel in turn carries iperf3 TCP with 1 and 4 streams,
 64-octet UDP, and ping between the inner addresses; `veth` is the cable alone. Everything shares
-the machine's cores: sender, receiver, both ends of the tunnel.
+the machine's cores: sender, receiver, both ends of the tunnel. The repetitions go around all
+tunnels in turn, so that whatever else the machine does meets all of them alike; how busy it was
+just before each run is measured and told.
 
 CPU per gigabyte: user and system time of the tunnel's processes on both ends together; and, as
 "machine", of everything, which counts what a kernel does for a tunnel elsewhere.
@@ -206,8 +208,15 @@ TESTS = {"tcp-1": (tcp(1), "Gbit/s", "TCP, 1 stream"), "tcp-4": (tcp(4), "Gbit/s
          "ping": (ping, "µs", "ping, mean round trip")}
 
 
-def measure(name, seconds, repeat):
-    """All tests over one tunnel; yields rows (medians of the repetitions)."""
+def busy_elsewhere(seconds=0.3):
+    """The share of the machine's CPU that is used while the lab is idle."""
+    before = machine_seconds()
+    time.sleep(seconds)
+    return (machine_seconds() - before) / seconds / os.cpu_count()
+
+
+def measure(name, seconds):
+    """All tests over one tunnel, once; yields (test, value, (cpu, machine cpu), busy elsewhere)."""
     with Lab(f"bench-{name}") as lab:
         left, right = lab.host("left"), lab.host("right")
         lab.link(left, "eth0", right, "eth0")
@@ -217,13 +226,22 @@ def measure(name, seconds, repeat):
         tunnel = KINDS[name](left, right)
         tunnel.up()
         Ping.until_answered(left, tunnel.address, 10)
-        for test, (run, unit, _) in TESTS.items():
-            runs = [run(tunnel, seconds) for _ in range(repeat)]
-            middle = lambda values: (round(statistics.median(values), 4)
-                                     if all(v is not None for v in values) else None)
-            yield {"tunnel": name, "test": test, "value": middle([r[0] for r in runs]), "unit": unit,
-                   "cpu_s_per_gb": middle([r[1][0] for r in runs]),
-                   "machine_cpu_s_per_gb": middle([r[1][1] for r in runs])}
+        for test, (run, _, _) in TESTS.items():
+            busy = busy_elsewhere()
+            value, cpu = run(tunnel, seconds)
+            yield test, value, cpu, busy
+
+
+def middle(values):
+    return round(statistics.median(values), 4) if all(v is not None for v in values) else None
+
+
+def median_rows(runs):
+    """{(tunnel, test): [(value, cpu, busy), ...]} as rows of medians."""
+    return [{"tunnel": name, "test": test, "value": middle([r[0] for r in found]),
+             "unit": TESTS[test][1], "cpu_s_per_gb": middle([r[1][0] for r in found]),
+             "machine_cpu_s_per_gb": middle([r[1][1] for r in found])}
+            for (name, test), found in runs.items()]
 
 
 def machine():
@@ -239,7 +257,7 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def results_page(rows, options):
+def results_page(rows, options, busy):
     """bench/RESULTS.md: one table of values, one of ratios, one of CPU."""
     cell = {(r["tunnel"], r["test"]): r for r in rows}
     names = [n for n in TUNNELS if any(r["tunnel"] == n for r in rows)]
@@ -268,6 +286,7 @@ def results_page(rows, options):
 Measured by `./dev bench tunnel{' ' + options if options else ''}` on {time.strftime('%Y-%m-%d')}: {machine()}.
 Medians of the repetitions. Two network namespaces joined by veth; sender, receiver and both ends of
 the tunnel share the cores. IPsec tunnels use AES-128-GCM-16, wireguard-go ChaCha20-Poly1305.
+Other work used {busy:.0%} of the CPU just before a run (median over all runs).
 
 {table(lambda n, t: number(cell[n, t]['value']))}
 ## Relative to strongSwan's user-space ESP
@@ -289,27 +308,31 @@ def main():
     parser.add_argument("--tunnels", default=",".join(TUNNELS), help="a subset, separated by commas")
     parser.add_argument("--no-page", action="store_true", help="leave bench/RESULTS.md alone")
     arguments = parser.parse_args()
-    rows, failed = [], []
-    for name in arguments.tunnels.split(","):
+    names = arguments.tunnels.split(",")
+    for name in names:
         if name not in KINDS:
             parser.error(f"no tunnel '{name}'; there are: {', '.join(TUNNELS)}")
-        try:
-            for row in measure(name, arguments.seconds, arguments.repeat):
-                rows.append(row)
-                print(f"{row['tunnel']:22} {row['test']:8} {number(row['value']):>8} {row['unit']:8}"
-                      f" cpu {number(row['cpu_s_per_gb'])} s/GB, machine "
-                      f"{number(row['machine_cpu_s_per_gb'])} s/GB", flush=True)
-        except LabError as error:
-            failed.append(name)
-            rows = [r for r in rows if r["tunnel"] != name]
-            print(f"{name}: {error}", file=sys.stderr)
+    runs, failed = {}, set()
+    for turn in range(1, arguments.repeat + 1):
+        for name in [n for n in names if n not in failed]:
+            try:
+                for test, value, cpu, busy in measure(name, arguments.seconds):
+                    runs.setdefault((name, test), []).append((value, cpu, busy))
+                    print(f"{turn} {name:20} {test:8} {number(value):>8} {TESTS[test][1]:8} cpu "
+                          f"{number(cpu[0])} s/GB, machine {number(cpu[1])} s/GB, elsewhere "
+                          f"{busy:.0%}", flush=True)
+            except LabError as error:
+                failed.add(name)
+                print(f"{name}: {error}", file=sys.stderr)
+    rows = median_rows({key: found for key, found in runs.items() if key[0] not in failed})
+    busy = statistics.median(r[2] for found in runs.values() for r in found) if runs else 0.0
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps(rows, indent=1) + "\n")
     complete = not failed and set(arguments.tunnels.split(",")) == set(TUNNELS)
     if complete and not arguments.no_page:
         options = f"--seconds {arguments.seconds} --repeat {arguments.repeat}"
         default = (arguments.seconds, arguments.repeat) == (4, 3)
-        (_ROOT / "bench" / "RESULTS.md").write_text(results_page(rows, "" if default else options))
+        (_ROOT / "bench" / "RESULTS.md").write_text(results_page(rows, "" if default else options, busy))
         print("written: bench/RESULTS.md")
     elif not complete:
         print("bench/RESULTS.md is left as it was: not every tunnel was measured")

@@ -16,7 +16,7 @@ TEST(Options, BothWaysOfWritingAValue) {
   ASSERT_TRUE(options);
   EXPECT_EQ(options->config, "a.conf");
   EXPECT_EQ(options->run_dir, "/run/x");
-  EXPECT_EQ(options->secrets, "/etc/ipsec.secrets");
+  EXPECT_EQ(options->secrets, "/etc/cygnet/ipsec.secrets");
   EXPECT_TRUE(options->foreground);
 }
 

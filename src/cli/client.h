@@ -13,9 +13,9 @@
 namespace cygnet::cli {
 
 enum class Trouble {
-  kNobodyListens,    // nobody listens
-  kNotAllowed,  // the socket is not for this user
-  kBroken       // it answered nonsense, hung up or kept silent
+  kNobodyListens,  // nobody listens
+  kNotAllowed,     // the socket is not for this user
+  kBroken          // it answered nonsense, hung up or kept silent
 };
 struct ClientError {
   Trouble trouble = Trouble::kBroken;

@@ -125,7 +125,7 @@ void on_request(Turn& turn) {
   }
   if (id != sa.expected) return;
   if (sa.state == State::kInitAnswered && !sa.end_reason.empty()) return;  // refused: one try for each key exchange
-  if (sa.peer_request && sa.peer_request->id == id) return;  // still being worked on
+  if (sa.peer_request && sa.peer_request->id == id) return;                // still being worked on
   note_life(world, sa, world.now);
   follow_peer(world, sa, turn.path);
   sa.request_path = turn.path;

@@ -55,6 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 value.begin() + static_cast<std::ptrdiff_t>(offset));
   }
   auto& victim = e.b();
+  victim.forget_history();
   victim.crash();
   victim.plane = sound.plane;
   victim.checkpoints = checkpoints;

@@ -15,6 +15,7 @@ using sadb::Writer;
 template <typename A, Is<PassedSocket> V>
 void fields(A& a, V& v) {
   a.enumeration(v.kind, io::OuterKind::kClear);
+  // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
   bool v6 = v.family == Family::kV6;
   a.flag(v6);
   if constexpr (A::kReads) {
@@ -66,8 +67,10 @@ void fields(A& a, V& v) {
     a.refuse();
   }
   a.text(v.device);
+  // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
   bool has_source = v.source.has_value();
   a.flag(has_source);
+  // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
   IpAddress source = v.source.value_or(IpAddress{});
   a.address(source);
   if constexpr (A::kReads) {

@@ -85,7 +85,10 @@ class Reader {
   template <typename E>
   void enumeration(E& v, E last) {
     const auto n = in_.u16();
-    valid_ = valid_ && n <= static_cast<std::uint16_t>(last);
+    if (n > static_cast<std::uint16_t>(last)) {
+      valid_ = false;
+      return;
+    }
     v = static_cast<E>(n);
   }
   void address(IpAddress& v) {

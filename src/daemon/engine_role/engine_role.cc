@@ -106,10 +106,12 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
   }
   std::size_t next = 0;
   std::vector<PacketLoop::Device> devices;
+  devices.reserve(start.devices.size());
   for (const auto& name : start.devices) {
     devices.push_back({std::move(fds[next++]), name});
   }
   std::vector<io::OuterSocket> sockets;
+  sockets.reserve(start.sockets.size());
   for (const auto& socket : start.sockets) {
     sockets.push_back({std::move(fds[next++]), socket.kind, socket.family, socket.port});
   }

@@ -62,11 +62,12 @@ void ControlServer::on_readable(ClientId id) {
     drop(id);
     return;
   }
-  if (!*frame) {
+  const auto& text = *frame;
+  if (!text) {
     return;
   }
   client.asked = true;
-  auto request = control::decode_request(**frame);
+  auto request = control::decode_request(*text);
   if (!request) {
     send(id, control::Done{.ok = false, .message = request.error().message});
     return;
@@ -103,7 +104,7 @@ void ControlServer::flush(ClientId id) {
                           MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
       client.sent += static_cast<std::size_t>(n);
-    } else if (errno == EAGAIN) {
+    } else if (n < 0 && errno == EAGAIN) {
       client.waiting = true;
       loop_.when_writable(client.fd.get(), [this, id] { flush(id); });
       return;

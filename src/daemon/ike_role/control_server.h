@@ -27,7 +27,7 @@ class ControlServer {
   ControlServer& operator=(const ControlServer&) = delete;
 
   // After a Done the client is closed as soon as it has read it.
-  void send(ClientId client, const control::Response& response);
+  void send(ClientId id, const control::Response& response);
 
   static constexpr std::size_t kMaxClients = 128;
 

@@ -101,9 +101,10 @@ void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
   }
   const auto target = known_peer ? peer.address : IpAddress::v4(0x01010101);
   const auto route = netlink_.route_to(target, std::nullopt, setup_.fwmark);
-  host.resolved = route && route->source.has_value();
-  if (host.resolved) {
+  host.resolved = false;
+  if (route && route->source) {
     host.address = *route->source;
+    host.resolved = true;
   }
 }
 

@@ -23,15 +23,15 @@ struct Arguments {
 [[noreturn]] void usage(int status) {
   std::string mutations;
   for (const auto& [name, mutation] : all_mutations()) mutations += " " + std::string(name);
-  std::fprintf(status == 0 ? stdout : stderr,
-               "sim: lives of two IKE endpoints over a bad network, in simulated time\n\n"
-               "  --seeds N      how many lives (1000)\n"
-               "  --from S       the first seed (1)\n"
-               "  --seed S       this one only\n"
-               "  --verbose      every datagram, report and SA, with its time\n"
-               "  --real         real X25519 instead of a toy of the same shape\n"
-               "  --mutate NAME  break something on purpose:%s\n",
-               mutations.c_str());
+  (void)std::fprintf(status == 0 ? stdout : stderr,
+                     "sim: lives of two IKE endpoints over a bad network, in simulated time\n\n"
+                     "  --seeds N      how many lives (1000)\n"
+                     "  --from S       the first seed (1)\n"
+                     "  --seed S       this one only\n"
+                     "  --verbose      every datagram, report and SA, with its time\n"
+                     "  --real         real X25519 instead of a toy of the same shape\n"
+                     "  --mutate NAME  break something on purpose:%s\n",
+                     mutations.c_str());
   std::exit(status);
 }
 
@@ -59,8 +59,9 @@ Arguments parse(int argc, char** argv) {
     } else if (word == "--seed") {
       out.from = number(next), ++i;
       out.seeds = 1;
-    } else if (word == "--mutate" && next != nullptr && parse_mutation(next)) {
-      out.life.mutation = *parse_mutation(next);
+    } else if (const auto mutation = word == "--mutate" && next != nullptr ? parse_mutation(next) : std::nullopt;
+               mutation) {
+      out.life.mutation = *mutation;
       out.mutation = next;
       ++i;
     } else {

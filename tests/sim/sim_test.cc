@@ -23,8 +23,8 @@ TEST_P(Seeds, LiveWithoutAFault) {
   const std::uint64_t first = 1 + GetParam() * count;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const auto result = Life(make_plan(seed), {}).run();
-    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << *result.fault << "\nreplay: ./dev sim --seed "
-                               << seed << " --verbose";
+    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("")
+                               << "\nreplay: ./dev sim --seed " << seed << " --verbose";
   }
 }
 
@@ -49,8 +49,8 @@ TEST(Sim, RealKeyExchangesToo) {
   options.real_key_exchange = true;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const auto result = Life(make_plan(seed), options).run();
-    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << *result.fault << "\nreplay: ./dev sim --seed "
-                               << seed << " --verbose --real";
+    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("")
+                               << "\nreplay: ./dev sim --seed " << seed << " --verbose --real";
   }
 }
 

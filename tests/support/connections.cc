@@ -11,7 +11,7 @@ namespace {
 template <typename T>
 T must(std::optional<T> value, std::string_view text) {
   if (!value) {
-    std::fprintf(stderr, "a test is wrong: cannot read '%.*s'\n", static_cast<int>(text.size()), text.data());
+    (void)std::fprintf(stderr, "a test is wrong: cannot read '%.*s'\n", static_cast<int>(text.size()), text.data());
     std::abort();
   }
   return *std::move(value);
@@ -43,7 +43,7 @@ model::TrafficSelectors selectors(std::initializer_list<std::string_view> texts)
 }
 
 model::Proposal ike_proposal(model::EncryptionId encryption, std::uint16_t bits, model::IntegrityId integrity,
-                             model::PrfId prf, std::vector<model::KeGroup> groups) {
+                             model::PrfId prf, const std::vector<model::KeGroup>& groups) {
   model::Proposal out{model::Protocol::kIke, {}};
   add(out, model::TransformType::kEncryption, static_cast<std::uint16_t>(encryption), bits);
   if (integrity != model::IntegrityId::kNone)
@@ -59,7 +59,7 @@ model::Proposal ike_proposal() {
 }
 
 model::Proposal esp_proposal(model::EncryptionId encryption, std::uint16_t bits, model::IntegrityId integrity,
-                             std::vector<model::KeGroup> groups, std::vector<model::EsnChoice> esn) {
+                             const std::vector<model::KeGroup>& groups, const std::vector<model::EsnChoice>& esn) {
   model::Proposal out{model::Protocol::kEsp, {}};
   add(out, model::TransformType::kEncryption, static_cast<std::uint16_t>(encryption), bits);
   if (integrity != model::IntegrityId::kNone)

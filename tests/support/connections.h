@@ -18,12 +18,12 @@ namespace cygnet::test {
 [[nodiscard]] model::Proposal ike_proposal();
 [[nodiscard]] model::Proposal ike_proposal(model::EncryptionId encryption, std::uint16_t bits,
                                            model::IntegrityId integrity, model::PrfId prf,
-                                           std::vector<model::KeGroup> groups);
+                                           const std::vector<model::KeGroup>& groups);
 // AES_GCM_16_256, no ESN, no key exchange of its own.
 [[nodiscard]] model::Proposal esp_proposal();
 [[nodiscard]] model::Proposal esp_proposal(model::EncryptionId encryption, std::uint16_t bits,
-                                           model::IntegrityId integrity, std::vector<model::KeGroup> groups,
-                                           std::vector<model::EsnChoice> esn);
+                                           model::IntegrityId integrity, const std::vector<model::KeGroup>& groups,
+                                           const std::vector<model::EsnChoice>& esn);
 
 // Tunnel between 192.0.2.1 (id "a.test", 10.1.0.0/16) and 198.51.100.1 (id "b.test", 10.2.0.0/16) as side A sees it:
 // one child of the connection's name, nothing that happens by itself (no liveness check, lifetimes of hours, started by

@@ -109,6 +109,7 @@ std::optional<std::size_t> Exchange::find_by_address(const IpAddress& where) con
 
 std::vector<std::string> Exchange::in_the_air() const {
   std::vector<std::string> out;
+  out.reserve(air_.size());
   for (const auto& flight : air_) out.push_back(flight.arrow);
   return out;
 }

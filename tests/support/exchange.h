@@ -36,7 +36,7 @@ class Exchange {
   explicit Exchange(const model::Connection& connection);
   Exchange(const model::Connection& of_a, const model::Connection& of_b);
 
-  Side& add(std::string name, std::string_view address, std::vector<model::Connection> connections,
+  Side& add(std::string name, std::string_view where, std::vector<model::Connection> connections,
             std::vector<model::SharedSecret> secrets, const ike::EndpointSettings& settings = {});
   Side& a() { return *sides_[0]; }
   Side& b() { return *sides_[1]; }
@@ -89,7 +89,7 @@ class Exchange {
 
  private:
   void send(std::size_t from, const ike::SendDatagram& datagram);
-  [[nodiscard]] std::optional<std::size_t> find_by_address(const IpAddress& address) const;
+  [[nodiscard]] std::optional<std::size_t> find_by_address(const IpAddress& where) const;
   std::deque<Flight>::iterator find_flight(std::string_view part);
   void hand_over(const Flight& flight);
   void learn_keys();

@@ -197,8 +197,12 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
   const auto& devices = configuration_.conf.setup.devices;
   if (route) {
     report.route_device = hosts_->device_name(route->device);
-    report.route_source = route->source ? route->source->to_string() : "";
-    report.route_via = route->gateway ? route->gateway->to_string() : "";
+    if (const auto& from = route->source) {
+      report.route_source = from->to_string();
+    }
+    if (const auto& via = route->gateway) {
+      report.route_via = via->to_string();
+    }
     report.route_reaches_engine = std::ranges::find(devices, report.route_device) != devices.end();
     report.why.push_back(
         "the kernel's route to " + question.destination.to_string() + " leads to " + report.route_device +
@@ -283,7 +287,7 @@ control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, contro
     }
   }
   facts.status = std::move(status);
-  facts.drops = std::move(drops);
+  facts.drops = drops;
   return facts;
 }
 

@@ -129,7 +129,7 @@ class IkeProcess {
   void done_when_in_place(ClientId client, bool ok, std::string message);
   void tell_followers(const control::Progress& progress);
   void check_waiting();
-  void on_initiation_done(Waiting& waiting, const ike::InitiationDone& done);
+  void on_initiation_done(Waiting& waiting, const ike::InitiationDone& action);
   [[nodiscard]] bool is_down(const Waiting& waiting) const;
   void on_rekeyed(const std::string& connection, const std::string& child, bool ike_sa);
 

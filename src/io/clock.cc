@@ -11,13 +11,13 @@ namespace cygnet::io {
 
 Instant SystemClock::now() {
   timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  (void)::clock_gettime(CLOCK_MONOTONIC, &t);
   return Instant(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
 }
 
 std::int64_t SystemClock::wall_seconds() const {
   timespec t{};
-  ::clock_gettime(CLOCK_REALTIME, &t);
+  (void)::clock_gettime(CLOCK_REALTIME, &t);
   return t.tv_sec;
 }
 

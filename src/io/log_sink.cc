@@ -49,9 +49,9 @@ void StderrLogger::write(const LogEntry& entry) {
     return;
   }
   timespec t{};
-  ::clock_gettime(CLOCK_REALTIME, &t);
+  (void)::clock_gettime(CLOCK_REALTIME, &t);
   tm parts{};
-  ::localtime_r(&t.tv_sec, &parts);
+  (void)::localtime_r(&t.tv_sec, &parts);
   std::array<char, 16> hms{};
   (void)std::strftime(hms.data(), hms.size(), "%H:%M:%S", &parts);
   std::array<char, 8> ms{};

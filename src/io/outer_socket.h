@@ -112,6 +112,6 @@ struct SocketAddress {
   std::uint32_t size = 0;
   [[nodiscard]] static SocketAddress of(const Endpoint& endpoint);
 };
-[[nodiscard]] std::optional<Endpoint> endpoint_of(const void* sockaddr, std::size_t size);
+[[nodiscard]] std::optional<Endpoint> endpoint_of(const void* address, std::size_t size);
 
 }  // namespace cygnet::io

@@ -36,7 +36,7 @@ std::span<const Poller::Ready> Poller::wait(Instant until) {
   if (until != kNever) {
     const auto left = until - SystemClock::now();
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    timeout_ms = static_cast<int>(std::clamp<std::int64_t>(ms, 0, 3600 * 1000));
+    timeout_ms = static_cast<int>(std::clamp<std::int64_t>(ms, 0, 3'600'000));
   }
   std::array<epoll_event, 32> events{};
   const int n = ::epoll_wait(fd_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);

@@ -76,6 +76,9 @@ void set_process_name(const std::string& name) { ::prctl(PR_SET_NAME, name.c_str
 
 void close_standard_streams() {
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) {
+    return;
+  }
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     (void)::dup2(null.get(), fd);
   }
@@ -123,7 +126,7 @@ std::optional<Ended> reap_child() {
 
 Result<void> replace_file(const std::string& path, const std::string& text, unsigned mode) {
   const std::string fresh = path + ".new";
-  UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
+  const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
   if (!fd || !write_all(fd.get(), text) || ::rename(fresh.c_str(), path.c_str()) != 0) {
     return fail_errno("cannot write " + path);
   }
@@ -158,6 +161,9 @@ void notify_service_manager(const std::string& state) {
     address.sun_path[0] = '\0';
   }
   const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    return;
+  }
   (void)::sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
                  static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }

@@ -19,7 +19,7 @@ namespace cygnet::io {
 namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
-constexpr std::size_t kReceiveBuffer = 64 * 1024;
+constexpr std::size_t kReceiveBuffer = 64UL * 1024;
 constexpr std::uint8_t kOurRouteProtocol =
     89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
 
@@ -471,7 +471,12 @@ Result<UniqueFd> open_route_changes() {
 void drain_route_changes(int fd) {
   std::array<char, 8192> buffer{};
   // What changed does not matter: the caller looks at everything again. ENOBUFS means changes too.
-  while (::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC) > 0 || errno == ENOBUFS || errno == EINTR) {
+  for (;;) {
+    const auto n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    // errno speaks of failures only: after an end of file it is stale, and would hold the process here for ever.
+    if (n == 0 || (n < 0 && errno != ENOBUFS && errno != EINTR)) {
+      return;
+    }
   }
 }
 

@@ -61,7 +61,7 @@ int run_monitor_in_background(const Options& options, Logger& log) {
     log.error("monitor", io::errno_text(errno));
     return 1;
   }
-  io::UniqueFd read_end(pipe[0]);
+  const io::UniqueFd read_end(pipe[0]);
   io::UniqueFd write_end(pipe[1]);
   const pid_t pid = ::fork();
   if (pid < 0) {

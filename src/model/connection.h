@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "model/credentials.h"
 #include "model/identity.h"
 #include "model/proposal.h"
 #include "model/traffic_selector.h"
@@ -18,7 +19,12 @@
 namespace cygnet::model {
 
 enum class Mode : std::uint8_t { kTunnel, kTransport };
-enum class AuthMethod : std::uint8_t { kPsk };
+// kSignature: with a certificate or a raw public key; kNull: RFC 7619, proves nothing.
+enum class AuthMethod : std::uint8_t { kPsk, kSignature, kNull };
+// How much must be known of a certificate's revocation: nothing is asked, revoked ones are refused, or what is not
+// known to be good is refused.
+enum class Revocation : std::uint8_t { kIgnore, kRelaxed, kStrict };
+enum class SendCertificate : std::uint8_t { kAlways, kIfAsked, kNever };
 // What loading the connection does: nothing, be ready to answer, wait for the first packet, bring it up and keep it up.
 enum class StartAction : std::uint8_t { kIgnore, kAdd, kOnDemand, kStart };
 // What happens when the peer stays silent: forget, wait for traffic, try again.
@@ -41,9 +47,17 @@ struct HostSpec {
 struct End {
   HostSpec host;
   std::uint16_t ike_port = 500;
-  std::optional<Identity> id;  // unset: the address (local), anything that authenticates (remote %any)
-  bool id_any = false;         // remote id=%any was written
-  AuthMethod auth = AuthMethod::kPsk;
+  std::optional<Identity> id;          // unset: the address (local), anything that authenticates (remote %any)
+  bool id_any = false;                 // remote id=%any was written
+  AuthMethod auth = AuthMethod::kPsk;  // local: how we prove it; remote: how the peer must
+  // kSignature. Names stand for PublicCredentials' objects; both empty (remote): any certificate that the rules allow.
+  std::string certificate;            // leftcert=
+  std::string public_key;             // leftpubkey=, leftrsasigkey=, …: a raw public key
+  std::optional<Identity> authority;  // rightca=: distinguished name of an authority in the peer's path
+  bool same_authority = false;        // rightca=%same: whoever issued our own certificate
+  std::vector<std::string> groups;    // rightgroups=: organizational units, one of which the certificate must name
+  Revocation revocation = Revocation::kRelaxed;
+  SendCertificate send_certificate = SendCertificate::kAlways;
   std::vector<IpAddress> source_ips;  // leftsourceip: set on the device, preferred source of the routes
   bool operator==(const End&) const = default;
 };
@@ -94,14 +108,6 @@ struct Connection {
 // Decides which end is ours: swaps local and remote if only the remote one lies on this machine.
 // Fails, with the reason, if neither or both do and it cannot be told.
 [[nodiscard]] Result<void> orient(Connection& connection, const std::vector<IpAddress>& own_addresses);
-
-// A pre-shared key and whom it is for. Empty selectors: anyone.
-struct SharedSecret {
-  std::vector<Identity> ids;
-  bool any_peer = false;  // %any or no selector
-  SecretBytes secret;
-  std::string source;  // "file:line"
-};
 
 // `config setup`.
 struct Setup {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// X.509 certificates as IKE needs them (RFC 5280, RFC 4945). Immutable and cheap to copy.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "crypto/public_key.h"
+#include "model/identity.h"
+
+namespace cygnet::crypto {
+
+// Distinguished names. `text`: "C=DE, O=Example, CN=moon" in either order's usual spelling; `der`: a Name.
+[[nodiscard]] Result<Bytes> parse_distinguished_name(std::string_view text);
+[[nodiscard]] std::string distinguished_name_to_string(ByteView der);  // hostile bytes escaped
+// RFC 5280 section 7.1 (case and white space folded). An attribute value "*" of the pattern matches any value of that
+// attribute; a pattern shorter than the name matches only if its last attribute is "*" alone is not meant: both have
+// the same attributes in the same order.
+[[nodiscard]] bool distinguished_names_match(ByteView pattern, ByteView name);
+
+class Certificate {
+ public:
+  static constexpr std::size_t kMaxOctets = 65536;
+  // Refuses more than kMaxOctets, trailing octets, and public keys of unknown kinds.
+  [[nodiscard]] static Result<Certificate> parse(ByteView der);
+
+  [[nodiscard]] const Bytes& der() const;
+  [[nodiscard]] const Bytes& subject() const;  // DER Name
+  [[nodiscard]] const Bytes& issuer() const;
+  [[nodiscard]] std::string subject_text() const;
+  [[nodiscard]] std::string issuer_text() const;
+  [[nodiscard]] std::string serial_text() const;  // hexadecimal
+  [[nodiscard]] std::int64_t not_before() const;  // seconds since 1970
+  [[nodiscard]] std::int64_t not_after() const;
+  [[nodiscard]] const PublicKey& public_key() const;
+  [[nodiscard]] bool is_authority() const;    // basicConstraints CA
+  [[nodiscard]] bool is_self_issued() const;  // subject equals issuer
+  // subjectAltName as identities: FQDN (dNSName), RFC822, IPv4/IPv6 addresses.
+  [[nodiscard]] const std::vector<model::Identity>& alternative_names() const;
+  [[nodiscard]] std::vector<std::string> organizational_units() const;
+  [[nodiscard]] const std::vector<std::string>& crl_urls() const;   // CRL distribution points, http(s) only
+  [[nodiscard]] const std::vector<std::string>& ocsp_urls() const;  // authority information access
+  [[nodiscard]] const Bytes& fingerprint() const;                   // SHA2-256 of the DER
+
+  // RFC 4945 section 3.1: does the certificate carry this identity? FQDN, RFC822 and addresses must stand in
+  // subjectAltName (dNSName wildcards are not honoured), a DER_ASN1_DN must be the subject (patterns allowed), KEY_ID
+  // must be the subjectKeyIdentifier.
+  [[nodiscard]] bool carries(const model::Identity& identity) const;
+  // What it could call itself, for people: "C=DE, CN=moon (also moon.example.org, 192.0.2.1)".
+  [[nodiscard]] std::string names_text() const;
+
+ private:
+  struct Parts;
+  std::shared_ptr<const Parts> parts_;
+};
+
+}  // namespace cygnet::crypto

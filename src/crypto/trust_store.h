@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Path validation (RFC 5280 section 6, with the choices of RFC 4945 section 5) and revocation. Pure: the time is handed
+// in, nothing is fetched; what would have to be fetched is named.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "crypto/certificate.h"
+
+namespace cygnet::crypto {
+
+enum class RevocationStatus : std::uint8_t { kGood, kRevoked, kUnknown };
+
+// Where more could be learned about a certificate of the path.
+struct RevocationSource {
+  enum class Kind : std::uint8_t { kCrl, kOcsp } kind{};
+  std::string url;
+  Bytes ocsp_request;  // DER, kOcsp
+};
+
+struct Path {
+  std::vector<Certificate> certificates;                     // leaf first, anchor last
+  RevocationStatus revocation = RevocationStatus::kUnknown;  // the worst of the path
+  std::string revocation_text;                               // "revoked on …", "CRL of CN=… expired …", "no CRL for …"
+  std::vector<RevocationSource> sources;                     // that could settle what is unknown
+};
+
+struct PathQuery {
+  Bytes leaf;                         // DER
+  std::vector<Bytes> intermediates;   // DER, as the peer sent them, in any order, with loops and strangers among them
+  std::vector<Bytes> ocsp_responses;  // DER, stapled (RFC 4806)
+  std::int64_t now = 0;               // wall clock, seconds since 1970
+  unsigned least_rsa_bits = 2048;
+};
+
+class TrustStore {
+ public:
+  static constexpr std::size_t kMaxPath = 8;
+  static constexpr std::size_t kMaxIntermediates = 16;
+
+  // Self-issued or not: what is put here is trusted as it stands.
+  [[nodiscard]] Result<void> add_authority(ByteView der);
+  void add_intermediate(const Certificate& certificate);
+  // Replaces an older one of the same issuer. Its signature is checked when it is used. DER or PEM.
+  [[nodiscard]] Result<void> add_crl(ByteView bytes);
+  [[nodiscard]] Result<void> add_ocsp_response(ByteView der);
+  // From `ca` sections: where to ask beside what the certificates themselves name.
+  void add_urls(const Bytes& authority_subject, const std::vector<std::string>& crl_urls,
+                const std::vector<std::string>& ocsp_urls);
+
+  [[nodiscard]] const std::vector<Certificate>& authorities() const { return authorities_; }
+  // The error is a sentence: which certificate of the path, what is wrong, what to do.
+  [[nodiscard]] Result<Path> validate(const PathQuery& query) const;
+
+ private:
+  std::vector<Certificate> authorities_;
+  std::vector<Certificate> intermediates_;
+  struct Crls;
+  std::vector<std::shared_ptr<const Crls>> crls_;
+};
+
+}  // namespace cygnet::crypto

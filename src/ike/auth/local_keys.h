@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Performs AuthJobs with keys held in memory. The keys process, tests and simulations use it; ike itself only orders.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "crypto/private_key.h"
+#include "crypto/trust_store.h"
+#include "ike/auth/jobs.h"
+#include "model/credentials.h"
+
+namespace cygnet::ike::auth {
+
+class LocalKeys {
+ public:
+  explicit LocalKeys(model::Secrets secrets);
+
+  // PskProve, PskVerify and SignatureProve. (SignatureVerify needs no secret: see below.)
+  [[nodiscard]] AuthResult perform(const AuthJob& job) const;
+  // Keys that could not be loaded: a sentence each, with the source.
+  [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+  [[nodiscard]] std::vector<crypto::PublicKey> public_keys() const;
+
+ private:
+  struct Held {
+    crypto::PrivateKey key;
+    std::string source;
+  };
+  std::vector<model::SharedSecret> shared_;
+  std::map<Bytes, Held> private_keys_;  // by PublicKey::key_id()
+  std::vector<std::string> problems_;
+};
+
+// Which of the secrets serves the query; null: none. The most specific wins: both identities, both addresses, one of
+// them, anyone; among equals the first.
+[[nodiscard]] const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& secrets,
+                                                     const PskQuery& query);
+
+// SignatureVerify: the signature, then the path. Where revocation is unknown and could be asked for, `sources` says
+// where; whoever fetched something puts it into the store and calls again.
+struct Verification {
+  AuthResult result;
+  std::vector<crypto::RevocationSource> sources;
+};
+[[nodiscard]] Verification verify_signature(const AuthJob& job, const crypto::TrustStore& trust,
+                                            std::int64_t wall_seconds);
+
+}  // namespace cygnet::ike::auth

@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/version.h"
 #include "model/traffic_selector.h"
 
 namespace cygnet::cli {
@@ -48,7 +49,7 @@ class CommandLine {
     app_.add_option("--run-dir", options_.run_dir, "run directory of the daemon (or CYGNET_RUN_DIR)")
         ->capture_default_str();
     app_.add_flag("--json", options_.json, "print JSON");
-    app_.set_version_flag("--version", "cygnet " + std::string(kVersion));
+    app_.set_version_flag("--version", "cygnet " + std::string(version()));
     app_.footer("Exit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon. See cygnet(8) and ipsec.conf(5).");
     add_connection_commands();
     add_question_commands();

@@ -20,8 +20,6 @@ struct Options {
   std::variant<control::Request, CheckCommand> command;
 };
 
-inline constexpr std::string_view kVersion = "0.1.0";
-
 inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;
 inline constexpr int kUsage = 2;

@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/version.h"
 #include "daemon/check.h"
 #include "daemon/engine_role/engine_role.h"
 #include "daemon/ike_role/ike_role.h"
 #include "daemon/monitor/monitor.h"
 #include "daemon/options.h"
-#include "daemon/version.h"
 #include "io/log_sink.h"
 #include "io/process.h"
 
@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (options->version) {
-    (void)std::puts(("cygnetd " + std::string(daemon::kVersion)).c_str());
+    (void)std::puts(("cygnetd " + std::string(version())).c_str());
     return 0;
   }
   if (options->check) {

@@ -101,7 +101,6 @@ struct Connection {
   std::uint32_t retransmit_first_ms = 500;
   std::uint32_t retransmit_timeout_ms = 60000;  // give up after this long without an answer
   std::uint32_t keepalive_s = 20;               // RFC 3948 section 4
-  std::optional<std::uint32_t> mark;            // fwmark of encapsulated packets; unset: the daemon's own
   bool operator==(const Connection&) const = default;
 };
 

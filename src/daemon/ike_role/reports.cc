@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include "base/version.h"
 #include "control/describe.h"
 #include "control/wireshark.h"
 #include "daemon/ike_role/ike_process.h"
-#include "daemon/version.h"
 
 namespace cygnet::daemon {
 
@@ -155,7 +155,7 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
 }
 
 control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
-  control::StatusReport report{.version = std::string(kVersion),
+  control::StatusReport report{.version = std::string(version()),
                                .uptime_s = seconds(clock_.monotonic() - started_),
                                .engine_connected = static_cast<bool>(dump)};
   Counters counters;

@@ -145,6 +145,13 @@ Flight Exchange::drop(std::string_view part) {
   return flight;
 }
 
+Flight Exchange::take_at(std::size_t index) {
+  const auto found = air_.begin() + static_cast<std::ptrdiff_t>(index);
+  Flight flight = std::move(*found);
+  air_.erase(found);
+  return flight;
+}
+
 void Exchange::inject(const Flight& flight) { hand_over(flight); }
 void Exchange::inject(Side& to, const ike::Path& path, const Bytes& bytes) {
   to.act(now_, [&](ike::IkeEndpoint& e) { e.handle_datagram(now_, path, bytes); });

@@ -56,6 +56,8 @@ class Exchange {
   void expect_in_the_air(const std::vector<std::string>& arrows);
   // Delivers the first datagram whose arrow contains `part` (empty: the first).
   void deliver(std::string_view part = {});
+  // Takes the datagram at this place of in_the_air(); for tests that try every order.
+  [[nodiscard]] Flight take_at(std::size_t index);
   // Takes it out of the air instead; it can be handed to inject() afterwards.
   Flight drop(std::string_view part = {});
   void inject(const Flight& flight);

@@ -16,6 +16,10 @@ struct EndDraft {
   bool host_set = false;
   Place host_place;
   std::optional<Entry> subnet, subnets, protoport, sourceip;
+  std::optional<Entry> cert, public_key;
+  std::optional<model::AuthMethod> auth;  // leftauth=
+  bool from_certificate = false;          // leftid=%fromcert
+  bool revocation_set = false;
 };
 
 enum class Pfs : std::uint8_t { kOptional, kRequired, kOff };
@@ -32,6 +36,7 @@ struct ConnectionDraft {
   Esn esn = Esn::kEither;
   std::optional<Place> margin_place, dpd_action_place, keying_tries_place;
   bool device_set = false;
+  std::optional<model::AuthMethod> authby;
   std::vector<std::string> asked_devices;
 
   [[nodiscard]] model::StartAction start() const { return child.start; }

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "config/connection_draft.h"
+#include "config/credentials.h"
 #include "config/proposals.h"
 #include "config/suggest.h"
 #include "config/values.h"
@@ -108,32 +109,6 @@ void on_type(const Context& c) {
   static constexpr std::array<Choice<model::Mode>, 2> kChoices{
       {{"tunnel", model::Mode::kTunnel}, {"transport", model::Mode::kTransport}}};
   if (const auto mode = choose(c, kChoices)) c.child().mode = *mode;
-}
-
-// Methods of authentication that are words of the dialects but not built.
-bool is_other_auth(std::string_view method) {
-  static constexpr std::array<std::string_view, 16> kOther{
-      "pubkey",   "rsasig",      "rsa",   "ecdsa", "ecdsasig", "null",     "eaponly",    "never",
-      "xauthpsk", "xauthrsasig", "xauth", "any",   "rsa-sha1", "rsa-sha2", "ecdsa-sha2", "rsa-sha2_256"};
-  return std::find(kOther.begin(), kOther.end(), method) != kOther.end() || method.starts_with("eap") ||
-         method.starts_with("rsa-") || method.starts_with("ecdsa-") || method.starts_with("xauth-") ||
-         method.starts_with("pubkey-");
-}
-
-void check_auth(const Context& c) {
-  for (const auto& piece : split(c.entry.value, ",|")) {
-    if (piece.text == "secret" || piece.text == "psk") continue;
-    const auto place = c.entry.value_place(piece.offset);
-    if (is_other_auth(piece.text)) {
-      c.report.error(place,
-                     c.entry.key + "=" + std::string(piece.text) +
-                         ": authentication other than with pre-shared keys is not built yet",
-                     "write " + c.entry.key + (c.entry.key == "authby" ? "=secret" : "=psk"));
-    } else {
-      c.report.error(place, "'" + std::string(piece.text) + "' is no value of " + c.entry.key + "=",
-                     suggestion(piece.text, {"secret", "psk"}, "write secret (or psk)"));
-    }
-  }
 }
 
 void on_keyexchange(const Context& c) {
@@ -350,24 +325,6 @@ void on_host(const Context& c) {
   host.name = text;
 }
 
-void on_id(const Context& c) {
-  const auto& text = c.entry.value;
-  if (text == "%any") {
-    c.end->id_any = true;
-    return;
-  }
-  if (text.starts_with('%')) {
-    if (text == "%fromcert" || text == "%myid" || text == "%null" || text == "%none")
-      return c.not_built("certificates and anonymous peers are not built yet");
-    return c.bad_value(suggestion(text, {"%any"}, "write @name, user@host, an address or %any"));
-  }
-  if (text.find('=') != std::string::npos)
-    return c.not_built("distinguished names belong to certificates, which are not built yet; write @name");
-  auto id = model::Identity::parse(text);
-  if (!id) return c.bad("'" + text + "' is no identity", "write @name, user@host, an address, or @#hex for a key ID");
-  c.end->id = std::move(*id);
-}
-
 void on_subnet(const Context& c) { c.end_draft->subnet = c.entry; }
 void on_subnets(const Context& c) { c.end_draft->subnets = c.entry; }
 void on_protoport(const Context& c) { c.end_draft->protoport = c.entry; }
@@ -400,7 +357,6 @@ struct Word {
 constexpr std::array kConnWords{
     Word{"auto", on_auto},
     Word{"type", on_type},
-    Word{"authby", check_auth},
     Word{"keyexchange", on_keyexchange},
     Word{"ikev2", on_ikev2},
     Word{"ike", on_ike},
@@ -444,12 +400,10 @@ constexpr std::array kConnWords{
 };
 constexpr std::array kEndWords{
     Word{"", on_host},
-    Word{"id", on_id},
     Word{"subnet", on_subnet},
     Word{"subnets", on_subnets},
     Word{"sourceip", on_sourceip},
     Word{"protoport", on_protoport},
-    Word{"auth", check_auth},
     Word{"ikeport", on_ikeport},
 };
 
@@ -473,6 +427,7 @@ bool apply_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
     word->apply({entry, draft, report});
     return true;
   }
+  if (apply_credential_word(entry, draft, report)) return true;
   const bool left = entry.key.starts_with("left");
   if (!left && !entry.key.starts_with("right")) return false;
   const auto* word = find_word(kEndWords, std::string_view(entry.key).substr(left ? 4 : 5));
@@ -486,6 +441,8 @@ std::vector<std::string_view> applied_words(bool of_an_end) {
   std::vector<std::string_view> names;
   const auto words = of_an_end ? std::span<const Word>(kEndWords) : std::span<const Word>(kConnWords);
   for (const auto& word : words) names.push_back(word.name);
+  const auto more = credential_words(of_an_end);
+  names.insert(names.end(), more.begin(), more.end());
   return names;
 }
 

@@ -7,6 +7,7 @@
 
 #include "config/conflicts.h"
 #include "config/connection_draft.h"
+#include "config/credentials.h"
 #include "config/keywords.h"
 #include "config/resolve.h"
 #include "config/sections.h"
@@ -19,11 +20,18 @@ namespace {
 class Loader {
  public:
   Loader(const std::string& path, FileReader& files, LoadedConfiguration& out)
-      : out_(out), report_(out.diagnostics), sections_(parse_sections(path, files, out.diagnostics)) {}
+      : out_(out),
+        report_(out.diagnostics),
+        sections_(parse_sections(path, files, out.diagnostics)),
+        credentials_(path, files, report_) {}
 
   void load() {
     check_words();
     read_setup();
+    credentials_.read_directories();
+    for (const auto& section : sections_) {
+      if (section.kind == SectionKind::kCa) credentials_.read_ca_section(section);
+    }
     Resolver resolver(sections_, report_);
     for (const auto& section : sections_) {
       if (section.kind == SectionKind::kConn) read_conn(section, resolver);
@@ -31,6 +39,7 @@ class Loader {
     find_conflicts(drafts_, setup_.setup, report_);
     for (auto& draft : drafts_) out_.connections.push_back(std::move(draft.connection));
     out_.setup = std::move(setup_.setup);
+    out_.credentials = credentials_.take();
   }
 
  private:
@@ -44,6 +53,7 @@ class Loader {
   LoadedConfiguration& out_;
   Reporter report_;
   std::vector<Section> sections_;
+  CredentialFiles credentials_;
   SetupDraft setup_;
   std::vector<ConnectionDraft> drafts_;
   std::set<std::string> templates_;  // sections named by also=
@@ -52,10 +62,7 @@ class Loader {
 // Each word once, where it stands, however many connections inherit it.
 void Loader::check_words() {
   for (const auto& section : sections_) {
-    if (section.kind == SectionKind::kCa) {
-      report_.warning(section.place, "ca " + section.name + " has no effect: certificates are not built yet");
-      continue;
-    }
+    if (section.kind == SectionKind::kCa) continue;  // has words of its own
     for (const auto& entry : section.entries) {
       check_word(entry, section.kind == SectionKind::kSetup);
       if (entry.key == "also") templates_.insert(entry.value);
@@ -108,6 +115,11 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
   // After a misspelt word, what seems to be missing is probably what was misspelt: one message is enough.
   if (!all_known) return;
   finish_connection(draft, {setup_.setup.devices.front(), setup_.keepalive_s}, report_);
+  credentials_.finish(draft);
+  if (setup_.strict_revocation) {
+    if (!draft.left.revocation_set) draft.connection.local.revocation = model::Revocation::kStrict;
+    if (!draft.right.revocation_set) draft.connection.remote.revocation = model::Revocation::kStrict;
+  }
   add_devices(draft.connection);
   drafts_.push_back(std::move(draft));
 }

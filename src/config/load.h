@@ -15,6 +15,7 @@ namespace cygnet::config {
 struct LoadedConfiguration {
   model::Setup setup;
   std::vector<model::Connection> connections;  // local = left, remote = right: call model::orient
+  model::PublicCredentials credentials;        // what the connections, ca sections and directories name
   std::vector<std::string> ignored;            // names of conn sections with auto=ignore or without auto=
   Diagnostics diagnostics;
   // false: some diagnostic is an error; setup and connections are then not to be used.
@@ -24,7 +25,8 @@ struct LoadedConfiguration {
 
 struct LoadedSecrets {
   std::vector<model::SharedSecret> secrets;
-  Diagnostics diagnostics;  // never show a secret, not even a wrong one
+  std::vector<model::PrivateKeySource> private_keys;  // named in lines, and those in private/ beside the file
+  Diagnostics diagnostics;                            // never show a secret, not even a wrong one
   [[nodiscard]] bool ok() const { return !has_errors(diagnostics); }
 };
 [[nodiscard]] LoadedSecrets load_ipsec_secrets(const std::string& path, FileReader& files);

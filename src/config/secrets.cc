@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // ipsec.secrets:
 //   [identity…] : PSK "secret" | 'secret' | 0x hex | 0s base64 | 0t text
+//   : RSA | ECDSA | PKCS8 | … FILE ["passphrase"]     : P12 FILE "passphrase"     : PIN pkcs11:URI "pin"
 //   include pattern
 // An entry starts at the beginning of a line and goes on in indented lines. No message shows anything of an entry but
 // its place: a slip of the hand may have put the secret anywhere.
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "config/credentials.h"
 #include "config/load.h"
+#include "config/pem.h"
 #include "config/sections.h"
 #include "config/suggest.h"
 #include "config/values.h"
@@ -20,6 +24,7 @@ namespace {
 constexpr std::size_t kMaxSecret = 8192;
 constexpr std::size_t kShortSecret = 12;
 constexpr std::size_t kMaxIds = 64;
+constexpr std::size_t kMaxKeyFile = 262144;
 
 struct Token {
   std::string_view text;  // without quotes
@@ -28,16 +33,33 @@ struct Token {
   unsigned column = 0;
 };
 
-enum class KindOfSecret { kPsk, kNotBuilt, kUnknown };
+enum class KindOfSecret { kPsk, kPrivateKey, kPin, kNotBuilt, kUnknown };
 
 KindOfSecret kind_of(std::string_view word) {
-  static constexpr std::array<std::string_view, 16> kNotBuilt{"RSA",    "ECDSA",   "BLISS", "P12",    "PKCS8", "EAP",
-                                                              "NTLM",   "XAUTH",   "PIN",   "PPK",    "PPKS",  "PUBKEY",
-                                                              "PKCS12", "ED25519", "ED448", "PRIVATE"};
-  if (equals_ignoring_case(word, "PSK")) return KindOfSecret::kPsk;
-  const bool known =
-      std::any_of(kNotBuilt.begin(), kNotBuilt.end(), [&](auto w) { return equals_ignoring_case(word, w); });
-  return known ? KindOfSecret::kNotBuilt : KindOfSecret::kUnknown;
+  struct Kind {
+    std::string_view word;
+    KindOfSecret kind;
+  };
+  static constexpr std::array<Kind, 17> kKinds{{{"PSK", KindOfSecret::kPsk},
+                                                {"RSA", KindOfSecret::kPrivateKey},
+                                                {"ECDSA", KindOfSecret::kPrivateKey},
+                                                {"ED25519", KindOfSecret::kPrivateKey},
+                                                {"ED448", KindOfSecret::kPrivateKey},
+                                                {"PKCS8", KindOfSecret::kPrivateKey},
+                                                {"PRIVATE", KindOfSecret::kPrivateKey},
+                                                {"P12", KindOfSecret::kPrivateKey},
+                                                {"PKCS12", KindOfSecret::kPrivateKey},
+                                                {"PIN", KindOfSecret::kPin},
+                                                {"BLISS", KindOfSecret::kNotBuilt},
+                                                {"EAP", KindOfSecret::kNotBuilt},
+                                                {"NTLM", KindOfSecret::kNotBuilt},
+                                                {"XAUTH", KindOfSecret::kNotBuilt},
+                                                {"PPK", KindOfSecret::kNotBuilt},
+                                                {"PPKS", KindOfSecret::kNotBuilt},
+                                                {"PUBKEY", KindOfSecret::kNotBuilt}}};
+  const auto* row =
+      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return equals_ignoring_case(word, k.word); });
+  return row == kKinds.end() ? KindOfSecret::kUnknown : row->kind;
 }
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -100,12 +122,17 @@ class SecretsParser {
  public:
   SecretsParser(FileReader& files, LoadedSecrets& out) : files_(files), out_(out), report_(out.diagnostics) {}
   void parse_file(const std::string& path, const Place& from, unsigned depth);
+  // Keys in private/ beside the file that no line names.
+  void read_private_folder(const std::string& secrets_path);
 
  private:
   void parse_text(std::string_view text, unsigned depth);
   bool add_tokens(std::string_view line, unsigned number, std::vector<Token>& tokens);
   void finish_entry(std::vector<Token>& tokens, unsigned depth);
   void parse_psk(const std::vector<Token>& ids, const std::vector<Token>& rest, const Token& kind);
+  void parse_private_key(const std::vector<Token>& rest, const Token& kind);
+  void parse_pin(const std::vector<Token>& rest, const Token& kind);
+  bool read_key_file(const std::string& path, model::PrivateKeySource& key);
   bool read_ids(const std::vector<Token>& tokens, model::SharedSecret& secret);
   std::optional<SecretBytes> read_value(const Token& token);
   void include(const std::vector<Token>& tokens, unsigned depth);
@@ -118,6 +145,7 @@ class SecretsParser {
   std::string path_;
   std::vector<std::string> stack_;
   std::size_t file_count_ = 0;
+  std::set<std::string> key_files_;  // read already
 };
 
 void SecretsParser::parse_file(const std::string& path, const Place& from, unsigned depth) {
@@ -224,9 +252,10 @@ void SecretsParser::finish_entry(std::vector<Token>& tokens, unsigned depth) {
   rest.erase(rest.begin());
   switch (kind.quoted ? KindOfSecret::kUnknown : kind_of(kind.text)) {
     case KindOfSecret::kPsk: return parse_psk(ids, rest, kind);
+    case KindOfSecret::kPrivateKey: return parse_private_key(rest, kind);
+    case KindOfSecret::kPin: return parse_pin(rest, kind);
     case KindOfSecret::kNotBuilt:
-      return report_.warning(
-          at(kind), "private keys, passwords and tokens are not built yet; only PSK is: this entry is not used");
+      return report_.warning(at(kind), "passwords (EAP, XAUTH) are not built yet: this entry is not used");
     case KindOfSecret::kUnknown:
       return report_.error(at(kind), "the kind of the secret is missing or not known", "write: : PSK \"secret\"");
   }
@@ -251,6 +280,85 @@ void SecretsParser::parse_psk(const std::vector<Token>& ids, const std::vector<T
   out_.secrets.push_back(std::move(secret));
 }
 
+void SecretsParser::parse_private_key(const std::vector<Token>& rest, const Token& kind) {
+  if (rest.empty()) return report_.error(at(kind), "the file of the key is missing", "write: : RSA moon.key");
+  if (!rest[0].quoted && rest[0].text.starts_with('{'))
+    return report_.warning(at(kind), "keys written out in this file are not read: this entry is not used",
+                           "put the key into a file in PEM and name that");
+  if (rest.size() > 2) return report_.error(at(rest[2]), "something follows the passphrase");
+  model::PrivateKeySource key;
+  key.source = path_ + ':' + std::to_string(kind.line);
+  if (rest.size() == 2) {
+    if (!rest[1].quoted && rest[1].text == "%prompt")
+      return report_.error(at(rest[1]), "nobody is there to be asked for a passphrase", "write it here in quotes");
+    auto passphrase = read_value(rest[1]);
+    if (!passphrase) return;
+    key.passphrase = std::move(*passphrase);
+  }
+  const std::string name(rest[0].text);
+  const auto beside = folder_of(path_);
+  const bool absolute = name.starts_with('/');
+  if (!read_key_file(absolute ? name : beside + "private/" + name, key) &&
+      (absolute || !read_key_file(beside + name, key))) {
+    return report_.error(at(rest[0]), "the file of the key cannot be read",
+                         absolute ? "" : "relative names are looked for in private/ and beside this file");
+  }
+  out_.private_keys.push_back(std::move(key));
+}
+
+bool SecretsParser::read_key_file(const std::string& path, model::PrivateKeySource& key) {
+  auto text = files_.read(path);
+  if (!text || text->empty() || text->size() > kMaxKeyFile) return false;
+  key.bytes.assign(text->begin(), text->end());
+  key.source += (key.source.empty() ? "" : " ") + path;
+  wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
+  key_files_.insert(path);
+  return true;
+}
+
+void SecretsParser::parse_pin(const std::vector<Token>& rest, const Token& kind) {
+  if (rest.empty() || rest.size() > 2 || !rest[0].text.starts_with("pkcs11:")) {
+    return report_.error(at(kind), "PIN belongs to a key on a token (RFC 7512)",
+                         "write: : PIN \"pkcs11:token=…;object=…;type=private\" \"pin\"");
+  }
+  model::PrivateKeySource key;
+  key.uri = std::string(rest[0].text);
+  // RFC 7512 section 2.4: pin-value in the URI would show wherever the URI does.
+  if (key.uri.find("pin-value") != std::string::npos)
+    return report_.error(at(rest[0]), "the PIN stands inside the URI", "write it after the URI, in quotes");
+  key.source = path_ + ':' + std::to_string(kind.line);
+  if (rest.size() == 2) {
+    auto pin = read_value(rest[1]);
+    if (!pin) return;
+    key.passphrase = std::move(*pin);
+  }
+  out_.private_keys.push_back(std::move(key));
+}
+
+void SecretsParser::read_private_folder(const std::string& secrets_path) {
+  for (const auto* ending : {"pem", "key", "der"}) {
+    for (const auto& path : files_.glob(folder_of(secrets_path) + "private/*." + ending)) {
+      if (key_files_.contains(path)) continue;
+      model::PrivateKeySource key;
+      if (!read_key_file(path, key)) {
+        report_.warning({path, 0, 0, {}}, "this key cannot be read: it is not used");
+        continue;
+      }
+      const std::string_view text(reinterpret_cast<const char*>(key.bytes.data()), key.bytes.size());
+      if (text.find("ENCRYPTED") != std::string_view::npos) {
+        report_.warning({path, 0, 0, {}}, "this key is under a passphrase that no line gives: it is not used",
+                        "write into ipsec.secrets: : PKCS8 FILE \"passphrase\"");
+        continue;
+      }
+      if (text.find("PRIVATE KEY-----") == std::string_view::npos && !is_der_sequence(key.bytes)) {
+        report_.warning({path, 0, 0, {}}, "this file holds no private key: it is not used");
+        continue;
+      }
+      out_.private_keys.push_back(std::move(key));
+    }
+  }
+}
+
 bool SecretsParser::read_ids(const std::vector<Token>& tokens, model::SharedSecret& secret) {
   if (tokens.size() > kMaxIds) {
     report_.error(at(tokens[kMaxIds]), "more than " + std::to_string(kMaxIds) + " identities");
@@ -262,10 +370,6 @@ bool SecretsParser::read_ids(const std::vector<Token>& tokens, model::SharedSecr
       secret.any_peer = true;
     } else if (auto id = model::Identity::parse(token.text)) {
       secret.ids.push_back(std::move(*id));
-    } else if (token.text.find('=') != std::string_view::npos) {
-      report_.warning(at(token),
-                      "a distinguished name belongs to certificates, which are not built yet: this entry is not used");
-      return false;
     } else {
       report_.error(at(token), "this is no identity", "write @name, user@host, an address or %any");
       return false;
@@ -311,7 +415,9 @@ void SecretsParser::include(const std::vector<Token>& tokens, unsigned depth) {
 
 LoadedSecrets load_ipsec_secrets(const std::string& path, FileReader& files) {
   LoadedSecrets loaded;
-  SecretsParser(files, loaded).parse_file(path, {path, 0, 0, {}}, 0);
+  SecretsParser parser(files, loaded);
+  parser.parse_file(path, {path, 0, 0, {}}, 0);
+  parser.read_private_folder(path);
   return loaded;
 }
 

@@ -86,6 +86,12 @@ void on_keep_alive(const Context& c) {
   c.draft.keepalive_s = static_cast<std::uint32_t>(*seconds);
 }
 
+void on_strict_revocation(const Context& c) {
+  const auto yes = parse_bool(c.entry.value);
+  if (!yes) return c.bad_value("write yes or no");
+  c.draft.strict_revocation = c.draft.strict_revocation || *yes;
+}
+
 struct Word {
   std::string_view name;
   void (*apply)(const Context&);
@@ -106,6 +112,9 @@ constexpr std::array kWords{
     Word{"half-open-limit", on_half_open_limit},
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
+    Word{"strictcrlpolicy", on_strict_revocation},
+    Word{"crl-strict", on_strict_revocation},
+    Word{"ocsp-strict", on_strict_revocation},
 };
 
 }  // namespace

@@ -45,34 +45,67 @@ TEST(Secrets, NoMessageEverShowsOne) {
       "hunter2\n: PSK 0xhunter2\n"
       ": PSK 0shunter2!\nhunter2=hunter2 : PSK \"hunter2-hunter2\"\n@#hunter2 : PSK \"hunter2-hunter2\"\n: PSK "
       "\"hunter2\"\n: PSK \"\"\n: PSK\n:\n");
-  EXPECT_EQ(
-      lines_of(loaded.diagnostics),
-      "1:3: error: the kind of the secret is missing or not known\n"
-      "2:3: error: the kind of the secret is missing or not known\n"
-      "3:1: error: this entry has no ':' between identities and secret\n"
-      "4:7: error: the quote is not closed on this line\n"
-      "5:15: error: something follows the secret\n"
-      "6:7: error: the secret starts with 0x but is not hexadecimal with an even number of digits\n"
-      "7:7: error: the secret starts with 0s but is not base64\n"
-      "8:1: warning: a distinguished name belongs to certificates, which are not built yet: this entry is not used\n"
-      "9:1: error: this is no identity\n"
-      "10:7: warning: this secret is short enough to be guessed\n"
-      "11:7: error: the secret is empty\n"
-      "12:3: error: PSK without a secret\n"
-      "13:1: error: nothing follows the ':'\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "1:3: error: the kind of the secret is missing or not known\n"
+            "2:3: error: the kind of the secret is missing or not known\n"
+            "3:1: error: this entry has no ':' between identities and secret\n"
+            "4:7: error: the quote is not closed on this line\n"
+            "5:15: error: something follows the secret\n"
+            "6:7: error: the secret starts with 0x but is not hexadecimal with an even number of digits\n"
+            "7:7: error: the secret starts with 0s but is not base64\n"
+            "8:1: error: this is no identity\n"
+            "9:1: error: this is no identity\n"
+            "10:7: warning: this secret is short enough to be guessed\n"
+            "11:7: error: the secret is empty\n"
+            "12:3: error: PSK without a secret\n"
+            "13:1: error: nothing follows the ':'\n");
   EXPECT_EQ(to_string(loaded.diagnostics).find("hunter2"), std::string::npos);
 }
 
-TEST(Secrets, PrivateKeysAreNamedAsNotBuilt) {
+TEST(Secrets, PrivateKeys) {
+  MemoryFiles files({{"/etc/ipsec.secrets",
+                      ": RSA moon.pem\n@a : ECDSA sun.pem \"pass phrase\"\n: P12 /tmp/x.p12 'word'\n"
+                      ": PIN \"pkcs11:token=t;object=o\" \"1234\"\nC=DE, CN=moon : PSK \"a secret of moon\"\n"},
+                     {"/etc/private/moon.pem", "-----BEGIN PRIVATE KEY-----moon"},
+                     {"/etc/sun.pem", "sun"},
+                     {"/tmp/x.p12", "p12"},
+                     {"/etc/private/found.key", "-----BEGIN EC PRIVATE KEY-----found"},
+                     {"/etc/private/locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----"},
+                     {"/etc/private/note.pem", "hello"}});
+  const auto loaded = load_ipsec_secrets("/etc/ipsec.secrets", files);
+  ASSERT_EQ(loaded.private_keys.size(), 5U);
+  EXPECT_EQ(text_of(loaded.private_keys[0].bytes), "-----BEGIN PRIVATE KEY-----moon");
+  EXPECT_EQ(loaded.private_keys[0].source, "/etc/ipsec.secrets:1 /etc/private/moon.pem");
+  EXPECT_EQ(text_of(loaded.private_keys[1].bytes), "sun");
+  EXPECT_EQ(text_of(loaded.private_keys[1].passphrase), "pass phrase");
+  EXPECT_EQ(text_of(loaded.private_keys[2].passphrase), "word");
+  EXPECT_EQ(loaded.private_keys[3].uri, "pkcs11:token=t;object=o");
+  EXPECT_EQ(text_of(loaded.private_keys[3].passphrase), "1234");
+  EXPECT_EQ(loaded.private_keys[4].source, "/etc/private/found.key");
+  EXPECT_EQ(to_string(loaded.diagnostics).find("hello"), std::string::npos);
+  ASSERT_EQ(loaded.diagnostics.size(), 3U);
+  EXPECT_EQ(to_line(loaded.diagnostics[0]), "/etc/ipsec.secrets:5:1: error: this is no identity");
+  EXPECT_EQ(to_line(loaded.diagnostics[1]),
+            "/etc/private/note.pem: warning: this file holds no private key: it is not used");
+  EXPECT_EQ(to_line(loaded.diagnostics[2]),
+            "/etc/private/locked.key: warning: this key is under a passphrase that no line gives: it is not used");
+}
+
+TEST(Secrets, WrongPrivateKeysAreNamed) {
   const auto loaded = secrets_of(
-      ": RSA key.pem \"pass phrase\"\n@a : RSA {\n\t# 2048 bits\n\tModulus: 0xabcdef\n\t}\n}\n: PSK \"still read "
-      "afterwards\"\n");
-  EXPECT_TRUE(loaded.ok());
-  EXPECT_EQ(loaded.secrets.size(), 1U);
-  EXPECT_EQ(
-      lines_of(loaded.diagnostics),
-      "1:3: warning: private keys, passwords and tokens are not built yet; only PSK is: this entry is not used\n"
-      "2:6: warning: private keys, passwords and tokens are not built yet; only PSK is: this entry is not used\n");
+      ": RSA\n: RSA a.pem\n: PIN 1234\n: PKCS8 a b c\n: RSA a.pem %prompt\n@a : RSA {\n\t# 2048 bits\n\tModulus: "
+      "0xabcdef\n\t}\n: PIN pkcs11:object=o?pin-value=1\n: EAP \"x\"\n\"C=DE, CN=moon\" : PSK \"a secret of moon\"\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "1:3: error: the file of the key is missing\n"
+            "2:7: error: the file of the key cannot be read\n"
+            "3:3: error: PIN belongs to a key on a token (RFC 7512)\n"
+            "4:13: error: something follows the passphrase\n"
+            "5:13: error: nobody is there to be asked for a passphrase\n"
+            "6:6: warning: keys written out in this file are not read: this entry is not used\n"
+            "10:7: error: the PIN stands inside the URI\n"
+            "11:3: warning: passwords (EAP, XAUTH) are not built yet: this entry is not used\n");
+  ASSERT_EQ(loaded.secrets.size(), 1U);
+  EXPECT_EQ(ids_of(loaded.secrets[0]), "C=DE, CN=moon");
 }
 
 TEST(Secrets, IncludesPatternsAndRefusesLoops) {

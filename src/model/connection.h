@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "model/address_pool.h"
 #include "model/credentials.h"
 #include "model/identity.h"
 #include "model/proposal.h"
@@ -59,6 +60,11 @@ struct End {
   Revocation revocation = Revocation::kRelaxed;
   SendCertificate send_certificate = SendCertificate::kAlways;
   std::vector<IpAddress> source_ips;  // leftsourceip: set on the device, preferred source of the routes
+  // Addresses that the other end assigns to this end (RFC 7296 section 2.19).
+  bool request_ip4 = false, request_ip6 = false;  // leftsourceip=%config: local: we ask the peer
+  std::vector<AddressPool> pools;  // rightsourceip=, rightaddresspool=: remote: what the peer gets from us
+
+  [[nodiscard]] bool requests_address() const { return request_ip4 || request_ip6; }
   bool operator==(const End&) const = default;
 };
 
@@ -101,6 +107,10 @@ struct Connection {
   std::uint32_t retransmit_first_ms = 500;
   std::uint32_t retransmit_timeout_ms = 60000;  // give up after this long without an answer
   std::uint32_t keepalive_s = 20;               // RFC 3948 section 4
+  // What peers that get an address from us are told, and what we do with what we are told.
+  std::vector<IpAddress> dns;            // modecfgdns=, rightdns=
+  std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
+  bool ignore_peer_dns = false;
   bool operator==(const Connection&) const = default;
 };
 

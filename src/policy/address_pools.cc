@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/address_pools.h"
+
+#include <algorithm>
+#include <array>
+
+namespace cygnet::policy {
+
+namespace {
+
+constexpr std::uint64_t kMostProbes = 1ULL << 20U;  // a larger range is not searched to its end
+
+std::string key_of(const model::Identity& peer) {
+  std::string key(1, static_cast<char>(peer.type));
+  for (const auto octet : peer.data) {
+    const bool folds = peer.type == model::IdType::kFqdn || peer.type == model::IdType::kRfc822Addr;
+    const bool upper = folds && octet >= 'A' && octet <= 'Z';
+    key.push_back(static_cast<char>(upper ? octet + ('a' - 'A') : octet));
+  }
+  return key;
+}
+
+// FNV-1a: the same in every build, which std::hash need not be.
+std::uint64_t spread(const std::string& key) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : key) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3ULL;
+  return hash ^ (hash >> 32U);
+}
+
+IpAddress plus(const IpAddress& address, std::uint64_t n) {
+  std::array<std::uint8_t, 16> bytes{};
+  const auto from = address.bytes();
+  std::copy(from.begin(), from.end(), bytes.begin());
+  for (std::size_t i = from.size(); i-- > 0 && n != 0;) {
+    n += bytes[i];
+    bytes[i] = static_cast<std::uint8_t>(n);
+    n >>= 8U;
+  }
+  return IpAddress::from_bytes({bytes.data(), from.size()});
+}
+
+// How many addresses; at most 2^32.
+std::uint64_t size_of(const IpRange& range) {
+  constexpr std::uint64_t kMost = 1ULL << 32U;
+  const auto a = range.first.bytes();
+  const auto b = range.last.bytes();
+  std::uint64_t difference = 0;
+  int borrow = 0;
+  std::array<std::uint8_t, 16> digits{};
+  for (std::size_t i = a.size(); i-- > 0;) {
+    const int d = int{b[i]} - int{a[i]} - borrow;
+    borrow = d < 0 ? 1 : 0;
+    digits[i] = static_cast<std::uint8_t>(d);
+  }
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference = (difference << 8U) | digits[i];
+    if (difference >= kMost) return kMost;
+  }
+  return difference + 1;
+}
+
+}  // namespace
+
+void AddressPools::configure(const std::vector<model::Connection>& connections) {
+  reserved_.clear();
+  full_at_.clear();
+  for (const auto& c : connections) {
+    if (!c.remote.id) continue;
+    for (const auto& pool : c.remote.pools) {
+      if (pool.is_single()) reserved_[pool.range.first] = key_of(*c.remote.id);
+    }
+  }
+}
+
+bool AddressPools::is_reserved_for_other(const IpAddress& address, const std::string& key) const {
+  const auto it = reserved_.find(address);
+  return it != reserved_.end() && it->second != key;
+}
+
+std::optional<IpAddress> AddressPools::find_wished(const Question& q, const std::string& key) const {
+  if (!q.wish || q.wish->family() != q.family || is_reserved_for_other(*q.wish, key)) return std::nullopt;
+  const bool ours =
+      std::any_of(q.pools.begin(), q.pools.end(), [&](const auto& p) { return p.range.contains(*q.wish); });
+  if (!ours || model::ends_in_zeros(*q.wish)) return std::nullopt;
+  const auto it = entries_.find(*q.wish);
+  if (it == entries_.end()) return q.wish;
+  if (it->second.key != key) return std::nullopt;
+  return it->second.holders.empty() || it->second.from == q.from ? q.wish : std::nullopt;
+}
+
+std::optional<IpAddress> AddressPools::find_known(const Question& q, const std::string& key, bool shared) const {
+  const auto known = of_peer_.find(key);
+  if (known == of_peer_.end()) return std::nullopt;
+  for (const auto& pool : q.pools) {
+    for (const auto& address : known->second) {
+      if (address.family() != q.family || !pool.range.contains(address) || is_reserved_for_other(address, key))
+        continue;
+      if (shared || entries_.at(address).holders.empty()) return address;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<IpAddress> AddressPools::find_free(const IpRange& range, const std::string& key, bool forget_others) {
+  const auto full = full_at_.find(range);
+  if (full != full_at_.end() && full->second == changes_) return std::nullopt;
+  const auto size = size_of(range);
+  const auto start = spread(key) % size;
+  for (std::uint64_t i = 0; i < std::min(size, kMostProbes); ++i) {
+    const auto address = plus(range.first, (start + i) % size);
+    if (model::ends_in_zeros(address) || is_reserved_for_other(address, key)) continue;
+    const auto it = entries_.find(address);
+    if (it == entries_.end() || (forget_others && it->second.holders.empty())) return address;
+  }
+  if (forget_others && reserved_.empty()) full_at_[range] = changes_;
+  return std::nullopt;
+}
+
+Result<IpAddress> AddressPools::assign(const Question& q) {
+  const auto key = key_of(q.peer);
+  auto found = find_wished(q, key);
+  if (!found) found = find_known(q, key, false);
+  for (const bool forget_others : {false, true}) {
+    for (const auto& pool : q.pools) {
+      if (!found && pool.family() == q.family) found = find_free(pool.range, key, forget_others);
+    }
+  }
+  if (!found) found = find_known(q, key, true);
+  if (!found) {
+    std::string pools;
+    for (const auto& pool : q.pools) {
+      if (pool.family() == q.family) pools += (pools.empty() ? "" : ", ") + pool.text;
+    }
+    return fail(pools.empty() ? "the connection has no pool of this address family"
+                              : "every address of " + pools + " is in use: make the pool larger");
+  }
+  hold(*found, q.peer, q.from, q.holder);
+  return *found;
+}
+
+void AddressPools::hold(const IpAddress& address, const model::Identity& peer, const IpAddress& from,
+                        std::uint64_t holder) {
+  const auto key = key_of(peer);
+  if (const auto it = entries_.find(address); it != entries_.end() && it->second.key != key) drop(address);
+  const auto [it, fresh] = entries_.try_emplace(address);
+  auto& entry = it->second;
+  if (fresh) of_peer_[key].push_back(address);
+  if (!fresh && entry.holders.empty()) away_.erase(entry.away_since);
+  entry.peer = peer;
+  entry.key = key;
+  entry.from = from;
+  if (std::find(entry.holders.begin(), entry.holders.end(), holder) == entry.holders.end())
+    entry.holders.push_back(holder);
+}
+
+void AddressPools::claim(const model::Identity& peer, const IpAddress& from, const IpAddress& address,
+                         std::uint64_t holder) {
+  hold(address, peer, from, holder);
+}
+
+void AddressPools::release(const IpAddress& address, std::uint64_t holder) {
+  const auto it = entries_.find(address);
+  if (it == entries_.end() || std::erase(it->second.holders, holder) == 0 || !it->second.holders.empty()) return;
+  it->second.away_since = ++changes_;
+  away_[changes_] = address;
+  if (away_.size() > kMostRemembered) drop(away_.begin()->second);
+}
+
+bool AddressPools::forget(const IpAddress& address) {
+  const auto it = entries_.find(address);
+  if (it == entries_.end() || !it->second.holders.empty()) return false;
+  drop(address);
+  return true;
+}
+
+void AddressPools::drop(const IpAddress& address) {
+  const auto it = entries_.find(address);
+  if (it == entries_.end()) return;
+  if (it->second.holders.empty()) away_.erase(it->second.away_since);
+  if (const auto known = of_peer_.find(it->second.key); known != of_peer_.end()) {
+    std::erase(known->second, address);
+    if (known->second.empty()) of_peer_.erase(known);
+  }
+  entries_.erase(it);
+  ++changes_;
+}
+
+std::vector<Lease> AddressPools::leases() const {
+  std::vector<Lease> out;
+  out.reserve(entries_.size());
+  for (const auto& [address, entry] : entries_)
+    out.push_back({address, entry.peer, entry.from, !entry.holders.empty()});
+  std::sort(out.begin(), out.end(), [](const Lease& a, const Lease& b) { return a.address < b.address; });
+  return out;
+}
+
+}  // namespace cygnet::policy

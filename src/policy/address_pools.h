@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Who has which address of the pools. An identity gets the address it had before, and a new one gets the address its
+// name leads to: the same one in every life of the daemon, as long as nobody else sits there. Pure.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "model/connection.h"
+
+namespace cygnet::policy {
+
+struct Lease {
+  IpAddress address;
+  model::Identity peer;
+  IpAddress from;       // outer address of the last holder
+  bool in_use = false;  // else it is only remembered for this peer
+};
+
+class AddressPools {
+ public:
+  // How many addresses are remembered for peers that are away; the longest unused one is forgotten first.
+  static constexpr std::size_t kMostRemembered = 200'000;
+
+  // Addresses that belong to one identity by configuration (a pool of one in a connection with rightid=) are given to
+  // nobody else. Leases stay.
+  void configure(const std::vector<model::Connection>& connections);
+
+  struct Question {
+    const std::vector<model::AddressPool>& pools;
+    const model::Identity& peer;
+    IpAddress from;
+    Family family{};
+    std::optional<IpAddress> wish;
+    std::uint64_t holder = 0;
+  };
+  // Two holders share an address if they are one peer at one place (make before break), or if nothing else is left for
+  // that peer.
+  [[nodiscard]] Result<IpAddress> assign(const Question& question);
+  void claim(const model::Identity& peer, const IpAddress& from, const IpAddress& address, std::uint64_t holder);
+  void release(const IpAddress& address, std::uint64_t holder);
+  // Forgets whom an address was for. False: it is in use, or nobody's.
+  [[nodiscard]] bool forget(const IpAddress& address);
+
+  [[nodiscard]] std::vector<Lease> leases() const;  // by address
+  [[nodiscard]] std::size_t in_use() const { return entries_.size() - away_.size(); }
+
+ private:
+  struct Entry {
+    model::Identity peer;
+    std::string key;
+    IpAddress from;
+    std::vector<std::uint64_t> holders;  // empty: away
+    std::uint64_t away_since = 0;        // place in away_
+  };
+  [[nodiscard]] bool is_reserved_for_other(const IpAddress& address, const std::string& key) const;
+  [[nodiscard]] std::optional<IpAddress> find_wished(const Question& q, const std::string& key) const;
+  [[nodiscard]] std::optional<IpAddress> find_known(const Question& q, const std::string& key, bool shared) const;
+  [[nodiscard]] std::optional<IpAddress> find_free(const IpRange& range, const std::string& key, bool forget_others);
+  void hold(const IpAddress& address, const model::Identity& peer, const IpAddress& from, std::uint64_t holder);
+  void drop(const IpAddress& address);
+
+  std::unordered_map<IpAddress, Entry> entries_;
+  std::unordered_map<std::string, std::vector<IpAddress>> of_peer_;
+  std::map<std::uint64_t, IpAddress> away_;  // the longest away first
+  std::unordered_map<IpAddress, std::string> reserved_;
+  std::map<IpRange, std::uint64_t> full_at_;  // as of which change a range had nothing left
+  std::uint64_t changes_ = 1;
+};
+
+}  // namespace cygnet::policy

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/address_pools.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace cygnet::policy {
+namespace {
+
+IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+model::Identity id(const std::string& name) { return *model::Identity::parse("@" + name); }
+model::AddressPool prefix(const char* text) { return {model::usable_range(*IpPrefix::parse(text)), text}; }
+
+class Pools : public ::testing::Test {
+ protected:
+  Result<IpAddress> ask(const std::string& name, std::uint64_t holder, const char* wish = nullptr,
+                        const char* from = "192.0.2.9", Family family = Family::kV4) {
+    const auto peer = id(name);
+    return pools.assign(
+        {list, peer, ip(from), family, wish == nullptr ? std::nullopt : std::optional(ip(wish)), holder});
+  }
+  std::vector<model::AddressPool> list{prefix("10.9.0.0/29"), prefix("2001:db8:9::/64")};
+  AddressPools pools;
+};
+
+TEST_F(Pools, SixPeersFillASlash29AndTheSeventhIsTold) {
+  std::set<IpAddress> seen;
+  for (int i = 0; i < 6; ++i) {
+    const auto got = ask("peer" + std::to_string(i), 100U + static_cast<unsigned>(i));
+    ASSERT_TRUE(got);
+    EXPECT_TRUE(list[0].range.contains(*got));
+    EXPECT_NE(got->to_string(), "10.9.0.0");
+    EXPECT_NE(got->to_string(), "10.9.0.7");
+    seen.insert(*got);
+  }
+  EXPECT_EQ(seen.size(), 6U);
+  EXPECT_EQ(pools.in_use(), 6U);
+  for (int again = 0; again < 2; ++again) {
+    const auto none = ask("late", 200);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().message, "every address of 10.9.0.0/29 is in use: make the pool larger");
+  }
+  pools.release(*seen.begin(), 100);
+  pools.release(*seen.begin(), 101);
+  pools.release(*seen.begin(), 102);
+  pools.release(*seen.begin(), 103);
+  pools.release(*seen.begin(), 104);
+  pools.release(*seen.begin(), 105);
+  const auto got = ask("late", 200);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(*got, *seen.begin());
+}
+
+TEST_F(Pools, TheSameAddressAgainAlsoInTheNextLife) {
+  const auto first = ask("carol", 1);
+  ASSERT_TRUE(first);
+  pools.release(*first, 1);
+  EXPECT_EQ(pools.in_use(), 0U);
+  ASSERT_TRUE(ask("dave", 2));
+  const auto again = ask("CAROL", 3);  // names compare without case
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again, *first);
+  pools = {};
+  const auto reborn = ask("carol", 1);
+  ASSERT_TRUE(reborn);
+  EXPECT_EQ(*reborn, *first);
+}
+
+TEST_F(Pools, WishesAreGrantedWithinThePoolOnly) {
+  EXPECT_EQ(ask("a", 1, "10.9.0.5")->to_string(), "10.9.0.5");
+  EXPECT_NE(ask("b", 2, "10.9.0.5")->to_string(), "10.9.0.5");  // somebody else's
+  EXPECT_TRUE(list[0].range.contains(*ask("c", 3, "10.1.0.1")));
+  EXPECT_NE(ask("d", 4, "10.9.0.7")->to_string(), "10.9.0.7");  // broadcast
+}
+
+TEST_F(Pools, OnePeerTwice) {
+  const auto first = ask("a", 1);
+  // Make before break: the same place, and it names its address.
+  EXPECT_EQ(*ask("a", 2, first->to_string().c_str()), *first);
+  pools.release(*first, 1);
+  EXPECT_EQ(pools.in_use(), 1U);
+  // Another device of the same name elsewhere.
+  EXPECT_NE(*ask("a", 3, first->to_string().c_str(), "198.51.100.7"), *first);
+  pools.release(*first, 2);
+  EXPECT_EQ(pools.in_use(), 1U);
+}
+
+TEST_F(Pools, StaticLeasesAreNobodyElses) {
+  model::Connection c;
+  c.remote.id = id("carol");
+  for (const auto* a : {"10.9.0.1", "10.9.0.2", "10.9.0.3", "10.9.0.4", "10.9.0.5"})
+    c.remote.pools.push_back({IpRange::of(ip(a)), a});
+  pools.configure({c});
+  EXPECT_EQ(ask("dave", 1)->to_string(), "10.9.0.6");
+  EXPECT_FALSE(ask("erin", 2, "10.9.0.3"));
+  EXPECT_EQ(ask("carol", 3, "10.9.0.3")->to_string(), "10.9.0.3");
+}
+
+TEST_F(Pools, NoIpv6AddressEndsInColons) {
+  list = {prefix("2001:db8:9::/96"), {{ip("fd00:1::"), ip("fd00:1::1")}, "fd00:1::-fd00:1::1"}};
+  std::erase_if(list, [](const auto& p) { return p.text.starts_with("2001"); });
+  EXPECT_EQ(ask("a", 1, "fd00:1::", "192.0.2.9", Family::kV6)->to_string(), "fd00:1::1");
+  EXPECT_FALSE(ask("b", 2, nullptr, "192.0.2.9", Family::kV6));
+}
+
+TEST_F(Pools, AnAbsentPeersAddressGoesToANewcomer) {
+  std::vector<IpAddress> had;
+  for (unsigned i = 0; i < 6; ++i) had.push_back(*ask("peer" + std::to_string(i), i));
+  for (unsigned i = 0; i < 6; ++i) pools.release(had[i], i);
+  ASSERT_TRUE(ask("new", 10));
+  EXPECT_EQ(pools.leases().size(), 6U);
+  EXPECT_EQ(pools.in_use(), 1U);
+  EXPECT_FALSE(pools.forget(ip("10.9.0.0")));
+}
+
+TEST_F(Pools, ThousandsOfPeersAreQuick) {
+  list = {prefix("10.0.0.0/15")};
+  std::set<IpAddress> seen;
+  for (unsigned i = 0; i < 100'000; ++i) seen.insert(*ask("p" + std::to_string(i), i));
+  EXPECT_EQ(seen.size(), 100'000U);
+}
+
+}  // namespace
+}  // namespace cygnet::policy

@@ -39,6 +39,8 @@ struct Pkcs12 {
   std::vector<Bytes> authorities;  // DER, all others
   std::string friendly_name;
 };
+// Its outer shape only: no passphrase needed.
+[[nodiscard]] bool looks_like_pkcs12(ByteView bytes);
 [[nodiscard]] Result<Pkcs12> parse_pkcs12(ByteView bytes, ByteView passphrase);
 
 }  // namespace cygnet::crypto

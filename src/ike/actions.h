@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/strong.h"
 #include "crypto/key_exchange.h"
+#include "ike/auth/jobs.h"
 #include "model/sa_spec.h"
 
 namespace cygnet::ike {
@@ -124,9 +125,10 @@ struct DropCheckpoint {
   std::string key;
 };
 
+// auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
 using Action =
-    std::variant<SendDatagram, KeyExchangeJob, InstallSa, RemoveSa, ActivateChild, UpdateChildEndpoints, QueryUsage,
-                 ChildUp, ChildDown, IkeUp, IkeDown, InitiationDone, Report, Checkpoint, DropCheckpoint>;
+    std::variant<SendDatagram, KeyExchangeJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild, UpdateChildEndpoints,
+                 QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 
 }  // namespace cygnet::ike

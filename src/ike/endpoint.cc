@@ -37,9 +37,9 @@ IkeEndpoint::IkeEndpoint(EndpointSettings settings, Random& random)
 IkeEndpoint::~IkeEndpoint() = default;
 
 void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connections,
-                            std::vector<model::SharedSecret> secrets) {
+                            model::PublicCredentials credentials) {
   const Event event(impl_->world, now);
-  v2::configure(impl_->world, std::move(connections), std::move(secrets));
+  v2::configure(impl_->world, std::move(connections), std::move(credentials));
 }
 
 void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes) {
@@ -51,6 +51,11 @@ void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes)
 void IkeEndpoint::on_job_done(Instant now, const JobResult& result) {
   const Event event(impl_->world, now);
   v2::finish_job(impl_->world, result);
+}
+
+void IkeEndpoint::on_auth_done(Instant now, const auth::AuthResult& result) {
+  const Event event(impl_->world, now);
+  v2::finish_auth(impl_->world, result);
 }
 
 void IkeEndpoint::on_timer(Instant now) {

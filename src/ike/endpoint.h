@@ -68,11 +68,13 @@ class IkeEndpoint {
   IkeEndpoint& operator=(const IkeEndpoint&) = delete;
 
   // Replaces the configuration. SAs of connections that are equal before and after are not touched; those of changed or
-  // removed ones are deleted (changed ones with start=kStart come up again). Connections are oriented.
-  void configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets);
+  // removed ones are deleted (changed ones with start=kStart come up again). Connections are oriented. Secrets stay
+  // with whoever performs auth::AuthJob.
+  void configure(Instant now, std::vector<model::Connection> connections, model::PublicCredentials credentials);
 
   void handle_datagram(Instant now, const Path& path, ByteView bytes);
   void on_job_done(Instant now, const JobResult& result);
+  void on_auth_done(Instant now, const auth::AuthResult& result);
   void on_timer(Instant now);
   [[nodiscard]] Instant next_deadline() const;  // kNever: none
 

@@ -75,11 +75,12 @@ Side::Side(SideOptions options) : options_(std::move(options)), random_(options_
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
 }
 
-void Side::configure(Instant now, std::vector<model::Connection> connections,
-                     std::vector<model::SharedSecret> secrets) {
+void Side::configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets,
+                     model::PublicCredentials credentials, std::vector<model::PrivateKeySource> private_keys) {
   connections_ = std::move(connections);
-  secrets_ = std::move(secrets);
-  act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, secrets_); });
+  credentials_ = std::move(credentials);
+  long_term_keys_ = ike::auth::LocalKeys({std::move(secrets), std::move(private_keys)});
+  act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, credentials_); });
 }
 
 void Side::act(Instant now, const std::function<void(ike::IkeEndpoint&)>& call) {
@@ -106,7 +107,7 @@ void Side::restart(Instant now) {
   const std::vector<std::pair<std::string, Bytes>> saved(checkpoints.begin(), checkpoints.end());
   // Whatever configure() starts may be known already from a checkpoint: both calls come before any action is performed.
   act(now, [&](ike::IkeEndpoint& e) {
-    e.configure(now, connections_, secrets_);
+    e.configure(now, connections_, credentials_);
     e.adopt(now, saved, plane.specs());
   });
 }
@@ -115,13 +116,17 @@ void Side::finish_jobs(Instant now) {
   const auto jobs = std::exchange(jobs_, {});
   for (const auto& job : jobs) {
     if (!alive()) return;
-    endpoint_->on_job_done(now, run(job));
+    run(now, job);
   }
   drain(now);
 }
 
-ike::JobResult Side::run(const ike::KeyExchangeJob& job) const {
-  return options_.toy_key_exchange ? toy_exchange(job) : real_exchange(job);
+void Side::run(Instant now, const ike::Action& action) {
+  if (const auto* job = std::get_if<ike::KeyExchangeJob>(&action)) {
+    endpoint_->on_job_done(now, options_.toy_key_exchange ? toy_exchange(*job) : real_exchange(*job));
+  } else if (const auto* auth = std::get_if<ike::auth::AuthJob>(&action)) {
+    endpoint_->on_auth_done(now, long_term_keys_.perform(*auth));
+  }
 }
 
 void Side::drain(Instant now) {
@@ -147,11 +152,12 @@ void Side::drain(Instant now) {
 bool Side::perform(Instant now, const ike::Action& action) {
   if (const auto* send = std::get_if<ike::SendDatagram>(&action)) {
     if (on_send) on_send(*send);
-  } else if (const auto* job = std::get_if<ike::KeyExchangeJob>(&action)) {
-    jobs_.push_back(*job);
+  } else if (std::holds_alternative<ike::KeyExchangeJob>(action) ||
+             std::holds_alternative<ike::auth::AuthJob>(action)) {
+    jobs_.push_back(action);
     if (!hold_jobs) {
       const auto ready = std::exchange(jobs_, {});
-      for (const auto& each : ready) endpoint_->on_job_done(now, run(each));
+      for (const auto& each : ready) run(now, each);
     }
   } else if (const auto* usage = std::get_if<ike::QueryUsage>(&action)) {
     endpoint_->on_usage(now, usage->child, plane.last_inbound(usage->child));

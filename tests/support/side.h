@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "ike/auth/local_keys.h"
 #include "ike/endpoint.h"
 #include "support/data_plane.h"
 #include "support/key_ring.h"
@@ -41,7 +42,8 @@ class Side {
  public:
   explicit Side(SideOptions options);
 
-  void configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets);
+  void configure(Instant now, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets,
+                 model::PublicCredentials credentials = {}, std::vector<model::PrivateKeySource> private_keys = {});
   // Any call into the endpoint; its actions are performed before this returns.
   void act(Instant now, const std::function<void(ike::IkeEndpoint&)>& call);
 
@@ -53,7 +55,7 @@ class Side {
   void restart(Instant now);
   [[nodiscard]] bool alive() const { return endpoint_ != nullptr; }
 
-  // While set, key exchange jobs wait for finish_jobs().
+  // While set, jobs (key exchanges, proofs, verifications) wait for finish_jobs().
   bool hold_jobs = false;
   void finish_jobs(Instant now);
   // Counts down with each action performed; at 0 the side crashes in the middle of what it does. Negative: never.
@@ -90,15 +92,16 @@ class Side {
   bool perform_on_plane(Instant now, const ike::Action& action);
   void record(const ike::Action& action);
   void store(const ike::Checkpoint& checkpoint);
-  [[nodiscard]] ike::JobResult run(const ike::KeyExchangeJob& job) const;
+  void run(Instant now, const ike::Action& job);
 
   SideOptions options_;
   SeededRandom random_;
   std::vector<model::Connection> connections_;
-  std::vector<model::SharedSecret> secrets_;
+  model::PublicCredentials credentials_;
+  ike::auth::LocalKeys long_term_keys_{{}};
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeyRing keys_;
-  std::vector<ike::KeyExchangeJob> jobs_;
+  std::vector<ike::Action> jobs_;
   std::map<std::string, Bytes> newest_;  // stale_checkpoints: what a sound store would hold
   unsigned removals_ = 0;
   unsigned inbounds_ = 0;

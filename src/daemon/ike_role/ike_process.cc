@@ -178,7 +178,8 @@ void IkeProcess::apply_configuration() {
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);
   apply(policies_.configure(connections_));
-  endpoint_->configure(clock_.monotonic(), connections_, configuration_.secrets.secrets);
+  keys_ = std::make_unique<ike::auth::LocalKeys>(model::Secrets{configuration_.secrets.secrets, {}});
+  endpoint_->configure(clock_.monotonic(), connections_, {});
 }
 
 void IkeProcess::on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds) {

@@ -18,6 +18,7 @@
 #include "daemon/ike_role/routes.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
+#include "ike/auth/local_keys.h"
 #include "ike/endpoint.h"
 #include "io/clock.h"
 #include "io/event_loop.h"
@@ -83,6 +84,7 @@ class IkeProcess {
   void set_timer();
   void perform(const ike::SendDatagram& action);
   void perform(const ike::KeyExchangeJob& action);
+  void perform(const ike::auth::AuthJob& action);
   void perform(const ike::InstallSa& action);
   void perform(const ike::RemoveSa& action);
   void perform(const ike::ActivateChild& action);
@@ -163,6 +165,7 @@ class IkeProcess {
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
+  std::unique_ptr<ike::auth::LocalKeys> keys_;
   policy::PolicyTable policies_;
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {

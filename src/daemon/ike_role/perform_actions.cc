@@ -118,6 +118,10 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
             });
 }
 
+void IkeProcess::perform(const ike::auth::AuthJob& action) {
+  endpoint_->on_auth_done(clock_.monotonic(), keys_->perform(action));
+}
+
 void IkeProcess::perform(const ike::InstallSa& action) {
   auto spec = action.spec;
   policy::Changes changes;

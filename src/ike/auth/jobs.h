@@ -19,6 +19,8 @@
 
 namespace cygnet::ike::auth {
 
+// Octets of certificates and the like in these jobs are bounded by what fits into one IKE message.
+
 // Whose key: the identities of both ends, and their addresses for secrets that name addresses only.
 struct PskQuery {
   model::Identity local_id;
@@ -82,7 +84,8 @@ struct AuthResult {
   std::uint64_t job = 0;
   bool ok = false;
   std::string error;   // a sentence for our log: what is wrong and what to do
-  std::string source;  // PSK: "file:line" of the secret; signatures: "RSASSA-PSS with SHA2-256, RSA 2048, moon.pem"
+  std::string source;  // PSK: "file:line" of the secret; signatures: "RSASSA-PSS with SHA2-256, RSA 2048, moon.pem".
+                       // A PskVerify that failed and yet has a source: there is a secret, and it is another one.
   // Proofs:
   wire::ike::AuthMethodId method{};
   SecretBytes auth;  // AUTH data

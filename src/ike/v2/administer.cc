@@ -46,6 +46,14 @@ void drop_wants(World& world, IkeSa& sa, const std::string& connection, const st
   for (auto& w : dropped) want_failed(world, std::move(w), reason, false);
 }
 
+// A Delete that is not waited for, to a peer that believes that the IKE SA is up.
+void say_goodbye(World& world, IkeSa& sa) {
+  const bool peer_has_it = sa.state == State::kEstablished || (sa.state == State::kVerifying && sa.initiator);
+  wi::DeletePayload goodbye;
+  goodbye.protocol = model::Protocol::kIke;
+  if (peer_has_it) send_parting(world, sa, {goodbye});
+}
+
 // Closes one child with the peer, because somebody here wants it so.
 void close(World& world, IkeSa& sa, ChildSa& child, const std::string& reason) {
   if (child.state != ChildState::kInstalled) return;
@@ -71,8 +79,10 @@ void take_down(World& world, IkeSa& sa, const std::string& connection, const std
   if (sa.state != State::kEstablished) {
     const bool idle = sa.handshake && sa.initiator && sa.handshake->wants.empty();
     const bool own = sa.name() == connection && child.empty();
-    if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting))
+    if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting)) {
+      say_goodbye(world, sa);
       end_sa(world, sa, reason, Aftermath::kForget);
+    }
     return;
   }
   const bool others =
@@ -100,7 +110,10 @@ void prune(World& world, IkeSa& sa) {
     if (heir == sa.children.end() || sa.state != State::kEstablished) {
       if (sa.state == State::kEstablished)
         return delete_ike_sa(world, sa, "the configuration changed", Aftermath::kForget);
-      if (sa.handshake) return end_sa(world, sa, "the configuration changed", Aftermath::kForget);
+      if (sa.handshake) {
+        say_goodbye(world, sa);
+        return end_sa(world, sa, "the configuration changed", Aftermath::kForget);
+      }
       return;
     }
     stale.push_back(sa.connection->name);
@@ -265,8 +278,8 @@ ChildStatus status_of(const ChildSa& child) {
 
 }  // namespace
 
-void configure(World& world, std::vector<model::Connection> connections, std::vector<model::SharedSecret> secrets) {
-  world.keys = std::make_unique<auth::LocalKeys>(std::move(secrets));
+void configure(World& world, std::vector<model::Connection> connections, model::PublicCredentials credentials) {
+  world.credentials = std::move(credentials);
   std::vector<ConnectionPtr> next;
   std::vector<ConnectionPtr> fresh;
   for (auto& connection : connections) {
@@ -338,9 +351,7 @@ void rekey(World& world, const std::string& connection, const std::string& child
 void shut_down(World& world) {
   world.retries.clear();
   for (auto* sa : all_sas(world)) {
-    wi::DeletePayload goodbye;
-    goodbye.protocol = model::Protocol::kIke;
-    if (sa->state == State::kEstablished) send_parting(world, *sa, {goodbye});
+    say_goodbye(world, *sa);
     end_sa(world, *sa, "shutting down", Aftermath::kForget);
   }
   world.retries.clear();

@@ -16,12 +16,17 @@ Outcome on_init_secret_ready(Turn& turn);
 Outcome on_init_request(Turn& turn);
 Outcome on_answer_ready(Turn& turn);
 
-// IKE_AUTH (auth.cc)
-void send_auth_request(World& world, IkeSa& sa);
+// IKE_AUTH, initiator (auth_initiator.cc)
+void begin_auth(World& world, IkeSa& sa);
+Outcome on_proof_ready(Turn& turn);
 Outcome on_auth_response(Turn& turn);
+Outcome on_responder_verified(Turn& turn);
 Outcome on_eap_wanted(Turn& turn);
 Outcome on_auth_refused(Turn& turn);
+// IKE_AUTH, responder (auth_responder.cc)
 Outcome on_auth_request(Turn& turn);
+Outcome on_initiator_verified(Turn& turn);
+Outcome on_answer_proof_ready(Turn& turn);
 Outcome on_eap_asked(Turn& turn);
 
 // CREATE_CHILD_SA for children (create_child.cc)

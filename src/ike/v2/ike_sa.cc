@@ -12,6 +12,8 @@ std::string_view to_string(State state) {
     case State::kInitSent: return "INIT_SENT";
     case State::kInitDeriving: return "INIT_DERIVING";
     case State::kAuthSent: return "AUTH_SENT";
+    case State::kVerifying: return "VERIFYING";
+    case State::kProving: return "PROVING";
     case State::kAnswering: return "ANSWERING";
     case State::kInitAnswered: return "INIT_ANSWERED";
     case State::kEstablished: return "ESTABLISHED";

@@ -24,6 +24,8 @@ enum class State : std::uint8_t {
   kInitSent,        // initiator: IKE_SA_INIT request on its way
   kInitDeriving,    // initiator: answer is there, the shared secret is being computed
   kAuthSent,        // initiator: IKE_AUTH request on its way
+  kVerifying,       // the peer's IKE_AUTH message is there, its proof is being checked
+  kProving,         // our own proof is being made
   kAnswering,       // responder: key pair and shared secret are being computed
   kInitAnswered,    // responder: waiting for IKE_AUTH
   kEstablished,
@@ -64,9 +66,11 @@ struct Handshake {
   std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
   model::TrafficSelectors tsi, tsr;  // as proposed
+  wire::ike::Payloads answer;        // the IKE_AUTH response while its proof is being checked
   // responder
-  Endpoint peer;          // where the request came from
-  model::Proposal reply;  // with the number of the accepted proposal
+  std::string verified_with;  // what proved the peer's identity, for people
+  Endpoint peer;              // where the request came from
+  model::Proposal reply;      // with the number of the accepted proposal
   std::uint8_t reply_number = 1;
 };
 
@@ -117,7 +121,7 @@ struct Outstanding {
 struct PeerRequest {
   MessageId id;
   wire::ike::Payloads payloads;
-  About about = About::kNothing;  // kNewChild, kRekeyChild, kRekeyIke
+  About about = About::kNothing;  // kAuth, kNewChild, kRekeyChild, kRekeyIke
 };
 
 struct Deferred {

@@ -297,8 +297,8 @@ Outcome on_init_secret_ready(Turn& turn) {
     return init_failed(turn, "key-exchange-failed", set.error().message);
   h.own = {};
   move_to_nat_port(turn.world, sa);
-  send_auth_request(turn.world, sa);
-  return sa.outstanding ? Outcome::kNext : Outcome::kDie;
+  begin_auth(turn.world, sa);
+  return Outcome::kNext;
 }
 
 Outcome on_init_request(Turn& turn) {

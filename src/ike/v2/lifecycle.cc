@@ -231,10 +231,16 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
   try_later(world, std::move(want), jitter(world.random, std::chrono::seconds(1), 50));
 }
 
+bool is_half_open(const IkeSa& sa) {
+  if (sa.initiator) return false;
+  return sa.state == State::kAnswering || sa.state == State::kInitAnswered || sa.state == State::kVerifying ||
+         sa.state == State::kProving;
+}
+
 void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced) {
   if (!sa.alive()) return;
   const bool was_up = sa.established != Instant{};
-  if (sa.state == State::kAnswering || sa.state == State::kInitAnswered) {
+  if (is_half_open(sa)) {
     --world.half_open;
     if (sa.handshake) world.answered.erase({sa.spi_i, sa.handshake->peer});
   }

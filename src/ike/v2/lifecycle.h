@@ -34,6 +34,9 @@ void activate(World& world, IkeSa& sa, ChildSa& child);
 // After the loss of one child (the IKE SA lives on).
 void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath);
 
+// Responder: the peer has not proven yet who it is.
+[[nodiscard]] bool is_half_open(const IkeSa& sa);
+
 // The IKE SA is over: children, wants, checkpoint. It is removed when the turn ends.
 void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced = false);
 // Deletes it with the peer; children leave the data plane at once.

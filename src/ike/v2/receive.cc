@@ -158,6 +158,10 @@ void on_response(Turn& turn) {
   end_sa(world, sa, message, Aftermath::kKeepUp);
 }
 
+void defer(IkeSa& sa, const Path& path, ByteView datagram) {
+  if (sa.deferred.size() < kMostDeferred) sa.deferred.push_back({path, Bytes(datagram.begin(), datagram.end())});
+}
+
 void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer) {
   const auto inner = wi::open_message(datagram, outer, *sa.open);
   if (!inner) {
@@ -170,6 +174,8 @@ void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, 
     }
     return on_bad_contents(world, sa, outer.header, inner.error());
   }
+  // The responder may have more to say before we know whether to believe it.
+  if (sa.state == State::kVerifying && sa.initiator) return defer(sa, path, datagram);
   Turn turn{world, &sa, path, datagram, &outer.header, &*inner, nullptr};
   if (outer.header.response) {
     on_response(turn);
@@ -194,6 +200,27 @@ void on_init_message(World& world, const Path& path, ByteView datagram, const wi
     return;
   Turn turn{world, sa, path, datagram, &header, &message.payloads, nullptr};
   if (!dispatch(turn, Trigger::kResponse, header.exchange, About::kInit)) ++world.counters.malformed;
+}
+
+// The job, if its IKE SA still waits for it.
+std::optional<Job> take_job(World& world, std::uint64_t number) {
+  const auto found = world.jobs.find(number);
+  if (found == world.jobs.end()) return std::nullopt;
+  const auto job = found->second;
+  world.jobs.erase(found);
+  auto* sa = world.find_sa(job.sa);
+  if (sa == nullptr) return std::nullopt;
+  auto& current = job.about == About::kPeerRequest ? sa->peer_job : sa->own_job;
+  if (current != number) return std::nullopt;  // overtaken
+  current = 0;
+  return job;
+}
+
+// What came while a job ran.
+void receive_deferred(World& world, IkeSa& sa) {
+  auto deferred = std::move(sa.deferred);
+  sa.deferred.clear();
+  for (const auto& d : deferred) receive(world, d.path, ByteView(d.bytes));
 }
 
 }  // namespace
@@ -227,32 +254,31 @@ void receive(World& world, const Path& path, ByteView datagram) {
   }
   if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr)
     return on_unprotected(world, *sa, path, *message);
-  if (!sa->open) {
-    if (sa->deferred.size() < kMostDeferred) sa->deferred.push_back({path, Bytes(datagram.begin(), datagram.end())});
-    return;
-  }
+  if (!sa->open) return defer(*sa, path, datagram);
   on_protected(world, *sa, path, datagram, *message);
 }
 
 void finish_job(World& world, const JobResult& result) {
-  const auto found = world.jobs.find(result.job);
-  if (found == world.jobs.end()) return;
-  const auto job = found->second;
-  world.jobs.erase(found);
-  auto* sa = world.find_sa(job.sa);
+  const auto job = take_job(world, result.job);
+  auto* sa = job ? world.find_sa(job->sa) : nullptr;
   if (sa == nullptr) return;
-  auto& current = job.about == About::kPeerRequest ? sa->peer_job : sa->own_job;
-  if (current != result.job) return;  // overtaken
-  current = 0;
   const bool handshake =
       sa->state == State::kInitGenerating || sa->state == State::kInitDeriving || sa->state == State::kAnswering;
-  if (job.about != About::kPeerRequest && !handshake && (!sa->task || sa->task->about != job.about)) return;
+  if (job->about != About::kPeerRequest && !handshake && (!sa->task || sa->task->about != job->about)) return;
   Turn turn{world, sa, sa->path, {}, nullptr, nullptr, &result};
-  dispatch(turn, job.secret ? Trigger::kSecretReady : Trigger::kKeyReady,
-           handshake ? wi::ExchangeType::kIkeSaInit : wi::ExchangeType::kCreateChildSa, job.about);
-  auto deferred = std::move(sa->deferred);
-  sa->deferred.clear();
-  for (const auto& d : deferred) receive(world, d.path, ByteView(d.bytes));
+  dispatch(turn, job->kind == Job::Kind::kSharedSecret ? Trigger::kSecretReady : Trigger::kKeyReady,
+           handshake ? wi::ExchangeType::kIkeSaInit : wi::ExchangeType::kCreateChildSa, job->about);
+  receive_deferred(world, *sa);
+}
+
+void finish_auth(World& world, const auth::AuthResult& result) {
+  const auto job = take_job(world, result.job);
+  auto* sa = job ? world.find_sa(job->sa) : nullptr;
+  if (sa == nullptr || !sa->alive()) return;
+  Turn turn{world, sa, sa->path, {}, nullptr, nullptr, nullptr, &result};
+  dispatch(turn, job->kind == Job::Kind::kProof ? Trigger::kProofReady : Trigger::kVerified, wi::ExchangeType::kIkeAuth,
+           job->about);
+  receive_deferred(world, *sa);
 }
 
 }  // namespace cygnet::ike::v2

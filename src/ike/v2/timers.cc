@@ -144,6 +144,12 @@ void on_sa_timer(World& world, IkeSa& sa) {
   if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
   if (sa.give_up_at <= world.now) {
     if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);
+    if (sa.state == State::kProving || sa.state == State::kVerifying) {
+      const std::string message =
+          "whoever holds the keys did not answer in time: is the keys process there (cygnet doctor)?";
+      world.report(sa, Severity::kError, "keys-silent", message);
+      return end_sa(world, sa, message, Aftermath::kKeepUp);
+    }
     if (sa.state == State::kRekeyed)
       return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
     if (!sa.end_reason.empty()) return end_sa(world, sa, sa.end_reason, Aftermath::kForget);  // refused, as was said

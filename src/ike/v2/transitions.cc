@@ -32,12 +32,17 @@ constexpr std::array kTransitions{
                has::kSa | has::kKe | has::kNonce, kExtras, S::kInitDeriving, Timer::kNone, on_init_response},
     Transition{"The responder, or somebody, refuses: wait a moment for a better answer", S::kInitSent, T::kResponse,
                kIkeSaInit, About::kInit, has::kError, kExtras, S::kInitSent, Timer::kPatience, on_init_refused},
-    Transition{"The shared secret is there: prove who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit,
-               About::kInit, 0, 0, S::kAuthSent, Timer::kRetransmit, on_init_secret_ready},
+    Transition{"The shared secret is there: have it proven who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit,
+               About::kInit, 0, 0, S::kProving, Timer::kPatience, on_init_secret_ready},
     // ---- IKE_AUTH, initiator
-    Transition{"The responder proves who it is, with or without the child", S::kAuthSent, T::kResponse, kIkeAuth,
-               About::kAuth, has::kIdr | has::kAuth, kExtras | kChild | has::kError | has::kConfiguration,
-               S::kEstablished, Timer::kRekey, on_auth_response},
+    Transition{"Our proof is made: send it", S::kProving, T::kProofReady, kIkeAuth, About::kAuth, 0, 0, S::kAuthSent,
+               Timer::kRetransmit, on_proof_ready},
+    Transition{"The responder proves who it is, with or without the child: check it", S::kAuthSent, T::kResponse,
+               kIkeAuth, About::kAuth, has::kIdr | has::kAuth,
+               kExtras | kChild | has::kError | has::kConfiguration | has::kTransport, S::kVerifying, Timer::kPatience,
+               on_auth_response},
+    Transition{"The responder's proof was checked", S::kVerifying, T::kVerified, kIkeAuth, About::kAuth, 0, 0,
+               S::kEstablished, Timer::kRekey, on_responder_verified},
     Transition{"The responder wants EAP", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kEap,
                kExtras | has::kIdr, S::kDead, Timer::kNone, on_eap_wanted},
     Transition{"The responder refuses us", S::kAuthSent, T::kResponse, kIkeAuth, About::kAuth, has::kError, kExtras,
@@ -48,9 +53,14 @@ constexpr std::array kTransitions{
                on_init_request},
     Transition{"Key pair and shared secret are there: answer", S::kAnswering, T::kSecretReady, kIkeSaInit,
                About::kPeerRequest, 0, 0, S::kInitAnswered, Timer::kHalfOpen, on_answer_ready},
-    Transition{"The peer proves who it is, with or without a child", S::kInitAnswered, T::kRequest, kIkeAuth,
-               About::kNothing, has::kIdi | has::kAuth, kExtras | kChild | has::kIdr | has::kConfiguration,
-               S::kEstablished, Timer::kRekey, on_auth_request},
+    Transition{"The peer proves who it is, with or without a child: check it", S::kInitAnswered, T::kRequest, kIkeAuth,
+               About::kNothing, has::kIdi | has::kAuth,
+               kExtras | kChild | has::kIdr | has::kConfiguration | has::kTransport, S::kVerifying, Timer::kHalfOpen,
+               on_auth_request},
+    Transition{"The peer's proof was checked: have ours made", S::kVerifying, T::kVerified, kIkeAuth,
+               About::kPeerRequest, 0, 0, S::kProving, Timer::kHalfOpen, on_initiator_verified},
+    Transition{"Our proof is made: answer", S::kProving, T::kProofReady, kIkeAuth, About::kPeerRequest, 0, 0,
+               S::kEstablished, Timer::kRekey, on_answer_proof_ready},
     Transition{"The peer wants EAP", S::kInitAnswered, T::kRequest, kIkeAuth, About::kNothing, has::kIdi,
                kExtras | kChild | has::kIdr | has::kConfiguration, S::kDead, Timer::kNone, on_eap_asked},
     // ---- requests of the peer on an established IKE SA
@@ -157,6 +167,8 @@ std::string_view to_string(Trigger trigger) {
     case Trigger::kResponse: return "response";
     case Trigger::kKeyReady: return "key pair";
     case Trigger::kSecretReady: return "shared secret";
+    case Trigger::kProofReady: return "proof";
+    case Trigger::kVerified: return "verification";
   }
   return "?";
 }

@@ -25,10 +25,12 @@ inline constexpr PayloadSet kSa = 1U << 0U, kKe = 1U << 1U, kNonce = 1U << 2U, k
 [[nodiscard]] std::string to_string(PayloadSet set);
 
 enum class Trigger : std::uint8_t {
-  kRequest,     // of the peer
-  kResponse,    // to our request
-  kKeyReady,    // job: a key pair
-  kSecretReady  // job: the shared secret
+  kRequest,      // of the peer
+  kResponse,     // to our request
+  kKeyReady,     // job: a key pair
+  kSecretReady,  // job: the shared secret
+  kProofReady,   // job: our AUTH data
+  kVerified      // job: the peer's AUTH data is right, or wrong
 };
 
 enum class Timer : std::uint8_t { kNone, kRetransmit, kHalfOpen, kRekey, kPatience };
@@ -41,7 +43,8 @@ struct Turn {
   ByteView datagram;
   const wire::ike::Header* header = nullptr;  // messages only
   const wire::ike::Payloads* payloads = nullptr;
-  const JobResult* job = nullptr;  // jobs only
+  const JobResult* job = nullptr;          // key exchange jobs only
+  const auth::AuthResult* auth = nullptr;  // proofs and verifications only
 };
 
 enum class Outcome : std::uint8_t {

@@ -20,9 +20,7 @@ bool RateLimit::allow(Instant now) {
 }
 
 World::World(EndpointSettings endpoint_settings, Random& randomness)
-    : settings(std::move(endpoint_settings)),
-      random(randomness),
-      keys(std::make_unique<auth::LocalKeys>(std::vector<model::SharedSecret>{})) {}
+    : settings(std::move(endpoint_settings)), random(randomness) {}
 
 ConnectionPtr World::find_connection(const std::string& name) const {
   const auto found =
@@ -75,8 +73,17 @@ void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optiona
     random.fill(job.seed);
   }
   (about == About::kPeerRequest ? sa.peer_job : sa.own_job) = job.job;
-  jobs[job.job] = {sa.local_spi(), about, job.peer_public.has_value()};
+  jobs[job.job] = {sa.local_spi(), about, job.peer_public ? Job::Kind::kSharedSecret : Job::Kind::kKeyPair};
   act(std::move(job));
+}
+
+void World::order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what) {
+  const bool proof = std::holds_alternative<auth::PskProve>(what) || std::holds_alternative<auth::SignatureProve>(what);
+  const auto number = next_job++;
+  (about == About::kPeerRequest ? sa.peer_job : sa.own_job) = number;
+  jobs[number] = {sa.local_spi(), about, proof ? Job::Kind::kProof : Job::Kind::kVerification};
+  touch(sa);
+  act(auth::AuthJob{number, std::move(what)});
 }
 
 void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event,

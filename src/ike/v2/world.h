@@ -13,7 +13,7 @@
 
 #include "base/random.h"
 #include "ike/actions.h"
-#include "ike/auth/key_service.h"
+#include "ike/auth/jobs.h"
 #include "ike/endpoint.h"
 #include "ike/v2/ike_sa.h"
 
@@ -33,9 +33,10 @@ class RateLimit {
 };
 
 struct Job {
+  enum class Kind : std::uint8_t { kKeyPair, kSharedSecret, kProof, kVerification };
   IkeSpi sa;  // local SPI
   About about = About::kNothing;
-  bool secret = false;  // a shared secret was asked for, else a key pair
+  Kind kind = Kind::kKeyPair;
 };
 
 // A child that is to come up at a later time, or again.
@@ -53,7 +54,7 @@ struct World {
   Actions actions;
   EndpointCounters counters;
   std::vector<ConnectionPtr> connections;
-  std::unique_ptr<auth::KeyService> keys;
+  model::PublicCredentials credentials;
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH
@@ -85,6 +86,9 @@ struct World {
   // Orders a key pair (peer_public unset), a shared secret (own set), or both at once.
   void order_job(IkeSa& sa, About about, model::KeGroup group, std::optional<crypto::KeyPair> own,
                  std::optional<Bytes> peer_public);
+
+  // Orders a proof or a verification with long-term keys.
+  void order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what);
 
   // ---- telling
   void act(Action action) { actions.push_back(std::move(action)); }

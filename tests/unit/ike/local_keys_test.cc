@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ike/auth/key_service.h"
+#include "ike/auth/local_keys.h"
 
 #include <gtest/gtest.h>
 
@@ -53,25 +53,48 @@ TEST(FindSecret, FirstAmongEquals) {
   EXPECT_EQ(chosen({secret("one", {"@b"}), secret("two", {"@b"})}, query("@a", "@b")), "one");
 }
 
-TEST(PskAuth, FailsWithALineToWrite) {
-  const LocalKeys keys({});
-  const auto auth = keys.psk_auth(model::PrfId::kHmacSha2_256, query("@a", "@b"), {});
-  ASSERT_FALSE(auth);
-  EXPECT_NE(auth.error().message.find("ipsec.secrets"), std::string::npos);
+AuthResult prove(const LocalKeys& keys, model::PrfId prf, const PskQuery& q, const Bytes& octets) {
+  return keys.perform({7, PskProve{prf, q, octets}});
 }
 
-TEST(PskAuth, DependsOnKeyAndOctets) {
-  const LocalKeys one({secret("one", {})});
-  const LocalKeys two({secret("two", {})});
+TEST(LocalKeys, FailsWithALineToWrite) {
+  const LocalKeys keys({});
+  const auto auth = prove(keys, model::PrfId::kHmacSha2_256, query("@a", "@b"), {});
+  EXPECT_FALSE(auth.ok);
+  EXPECT_EQ(auth.job, 7U);
+  EXPECT_NE(auth.error.find("ipsec.secrets"), std::string::npos);
+}
+
+TEST(LocalKeys, ProofDependsOnKeyAndOctets) {
+  const LocalKeys one({{secret("one", {})}, {}});
+  const LocalKeys two({{secret("two", {})}, {}});
   const Bytes octets = to_bytes("signed");
   const auto q = query("@a", "@b");
-  const auto a = one.psk_auth(model::PrfId::kHmacSha2_256, q, octets);
-  ASSERT_TRUE(a);
-  EXPECT_EQ(a->value.size(), 32U);
-  EXPECT_EQ(a->value, one.psk_auth(model::PrfId::kHmacSha2_256, q, octets)->value);
-  EXPECT_NE(a->value, two.psk_auth(model::PrfId::kHmacSha2_256, q, octets)->value);
-  EXPECT_NE(a->value, one.psk_auth(model::PrfId::kHmacSha2_256, q, to_bytes("signet"))->value);
-  EXPECT_EQ(one.psk_auth(model::PrfId::kHmacSha2_512, q, octets)->value.size(), 64U);
+  const auto a = prove(one, model::PrfId::kHmacSha2_256, q, octets);
+  ASSERT_TRUE(a.ok);
+  EXPECT_EQ(a.auth.size(), 32U);
+  EXPECT_EQ(a.source, "one");
+  EXPECT_EQ(a.auth, prove(one, model::PrfId::kHmacSha2_256, q, octets).auth);
+  EXPECT_NE(a.auth, prove(two, model::PrfId::kHmacSha2_256, q, octets).auth);
+  EXPECT_NE(a.auth, prove(one, model::PrfId::kHmacSha2_256, q, to_bytes("signet")).auth);
+  EXPECT_EQ(prove(one, model::PrfId::kHmacSha2_512, q, octets).auth.size(), 64U);
+}
+
+TEST(LocalKeys, VerifiesWhatTheSameKeyProved) {
+  const LocalKeys one({{secret("one", {})}, {}});
+  const LocalKeys two({{secret("two", {})}, {}});
+  const Bytes octets = to_bytes("signed");
+  const auto q = query("@a", "@b");
+  const auto proof = prove(one, model::PrfId::kHmacSha2_256, q, octets);
+  const PskVerify verify{model::PrfId::kHmacSha2_256, q, octets, Bytes(proof.auth.begin(), proof.auth.end())};
+  EXPECT_TRUE(one.perform({1, verify}).ok);
+  EXPECT_TRUE(one.perform({1, verify}).auth.empty());  // what it should have been does not leave
+  const auto other = two.perform({1, verify});
+  EXPECT_FALSE(other.ok);
+  EXPECT_EQ(other.source, "two");
+  auto shorter = verify;
+  shorter.presented.pop_back();
+  EXPECT_FALSE(one.perform({1, shorter}).ok);
 }
 
 }  // namespace

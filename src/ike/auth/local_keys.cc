@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/auth/local_keys.h"
+
+#include <algorithm>
+#include <array>
+
+#include "crypto/prf.h"
+
+namespace cygnet::ike::auth {
+namespace {
+
+enum class Rank : int { kNone = 0, kAnyone, kOneAddress, kOneIdentity, kBothAddresses, kBothIdentities };
+
+bool lists(const model::SharedSecret& secret, const model::Identity& id) {
+  return std::any_of(secret.ids.begin(), secret.ids.end(),
+                     [&](const model::Identity& listed) { return listed.matches(id); });
+}
+
+Rank rank(const model::SharedSecret& secret, const PskQuery& q) {
+  if (secret.ids.empty()) return Rank::kAnyone;
+  const bool local_id = lists(secret, q.local_id);
+  const bool remote_id = lists(secret, q.remote_id);
+  const bool local = local_id || lists(secret, model::Identity::of(q.local));
+  const bool remote = remote_id || lists(secret, model::Identity::of(q.remote));
+  if (local_id && remote_id) return Rank::kBothIdentities;
+  if (local && remote) return Rank::kBothAddresses;
+  // A secret that names two ends belongs to these two; only one with a single name, or with %any, may serve others as
+  // well.
+  if (secret.ids.size() > 1 && !secret.any_peer) return Rank::kNone;
+  if (local_id || remote_id) return Rank::kOneIdentity;
+  if (local || remote) return Rank::kOneAddress;
+  return Rank::kNone;
+}
+
+// RFC 7296 section 2.15: "AUTH = prf( prf(Shared Secret, "Key Pad for IKEv2"), <InitiatorSignedOctets>)".
+SecretBytes psk_auth(model::PrfId prf, const model::SharedSecret& secret, ByteView signed_octets) {
+  const std::array<ByteView, 1> pad{view_of("Key Pad for IKEv2")};
+  const auto key = crypto::prf(prf, ByteView(secret.secret), pad);
+  const std::array<ByteView, 1> octets{signed_octets};
+  return crypto::prf(prf, ByteView(key), octets);
+}
+
+std::string no_secret(const PskQuery& q) {
+  return "no pre-shared key for '" + q.local_id.to_string() + "' and '" + q.remote_id.to_string() + "' (" +
+         q.local.to_string() + " and " + q.remote.to_string() + "): add a line '" + q.local_id.to_string() + " " +
+         q.remote_id.to_string() + " : PSK \"…\"' to ipsec.secrets";
+}
+
+AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const PskProve& prove) {
+  AuthResult out;
+  const auto* secret = find_secret(secrets, prove.query);
+  if (secret == nullptr) {
+    out.error = no_secret(prove.query);
+    return out;
+  }
+  out.ok = true;
+  out.source = secret->source;
+  out.method = wire::ike::AuthMethodId::kSharedKey;
+  out.auth = psk_auth(prove.prf, *secret, ByteView(prove.octets));
+  return out;
+}
+
+AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const PskVerify& verify) {
+  AuthResult out;
+  const auto* secret = find_secret(secrets, verify.query);
+  if (secret == nullptr) {
+    out.error = no_secret(verify.query);
+    return out;
+  }
+  out.source = secret->source;
+  const auto expected = psk_auth(verify.prf, *secret, ByteView(verify.octets));
+  out.ok = constant_time_equal(ByteView(expected), ByteView(verify.presented));
+  if (!out.ok) out.error = "the pre-shared keys differ (here: " + secret->source + ")";
+  return out;
+}
+
+}  // namespace
+
+const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& secrets, const PskQuery& query) {
+  const model::SharedSecret* best = nullptr;
+  auto best_rank = Rank::kNone;
+  for (const auto& secret : secrets) {
+    const auto r = rank(secret, query);
+    if (r > best_rank) {
+      best_rank = r;
+      best = &secret;
+    }
+  }
+  return best;
+}
+
+LocalKeys::LocalKeys(model::Secrets secrets) : shared_(std::move(secrets.shared)) {}
+
+AuthResult LocalKeys::perform(const AuthJob& job) const {
+  AuthResult out;
+  if (const auto* prove = std::get_if<PskProve>(&job.what)) {
+    out = perform_psk(shared_, *prove);
+  } else if (const auto* verify = std::get_if<PskVerify>(&job.what)) {
+    out = perform_psk(shared_, *verify);
+  } else {
+    out.error = "there is no private key for this certificate or public key";
+  }
+  out.job = job.job;
+  return out;
+}
+
+}  // namespace cygnet::ike::auth

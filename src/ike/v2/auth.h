@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What both halves of IKE_AUTH share (RFC 7296 sections 1.2 and 2.15).
+#include <optional>
+#include <string>
+
+#include "ike/v2/transitions.h"
+#include "ike/v2/world.h"
+
+namespace cygnet::ike::v2 {
+
+// Octets that the initiator (or the responder) signs.
+[[nodiscard]] Bytes octets_of(const IkeSa& sa, bool initiator, ByteView id_rest);
+[[nodiscard]] auth::PskQuery query_of(const IkeSa& sa, const model::Identity& local, const model::Identity& remote);
+
+// Both ends are proven. `with` says what proved the peer's identity, for people.
+void establish(World& world, IkeSa& sa, const std::string& with);
+// RFC 7296 section 2.4: INITIAL_CONTACT "asserts that this IKE SA is the only IKE SA currently active between the
+// authenticated identities".
+[[nodiscard]] bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<model::Identity>& peer);
+void forget_older(World& world, const IkeSa& fresh);
+// Both ends initiated at the same time: of two IKE SAs with the same children, the one with the lower initiator's SPI
+// is given up by its initiator.
+void drop_redundant(World& world, IkeSa& fresh);
+
+}  // namespace cygnet::ike::v2

@@ -14,14 +14,6 @@
 
 namespace cygnet::crypto {
 
-// Distinguished names. `text`: "C=DE, O=Example, CN=moon" in either order's usual spelling; `der`: a Name.
-[[nodiscard]] Result<Bytes> parse_distinguished_name(std::string_view text);
-[[nodiscard]] std::string distinguished_name_to_string(ByteView der);  // hostile bytes escaped
-// RFC 5280 section 7.1 (case and white space folded). An attribute value "*" of the pattern matches any value of that
-// attribute; a pattern shorter than the name matches only if its last attribute is "*" alone is not meant: both have
-// the same attributes in the same order.
-[[nodiscard]] bool distinguished_names_match(ByteView pattern, ByteView name);
-
 class Certificate {
  public:
   static constexpr std::size_t kMaxOctets = 65536;
@@ -50,6 +42,11 @@ class Certificate {
   // subjectAltName (dNSName wildcards are not honoured), a DER_ASN1_DN must be the subject (patterns allowed), KEY_ID
   // must be the subjectKeyIdentifier.
   [[nodiscard]] bool carries(const model::Identity& identity) const;
+  // RFC 4945 section 5.1.3: keyUsage and extendedKeyUsage, where present, allow signing in IKE. The error says what is
+  // missing.
+  [[nodiscard]] Result<void> may_authenticate() const;
+  // False with SHA-1 and weaker.
+  [[nodiscard]] bool signed_with_strong_hash() const;
   // What it could call itself, for people: "C=DE, CN=moon (also moon.example.org, 192.0.2.1)".
   [[nodiscard]] std::string names_text() const;
 

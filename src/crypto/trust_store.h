@@ -11,10 +11,9 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crypto/certificate.h"
+#include "crypto/revocation.h"
 
 namespace cygnet::crypto {
-
-enum class RevocationStatus : std::uint8_t { kGood, kRevoked, kUnknown };
 
 // Where more could be learned about a certificate of the path.
 struct RevocationSource {
@@ -33,6 +32,7 @@ struct Path {
 struct PathQuery {
   Bytes leaf;                         // DER
   std::vector<Bytes> intermediates;   // DER, as the peer sent them, in any order, with loops and strangers among them
+  std::vector<Bytes> crls;            // DER, as the peer sent them
   std::vector<Bytes> ocsp_responses;  // DER, stapled (RFC 4806)
   std::int64_t now = 0;               // wall clock, seconds since 1970
   unsigned least_rsa_bits = 2048;
@@ -46,8 +46,10 @@ class TrustStore {
   // Self-issued or not: what is put here is trusted as it stands.
   [[nodiscard]] Result<void> add_authority(ByteView der);
   void add_intermediate(const Certificate& certificate);
-  // Replaces an older one of the same issuer. Its signature is checked when it is used. DER or PEM.
+  // DER or PEM. Refused: delta CRLs, indirect and partial ones, unknown critical extensions, SHA-1. Where its issuer is
+  // known, the signature must be right, and it replaces an older one; else the signature is checked when it is used.
   [[nodiscard]] Result<void> add_crl(ByteView bytes);
+  // The signature is checked when it is used. The latest 256 are kept.
   [[nodiscard]] Result<void> add_ocsp_response(ByteView der);
   // From `ca` sections: where to ask beside what the certificates themselves name.
   void add_urls(const Bytes& authority_subject, const std::vector<std::string>& crl_urls,
@@ -58,10 +60,19 @@ class TrustStore {
   [[nodiscard]] Result<Path> validate(const PathQuery& query) const;
 
  private:
+  struct Urls {
+    Bytes subject;
+    std::vector<std::string> crl, ocsp;
+  };
+  [[nodiscard]] Result<std::vector<Certificate>> find_path(const Certificate& leaf, const PathQuery& query) const;
+  void judge_revocation(const PathQuery& query, Path& path) const;
+  void add_sources(const Certificate& subject, const Certificate& issuer, Path& path) const;
+
   std::vector<Certificate> authorities_;
   std::vector<Certificate> intermediates_;
-  struct Crls;
-  std::vector<std::shared_ptr<const Crls>> crls_;
+  std::vector<Crl> crls_;
+  std::vector<OcspResponse> ocsp_responses_;
+  std::vector<Urls> urls_;
 };
 
 }  // namespace cygnet::crypto

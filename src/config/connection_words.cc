@@ -232,6 +232,17 @@ void on_encapsulation(const Context& c) {
 void on_forceencaps(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().encapsulation = *yes ? Encapsulation::kForce : Encapsulation::kAuto;
 }
+void on_fragmentation(const Context& c) {
+  static constexpr std::array<Choice<model::Fragmentation>, 4> kChoices{{{"yes", model::Fragmentation::kYes},
+                                                                         {"no", model::Fragmentation::kNo},
+                                                                         {"force", model::Fragmentation::kForce},
+                                                                         {"accept", model::Fragmentation::kYes}}};
+  if (const auto value = choose(c, kChoices)) c.conn().fragmentation = *value;
+}
+void on_fragment_size(const Context& c) {
+  if (c.entry.value == "0") return;  // strongSwan: the default
+  number(c, 400, 65535, c.conn().fragment_octets);
+}
 void on_nat_keepalive(const Context& c) {
   if (const auto yes = yes_or_no(c); yes && !*yes) c.conn().keepalive_s = 0;
 }
@@ -386,6 +397,9 @@ constexpr std::array kConnWords{
     Word{"retransmit-timeout", on_retransmit_timeout},
     Word{"encapsulation", on_encapsulation},
     Word{"forceencaps", on_forceencaps},
+    Word{"fragmentation", on_fragmentation},
+    Word{"ike-frag", on_fragmentation},
+    Word{"fragment-size", on_fragment_size},
     Word{"nat-keepalive", on_nat_keepalive},
     Word{"replay-window", on_replay_window},
     Word{"mtu", on_mtu},

@@ -57,7 +57,7 @@ struct IkeStatus {
 struct EndpointCounters {
   std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
-                established = 0, negotiations_failed = 0;
+                established = 0, negotiations_failed = 0, fragments_in = 0, fragments_out = 0, fragments_refused = 0;
 };
 
 class IkeEndpoint {

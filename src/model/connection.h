@@ -31,6 +31,8 @@ enum class StartAction : std::uint8_t { kIgnore, kAdd, kOnDemand, kStart };
 // What happens when the peer stays silent: forget, wait for traffic, try again.
 enum class DeadPeerAction : std::uint8_t { kNone, kClear, kHold, kRestart };
 enum class Encapsulation : std::uint8_t { kAuto, kForce, kNever };
+// IKE fragmentation (RFC 7383). kForce: the smallest fragments from the start, for paths that lose anything larger.
+enum class Fragmentation : std::uint8_t { kNo, kYes, kForce };
 enum class DfPolicy : std::uint8_t { kCopy, kSet, kClear };
 
 struct HostSpec {
@@ -111,6 +113,8 @@ struct Connection {
   std::vector<IpAddress> dns;            // modecfgdns=, rightdns=
   std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
   bool ignore_peer_dns = false;
+  Fragmentation fragmentation = Fragmentation::kYes;
+  std::uint32_t fragment_octets = 0;  // of an IP datagram that carries a fragment; 0: what every usual path takes
   bool operator==(const Connection&) const = default;
 };
 

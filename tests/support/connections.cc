@@ -95,6 +95,7 @@ model::Connection tunnel(std::string name) {
   out.dpd_delay_s = 0;
   out.dpd_action = model::DeadPeerAction::kClear;
   out.keying_tries = 1;
+  out.fragmentation = model::Fragmentation::kNo;
   return out;
 }
 

@@ -47,4 +47,16 @@ Result<Bytes> KeyRing::seal(const wire::ike::Header& header, const wire::ike::Pa
   return wire::ike::seal_message(header, inner, *cipher, Bytes(cipher->iv_octets(), 0xee));
 }
 
+std::vector<Bytes> KeyRing::seal_pieces(const wire::ike::Header& header, const wire::ike::Payloads& inner,
+                                        std::size_t limit) const {
+  const auto known = keys_.find({header.spi_i, header.spi_r});
+  if (known == keys_.end()) return {};
+  const auto cipher = cipher_for(known->second, header.initiator);
+  if (!cipher) return {};
+  const auto plaintext = wire::ike::serialize_payloads(inner);
+  auto pieces = wire::ike::seal_fragments(header, wire::ike::first_type(inner), ByteView(plaintext), *cipher, limit,
+                                          [&] { return Bytes(cipher->iv_octets(), 0xee); });
+  return pieces ? std::move(*pieces) : std::vector<Bytes>{};
+}
+
 }  // namespace cygnet::test

@@ -26,6 +26,9 @@ class KeyRing {
   [[nodiscard]] Decoded decode(ByteView datagram) const;
   // Seals a message as the holder of the SA would: for messages no honest side sends. Null spec: unknown SA.
   [[nodiscard]] Result<Bytes> seal(const wire::ike::Header& header, const wire::ike::Payloads& inner) const;
+  // The same in fragments of at most `limit` octets (RFC 7383). Empty: unknown SA.
+  [[nodiscard]] std::vector<Bytes> seal_pieces(const wire::ike::Header& header, const wire::ike::Payloads& inner,
+                                               std::size_t limit) const;
   [[nodiscard]] const std::map<std::pair<IkeSpi, IkeSpi>, ike::ExportedIkeKeys>& keys() const { return keys_; }
 
  private:

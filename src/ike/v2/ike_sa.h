@@ -13,6 +13,7 @@
 #include "ike/actions.h"
 #include "ike/v2/child_sa.h"
 #include "ike/v2/keymat.h"
+#include "ike/v2/reassembly.h"
 #include "model/identity.h"
 #include "wire/ike/message.h"
 
@@ -107,11 +108,13 @@ struct Task {
   std::vector<Spi> gone;  // deleted by the peer before its answer told us that it had made them
 };
 
-// A request of ours on the wire.
+// A request of ours on the wire: one datagram, or its fragments.
 struct Outstanding {
   MessageId id;
   wire::ike::ExchangeType exchange{};
-  Bytes bytes;
+  std::vector<Bytes> datagrams;
+  wire::ike::PayloadType first_inner{};  // of a fragmented message, and its plaintext: to be cut smaller
+  SecretBytes plaintext;
   Instant first_sent{};
   Instant retransmit_at{};
   unsigned sent = 1;
@@ -145,9 +148,13 @@ struct IkeSa {
   std::optional<crypto::IkeCipher> seal, open;  // ours, the peer's
   std::uint64_t iv_counter = 0;
 
-  MessageId next_request{0};  // ours
-  MessageId expected{0};      // the peer's
-  Bytes last_response;        // to request expected-1
+  MessageId next_request{0};         // ours
+  MessageId expected{0};             // the peer's
+  std::vector<Bytes> last_response;  // to request expected-1: one datagram, or its fragments
+  // IKE fragmentation (RFC 7383): both ends speak it; a message of the peer in pieces; the size the peer's pieces have.
+  bool fragmentation = false;
+  std::optional<Reassembly> reassembly;
+  std::size_t peer_fragment_octets = 0;
   std::optional<Outstanding> outstanding;
   std::optional<Task> task;  // whose request is outstanding, or whose job runs
   std::deque<Task> queue;

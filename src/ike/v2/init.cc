@@ -4,6 +4,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/cookie.h"
+#include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -52,6 +53,8 @@ void send_init_request(World& world, IkeSa& sa) {
   message.payloads.emplace_back(wi::KePayload{h.group, h.own.public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_i});
   add_nat_detection(world, message.payloads, sa.spi_i, IkeSpi(), sa.path, sa.connection->encapsulation);
+  if (speaks_fragmentation(*sa.connection))
+    message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
   h.request = wi::serialize_message(message);
   world.report(sa, Severity::kInfo, "ike-sa-init-sent",
                "sent IKE_SA_INIT request to " + sa.peer() + " (" + std::to_string(h.request.size()) +
@@ -168,6 +171,7 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   h.reply = choice.selected.reply;
   h.reply_number = wi::find_payload<wi::SaPayload>(*turn.payloads)->proposals[choice.selected.index].number;
   read_nat_detection(*owned, *turn.payloads, owned->spi_i, IkeSpi(), turn.path);
+  read_fragmentation(*owned, *turn.payloads);
   ++world.half_open;
   world.counters.half_open = world.half_open;
   auto& sa = world.add_sa(std::move(owned));
@@ -262,6 +266,7 @@ Outcome on_init_response(Turn& turn) {
   h.response = Bytes(turn.datagram.begin(), turn.datagram.end());
   sa.path.local.address = turn.path.local.address;
   read_nat_detection(sa, *turn.payloads, sa.spi_i, sa.spi_r, turn.path);
+  read_fragmentation(sa, *turn.payloads);
   turn.world.report(sa, Severity::kInfo, "ike-sa-init-received",
                     "received IKE_SA_INIT response: " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
   turn.world.order_job(sa, About::kInit, h.group, h.own, ke.data);
@@ -381,6 +386,7 @@ Outcome on_answer_ready(Turn& turn) {
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
   if (sa.peer_speaks_nat_t)
     add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
+  if (sa.fragmentation) message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
   h.response = wi::serialize_message(message);
   sa.expected = MessageId(1);
   world.report(sa, Severity::kInfo, "ike-sa-init-answered", "sent IKE_SA_INIT response to " + sa.peer());

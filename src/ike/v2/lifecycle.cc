@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/match.h"
 #include "ike/v2/negotiate.h"
@@ -239,6 +240,7 @@ bool is_half_open(const IkeSa& sa) {
 
 void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced) {
   if (!sa.alive()) return;
+  drop_fragments(world, sa);
   const bool was_up = sa.established != Instant{};
   if (is_half_open(sa)) {
     --world.half_open;

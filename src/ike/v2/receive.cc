@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/request.h"
@@ -120,7 +121,7 @@ void on_request(Turn& turn) {
   if (id.value + 1 == sa.expected.value && !sa.last_response.empty()) {
     // RFC 7296 section 2.1: a retransmitted request is answered with the same response again.
     ++world.counters.retransmits_answered;
-    world.send_raw(turn.path, sa.last_response);
+    send_all(world, turn.path, sa.last_response);
     return;
   }
   if (id != sa.expected) return;
@@ -162,7 +163,40 @@ void defer(IkeSa& sa, const Path& path, ByteView datagram) {
   if (sa.deferred.size() < kMostDeferred) sa.deferred.push_back({path, Bytes(datagram.begin(), datagram.end())});
 }
 
+void on_contents(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer,
+                 const wi::Payloads& inner) {
+  Turn turn{world, &sa, path, datagram, &outer.header, &inner, nullptr};
+  if (outer.header.response) {
+    on_response(turn);
+  } else {
+    on_request(turn);
+  }
+}
+
+// RFC 7383 section 2.6.1: a fragment of a request that was answered "MUST only trigger retransmission of the response"
+// if its number is 1; of several fragments, one answer is enough.
+void on_repeated_fragment(World& world, IkeSa& sa, const Path& path, ByteView datagram,
+                          const wi::EncryptedFragmentPayload& piece) {
+  if (piece.fragment_number != 1 || !wi::open_fragment(datagram, piece, *sa.open)) return;
+  ++world.counters.retransmits_answered;
+  send_all(world, path, sa.last_response);
+}
+
+void on_fragment(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer) {
+  const auto& piece = *wi::find_payload<wi::EncryptedFragmentPayload>(outer.payloads);
+  const bool answered =
+      !outer.header.response && outer.header.message_id.value + 1 == sa.expected.value && !sa.last_response.empty();
+  if (answered && sa.fragmentation) return on_repeated_fragment(world, sa, path, datagram, piece);
+  if (sa.state == State::kVerifying && sa.initiator) return defer(sa, path, datagram);
+  const auto inner = take_fragment(world, sa, datagram, outer);
+  if (!inner) return;
+  if (!*inner) return on_bad_contents(world, sa, outer.header, inner->error());
+  on_contents(world, sa, path, datagram, outer, **inner);
+}
+
 void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer) {
+  if (wi::find_payload<wi::EncryptedFragmentPayload>(outer.payloads) != nullptr)
+    return on_fragment(world, sa, path, datagram, outer);
   const auto inner = wi::open_message(datagram, outer, *sa.open);
   if (!inner) {
     if (inner.error().kind == wi::ParseError::Kind::kNotAuthentic) {
@@ -176,12 +210,9 @@ void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, 
   }
   // The responder may have more to say before we know whether to believe it.
   if (sa.state == State::kVerifying && sa.initiator) return defer(sa, path, datagram);
-  Turn turn{world, &sa, path, datagram, &outer.header, &*inner, nullptr};
-  if (outer.header.response) {
-    on_response(turn);
-  } else {
-    on_request(turn);
-  }
+  // The peer changed its mind, or pieces were lost: the whole message will do.
+  if (sa.reassembly && sa.reassembly->is_of(outer.header)) drop_fragments(world, sa);
+  on_contents(world, sa, path, datagram, outer, *inner);
 }
 
 void on_init_message(World& world, const Path& path, ByteView datagram, const wi::Message& message) {
@@ -252,8 +283,9 @@ void receive(World& world, const Path& path, ByteView datagram) {
     ++world.counters.unknown_spi;
     return reply_unprotected(world, path, *header, notify(wi::NotifyType::kInvalidIkeSpi));
   }
-  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr)
-    return on_unprotected(world, *sa, path, *message);
+  const bool is_protected = wi::find_payload<wi::EncryptedPayload>(message->payloads) != nullptr ||
+                            wi::find_payload<wi::EncryptedFragmentPayload>(message->payloads) != nullptr;
+  if (!is_protected) return on_unprotected(world, *sa, path, *message);
   if (!sa->open) return defer(*sa, path, datagram);
   on_protected(world, *sa, path, datagram, *message);
 }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/fragments.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -12,6 +13,8 @@ namespace {
 namespace wi = wire::ike;
 
 constexpr unsigned kJitterPercent = 10;
+constexpr unsigned kTriesBeforeSmaller = 3;
+constexpr std::size_t kLeastFragment = 128;  // octets of an IKE message
 constexpr Duration kLongestInterval = std::chrono::seconds(15);
 
 // AEAD: a counter, unique under its key; CBC: unpredictable octets (RFC 7296 section 3.14).
@@ -34,14 +37,66 @@ wi::Header header_of(const IkeSa& sa, wi::ExchangeType exchange, MessageId id, b
   return header;
 }
 
-Bytes protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response,
-              const wi::Payloads& payloads) {
-  auto sealed =
-      wi::seal_message(header_of(sa, exchange, id, response), payloads, *sa.seal, ByteView(next_iv(world, sa)));
-  if (sealed) return std::move(*sealed);
-  world.report(sa, Severity::kError, "seal-failed",
-               "cannot protect " + wi::to_string(exchange) + ": " + sealed.error().message);
-  return {};
+// The message as fragments of at most `limit` octets.
+Result<std::vector<Bytes>> cut(World& world, IkeSa& sa, const wi::Header& header, wi::PayloadType first_inner,
+                               ByteView plaintext, std::size_t limit) {
+  return wi::seal_fragments(header, first_inner, plaintext, *sa.seal, limit, [&] { return next_iv(world, sa); });
+}
+
+// A message on its way: one datagram, or several (RFC 7383 section 2.5). Empty: it could not be protected.
+struct Protected {
+  std::vector<Bytes> datagrams;
+  wi::PayloadType first_inner{};
+  SecretBytes plaintext;  // of a message in fragments
+};
+
+Protected protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response,
+                  const wi::Payloads& payloads) {
+  const auto header = header_of(sa, exchange, id, response);
+  Protected out;
+  if (sa.fragmentation) {
+    const Bytes plaintext = wi::serialize_payloads(payloads);
+    const auto limit = fragment_limit(sa, false);
+    if (wi::kHeaderOctets + wi::kPayloadHeaderOctets + sa.seal->sealed_octets(plaintext.size()) > limit) {
+      if (auto pieces = cut(world, sa, header, wi::first_type(payloads), ByteView(plaintext), limit)) {
+        out.datagrams = std::move(*pieces);
+        out.first_inner = wi::first_type(payloads);
+        out.plaintext.assign(plaintext.begin(), plaintext.end());
+        return out;
+      }
+    }
+  }
+  auto sealed = wi::seal_message(header, payloads, *sa.seal, ByteView(next_iv(world, sa)));
+  if (sealed) {
+    out.datagrams.push_back(std::move(*sealed));
+  } else {
+    world.report(sa, Severity::kError, "seal-failed",
+                 "cannot protect " + wi::to_string(exchange) + ": " + sealed.error().message);
+  }
+  return out;
+}
+
+// The request may have been too large for its path: cut smaller, with the same Message ID. RFC 7383 section 2.5.2: the
+// Total Fragments field tells the peer which set is which, and it must have grown.
+void cut_smaller(World& world, IkeSa& sa) {
+  auto& out = *sa.outstanding;
+  if (out.plaintext.empty()) return;
+  const auto n = out.plaintext.size();
+  auto limit = fragment_limit(sa, true);
+  const auto pieces_at = [&](std::size_t octets) {
+    const auto capacity = std::max<std::size_t>(wi::fragment_capacity(octets, *sa.seal), 1);
+    return (n + capacity - 1) / capacity;
+  };
+  while (limit > kLeastFragment && pieces_at(limit) <= out.datagrams.size()) limit -= 16;
+  auto pieces =
+      cut(world, sa, header_of(sa, out.exchange, out.id, false), out.first_inner, ByteView(out.plaintext), limit);
+  out.plaintext.clear();
+  if (!pieces || pieces->size() <= out.datagrams.size()) return;
+  out.datagrams = std::move(*pieces);
+  world.report(sa, Severity::kNotice, "smaller-fragments",
+               "no answer to a large " + wi::to_string(out.exchange) + " request: sending it again in " +
+                   std::to_string(out.datagrams.size()) + " smaller fragments (fragment-size= sets their size)");
+  world.checkpoint(sa);
 }
 
 Duration first_interval(const IkeSa& sa) {
@@ -64,21 +119,28 @@ Duration interval_after(const IkeSa& sa, unsigned sent) {
   return std::min(interval, std::max(kLongestInterval, first_interval(sa)));
 }
 
-void start_waiting(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, Bytes bytes) {
+void start_waiting(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, Protected message) {
   Outstanding out;
   out.id = id;
   out.exchange = exchange;
-  out.bytes = bytes;
+  out.datagrams = std::move(message.datagrams);
+  out.first_inner = message.first_inner;
+  out.plaintext = std::move(message.plaintext);
   out.first_sent = world.now;
   out.retransmit_at = world.now + jitter(world.random, first_interval(sa), kJitterPercent);
   sa.outstanding = std::move(out);
   sa.silent_reported = false;
   world.touch(sa);
   world.checkpoint(sa);
-  world.send_raw(sa.path, std::move(bytes));
+  send_all(world, sa.path, sa.outstanding->datagrams);
 }
 
 }  // namespace
+
+void send_all(World& world, const Path& path, const std::vector<Bytes>& datagrams) {
+  if (datagrams.size() > 1) world.counters.fragments_out += datagrams.size();
+  for (const auto& bytes : datagrams) world.send_raw(path, bytes);
+}
 
 wi::NotifyPayload notify(wi::NotifyType type, Bytes data) {
   wi::NotifyPayload out;
@@ -98,15 +160,15 @@ wi::NotifyPayload notify_child(wi::NotifyType type, Spi spi) {
 
 void send_request(World& world, IkeSa& sa, wi::ExchangeType exchange, const wi::Payloads& payloads) {
   const MessageId id = sa.next_request;
-  Bytes bytes = protect(world, sa, exchange, id, false, payloads);
-  if (bytes.empty()) return;
+  auto message = protect(world, sa, exchange, id, false, payloads);
+  if (message.datagrams.empty()) return;
   sa.next_request = MessageId(id.value + 1);
-  start_waiting(world, sa, exchange, id, std::move(bytes));
+  start_waiting(world, sa, exchange, id, std::move(message));
 }
 
 void send_first_request(World& world, IkeSa& sa, Bytes bytes) {
   sa.next_request = MessageId(1);
-  start_waiting(world, sa, wi::ExchangeType::kIkeSaInit, MessageId(0), std::move(bytes));
+  start_waiting(world, sa, wi::ExchangeType::kIkeSaInit, MessageId(0), Protected{{std::move(bytes)}, {}, {}});
 }
 
 void send_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
@@ -116,7 +178,7 @@ void send_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId
 }
 
 void prepare_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
-  sa.last_response = protect(world, sa, exchange, id, true, payloads);
+  sa.last_response = protect(world, sa, exchange, id, true, payloads).datagrams;
   sa.expected = MessageId(id.value + 1);
   world.touch(sa);
 }
@@ -125,16 +187,16 @@ void send_prepared(World& world, IkeSa& sa) {
   if (sa.last_response.empty()) return;
   // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was
   // received".
-  world.send_raw(sa.request_path.value_or(sa.path), sa.last_response);
+  send_all(world, sa.request_path.value_or(sa.path), sa.last_response);
 }
 
 void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
   if (!sa.seal) return;
-  Bytes bytes = protect(world, sa, wi::ExchangeType::kInformational, sa.next_request, false, payloads);
+  const auto message = protect(world, sa, wi::ExchangeType::kInformational, sa.next_request, false, payloads);
   sa.next_request = MessageId(sa.next_request.value + 1);
-  if (bytes.empty()) return;
+  if (message.datagrams.empty()) return;
   world.checkpoint(sa);
-  world.send_raw(sa.path, std::move(bytes));
+  send_all(world, sa.path, message.datagrams);
 }
 
 void request_answered(World& world, IkeSa& sa) {
@@ -161,7 +223,8 @@ bool retransmit(World& world, IkeSa& sa) {
     world.report(sa, Severity::kWarning, "no-answer",
                  diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
   }
-  world.send_raw(sa.path, out.bytes);
+  if (out.sent == kTriesBeforeSmaller) cut_smaller(world, sa);
+  send_all(world, sa.path, out.datagrams);
   return true;
 }
 

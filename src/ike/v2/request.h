@@ -20,6 +20,8 @@ void prepare_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange,
 void send_prepared(World& world, IkeSa& sa);
 // One protected request that is not waited for: a last word.
 void send_parting(World& world, IkeSa& sa, const wire::ike::Payloads& payloads);
+// A message: one datagram, or its fragments.
+void send_all(World& world, const Path& path, const std::vector<Bytes>& datagrams);
 // The answer to `outstanding` has come.
 void request_answered(World& world, IkeSa& sa);
 // Sends it again, or gives up: false.

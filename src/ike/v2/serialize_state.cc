@@ -9,7 +9,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kMostItems = 1024;    // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -188,7 +188,7 @@ template <typename A>
 void visit(A& a, Outstanding& v) {
   visit(a, v.id);
   visit(a, v.exchange);
-  visit(a, v.bytes);
+  visit_list(a, v.datagrams);
   visit(a, v.first_sent);
   visit(a, v.retransmit_at);
   visit(a, v.sent);
@@ -275,7 +275,8 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.spi_i);
   visit(a, v.spi_r);
   visit(a, v.path);
-  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed})
+  for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed,
+                     &v.fragmentation})
     visit(a, *flag);
   visit(a, v.connection);
   visit(a, v.local_id);
@@ -285,7 +286,7 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.iv_counter);
   visit(a, v.next_request);
   visit(a, v.expected);
-  visit(a, v.last_response);
+  visit_list(a, v.last_response);
   visit(a, v.outstanding);
   visit(a, v.task);
   visit_list(a, v.queue);

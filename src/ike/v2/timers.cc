@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/negotiate.h"
@@ -133,6 +134,7 @@ void on_lifetime_timer(World& world, IkeSa& sa) {
 
 Instant next_due(const IkeSa& sa) {
   auto due = std::min(sa.give_up_at, liveness_due(sa));
+  if (sa.reassembly) due = std::min(due, sa.reassembly->expires());
   if (sa.outstanding) due = std::min(due, sa.outstanding->retransmit_at);
   if (sa.state == State::kEstablished) due = std::min({due, sa.rekey_at, sa.expires_at, queue_due(sa)});
   for (const auto& child : sa.children) due = std::min(due, child_due(*child));
@@ -141,6 +143,7 @@ Instant next_due(const IkeSa& sa) {
 
 void on_sa_timer(World& world, IkeSa& sa) {
   world.touch(sa);
+  if (sa.reassembly && sa.reassembly->expires() <= world.now) drop_fragments(world, sa);
   if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
   if (sa.give_up_at <= world.now) {
     if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);

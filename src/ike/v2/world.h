@@ -65,7 +65,8 @@ struct World {
   std::vector<Retry> retries;
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
-  std::size_t half_open = 0;  // responder's, before IKE_AUTH
+  std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others
+  std::size_t half_open = 0;          // responder's, before IKE_AUTH
   bool cookies_on = false;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;

@@ -19,6 +19,9 @@ std::string protocol_name(model::Protocol protocol) {
 std::string describe(const Payload& payload) {
   if (const auto* notify = std::get_if<NotifyPayload>(&payload)) return "N(" + to_string(notify->type) + ")";
   if (const auto* gone = std::get_if<DeletePayload>(&payload)) return "D(" + protocol_name(gone->protocol) + ")";
+  if (const auto* piece = std::get_if<EncryptedFragmentPayload>(&payload)) {
+    return "SKF(" + std::to_string(piece->fragment_number) + "/" + std::to_string(piece->total_fragments) + ")";
+  }
   return to_string(type_of(payload));
 }
 

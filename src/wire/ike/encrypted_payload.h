@@ -18,13 +18,12 @@ struct EncryptedPayload {
   bool operator==(const EncryptedPayload&) const = default;
 };
 
-// Recognised, never opened: we do not announce IKEV2_FRAGMENTATION_SUPPORTED.
 struct EncryptedFragmentPayload {
-  PayloadType first_inner = PayloadType::kNone;
-  std::uint16_t fragment_number = 0;
+  PayloadType first_inner = PayloadType::kNone;  // in the fragment with number 1 alone
+  std::uint16_t fragment_number = 0;             // from 1
   std::uint16_t total_fragments = 0;
-  Bytes body;
-  std::size_t header_octets = 0;
+  Bytes body;                     // IV || ciphertext || ICV
+  std::size_t header_octets = 0;  // of the message in front of body: authenticated with it
   bool operator==(const EncryptedFragmentPayload&) const = default;
 };
 

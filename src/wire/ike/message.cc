@@ -159,6 +159,22 @@ Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, 
   return std::move(out).take();
 }
 
+Bytes serialize_fragment_prefix(const Header& header, PayloadType first_inner, std::uint16_t number,
+                                std::uint16_t total, std::size_t sealed_octets) {
+  const std::size_t payload_octets = kPayloadHeaderOctets + 4 + sealed_octets;
+  Header outer = header;
+  outer.next_payload = PayloadType::kEncryptedFragment;
+  outer.length = static_cast<std::uint32_t>(kHeaderOctets + payload_octets);
+  ByteWriter out;
+  serialize_header(outer, out);
+  // RFC 7383 section 2.5: Next Payload "in the very first fragment ... is set to the first embedded payload's type ...
+  // in the rest of the Fragment messages MUST be set to zero".
+  const auto next = number == 1 ? first_inner : PayloadType::kNone;
+  serialize_payload_header({next, false, static_cast<std::uint16_t>(payload_octets)}, out);
+  out.u16(number).u16(total);
+  return std::move(out).take();
+}
+
 const IdPayload* find_id(const Payloads& payloads, bool initiator) {
   for (const auto& payload : payloads) {
     const auto* id = std::get_if<IdPayload>(&payload);

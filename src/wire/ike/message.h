@@ -2,6 +2,7 @@
 #pragma once
 
 // A whole IKEv2 message: bytes <-> values. Ciphers are handed in: nothing here knows an algorithm.
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -100,6 +101,55 @@ template <typename Cipher>
     return std::unexpected<ParseError>(ParseError{ParseError::Kind::kNotAuthentic, 0, plaintext.error().message});
   }
   return parse_payloads(encrypted->first_inner, ByteView(*plaintext));
+}
+
+// ---- IKE fragmentation (RFC 7383 section 2.5)
+
+inline constexpr std::size_t kMostFragments = 64;
+
+// One IKE Fragment Message: header || SKF { a piece of the serialized inner payloads }. first_inner: of the whole
+// message.
+[[nodiscard]] Bytes serialize_fragment_prefix(const Header& header, PayloadType first_inner, std::uint16_t number,
+                                              std::uint16_t total, std::size_t sealed_octets);
+
+// How many octets of plaintext go into a fragment of at most `limit` octets, IKE header included; 0: none.
+template <typename Cipher>
+[[nodiscard]] std::size_t fragment_capacity(std::size_t limit, const Cipher& cipher) {
+  constexpr std::size_t kFront = kHeaderOctets + kPayloadHeaderOctets + 4;
+  const auto fits = [&](std::size_t n) { return kFront + cipher.sealed_octets(n) <= limit; };
+  std::size_t n = limit;
+  while (n > 0 && !fits(n)) --n;
+  return n;
+}
+
+// The message as fragments of at most `limit` octets each. next_iv gives a fresh IV for each of them. Fails if that
+// takes more than kMostFragments.
+template <typename Cipher, typename NextIv>
+[[nodiscard]] Result<std::vector<Bytes>> seal_fragments(const Header& header, PayloadType first_inner,
+                                                        ByteView plaintext, const Cipher& cipher, std::size_t limit,
+                                                        NextIv next_iv) {
+  const auto piece = fragment_capacity(limit, cipher);
+  const auto total = piece == 0 ? kMostFragments + 1 : (plaintext.size() + piece - 1) / piece;
+  if (total == 0 || total > kMostFragments) return fail("the message does not fit into 64 fragments");
+  std::vector<Bytes> out;
+  out.reserve(total);
+  for (std::size_t i = 0; i < total; ++i) {
+    const auto part = plaintext.subspan(i * piece, std::min(piece, plaintext.size() - i * piece));
+    Bytes bytes = serialize_fragment_prefix(header, first_inner, static_cast<std::uint16_t>(i + 1),
+                                            static_cast<std::uint16_t>(total), cipher.sealed_octets(part.size()));
+    const Bytes iv = next_iv();
+    auto sealed = cipher.seal(ByteView(bytes), part, ByteView(iv));
+    if (!sealed) return std::unexpected<Error>(sealed.error());
+    append(bytes, *sealed);
+    out.push_back(std::move(bytes));
+  }
+  return out;
+}
+
+// The plaintext of one fragment. Any error: forged or damaged.
+template <typename Cipher>
+[[nodiscard]] auto open_fragment(ByteView datagram, const EncryptedFragmentPayload& piece, const Cipher& cipher) {
+  return cipher.open(datagram.first(std::min(piece.header_octets, datagram.size())), ByteView(piece.body));
 }
 
 }  // namespace cygnet::wire::ike

@@ -124,7 +124,8 @@ std::unique_ptr<IkeSa> established() {
   EXPECT_TRUE(set_keys(*sa, keys));
   sa->next_request = MessageId(7);
   sa->expected = MessageId(9);
-  sa->last_response = Bytes(80, 5);
+  sa->last_response = {Bytes(80, 5), Bytes(20, 6)};
+  sa->fragmentation = true;
   sa->established = Instant(2h);
   sa->rekey_at = Instant(3h);
   auto child = std::make_unique<ChildSa>();
@@ -147,7 +148,7 @@ std::unique_ptr<IkeSa> established() {
   Outstanding out;
   out.id = MessageId(6);
   out.exchange = wire::ike::ExchangeType::kCreateChildSa;
-  out.bytes = Bytes(100, 9);
+  out.datagrams = {Bytes(100, 9), Bytes(50, 8)};
   sa->outstanding = out;
   return sa;
 }
@@ -164,7 +165,9 @@ TEST(SavedState, ComesBackAsItWas) {
   ASSERT_EQ((*back)->children.size(), 1U);
   EXPECT_EQ((*back)->children[0]->local, sa->children[0]->local);
   EXPECT_EQ((*back)->task->collision->child, model::ChildId(5));
-  EXPECT_EQ((*back)->outstanding->bytes, Bytes(100, 9));
+  EXPECT_EQ((*back)->outstanding->datagrams, (std::vector<Bytes>{Bytes(100, 9), Bytes(50, 8)}));
+  EXPECT_EQ((*back)->last_response, (std::vector<Bytes>{Bytes(80, 5), Bytes(20, 6)}));
+  EXPECT_TRUE((*back)->fragmentation);
   EXPECT_EQ(serialize_state(**back), bytes);
 }
 

@@ -291,7 +291,7 @@ TEST(IkeMessage, FragmentsAreRecognised) {
   const auto parsed = parse_message(serialize_message(message));
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->payloads, message.payloads);
-  EXPECT_EQ(describe(parsed->payloads), "SKF");
+  EXPECT_EQ(describe(parsed->payloads), "SKF(1/2)");
   for (const auto& [number, total] : {std::pair{0, 1}, std::pair{3, 2}}) {
     message.payloads = {EncryptedFragmentPayload{PayloadType::kIdi, static_cast<std::uint16_t>(number),
                                                  static_cast<std::uint16_t>(total), Bytes(20, 1), 36}};

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/fragments.h"
+
+#include <algorithm>
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+// RFC 7383 section 2.5.1 recommends 576 octets where nothing is known of the path and 1280 for IPv6; nearly every IPv4
+// path of today, tunnels and all, carries 1200.
+constexpr std::size_t kUsualV4 = 1200;
+constexpr std::size_t kSmallestV4 = 576;
+constexpr std::size_t kUsualV6 = 1280;
+constexpr std::size_t kUdpHeader = 8, kMarker = 4;
+// Of all IKE SAs together; strangers (half-open IKE SAs) may take a quarter of it.
+constexpr std::size_t kMostOctets = 16U << 20U;
+
+bool there_is_room(const World& world, const IkeSa& sa, std::size_t octets) {
+  const auto limit = sa.state == State::kInitAnswered ? kMostOctets / 4 : kMostOctets;
+  return world.reassembly_octets + octets <= limit;
+}
+
+// Is the piece of a message that is waited for? RFC 7383 section 2.6: all else is decided by the Message ID, as for
+// whole messages.
+bool is_waited_for(const IkeSa& sa, const wi::Header& header) {
+  if (header.response)
+    return sa.outstanding && sa.outstanding->id == header.message_id && sa.outstanding->exchange == header.exchange;
+  return header.message_id == sa.expected && !(sa.peer_request && sa.peer_request->id == header.message_id);
+}
+
+std::nullopt_t refuse(World& world) {
+  ++world.counters.fragments_refused;
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool speaks_fragmentation(const model::Connection& connection) {
+  return connection.fragmentation != model::Fragmentation::kNo;
+}
+
+void read_fragmentation(IkeSa& sa, const wi::Payloads& payloads) {
+  // RFC 7383 section 2.3: "IKE fragmentation MUST NOT be used" unless both have announced it.
+  sa.fragmentation = sa.connection && speaks_fragmentation(*sa.connection) &&
+                     wi::find_notify(payloads, wi::NotifyType::kIkev2FragmentationSupported) != nullptr;
+}
+
+std::size_t fragment_limit(const IkeSa& sa, bool smallest) {
+  const bool v6 = !sa.path.remote.address.is_v4();
+  const auto& c = *sa.connection;
+  const bool small = smallest || c.fragmentation == model::Fragmentation::kForce;
+  std::size_t datagram = c.fragment_octets != 0 ? c.fragment_octets : v6 ? kUsualV6 : kUsualV4;
+  if (small) datagram = std::min(datagram, v6 ? kUsualV6 : kSmallestV4);
+  const std::size_t around = (v6 ? 40U : 20U) + kUdpHeader + (sa.path.marked ? kMarker : 0);
+  const auto limit = datagram - around;
+  // The peer found out what its way to us carries; ours is most likely the same one.
+  return sa.peer_fragment_octets != 0 ? std::min(limit, std::max<std::size_t>(sa.peer_fragment_octets, 400)) : limit;
+}
+
+void drop_fragments(World& world, IkeSa& sa) {
+  if (!sa.reassembly) return;
+  world.reassembly_octets -= std::min(world.reassembly_octets, sa.reassembly->octets());
+  sa.reassembly.reset();
+  world.touch(sa);
+}
+
+std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& sa, ByteView datagram,
+                                                           const wi::Message& outer) {
+  const auto& piece = *wi::find_payload<wi::EncryptedFragmentPayload>(outer.payloads);
+  ++world.counters.fragments_in;
+  if (!sa.fragmentation || piece.total_fragments > wi::kMostFragments || !is_waited_for(sa, outer.header))
+    return refuse(world);
+  const bool begun = sa.reassembly && sa.reassembly->is_of(outer.header);
+  if (begun && !sa.reassembly->wants(piece)) return refuse(world);
+  auto plaintext = wi::open_fragment(datagram, piece, *sa.open);
+  if (!plaintext) {
+    ++world.counters.integrity_failed;
+    return refuse(world);
+  }
+  if (!there_is_room(world, sa, plaintext->size())) return refuse(world);
+  if (!begun) {
+    drop_fragments(world, sa);
+    sa.reassembly.emplace(outer.header, piece.total_fragments, world.now);
+  }
+  const auto before = sa.reassembly->octets();
+  const bool taken = sa.reassembly->take(piece, std::move(*plaintext));
+  world.reassembly_octets =
+      world.reassembly_octets - std::min(world.reassembly_octets, before) + sa.reassembly->octets();
+  world.touch(sa);
+  if (!taken) {
+    drop_fragments(world, sa);
+    return refuse(world);
+  }
+  if (piece.fragment_number == 1 && piece.total_fragments > 1) sa.peer_fragment_octets = datagram.size();
+  if (!sa.reassembly->complete()) return std::nullopt;
+  const auto whole = sa.reassembly->plaintext();
+  const auto first = sa.reassembly->first_inner();
+  drop_fragments(world, sa);
+  return wi::parse_payloads(first, ByteView(whole));
+}
+
+}  // namespace cygnet::ike::v2

@@ -114,6 +114,19 @@ TEST(Load, WordsOfPackets) {
   EXPECT_EQ(c.keepalive_s, 0U);
 }
 
+TEST(Load, WordsOfFragmentation) {
+  EXPECT_EQ(load_one("mtu=1400").fragmentation, model::Fragmentation::kYes);
+  EXPECT_EQ(load_one("mtu=1400").fragment_octets, 0U);
+  EXPECT_EQ(load_one("fragmentation=no").fragmentation, model::Fragmentation::kNo);
+  EXPECT_EQ(load_one("ike-frag=force\nfragment-size=1400").fragmentation, model::Fragmentation::kForce);
+  EXPECT_EQ(load_one("fragmentation=accept\nfragment-size=1400").fragment_octets, 1400U);
+  EXPECT_EQ(load_one("fragment-size=0").fragment_octets, 0U);
+  const auto refused = load_text(conn_with("fragmentation=perhaps\nfragment-size=399"));
+  EXPECT_EQ(lines_of(refused.diagnostics),
+            "7:16: error: 'perhaps' is no value of fragmentation=\n"
+            "8:16: error: '399' is no value of fragment-size=\n");
+}
+
 TEST(Load, WordsOfTime) {
   const auto c = load_one(
       "ikelifetime=60m\nlifetime=10m\nmargintime=1m\nrekeyfuzz=50%\nlifebytes=1G\nlifepackets=1000000\nretransmit-"

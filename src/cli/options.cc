@@ -91,6 +91,7 @@ class CommandLine {
   CLI::App app_{"Sees into and steers cygnetd, the IPsec daemon", "cygnet"};
   Options options_;
   Words words_;
+  ImportCommand import_;
   std::string error_;
 };
 
@@ -145,6 +146,12 @@ void CommandLine::add_other_commands() {
   auto* file = check->add_option("FILE", words_.config, "the configuration");
   check->add_option("--config", words_.config, "the same")->excludes(file);
   check->add_option("--secrets", words_.secrets, "check this secrets file too");
+  auto* import = add("import", "take key and certificates out of a PKCS#12 file; needs no daemon",
+                     [&] { options_.command = import_; });
+  import->add_option("FILE", import_.file, "the file, *.p12 or *.pfx")->required();
+  import->add_option("--dir", import_.directory, "where to write (default: /etc/cygnet)");
+  import->add_option("--name", import_.name, "what to call the new files (default: as FILE)");
+  import->add_option("--passphrase-file", import_.passphrase_file, "its first line is the passphrase of FILE");
   auto* debug = app_.add_subcommand("debug", "for those who look into the protocol");
   debug->require_subcommand(1);
   debug->fallthrough();

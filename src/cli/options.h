@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "cli/import.h"
 #include "control/messages.h"
 
 namespace cygnet::cli {
@@ -17,7 +18,7 @@ struct CheckCommand {  // reads files, asks no daemon
 struct Options {
   std::string run_dir;
   bool json = false;
-  std::variant<control::Request, CheckCommand> command;
+  std::variant<control::Request, CheckCommand, ImportCommand> command;
 };
 
 inline constexpr int kOk = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One life: two sides, a bad network, and a plan. Runs to its end or to the first broken invariant.
+// One life: some sides, a bad network, and a plan. Runs to its end or to the first broken invariant. life.cc has the
+// clock and the events, life_network.cc what becomes of datagrams and packets, life_checks.cc the invariants.
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -12,9 +13,10 @@
 #include <tuple>
 #include <vector>
 
+#include "sim/attacker.h"
+#include "sim/nat_box.h"
 #include "sim/plan.h"
 #include "sim/wire_watch.h"
-#include "support/nat.h"
 #include "support/side.h"
 
 namespace cygnet::sim {
@@ -28,7 +30,8 @@ enum class Mutation : std::uint8_t {
   kStaleCheckpoints,  // what is adopted is one state behind
   kRepeatRandomness,  // a restarted process sees the random numbers of the first one again
   kSendInClear,       // the Encrypted payload of some messages is left off
-  kDropDeletes        // no Delete ever arrives
+  kDropDeletes,       // no Delete ever arrives
+  kShareSecret        // the impostor knows the secret
 };
 [[nodiscard]] std::optional<Mutation> parse_mutation(std::string_view name);
 [[nodiscard]] std::vector<std::pair<std::string_view, Mutation>> all_mutations();
@@ -43,7 +46,7 @@ struct LifeResult {
   std::optional<std::string> fault;  // "at 12.345 s: …"
   std::uint64_t datagrams = 0;
   std::uint64_t packets = 0;
-  std::uint64_t rekeys = 0;
+  std::uint64_t forgeries = 0;
   std::uint64_t digest = 0;  // of everything sent, in order: equal runs are equal
 };
 
@@ -70,38 +73,71 @@ class Life {
   };
   // One direction of one child.
   struct Flow {
+    std::size_t link = 0;
+    std::size_t from = 0, to = 0;
+    std::string child;
     std::optional<Instant> dark_since;
     bool was_up = false;
   };
+  struct LinkState {
+    bool taken_down = false;  // by request; nothing is to be expected of it
+    bool removed = false;     // from the configuration of one end
+    unsigned agreed_seconds = 0;
+    std::string last_disagreement;
+  };
+  struct Worker {  // finishes the jobs of one side
+    Instant due = kNever;
+  };
 
-  void add_side(const char* name, const IpAddress& address, const model::Connection& connection);
+  void add_side(const Party& party);
   void step();
+  void begin_healing();
   void deliver_next();
   void arrive_late();
-  void expire(test::Side& who, const std::string& child, bool hard);
   void fire_timers();
+  void finish_job();
+  [[nodiscard]] Instant timer_of(std::size_t index) const;
+  [[nodiscard]] Instant work_of(std::size_t index);
+
   void perform(const PlannedEvent& event);
+  void perform_on_machine(const PlannedEvent& event);
+  void perform_on_network(const PlannedEvent& event);
+  void expire(const PlannedEvent& event, bool hard);
+  void reload(const PlannedEvent& event);
+  void bring_up(std::size_t link);
+
   void on_send(std::size_t from, const ike::SendDatagram& datagram);
+  [[nodiscard]] std::optional<std::size_t> find_side(const IpAddress& address) const;
+  [[nodiscard]] bool translate(ike::Path& path) { return !nat_ || nat_->translate(path); }
   void fly(std::size_t to, const ike::Path& path, const Bytes& bytes);
-  [[nodiscard]] Bytes perverted(const Bytes& bytes);
+  void be_attacked();
+  [[nodiscard]] Bytes perverted(std::size_t from, const Bytes& bytes);
 
   void tick();
-  void carry(std::size_t from, std::size_t child, bool real);
-  [[nodiscard]] bool try_packet(std::size_t from, const std::string& child, bool real);
+  void carry(Flow& flow, bool real);
+  [[nodiscard]] bool try_packet(const Flow& flow, bool real);
 
   void check_always();
+  void check_identities();
+  void check_selectors(std::size_t index);
+  void check_links();
   void check_healed();
-  [[nodiscard]] std::optional<std::string> disagreement() const;
+  [[nodiscard]] std::optional<std::string> disagreement(const Link& link,
+                                                        const std::vector<std::vector<ike::IkeStatus>>& all) const;
   void fail(const std::string& what);
   void trace(const std::function<std::string()>& text);
   [[nodiscard]] test::Side& side(std::size_t index) { return *sides_[index]; }
-  [[nodiscard]] const model::Connection& connection() const { return plan_.a; }
 
   Plan plan_;
   LifeOptions options_;
   SeededRandom network_;  // fate of datagrams
+  Attacker attacker_;
   std::vector<std::unique_ptr<test::Side>> sides_;
-  std::optional<test::Nat> nat_;
+  std::vector<bool> asleep_;
+  std::vector<Worker> workers_;
+  std::vector<LinkState> links_;
+  std::vector<Flow> flows_;
+  std::optional<NatBox> nat_;
   WireWatch watch_;
   std::priority_queue<Delivery, std::vector<Delivery>, std::greater<>> air_;
   std::deque<LatePacket> late_;
@@ -110,12 +146,10 @@ class Life {
   Instant now_ = start_;
   Instant next_tick_ = start_ + std::chrono::seconds(1);
   std::uint64_t order_ = 0;
-  bool blackout_ = false;
+  bool ike_dark_ = false, esp_dark_ = false;
   bool healing_ = false;
   unsigned spins_ = 0;
-  unsigned agreed_seconds_ = 0;
-  std::string last_disagreement_;
-  std::vector<Flow> flows_;  // child * 2 + from
+  std::uint64_t datagrams_before_last_stretch_ = 0;
   LifeResult result_;
 };
 

@@ -3,7 +3,9 @@
 
 // What happens in one simulated life: all of it, and nothing but it, follows from the seed.
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -17,14 +19,25 @@ enum class What : std::uint8_t {
   kRekeyIke,
   kSoftLimit,    // the engine says that a child's SA nears a limit …
   kHardLimit,    // … or has reached it and is gone
-  kDeleteIke,    // by B, which only answers: A must come back
+  kDeleteIke,    // by the one that only answers: the other must come back
+  kDeleteChild,  // the same for one child
+  kTakeDown,     // by the one that starts: it stays down …
+  kBringUp,      // … until here
   kCrash,        // the ike process dies; the data plane and the checkpoints stay
   kCrashMidway,  // the same, in the middle of a list of actions
   kPowerLoss,    // nothing stays
   kRestart,
-  kRebind,    // the NAT forgets
-  kBlackout,  // the network drops everything …
-  kLight      // … until here
+  kSuspend,        // the machine sleeps: its clock runs on, it hears and does nothing …
+  kResume,         // … until here
+  kRebind,         // the NAT forgets
+  kReload,         // the configuration is read again: unchanged …
+  kReloadChanged,  // … with other lifetimes …
+  kReloadRemoved,  // … without the connection …
+  kReloadBack,     // … and with it again
+  kBlackout,       // the network drops everything …
+  kIkeBlackout,    // … or IKE alone …
+  kEspBlackout,    // … or ESP alone …
+  kLight           // … until here
 };
 [[nodiscard]] std::string_view to_string(What what);
 
@@ -32,20 +45,41 @@ struct PlannedEvent {
   Duration at{};
   What what{};
   std::size_t side = 0;
+  std::size_t link = 0;
   std::size_t child = 0;
   int actions = 0;  // kCrashMidway
 };
 
+struct Party {
+  std::string name;  // "A"; its identity is a.test
+  IpAddress address;
+  bool behind_nat = false;
+  bool impostor = false;  // shows the identity of somebody else and does not know the secret
+  std::vector<model::Connection> connections;
+  std::vector<model::SharedSecret> secrets;
+};
+
+// Two parties that are to be connected; `starts` initiates. The connection has the same name at both.
+struct Link {
+  std::string connection;
+  std::size_t starts = 0, answers = 1;
+  std::vector<std::string> children;
+  bool nat = false;
+};
+
 struct Plan {
   std::uint64_t seed = 0;
-  model::Connection a, b;
+  std::vector<Party> parties;
+  std::vector<Link> links;
   bool both_start = false;
   bool nat = false;
   bool violent = false;  // crashes, power losses, deletions, blackouts
   bool strict = false;   // no loss and no violence: not one packet may be lost once the tunnel is up
   unsigned loss_percent = 0;
   unsigned duplicate_percent = 0;
+  unsigned attack_percent = 0;  // of datagrams that somebody copies, mangles or answers falsely
   Duration delay_min{}, delay_max{};
+  Duration job_delay_max{};        // key exchanges take up to this long, and end in any order
   unsigned traffic_percent = 100;  // of the seconds in which a child carries packets
   Duration length{};               // then the network is perfect and nothing more happens …
   Duration healing{};              // … for this long
@@ -55,6 +89,18 @@ struct Plan {
   [[nodiscard]] std::string describe() const;
 };
 
-[[nodiscard]] Plan make_plan(std::uint64_t seed);
+// What --only asks for; without it, chance decides.
+enum class Feature : std::uint8_t { kPair, kGateway, kNat, kImpostor, kAttack, kBothStart, kStrict, kViolent };
+[[nodiscard]] std::optional<Feature> parse_feature(std::string_view name);
+[[nodiscard]] std::string feature_names();
+
+[[nodiscard]] Plan make_plan(std::uint64_t seed, std::optional<Feature> only = std::nullopt);
+
+// ---- pieces of make_plan
+void choose_parties(Random& random, Plan& plan, std::optional<Feature> only);
+void choose_events(Random& random, Plan& plan);
+[[nodiscard]] std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high);
+[[nodiscard]] bool chance(Random& random, unsigned percent);
+[[nodiscard]] inline Duration milliseconds(std::uint32_t ms) { return std::chrono::milliseconds(ms); }
 
 }  // namespace cygnet::sim

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sim: thousands of lives of two IKE endpoints over a bad network. A failure prints the one command that replays it.
+// sim: thousands of lives of IKE endpoints over a bad network. A failure prints the one command that replays it.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -18,20 +18,23 @@ struct Arguments {
   bool verbose = false;
   LifeOptions life;
   std::string mutation;
+  std::optional<Feature> only;
+  std::string feature;
 };
 
 [[noreturn]] void usage(int status) {
   std::string mutations;
   for (const auto& [name, mutation] : all_mutations()) mutations += " " + std::string(name);
   (void)std::fprintf(status == 0 ? stdout : stderr,
-                     "sim: lives of two IKE endpoints over a bad network, in simulated time\n\n"
+                     "sim: lives of IKE endpoints over a bad network, in simulated time\n\n"
                      "  --seeds N      how many lives (1000)\n"
                      "  --from S       the first seed (1)\n"
                      "  --seed S       this one only\n"
                      "  --verbose      every datagram, report and SA, with its time\n"
                      "  --real         real X25519 instead of a toy of the same shape\n"
+                     "  --only NAME    lives with this in them:%s\n"
                      "  --mutate NAME  break something on purpose:%s\n",
-                     mutations.c_str());
+                     feature_names().c_str(), mutations.c_str());
   std::exit(status);
 }
 
@@ -64,6 +67,10 @@ Arguments parse(int argc, char** argv) {
       out.life.mutation = *mutation;
       out.mutation = next;
       ++i;
+    } else if (const auto only = word == "--only" && next != nullptr ? parse_feature(next) : std::nullopt; only) {
+      out.only = only;
+      out.feature = next;
+      ++i;
     } else {
       usage(2);
     }
@@ -79,20 +86,22 @@ int main(int argc, char** argv) {
   const auto started = std::chrono::steady_clock::now();
   std::uint64_t datagrams = 0;
   std::uint64_t packets = 0;
+  std::uint64_t forgeries = 0;
   for (std::uint64_t seed = arguments.from; seed < arguments.from + arguments.seeds; ++seed) {
-    const auto result = Life(make_plan(seed), arguments.life).run();
+    const auto result = Life(make_plan(seed, arguments.only), arguments.life).run();
     datagrams += result.datagrams;
     packets += result.packets;
+    forgeries += result.forgeries;
     if (!result.fault) continue;
     std::printf("seed %llu failed %s\n", static_cast<unsigned long long>(seed), result.fault->c_str());
-    std::printf("replay: ./dev sim --seed %llu --verbose%s%s%s\n", static_cast<unsigned long long>(seed),
+    std::printf("replay: ./dev sim --seed %llu --verbose%s%s%s%s%s\n", static_cast<unsigned long long>(seed),
                 arguments.life.real_key_exchange ? " --real" : "", arguments.mutation.empty() ? "" : " --mutate ",
-                arguments.mutation.c_str());
+                arguments.mutation.c_str(), arguments.only ? " --only " : "", arguments.feature.c_str());
     return 1;
   }
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  std::printf("%llu lives without a fault: %llu IKE datagrams, %llu packets, %.1f s\n",
+  std::printf("%llu lives without a fault: %llu IKE datagrams, %llu forged ones, %llu packets, %.1f s\n",
               static_cast<unsigned long long>(arguments.seeds), static_cast<unsigned long long>(datagrams),
-              static_cast<unsigned long long>(packets), took);
+              static_cast<unsigned long long>(forgeries), static_cast<unsigned long long>(packets), took);
   return 0;
 }

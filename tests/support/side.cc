@@ -121,6 +121,14 @@ void Side::finish_jobs(Instant now) {
   drain(now);
 }
 
+void Side::finish_job(Instant now, std::size_t index) {
+  if (!alive() || index >= jobs_.size()) return;
+  const auto job = jobs_[index];
+  jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(index));
+  run(now, job);
+  drain(now);
+}
+
 void Side::run(Instant now, const ike::Action& action) {
   if (const auto* job = std::get_if<ike::KeyExchangeJob>(&action)) {
     endpoint_->on_job_done(now, options_.toy_key_exchange ? toy_exchange(*job) : real_exchange(*job));

@@ -58,6 +58,8 @@ class Side {
   // While set, jobs (key exchanges, proofs, verifications) wait for finish_jobs().
   bool hold_jobs = false;
   void finish_jobs(Instant now);
+  [[nodiscard]] std::size_t waiting_jobs() const { return jobs_.size(); }
+  void finish_job(Instant now, std::size_t index);  // in any order
   // Counts down with each action performed; at 0 the side crashes in the middle of what it does. Negative: never.
   int crash_after_actions = -1;
 

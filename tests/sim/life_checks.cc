@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must be true in every life: at every step, every second, and at its end.
+#include <algorithm>
+
+#include "sim/life.h"
+#include "sim/seconds_text.h"
+
+namespace cygnet::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// At the end of healing; longer than an end waits for a peer that never deletes what it should.
+constexpr Duration kLastStretch = 150s;
+constexpr unsigned kMinAgreedSeconds = 30;
+// What a link may say in that time: rekeys of all its children every minute, and a liveness check every ten seconds.
+constexpr std::uint64_t kMostDatagrams = 300;
+constexpr std::size_t kMostCheckpointOctets = 30000;
+
+std::vector<ike::IkeStatus> rows_of(const std::vector<ike::IkeStatus>& all, const std::string& connection) {
+  std::vector<ike::IkeStatus> out;
+  std::ranges::copy_if(all, std::back_inserter(out), [&](const auto& row) { return row.connection == connection; });
+  return out;
+}
+
+std::size_t count_sas(const test::Side& side, const std::string& connection, model::Direction direction) {
+  return static_cast<std::size_t>(std::ranges::count_if(side.plane.entries(), [&](const auto& entry) {
+    return entry.spec.connection == connection && entry.spec.direction == direction;
+  }));
+}
+
+// The SA tables of one end against the number of children both ends speak of, and against the other end's tables.
+std::optional<std::string> sas_differ(const test::Side& each, const test::Side& other, const std::string& connection,
+                                      std::size_t children) {
+  for (const auto direction : {model::Direction::kInbound, model::Direction::kOutbound}) {
+    const auto held = count_sas(each, connection, direction);
+    if (held == children) continue;
+    return each.name() + " holds " + std::to_string(held) +
+           (direction == model::Direction::kInbound ? " inbound" : " outbound") + " SAs for " +
+           std::to_string(children) + " children";
+  }
+  for (const auto& entry : each.plane.entries()) {
+    if (entry.spec.connection == connection && entry.spec.direction == model::Direction::kOutbound &&
+        other.plane.inbound(entry.spec.spi) == nullptr) {
+      return each.name() + " has an outbound SA that its peer cannot open";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Life::check_always() {
+  if (result_.fault) return;
+  std::size_t children = 0;
+  for (const auto& link : plan_.links) children += link.children.size();
+  const std::size_t links = plan_.links.size();
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    const auto& each = *sides_[i];
+    if (!each.plane.faults.empty()) return fail(each.name() + " " + each.plane.faults.front());
+    if (each.plane.entries().size() > children * 24 + 24) return fail(each.name() + " holds too many SAs: they leak");
+    if (!each.alive()) continue;
+    const auto half_open = each.endpoint().counters().half_open;
+    if (half_open > 20 * links + 20)
+      return fail(each.name() + " holds " + std::to_string(half_open) + " half-open IKE SAs");
+    if (each.checkpoints.size() > 24 * links) return fail(each.name() + " holds too many checkpoints: they leak");
+  }
+}
+
+// Every second. Nobody is taken for somebody else: the keys of an IKE SA are held by whom it is with and by
+// no third.
+void Life::check_identities() {
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    check_selectors(i);
+    if (!side(i).alive()) continue;
+    for (const auto& [key, value] : side(i).checkpoints) {
+      if (value.size() > kMostCheckpointOctets)
+        fail(side(i).name() + " keeps " + std::to_string(value.size()) + " octets of state for one IKE SA");
+    }
+    for (const auto& row : side(i).endpoint().status()) {
+      if (row.established == Instant{}) continue;
+      const auto link = std::ranges::find(plan_.links, row.connection, &Link::connection);
+      if (plan_.parties[i].impostor) return fail("the impostor was believed");
+      const std::size_t peer = link->starts == i ? link->answers : link->starts;
+      for (std::size_t other = 0; other < sides_.size(); ++other) {
+        if (other != i && other != peer && std::as_const(side(other)).keys().keys().contains({row.spi_i, row.spi_r}))
+          return fail(side(i).name() + " takes " + side(other).name() + " for " + side(peer).name());
+      }
+    }
+  }
+}
+
+// No SA for anything that the configuration of this side does not say.
+void Life::check_selectors(std::size_t index) {
+  for (const auto& entry : side(index).plane.entries()) {
+    const auto& spec = entry.spec;
+    const auto& connections = plan_.parties[index].connections;
+    const auto connection = std::ranges::find(connections, spec.connection, &model::Connection::name);
+    if (connection == connections.end()) return fail("an SA of no connection");
+    const auto child = std::ranges::find(connection->children, spec.child_name, &model::Child::name);
+    if (child == connection->children.end()) return fail("an SA of no child");
+    if (spec.local_selectors.empty() || spec.remote_selectors.empty() ||
+        !model::covers(child->local, spec.local_selectors) || !model::covers(child->remote, spec.remote_selectors)) {
+      return fail(side(index).name() + " protects " + model::to_string(spec.local_selectors) + " to " +
+                  model::to_string(spec.remote_selectors) + ", which nobody configured");
+    }
+  }
+}
+
+std::optional<std::string> Life::disagreement(const Link& link,
+                                              const std::vector<std::vector<ike::IkeStatus>>& all) const {
+  const auto a = rows_of(all[link.starts], link.connection);
+  const auto b = rows_of(all[link.answers], link.connection);
+  if (a.empty() || b.empty()) return "no IKE SA";
+  if (a.size() != b.size())
+    return std::to_string(a.size()) + " IKE SAs at one end and " + std::to_string(b.size()) + " at the other";
+  if (a.size() > (plan_.both_start ? 2U : 1U)) return std::to_string(a.size()) + " IKE SAs";
+  std::size_t children = 0;
+  for (const auto& sa : a) {
+    const auto same =
+        std::ranges::find_if(b, [&](const auto& other) { return other.spi_i == sa.spi_i && other.spi_r == sa.spi_r; });
+    if (same == b.end()) return "the IKE SAs are not the same ones";
+    if (same->children.size() != sa.children.size()) return "the IKE SAs have different children";
+    children += sa.children.size();
+  }
+  if (children < link.children.size()) return "children are missing";
+  const auto& start = *sides_[link.starts];
+  const auto& answer = *sides_[link.answers];
+  if (auto differ = sas_differ(start, answer, link.connection, children)) return differ;
+  return sas_differ(answer, start, link.connection, children);
+}
+
+// Every second while the network heals.
+void Life::check_links() {
+  const Instant end = start_ + plan_.length + plan_.healing;
+  if (now_ <= end - kLastStretch) {
+    datagrams_before_last_stretch_ = result_.datagrams;
+    return;
+  }
+  std::vector<std::vector<ike::IkeStatus>> all;
+  for (const auto& each : sides_) all.push_back(each->endpoint().status());
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    if (!plan_.parties[i].impostor && side(i).checkpoints.size() > all[i].size() + 2 * plan_.links.size())
+      return fail(side(i).name() + " holds " + std::to_string(side(i).checkpoints.size()) + " checkpoints for " +
+                  std::to_string(all[i].size()) + " IKE SAs");
+  }
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (const auto why = disagreement(plan_.links[i], all)) {
+      links_[i].last_disagreement = *why;
+    } else {
+      ++links_[i].agreed_seconds;
+    }
+  }
+}
+
+// Rekeys go on while the network heals, so the ends are not of one mind every second; but most of the time they are.
+void Life::check_healed() {
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (links_[i].agreed_seconds >= kMinAgreedSeconds) continue;
+    return fail("the ends of " + plan_.links[i].connection + " agreed in only " +
+                std::to_string(links_[i].agreed_seconds) + " of the last 150 s, " + seconds_text(plan_.healing) +
+                " after the last trouble: " + links_[i].last_disagreement);
+  }
+  const auto said = result_.datagrams - datagrams_before_last_stretch_;
+  if (said > kMostDatagrams * (links_.size() + 1))
+    fail("there is no end of talk: " + std::to_string(said) + " datagrams in 150 s of peace");
+}
+
+}  // namespace cygnet::sim

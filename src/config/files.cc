@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "config/file_reader.h"
 #include "config/sections.h"
@@ -32,10 +32,19 @@ Result<std::string> DiskFiles::read(const std::string& path) {
   if (::stat(path.c_str(), &status) != 0) return fail("cannot read '" + path + "': " + std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return fail("cannot read '" + path + "': not a regular file");
   if (static_cast<std::size_t>(status.st_size) > kMaxFileBytes) return fail("cannot read '" + path + "': too large");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail("cannot read '" + path + "': " + std::strerror(errno));
-  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad()) return fail("cannot read '" + path + "': input error");
+  // Read in one piece: a buffer of the library would keep a copy of secrets.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("cannot read '" + path + "': " + std::strerror(errno));
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  std::size_t done = 0;
+  ssize_t n = 1;
+  while (done < text.size() && n > 0) {
+    n = ::read(fd, text.data() + done, text.size() - done);
+    if (n > 0) done += static_cast<std::size_t>(n);
+  }
+  (void)::close(fd);
+  if (n < 0) return fail("cannot read '" + path + "': input error");
+  text.resize(done);
   return text;
 }
 

@@ -1,12 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config_bundle.h"
 
+#include <array>
+
 namespace cygnet::daemon {
 
 namespace {
 
-void put(ByteWriter& out, std::string_view text) {
-  out.u32(static_cast<std::uint32_t>(text.size())).bytes(view_of(text));
+void put_number(std::string& out, std::size_t value) {
+  std::array<std::uint8_t, 4> octets{};
+  store_be32(octets.data(), static_cast<std::uint32_t>(value));
+  out.append(octets.begin(), octets.end());
+}
+void put(std::string& out, std::string_view text) {
+  put_number(out, text.size());
+  out += text;
+}
+
+void wipe_texts(std::map<std::string, Result<std::string>>& files) {
+  for (auto& [path, text] : files) {
+    if (text) wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
+  }
 }
 
 std::string get(ByteReader& in) {
@@ -29,23 +43,34 @@ std::vector<std::string> RecordingFiles::glob(const std::string& pattern) {
 }
 
 std::string RecordingFiles::to_text() const {
-  ByteWriter out;
-  out.u32(static_cast<std::uint32_t>(files_.size()));
+  constexpr std::size_t kLengths = 16;
+  std::size_t octets = kLengths;
+  for (const auto& [path, text] : files_)
+    octets += kLengths + path.size() + (text ? text->size() : text.error().message.size());
+  for (const auto& [pattern, found] : globs_) {
+    octets += kLengths + pattern.size();
+    for (const auto& path : found) octets += kLengths + path.size();
+  }
+  // In one piece: what a growing string leaves behind would not be wiped.
+  std::string out;
+  out.reserve(octets);
+  put_number(out, files_.size());
   for (const auto& [path, text] : files_) {
     put(out, path);
-    out.u8(text ? 1 : 0);
+    out.push_back(text ? '\1' : '\0');
     put(out, text ? *text : text.error().message);
   }
-  out.u32(static_cast<std::uint32_t>(globs_.size()));
+  put_number(out, globs_.size());
   for (const auto& [pattern, found] : globs_) {
     put(out, pattern);
-    out.u32(static_cast<std::uint32_t>(found.size()));
-    for (const auto& path : found) {
-      put(out, path);
-    }
+    put_number(out, found.size());
+    for (const auto& path : found) put(out, path);
   }
-  return {out.view().begin(), out.view().end()};
+  return out;
 }
+
+RecordingFiles::~RecordingFiles() { wipe_texts(files_); }
+BundledFiles::~BundledFiles() { wipe_texts(files_); }
 
 Result<BundledFiles> BundledFiles::from_text(const std::string& text) {
   BundledFiles bundle;
@@ -81,6 +106,11 @@ std::vector<std::string> BundledFiles::glob(const std::string& pattern) {
 
 std::string Configuration::problems() const {
   return config::to_string(conf.diagnostics) + config::to_string(secrets.diagnostics);
+}
+
+Configuration load(const std::string& config_path, config::FileReader& conf_files, const std::string& secrets_path,
+                   config::FileReader& secret_files) {
+  return {config::load_ipsec_conf(config_path, conf_files), config::load_ipsec_secrets(secrets_path, secret_files)};
 }
 
 Configuration load(const std::string& config_path, const std::string& secrets_path, config::FileReader& files) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// All configuration text of one moment. The monitor reads the files as root and hands the unprivileged ike process the
-// same bytes it parsed itself, so that ike needs no file and cannot ask for any.
+// All configuration text of one moment. The monitor reads the files as root and hands the unprivileged processes the
+// same bytes it parsed itself, so that they need no file and cannot ask for any: ike the connections and certificates,
+// keys the secrets and private keys.
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ namespace cygnet::daemon {
 class RecordingFiles final : public config::FileReader {
  public:
   explicit RecordingFiles(config::FileReader& from) : from_(from) {}
+  ~RecordingFiles() override;  // wipes: there may be secrets among the texts
+  RecordingFiles(const RecordingFiles&) = delete;
+  RecordingFiles& operator=(const RecordingFiles&) = delete;
   [[nodiscard]] Result<std::string> read(const std::string& path) override;
   [[nodiscard]] std::vector<std::string> glob(const std::string& pattern) override;
   [[nodiscard]] std::string to_text() const;
@@ -33,6 +37,10 @@ class RecordingFiles final : public config::FileReader {
 class BundledFiles final : public config::FileReader {
  public:
   [[nodiscard]] static Result<BundledFiles> from_text(const std::string& text);
+  BundledFiles() = default;
+  ~BundledFiles() override;  // wipes
+  BundledFiles(BundledFiles&&) = default;
+  BundledFiles& operator=(BundledFiles&&) = default;
   [[nodiscard]] Result<std::string> read(const std::string& path) override;
   [[nodiscard]] std::vector<std::string> glob(const std::string& pattern) override;
 
@@ -50,6 +58,8 @@ struct Configuration {
 };
 [[nodiscard]] Configuration load(const std::string& config_path, const std::string& secrets_path,
                                  config::FileReader& files);
+[[nodiscard]] Configuration load(const std::string& config_path, config::FileReader& conf_files,
+                                 const std::string& secrets_path, config::FileReader& secret_files);
 
 inline constexpr std::size_t kMaxBundle = 256UL << 20U;
 

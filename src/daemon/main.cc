@@ -9,6 +9,7 @@
 #include "daemon/check.h"
 #include "daemon/engine_role/engine_role.h"
 #include "daemon/ike_role/ike_role.h"
+#include "daemon/keys_role/keys_role.h"
 #include "daemon/monitor/monitor.h"
 #include "daemon/options.h"
 #include "io/log_sink.h"
@@ -52,6 +53,9 @@ int main(int argc, char** argv) {
   }
   if (options->role == "ike") {
     return daemon::run_ike_role(*options, *log);
+  }
+  if (options->role == "keys") {
+    return daemon::run_keys_role(*options, *log);
   }
   if (!options->foreground) {
     return daemon::run_monitor_in_background(*options, *log);

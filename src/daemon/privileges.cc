@@ -69,27 +69,18 @@ bool allow(scmp_filter_ctx filter, std::initializer_list<const char*> names) {
   return true;
 }
 
-// What both processes live on: memory, descriptors they have, time, randomness, the end.
+// What all processes live on: memory, descriptors they have, time, the end.
 bool allow_common(scmp_filter_ctx filter) {
   return allow(filter, {"read",
-                        "readv",
                         "write",
                         "writev",
                         "close",
                         "recvmsg",
-                        "recvmmsg",
-                        "recvfrom",
                         "sendmsg",
-                        "sendmmsg",
-                        "sendto",
-                        "setsockopt",
-                        "getsockopt",
-                        "getsockname",
                         "epoll_wait",
                         "epoll_pwait",
                         "epoll_ctl",
                         "epoll_pwait2",
-                        "epoll_create1",
                         "poll",
                         "ppoll",
                         "mmap",
@@ -99,8 +90,6 @@ bool allow_common(scmp_filter_ctx filter) {
                         "madvise",
                         "mprotect",
                         "clock_gettime",
-                        "gettimeofday",
-                        "time",
                         "getrandom",
                         "futex",
                         "rt_sigprocmask",
@@ -119,23 +108,25 @@ bool allow_common(scmp_filter_ctx filter) {
                         "rseq",
                         "membarrier",
                         "fstat",
-                        "newfstatat",
-                        "lseek",
-                        "pread64",
-                        "dup",
-                        "ioctl",
                         "fcntl",
                         "shutdown",
-                        "eventfd2",
-                        "timerfd_create",
                         "timerfd_settime",
                         "getuid",
                         "geteuid",
                         "sched_getaffinity",
-                        "sysinfo",
-                        "prlimit64",
                         "getppid",
                         "uname"});
+}
+
+// keys reads secrets that the monitor passes, and nothing else.
+bool allow_keys(scmp_filter_ctx filter) { return allow(filter, {"pread64", "lseek"}); }
+
+// engine and ike have sockets, timers and more.
+bool allow_network(scmp_filter_ctx filter) {
+  return allow(filter, {"recvmmsg",       "recvfrom",      "sendmmsg", "sendto",       "setsockopt",
+                        "getsockopt",     "getsockname",   "ioctl",    "dup",          "newfstatat",
+                        "lseek",          "pread64",       "readv",    "gettimeofday", "time",
+                        "timerfd_create", "epoll_create1", "eventfd2", "sysinfo",      "prlimit64"});
 }
 
 // ike also answers the command line, has a few threads, and asks the kernel about addresses and the resolver about
@@ -202,7 +193,10 @@ Result<void> confine(Confinement how) {
   if (filter == nullptr) {
     return fail("cannot make a system call filter");
   }
-  const bool built = allow_common(filter) && (how != Confinement::kIke || allow_ike(filter));
+  // Threads that exist already are bound as well.
+  const bool built = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 && allow_common(filter) &&
+                     (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
+                     (how != Confinement::kIke || allow_ike(filter));
   const int loaded = built ? seccomp_load(filter) : -EINVAL;
   seccomp_release(filter);
   if (loaded == -EINVAL || loaded == -ENOSYS) {

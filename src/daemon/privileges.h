@@ -8,7 +8,7 @@
 
 namespace cygnet::daemon {
 
-enum class Confinement { kEngine, kIke };
+enum class Confinement { kEngine, kIke, kKeys };
 
 [[nodiscard]] bool user_exists(const std::string& user);
 
@@ -16,7 +16,8 @@ enum class Confinement { kEngine, kIke };
 // files, and asks to be killed when the parent dies (changing the user forgets that).
 [[nodiscard]] Result<void> drop_privileges(const std::string& user);
 
-// Leaves the process only the system calls it uses (seccomp); all others fail with EPERM. Nothing in sanitizer builds.
+// Leaves the process, with all its threads, only the system calls it uses (seccomp); all others fail with EPERM.
+// Nothing in sanitizer builds.
 [[nodiscard]] Result<void> confine(Confinement how);
 
 }  // namespace cygnet::daemon

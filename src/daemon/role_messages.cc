@@ -40,9 +40,14 @@ void fields(A& a, V& v) {
   a.text(v.run_dir);
   sockets(a, v.sockets);
 }
+template <typename A, Is<StartKeys> V>
+void fields(A& a, V& v) {
+  a.text(v.secrets_path);
+}
 template <typename A, Is<NewConfiguration> V>
 void fields(A& a, V& v) {
   a.text(v.error);
+  a.list(v.secrets_warnings, [](A& each, auto& line) { each.text(line); });
 }
 template <typename A, Is<Processes> V>
 void fields(A& a, V& v) {

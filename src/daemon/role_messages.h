@@ -40,9 +40,14 @@ struct StartIke {  // descriptors: configuration bundle, control listener, one a
   std::string run_dir;
   std::vector<PassedSocket> sockets;
 };
+struct StartKeys {  // descriptor: bundle of the secrets' files
+  std::string secrets_path;
+};
 struct NewPeer {};         // descriptor: to the other of ike and engine
-struct NewConfiguration {  // descriptor: configuration bundle (none if error is set)
+struct KeysPeer {};        // descriptor: to the other of ike and keys
+struct NewConfiguration {  // descriptor: configuration bundle (none if error is set); for keys: the secrets' bundle
   std::string error;
+  std::vector<std::string> secrets_warnings;  // about files that ike does not see
 };
 struct ShutDown {};
 struct NetworkChanged {};  // addresses or routes of this machine
@@ -53,8 +58,8 @@ struct NetworkDone {
   std::uint32_t request = 0;
   std::string error;
 };
-using FromMonitor =
-    std::variant<StartEngine, StartIke, NewPeer, NewConfiguration, ShutDown, NetworkChanged, Processes, NetworkDone>;
+using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
+                                 NetworkChanged, Processes, NetworkDone>;
 
 // ---- to the monitor
 struct Ready {};

@@ -9,7 +9,7 @@ from .net import LabError, wait_until
 from .strongswan import PSK
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-ROLES = ("monitor", "ike", "engine")
+ROLES = ("monitor", "ike", "keys", "engine")
 
 
 def program(name):

@@ -69,6 +69,8 @@ void IkeProcess::on_monitor_message(io::Message message) {
       hosts_->resolve(configuration_.conf.connections,
                       [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
     });
+  } else if (std::holds_alternative<KeysPeer>(*decoded) && message.fds.size() == 1) {
+    keys_.attach(std::move(message.fds[0]));
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
   } else if (std::holds_alternative<NetworkDone>(*decoded)) {
@@ -123,11 +125,10 @@ Result<Configuration> IkeProcess::read_bundle(const std::vector<io::UniqueFd>& f
     return std::unexpected(text.error());
   }
   auto files = BundledFiles::from_text(*text);
-  wipe({reinterpret_cast<std::uint8_t*>(text->data()), text->size()});
   if (!files) {
     return std::unexpected(files.error());
   }
-  auto loaded = load(start_.config_path, start_.secrets_path, *files);
+  Configuration loaded{config::load_ipsec_conf(start_.config_path, *files), {}};
   return loaded.ok() ? Result<Configuration>(std::move(loaded)) : fail(loaded.problems());
 }
 
@@ -178,8 +179,7 @@ void IkeProcess::apply_configuration() {
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);
   apply(policies_.configure(connections_));
-  keys_ = std::make_unique<ike::auth::LocalKeys>(model::Secrets{configuration_.secrets.secrets, {}});
-  endpoint_->configure(clock_.monotonic(), connections_, {});
+  endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
 }
 
 void IkeProcess::on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds) {
@@ -202,11 +202,11 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
     for (const auto& [name, connection] : old) {
       report.removed.push_back(name);
     }
-    for (const auto* diagnostics : {&fresh->conf.diagnostics, &fresh->secrets.diagnostics}) {
-      for (const auto& d : *diagnostics) {
-        report.warnings.push_back(config::to_line(d));
-      }
+    for (const auto& d : fresh->conf.diagnostics) {
+      report.warnings.push_back(config::to_line(d));
     }
+    secrets_warnings_ = message.secrets_warnings;
+    report.warnings.insert(report.warnings.end(), secrets_warnings_.begin(), secrets_warnings_.end());
     configuration_ = std::move(*fresh);
     set_level(log_, configuration_.conf.setup.log_level);
     on_demand_.forget_all();

@@ -15,10 +15,10 @@
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
+#include "daemon/ike_role/keys_client.h"
 #include "daemon/ike_role/routes.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
-#include "ike/auth/local_keys.h"
 #include "ike/endpoint.h"
 #include "io/clock.h"
 #include "io/event_loop.h"
@@ -85,6 +85,7 @@ class IkeProcess {
   void perform(const ike::SendDatagram& action);
   void perform(const ike::KeyExchangeJob& action);
   void perform(const ike::auth::AuthJob& action);
+  void on_auth_results(std::vector<ike::auth::AuthResult> results);
   void perform(const ike::InstallSa& action);
   void perform(const ike::RemoveSa& action);
   void perform(const ike::ActivateChild& action);
@@ -165,7 +166,8 @@ class IkeProcess {
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
-  std::unique_ptr<ike::auth::LocalKeys> keys_;
+  KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
+  std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
   policy::PolicyTable policies_;
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {

@@ -31,6 +31,7 @@ void IkeProcess::pump() {
 }
 
 void IkeProcess::set_timer() {
+  keys_.flush();
   const auto deadline = endpoint_->next_deadline();
   if (deadline == timer_at_ && timer_ != 0) {
     return;
@@ -118,8 +119,12 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
             });
 }
 
-void IkeProcess::perform(const ike::auth::AuthJob& action) {
-  endpoint_->on_auth_done(clock_.monotonic(), keys_->perform(action));
+void IkeProcess::perform(const ike::auth::AuthJob& action) { keys_.ask(action); }
+
+void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {
+  if (ending_ || endpoint_ == nullptr) return;
+  for (const auto& result : results) endpoint_->on_auth_done(clock_.monotonic(), result);
+  pump();
 }
 
 void IkeProcess::perform(const ike::InstallSa& action) {

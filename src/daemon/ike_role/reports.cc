@@ -281,11 +281,10 @@ control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, contro
   facts.rule_priority = setup.rule_priority;
   facts.fwmark = setup.fwmark;
   facts.routes = routes_.facts();
-  for (const auto* diagnostics : {&configuration_.conf.diagnostics, &configuration_.secrets.diagnostics}) {
-    for (const auto& d : *diagnostics) {
-      facts.config_warnings.push_back(config::to_line(d));
-    }
+  for (const auto& d : configuration_.conf.diagnostics) {
+    facts.config_warnings.push_back(config::to_line(d));
   }
+  facts.config_warnings.insert(facts.config_warnings.end(), secrets_warnings_.begin(), secrets_warnings_.end());
   facts.status = std::move(status);
   facts.drops = drops;
   return facts;

@@ -139,16 +139,29 @@ Result<void> Monitor::start() {
     });
   }
   (void)io::write_pid_file(path("monitor.pid"), ::getpid());
+  start_keys_with(std::move(loaded.secrets));
   start_engine();
   return {};
 }
 
 Monitor::Loaded Monitor::read_configuration() {
   config::DiskFiles disk;
-  RecordingFiles recording(disk);
+  RecordingFiles conf(disk);
+  RecordingFiles secrets(disk);
   Loaded out;
-  out.configuration = load(options_.config, options_.secrets, recording);
-  out.bundle = recording.to_text();
+  out.configuration = load(options_.config, conf, options_.secrets, secrets);
+  out.bundle = conf.to_text();
+  auto text = secrets.to_text();
+  auto file = io::make_memory_file("cygnet-secrets", text);
+  // Here secrets are read and forgotten: what of them is in force, only keys holds.
+  wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  out.configuration.secrets.secrets.clear();
+  out.configuration.secrets.private_keys.clear();
+  if (!file) {
+    log_.error("monitor", file.error().message);
+  } else {
+    out.secrets = std::move(*file);
+  }
   return out;
 }
 
@@ -241,7 +254,48 @@ void Monitor::start_ike() {
   }
   send(ike_, start, std::move(fds));
   connect_ike_to_engine();
+  if (keys_.pid != 0) {
+    connect_ike_to_keys();
+  }
   send_processes();
+}
+
+// Secrets are read anew: the monitor keeps none. A fault in the files by now is no reason to go without the rest.
+void Monitor::start_keys_again() {
+  auto loaded = read_configuration();
+  if (!loaded.configuration.secrets.ok()) {
+    log_.error("config", config::to_string(loaded.configuration.secrets.diagnostics));
+  }
+  start_keys_with(std::move(loaded.secrets));
+}
+
+void Monitor::start_keys_with(io::UniqueFd secrets) {
+  if (auto started = start_process(keys_); !started) {
+    log_.error("monitor", started.error().message);
+    begin_shut_down();
+    return;
+  }
+  std::vector<io::UniqueFd> fds;
+  fds.push_back(std::move(secrets));
+  send(keys_, StartKeys{options_.secrets}, std::move(fds));
+  if (ike_.pid != 0) {
+    connect_ike_to_keys();
+    send_processes();
+  }
+}
+
+void Monitor::connect_ike_to_keys() {
+  auto pair = io::seqpacket_pair();
+  if (!pair) {
+    log_.error("monitor", pair.error().message);
+    return;
+  }
+  std::vector<io::UniqueFd> to_keys;
+  to_keys.push_back(std::move(pair->first));
+  send(keys_, KeysPeer{}, std::move(to_keys));
+  std::vector<io::UniqueFd> to_ike;
+  to_ike.push_back(std::move(pair->second));
+  send(ike_, KeysPeer{}, std::move(to_ike));
 }
 
 void Monitor::connect_ike_to_engine() {
@@ -270,6 +324,7 @@ io::UniqueFd Monitor::bundle_file() {
 void Monitor::send_processes() {
   send(ike_, Processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0},
                         {"ike", static_cast<std::uint64_t>(ike_.pid), ike_.restarts},
+                        {"keys", static_cast<std::uint64_t>(keys_.pid), keys_.restarts},
                         {"engine", static_cast<std::uint64_t>(engine_.pid), engine_.restarts}}});
 }
 
@@ -337,6 +392,13 @@ void Monitor::reload() {
     warn_about_secrets_file();
     bundle_ = std::move(loaded.bundle);
     fds.push_back(bundle_file());
+    for (const auto& d : loaded.configuration.secrets.diagnostics) {
+      message.secrets_warnings.push_back(config::to_line(d));
+    }
+    // keys first: what ike is told of is there when it asks.
+    std::vector<io::UniqueFd> secrets;
+    secrets.push_back(std::move(loaded.secrets));
+    send(keys_, NewConfiguration{}, std::move(secrets));
     const auto& now = loaded.configuration.conf.setup;
     const auto& was = network_->setup();
     if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
@@ -379,6 +441,15 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
     }
     return;
   }
+  if (pid == keys_.pid) {
+    keys_.pid = 0;
+    keys_.channel.reset();
+    if (!shutting_down_) {
+      log_.error("keys", "the process " + how + "; tunnels keep running: starting it again");
+      restart_later(keys_, &Monitor::start_keys_again);
+    }
+    return;
+  }
   if (pid != engine_.pid) {
     return;
   }
@@ -417,7 +488,7 @@ void Monitor::begin_shut_down() {
 }
 
 void Monitor::end_shut_down() {
-  for (auto* child : {&ike_, &engine_}) {
+  for (auto* child : {&ike_, &keys_, &engine_}) {
     if (child->pid != 0) {
       // Only when it is gone are its devices: the next cygnetd must find none of them.
       io::end_child(child->pid);

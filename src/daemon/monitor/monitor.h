@@ -36,8 +36,9 @@ class Monitor {
     bool ready = false;
   };
   struct Loaded {
-    Configuration configuration;
-    std::string bundle;
+    Configuration configuration;  // its secrets only say what is wrong with them: they are not kept
+    std::string bundle;           // for ike
+    io::UniqueFd secrets;         // bundle for keys
   };
 
   [[nodiscard]] Result<void> start();
@@ -47,8 +48,11 @@ class Monitor {
   [[nodiscard]] Result<void> start_process(Child& child);
   void start_engine();
   void start_ike();
+  void start_keys_again();
+  void start_keys_with(io::UniqueFd secrets);
   // A fresh socket pair between ike and engine: one end is given to each.
   void connect_ike_to_engine();
+  void connect_ike_to_keys();
   [[nodiscard]] io::UniqueFd bundle_file();
   void send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds = {});
   void send_processes();
@@ -72,6 +76,7 @@ class Monitor {
   std::unique_ptr<Network> network_;
   Child engine_{.role = "engine"};
   Child ike_{.role = "ike"};
+  Child keys_{.role = "keys"};
   std::string bundle_;
   bool routes_dirty_ = false;
   bool shutting_down_ = false;

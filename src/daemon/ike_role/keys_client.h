@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// ike's side of the keys process: questions are gathered, sent together, and asked again if keys was restarted before
+// it answered.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "daemon/keys_role/key_messages.h"
+#include "ike/auth/jobs.h"
+#include "io/event_loop.h"
+#include "io/unix_socket.h"
+
+namespace cygnet::daemon {
+
+class KeysClient {
+ public:
+  using OnResults = std::function<void(std::vector<ike::auth::AuthResult>)>;
+  KeysClient(io::EventLoop& loop, OnResults on_results) : loop_(loop), on_results_(std::move(on_results)) {}
+
+  // The pair to the keys process there is now.
+  void attach(io::UniqueFd socket);
+  // Leaves with the next flush(). A job that fits into no message is answered at once, in flush().
+  void ask(ike::auth::AuthJob job);
+  void flush();
+  [[nodiscard]] std::size_t unanswered() const { return asked_.size(); }
+
+ private:
+  void send(std::vector<ike::auth::AuthJob>& batch, std::size_t& octets);
+  void on_message(ByteView bytes);
+
+  io::EventLoop& loop_;
+  OnResults on_results_;
+  std::unique_ptr<io::Channel> channel_;
+  std::map<std::uint64_t, ike::auth::AuthJob> asked_;  // not yet answered, by job
+  std::vector<std::uint64_t> fresh_;                   // of these, not yet sent
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace cygnet::daemon

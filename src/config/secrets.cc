@@ -321,18 +321,10 @@ void SecretsParser::parse_pin(const std::vector<Token>& rest, const Token& kind)
     return report_.error(at(kind), "PIN belongs to a key on a token (RFC 7512)",
                          "write: : PIN \"pkcs11:token=…;object=…;type=private\" \"pin\"");
   }
-  model::PrivateKeySource key;
-  key.uri = std::string(rest[0].text);
   // RFC 7512 section 2.4: pin-value in the URI would show wherever the URI does.
-  if (key.uri.find("pin-value") != std::string::npos)
+  if (rest[0].text.find("pin-value") != std::string_view::npos)
     return report_.error(at(rest[0]), "the PIN stands inside the URI", "write it after the URI, in quotes");
-  key.source = path_ + ':' + std::to_string(kind.line);
-  if (rest.size() == 2) {
-    auto pin = read_value(rest[1]);
-    if (!pin) return;
-    key.passphrase = std::move(*pin);
-  }
-  out_.private_keys.push_back(std::move(key));
+  report_.warning(at(rest[0]), "keys on tokens (PKCS#11) are not built yet: this entry is not used");
 }
 
 void SecretsParser::read_private_folder(const std::string& secrets_path) {

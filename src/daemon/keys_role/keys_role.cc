@@ -106,8 +106,7 @@ void KeysProcess::take_secrets(const std::string& path, const std::vector<io::Un
   auto fresh = std::make_shared<const ike::auth::LocalKeys>(
       model::Secrets{std::move(loaded.secrets), std::move(loaded.private_keys)});
   for (const auto& problem : fresh->problems()) log_.warning("secrets", problem);
-  log_.info("secrets", std::to_string(shared) + " pre-shared keys, " + std::to_string(fresh->public_keys().size()) +
-                           " private keys");
+  log_.info("secrets", "loaded " + std::to_string(shared) + " pre-shared keys");
   keys_ = std::move(fresh);
 }
 

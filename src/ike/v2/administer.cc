@@ -291,7 +291,7 @@ void configure(World& world, std::vector<model::Connection> connections, model::
       next.push_back(fresh.back());
     }
   }
-  world.connections = std::move(next);
+  world.use_connections(std::move(next));
   for (auto* sa : all_sas(world)) prune(world, *sa);
   std::vector<Retry> dropped;
   std::erase_if(world.retries, [&](const Retry& r) {
@@ -320,11 +320,11 @@ void terminate(World& world, const std::string& connection, const std::string& c
     return true;
   });
   for (auto& want : waiting) want_failed(world, std::move(want), reason, false);
-  for (auto* sa : all_sas(world)) take_down(world, *sa, connection, child, reason);
+  for (auto* sa : world.sas_of(connection)) take_down(world, *sa, connection, child, reason);
 }
 
 void rekey(World& world, const std::string& connection, const std::string& child, bool ike_sa) {
-  for (auto* sa : all_sas(world)) {
+  for (auto* sa : world.sas_of(connection)) {
     if (sa->state != State::kEstablished) continue;
     world.touch(*sa);
     if (ike_sa && sa->name() == connection) {

@@ -30,17 +30,16 @@ Bytes octets_of(const IkeSa& sa, bool initiator, ByteView id_rest) {
 
 bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<model::Identity>& peer) {
   if (!peer) return false;
-  return std::none_of(world.sas.begin(), world.sas.end(), [&](const auto& entry) {
-    const auto& other = *entry.second;
-    return other.state == State::kEstablished && other.local_id == sa.local_id && other.remote_id.matches(*peer);
+  const auto known = world.sas_between(sa.local_id, *peer);
+  return std::none_of(known.begin(), known.end(), [&](const IkeSa* other) {
+    return other->state == State::kEstablished && other->local_id == sa.local_id && other->remote_id.matches(*peer);
   });
 }
 
 void forget_older(World& world, const IkeSa& fresh) {
   std::vector<IkeSa*> older;
-  for (const auto& [spi, sa] : world.sas) {
-    if (sa.get() != &fresh && sa->established != Instant{} && sa->alive() && same_ends(*sa, fresh))
-      older.push_back(sa.get());
+  for (auto* sa : world.sas_between(fresh.local_id, fresh.remote_id)) {
+    if (sa != &fresh && sa->established != Instant{} && same_ends(*sa, fresh)) older.push_back(sa);
   }
   for (auto* sa : older) {
     const std::string reason = sa->peer() + " started afresh (INITIAL_CONTACT)";
@@ -54,8 +53,8 @@ void forget_older(World& world, const IkeSa& fresh) {
 }
 
 void drop_redundant(World& world, IkeSa& fresh) {
-  for (const auto& [spi, other] : world.sas) {
-    if (other.get() == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
+  for (auto* other : world.sas_between(fresh.local_id, fresh.remote_id)) {
+    if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
     if (other->initiator == fresh.initiator) continue;
     auto& loser = other->spi_i < fresh.spi_i ? *other : fresh;
     const auto& winner = &loser == &fresh ? *other : fresh;

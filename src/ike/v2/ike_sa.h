@@ -173,11 +173,12 @@ struct IkeSa {
   Instant usage_asked = kNever;       // QueryUsage was sent then
   std::optional<IkeSpi> replaced_by;  // our SPI of the newer IKE SA
   std::uint64_t rekeys = 0;
-  bool counted = false;          // among the established ones: a rekeyed SA counts once
-  bool silent_reported = false;  // "no answer" was said for the outstanding request
-  bool doomed = false;           // to be deleted as soon as the request under way is answered
-  std::string end_reason;        // why it is kDead, kDeleting or doomed
-  Instant scheduled = kNever;    // as it stands in the world's deadlines
+  bool counted = false;                // among the established ones: a rekeyed SA counts once
+  bool silent_reported = false;        // "no answer" was said for the outstanding request
+  bool doomed = false;                 // to be deleted as soon as the request under way is answered
+  std::string end_reason;              // why it is kDead, kDeleting or doomed
+  Instant scheduled = kNever;          // as it stands in the world's deadlines
+  std::vector<std::uint64_t> indexed;  // as it stands in the world's index
 
   [[nodiscard]] IkeSpi local_spi() const { return initiator ? spi_i : spi_r; }
   [[nodiscard]] IkeSpi remote_spi() const { return initiator ? spi_r : spi_i; }

@@ -38,10 +38,10 @@ bool is_same(const ChildWant& a, const ChildWant& b) {
 }
 
 bool already_up(const World& world, const ChildWant& want) {
-  return std::any_of(world.sas.begin(), world.sas.end(), [&](const auto& entry) {
-    const auto& sa = *entry.second;
-    return (sa.state == State::kEstablished || sa.state == State::kRekeyed) &&
-           sa.has_usable_child(want.connection->name, want.child);
+  const auto sas = world.sas_of(want.connection->name);
+  return std::any_of(sas.begin(), sas.end(), [&](const IkeSa* sa) {
+    return (sa->state == State::kEstablished || sa->state == State::kRekeyed) &&
+           sa->has_usable_child(want.connection->name, want.child);
   });
 }
 

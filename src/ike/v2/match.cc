@@ -39,6 +39,12 @@ bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
   return model::select_ike({offer}, c.proposals, model::KeGroup::kNone).has_value();
 }
 
+// May this connection have children on this (established) IKE SA of another one?
+bool may_share(const model::Connection& c, const IkeSa& sa) {
+  return path_rank(c, sa.path) != 0 && identity_rank(c, sa.remote_id) != 0 && allows(c, sa.algorithms) &&
+         own_identity(c, sa.path.local.address) == sa.local_id;
+}
+
 std::vector<ConnectionPtr> in_order(std::vector<std::pair<int, ConnectionPtr>> ranked) {
   std::erase_if(ranked, [](const auto& r) { return r.first == 0; });
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -52,7 +58,9 @@ std::vector<ConnectionPtr> in_order(std::vector<std::pair<int, ConnectionPtr>> r
 
 std::vector<ConnectionPtr> by_address(const World& world, const Path& path) {
   std::vector<std::pair<int, ConnectionPtr>> ranked;
-  for (const auto& c : world.connections) ranked.emplace_back(path_rank(*c, path), c);
+  for (const auto& c : world.connections) {
+    if (const int rank = path_rank(*c, path); rank != 0) ranked.emplace_back(rank, c);
+  }
   return in_order(std::move(ranked));
 }
 
@@ -89,7 +97,7 @@ bool accepts_identity(const model::Connection& connection, const model::Identity
 std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
                                        const model::Identity* asked_for) {
   std::vector<std::pair<int, ConnectionPtr>> ranked;
-  for (const auto& c : world.connections) {
+  for (const auto& c : world.connections_expecting(peer)) {
     const int path = path_rank(*c, sa.path);
     const int identity = identity_rank(*c, peer);
     if (path == 0 || identity == 0 || !allows(*c, sa.algorithms)) continue;
@@ -102,33 +110,38 @@ std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, cons
 std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {
   std::vector<ConnectionPtr> out;
   if (sa.connection) out.push_back(sa.connection);
-  for (const auto& c : world.connections) {
+  for (const auto& c : world.connections_expecting(sa.remote_id)) {
     if (sa.connection && c->name == sa.connection->name) continue;
-    if (path_rank(*c, sa.path) == 0 || identity_rank(*c, sa.remote_id) == 0 || !allows(*c, sa.algorithms)) continue;
-    if (own_identity(*c, sa.path.local.address) == sa.local_id) out.push_back(c);
+    if (may_share(*c, sa)) out.push_back(c);
   }
   return out;
 }
 
 IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   IkeSa* on_its_way = nullptr;
-  for (const auto& [spi, sa] : world.sas) {
+  auto candidates = world.sas_of(connection.name);
+  const auto& local = connection.local;
+  if (local.id || local.host.has_address()) {
+    for (auto* sa : world.sas_with_peer(connection.remote.host.address, own_identity(connection, {})))
+      candidates.push_back(sa);
+  } else {
+    // Which identity it shows depends on the path.
+    for (const auto& [spi, sa] : world.sas) candidates.push_back(sa.get());
+  }
+  for (auto* sa : candidates) {
     if (sa->doomed) continue;
     if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {
       // A peer behind a NAT that changed its address, or one of unknown address, is known by its connection alone.
       if (!sa->connection || sa->connection->name != connection.name) continue;
     }
     if (sa->state == State::kEstablished) {
-      if (sa->connection->name == connection.name) return sa.get();
-      const auto all = sharing(world, *sa);
-      if (std::any_of(all.begin(), all.end(), [&](const ConnectionPtr& c) { return c->name == connection.name; }))
-        return sa.get();
+      if (sa->connection->name == connection.name || may_share(connection, *sa)) return sa;
     } else if (sa->initiator && sa->handshake) {
       const auto& first = *sa->connection;
       const bool same_peer =
           first.name == connection.name || (first.local == connection.local && first.remote == connection.remote &&
                                             first.proposals == connection.proposals);
-      if (same_peer) on_its_way = sa.get();
+      if (same_peer) on_its_way = sa;
     }
   }
   return on_its_way;

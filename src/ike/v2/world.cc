@@ -22,10 +22,45 @@ bool RateLimit::allow(Instant now) {
 World::World(EndpointSettings endpoint_settings, Random& randomness)
     : settings(std::move(endpoint_settings)), random(randomness) {}
 
-ConnectionPtr World::find_connection(const std::string& name) const {
-  const auto found =
-      std::find_if(connections.begin(), connections.end(), [&](const ConnectionPtr& c) { return c->name == name; });
-  return found == connections.end() ? nullptr : *found;
+ConnectionPtr World::find_connection(const std::string& name) const { return connection_index.find(name); }
+
+void World::use_connections(std::vector<ConnectionPtr> all) {
+  connections = std::move(all);
+  connection_index.rebuild(connections);
+}
+
+std::vector<IkeSa*> World::living(SaIndex::Name name) const {
+  std::vector<IkeSa*> out;
+  for (const auto spi : sa_index.find(name)) {
+    auto* sa = find_sa(spi);
+    if (sa != nullptr && sa->alive()) out.push_back(sa);
+  }
+  return out;
+}
+
+std::vector<IkeSa*> World::sas_between(const model::Identity& local, const model::Identity& remote) const {
+  return living(SaIndex::of_ends(local, remote));
+}
+
+std::vector<IkeSa*> World::sas_with_peer(const IpAddress& remote, const model::Identity& local) const {
+  return living(SaIndex::of_peer(remote, local));
+}
+
+std::vector<IkeSa*> World::sas_of(const std::string& connection) const {
+  return living(SaIndex::of_connection(connection));
+}
+
+void World::index(IkeSa& sa) {
+  std::vector<SaIndex::Name> names;
+  if (sa.alive()) {
+    names.push_back(SaIndex::of_ends(sa.local_id, sa.remote_id));
+    names.push_back(SaIndex::of_peer(sa.path.remote.address, sa.local_id));
+    if (sa.connection) names.push_back(SaIndex::of_connection(sa.connection->name));
+    for (const auto& child : sa.children) {
+      if (child->connection != sa.connection) names.push_back(SaIndex::of_connection(child->connection->name));
+    }
+  }
+  sa_index.rename(sa.local_spi(), sa.indexed, std::move(names));
 }
 
 IkeSa* World::find_sa(IkeSpi local_spi) const {
@@ -57,6 +92,7 @@ IkeSa& World::add_sa(std::unique_ptr<IkeSa> sa) {
   sa->last_inbound = now;
   auto& added = *sa;
   sas[added.local_spi()] = std::move(sa);
+  index(added);
   touch(added);
   return added;
 }
@@ -115,6 +151,7 @@ void World::settle() {
       if (due != kNever) deadlines.insert({due, spi});
       sa->scheduled = due;
     }
+    index(*sa);
     if (!sa->alive()) sas.erase(spi);
   }
   touched.clear();

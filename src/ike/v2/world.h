@@ -16,6 +16,7 @@
 #include "ike/auth/jobs.h"
 #include "ike/endpoint.h"
 #include "ike/v2/ike_sa.h"
+#include "ike/v2/sa_index.h"
 
 namespace cygnet::ike::v2 {
 
@@ -53,7 +54,7 @@ struct World {
   Instant now{};
   Actions actions;
   EndpointCounters counters;
-  std::vector<ConnectionPtr> connections;
+  std::vector<ConnectionPtr> connections;  // changed by use_connections() only
   model::PublicCredentials credentials;
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
@@ -78,6 +79,17 @@ struct World {
   [[nodiscard]] ConnectionPtr find_connection(const std::string& name) const;
   [[nodiscard]] IkeSa* find_sa(IkeSpi local_spi) const;
   [[nodiscard]] IkeSa* find_owner(model::ChildId child) const;
+  // Living IKE SAs, in the order of their SPIs. All with these identities are among them, whatever else is.
+  [[nodiscard]] std::vector<IkeSa*> sas_between(const model::Identity& local, const model::Identity& remote) const;
+  // All with this peer's address that show this identity, and what else there may be.
+  [[nodiscard]] std::vector<IkeSa*> sas_with_peer(const IpAddress& remote, const model::Identity& local) const;
+  // All that are this connection's or have a child of it, and what else there may be.
+  [[nodiscard]] std::vector<IkeSa*> sas_of(const std::string& connection) const;
+  // Connections that may expect this identity, and some that do not, in the order of the configuration.
+  [[nodiscard]] std::vector<ConnectionPtr> connections_expecting(const model::Identity& peer) const {
+    return connection_index.expecting(peer);
+  }
+  void use_connections(std::vector<ConnectionPtr> all);
 
   // ---- making things
   [[nodiscard]] IkeSpi new_ike_spi();
@@ -106,7 +118,12 @@ struct World {
   void settle();
 
  private:
+  [[nodiscard]] std::vector<IkeSa*> living(SaIndex::Name name) const;
+  void index(IkeSa& sa);
+
   std::vector<IkeSpi> touched;
+  SaIndex sa_index;
+  ConnectionIndex connection_index;
 };
 
 // Random jitter: `d` plus or minus `percent` of it.

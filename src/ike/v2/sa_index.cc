@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/sa_index.h"
+
+#include <algorithm>
+
+#include "ike/v2/match.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+constexpr std::uint64_t kPrime = 0x9e3779b97f4a7c15ULL;
+
+std::uint64_t mix(std::uint64_t h, std::uint64_t v) {
+  h = (h ^ v) * kPrime;
+  return h ^ (h >> 32U);
+}
+
+std::uint8_t lower(std::uint8_t c) { return c >= 'A' && c <= 'Z' ? static_cast<std::uint8_t>(c | 0x20U) : c; }
+bool is_alphanumeric(std::uint8_t c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); }
+
+bool is_name(model::IdType type) { return type == model::IdType::kDerAsn1Dn || type == model::IdType::kDerAsn1Gn; }
+
+// An asterisk in a distinguished name makes it a pattern.
+bool is_exact(const model::Identity& identity) {
+  return !is_name(identity.type) || std::find(identity.data.begin(), identity.data.end(), '*') == identity.data.end();
+}
+
+}  // namespace
+
+std::uint64_t hash_of(const model::Identity& identity) {
+  auto h = mix(0, static_cast<std::uint64_t>(identity.type));
+  for (const auto octet : identity.data) {
+    const auto c = lower(octet);
+    // Names are compared without their string types and without regard to case and white space (RFC 5280 section 7.1).
+    if (!is_name(identity.type) || is_alphanumeric(c)) h = mix(h, c);
+  }
+  return h;
+}
+
+SaIndex::Name SaIndex::of_ends(const model::Identity& local, const model::Identity& remote) {
+  return mix(mix(1, hash_of(local)), hash_of(remote));
+}
+
+SaIndex::Name SaIndex::of_peer(const IpAddress& remote, const model::Identity& local) {
+  return mix(mix(2, hash_of(local)), std::hash<IpAddress>{}(remote));
+}
+
+SaIndex::Name SaIndex::of_connection(const std::string& name) { return mix(3, std::hash<std::string>{}(name)); }
+
+void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (names == known) return;
+  for (const auto name : known) {
+    if (std::binary_search(names.begin(), names.end(), name)) continue;
+    const auto [first, last] = spis_.equal_range(name);
+    const auto at = std::find_if(first, last, [&](const auto& entry) { return entry.second == spi; });
+    if (at != last) spis_.erase(at);
+  }
+  for (const auto name : names) {
+    if (!std::binary_search(known.begin(), known.end(), name)) spis_.emplace(name, spi);
+  }
+  known = std::move(names);
+  known.shrink_to_fit();
+}
+
+std::vector<IkeSpi> SaIndex::find(Name name) const {
+  std::vector<IkeSpi> out;
+  const auto [first, last] = spis_.equal_range(name);
+  for (auto at = first; at != last; ++at) out.push_back(at->second);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+void ConnectionIndex::rebuild(const std::vector<ConnectionPtr>& connections) {
+  by_name_.clear();
+  by_identity_.clear();
+  others_.clear();
+  for (std::size_t place = 0; place < connections.size(); ++place) {
+    const auto& connection = connections[place];
+    by_name_.emplace(connection->name, connection);
+    const auto expected = expected_identity(*connection);
+    auto& list = expected && is_exact(*expected) ? by_identity_[hash_of(*expected)] : others_;
+    list.push_back({place, connection});
+  }
+}
+
+ConnectionPtr ConnectionIndex::find(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::vector<ConnectionPtr> ConnectionIndex::expecting(const model::Identity& peer) const {
+  static const std::vector<Placed> kNone;
+  const auto found = by_identity_.find(hash_of(peer));
+  const auto& exact = found == by_identity_.end() ? kNone : found->second;
+  std::vector<ConnectionPtr> out;
+  out.reserve(exact.size() + others_.size());
+  auto a = exact.begin();
+  auto b = others_.begin();
+  while (a != exact.end() || b != others_.end()) {
+    const bool first = b == others_.end() || (a != exact.end() && a->place < b->place);
+    out.push_back((first ? a++ : b++)->connection);
+  }
+  return out;
+}
+
+}  // namespace cygnet::ike::v2

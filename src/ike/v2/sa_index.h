@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Names under which IKE SAs and connections are found again, so that the work of a set-up does not grow with how many
+// there are. A name is a hash: whoever looks up compares what he gets, exactly.
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.h"
+#include "base/strong.h"
+#include "ike/v2/child_sa.h"
+#include "model/identity.h"
+
+namespace cygnet::ike::v2 {
+
+// Equal for identities that match each other.
+[[nodiscard]] std::uint64_t hash_of(const model::Identity& identity);
+
+class SaIndex {
+ public:
+  using Name = std::uint64_t;
+  [[nodiscard]] static Name of_ends(const model::Identity& local, const model::Identity& remote);
+  [[nodiscard]] static Name of_peer(const IpAddress& remote, const model::Identity& local);
+  [[nodiscard]] static Name of_connection(const std::string& name);
+
+  // `names` are what the SA is known by from now on; `known` what it was known by, and becomes `names`.
+  void rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> names);
+  // In the order of their SPIs: the order of a hash table must not show in what is done.
+  [[nodiscard]] std::vector<IkeSpi> find(Name name) const;
+  [[nodiscard]] std::size_t size() const { return spis_.size(); }
+
+ private:
+  std::unordered_multimap<Name, IkeSpi> spis_;
+};
+
+class ConnectionIndex {
+ public:
+  void rebuild(const std::vector<ConnectionPtr>& connections);
+  [[nodiscard]] ConnectionPtr find(const std::string& name) const;
+  // In the order of the configuration: all that may expect this identity, and some that do not.
+  [[nodiscard]] std::vector<ConnectionPtr> expecting(const model::Identity& peer) const;
+
+ private:
+  struct Placed {
+    std::size_t place = 0;
+    ConnectionPtr connection;
+  };
+  std::unordered_map<std::string, ConnectionPtr> by_name_;
+  std::unordered_map<std::uint64_t, std::vector<Placed>> by_identity_;  // that expect one identity
+  std::vector<Placed> others_;                                          // that expect a pattern, or anyone
+};
+
+}  // namespace cygnet::ike::v2

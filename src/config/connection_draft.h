@@ -37,6 +37,7 @@ struct ConnectionDraft {
   std::optional<Place> margin_place, dpd_action_place, keying_tries_place;
   bool device_set = false;
   std::optional<model::AuthMethod> authby;
+  std::optional<bool> mobike;
   std::vector<std::string> asked_devices;
 
   [[nodiscard]] model::StartAction start() const { return child.start; }

@@ -229,6 +229,9 @@ void on_encapsulation(const Context& c) {
                                                                   {"force", Encapsulation::kForce}}};
   if (const auto value = choose(c, kChoices)) c.conn().encapsulation = *value;
 }
+void on_mobike(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.draft.mobike = *yes;
+}
 void on_forceencaps(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().encapsulation = *yes ? Encapsulation::kForce : Encapsulation::kAuto;
 }
@@ -396,6 +399,7 @@ constexpr std::array kConnWords{
     Word{"retransmit-interval", on_retransmit_interval},
     Word{"retransmit-timeout", on_retransmit_timeout},
     Word{"encapsulation", on_encapsulation},
+    Word{"mobike", on_mobike},
     Word{"forceencaps", on_forceencaps},
     Word{"fragmentation", on_fragmentation},
     Word{"ike-frag", on_fragmentation},

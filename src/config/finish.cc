@@ -32,6 +32,7 @@ class Finisher {
     if (!draft_.device_set) child_.device = defaults_.device;
     if (defaults_.keepalive_s && conn_.keepalive_s != 0) conn_.keepalive_s = *defaults_.keepalive_s;
     make_children(draft_, report_);
+    fill_mobike();
     check_transport();
     check_networks();
     check_source_ips(draft_.left, conn_.local);
@@ -50,6 +51,7 @@ class Finisher {
   void fill_groups(model::Proposal& proposal) const;
   void fill_times();
   void fill_dead_peer();
+  void fill_mobike();
   void check_transport();
   void check_networks();
   void check_source_ips(const EndDraft& draft, const model::End& end);
@@ -148,6 +150,16 @@ void Finisher::fill_dead_peer() {
     conn_.dpd_action =
         child_.start == StartAction::kOnDemand ? model::DeadPeerAction::kHold : model::DeadPeerAction::kClear;
   }
+}
+
+// Two fixed addresses do not roam: these stay on port 500 unless mobike=yes is written.
+void Finisher::fill_mobike() {
+  const bool fixed =
+      conn_.local.host.kind == HostSpec::Kind::kAddress && conn_.remote.host.kind == HostSpec::Kind::kAddress;
+  const bool tunnel = child_.mode == model::Mode::kTunnel;
+  conn_.mobike = tunnel && draft_.mobike.value_or(!fixed);
+  if (draft_.mobike.value_or(false) && !tunnel)
+    warning(draft_.place, "mobike=yes has no effect with type=transport: RFC 4555 moves tunnels only");
 }
 
 void Finisher::check_transport() {

@@ -22,7 +22,6 @@ constexpr std::string_view kPools = "address pools and IKE configuration payload
 constexpr std::string_view kOwnEngine = "packets are carried by Cygnet's own engine, not by the kernel's";
 constexpr std::string_view kOwnLog = "logging is set with log-level=";
 constexpr std::string_view kNobody = "nothing in Cygnet corresponds to it";
-constexpr std::string_view kMobike = "MOBIKE is not built yet; the connection works without it";
 
 // A plain array: deducing the size of a std::array this long exceeds what clang nests.
 constexpr Keyword kKeywords[] = {
@@ -172,6 +171,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"retransmit-interval", kConn, kYes, {}, {}},
     Keyword{"retransmit-timeout", kConn, kYes, {}, {}},
     Keyword{"encapsulation", kConn, kYes, {}, {}},
+    Keyword{"mobike", kConn, kYes, {}, {}},
     Keyword{"fragmentation", kConn, kYes, {}, {}},
     Keyword{"ike-frag", kConn, kYes, {}, {}},
     Keyword{"fragment-size", kConn, kYes, {}, {}},
@@ -191,7 +191,6 @@ constexpr Keyword kKeywords[] = {
     Keyword{"connaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
     Keyword{"hostaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
     Keyword{"clientaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
-    Keyword{"mobike", kConn, kIdle, kMobike, {"no"}},
     Keyword{
         "compress", kConn, kIdle, "IPComp is not built yet; packets go uncompressed, which the peer accepts", {"no"}},
     Keyword{"reauth", kConn, kIdle, "IKE SAs are rekeyed without authenticating again", {"no"}},

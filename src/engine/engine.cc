@@ -161,7 +161,7 @@ Result<void> Engine::activate(model::ChildId child) {
 }
 
 Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                      bool udp_encapsulation) {
+                                      bool udp_encapsulation, std::uint32_t keepalive_s) {
   auto* inbound = state_->sad.inbound_of(child);
   auto* outbound = state_->sad.outbound_of(child);
   if (inbound == nullptr && outbound == nullptr) return std::unexpected(no_such(child));
@@ -176,6 +176,7 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
   if (outbound != nullptr) {
     state_->sad.move_outbound(*outbound, local, remote);
     outbound->spec.udp_encapsulation = udp_encapsulation;
+    outbound->spec.keepalive_s = keepalive_s;
     // What was learned about the old path says nothing about the new one.
     outbound->learned_mtu = 0;
     outbound->link_mtu = 0;

@@ -93,9 +93,9 @@ class Engine {
   [[nodiscard]] Result<void> remove_sa(model::Direction direction, Spi spi, model::ChildId child);
   // A standby outbound SA goes into use.
   [[nodiscard]] Result<void> activate(model::ChildId child);
-  // Both directions of the child: after NAT rebinding or MOBIKE.
+  // Both directions of the child: after NAT rebinding or MOBIKE. Another address family than before is fine.
   [[nodiscard]] Result<void> update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                              bool udp_encapsulation);
+                                              bool udp_encapsulation, std::uint32_t keepalive_s = 0);
   [[nodiscard]] Result<void> install_policy(const model::PolicySpec& spec);  // replaces by id
   [[nodiscard]] Result<void> remove_policy(model::PolicyId id);
   // What the policy holds is dropped as acquire-timeout; the next packet raises Acquire again.

@@ -63,6 +63,7 @@ struct UpdateChildEndpoints {
   Endpoint local;
   Endpoint remote;
   bool udp_encapsulation = false;
+  std::uint32_t keepalive_s = 0;  // RFC 3948 section 4; 0: none
 };
 // Ask when the child's inbound SA last received something; answered with IkeEndpoint::on_usage.
 struct QueryUsage {

@@ -6,6 +6,7 @@
 
 #include "ike/v2/administer.h"
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/receive.h"
 #include "ike/v2/timers.h"
 
@@ -139,6 +140,11 @@ void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet:
   // Only encapsulated ESP shares its ports with IKE, and only a peer behind a NAT moves without saying so.
   if (sa == nullptr || !sa->path.marked || !sa->nat_remote || sa->path.remote == remote) return;
   v2::move_peer(impl_->world, *sa, Path{local, remote, true});
+}
+
+void IkeEndpoint::on_local_addresses(Instant now, std::vector<IpAddress> addresses) {
+  const Event event(impl_->world, now);
+  v2::on_local_addresses(impl_->world, std::move(addresses));
 }
 
 void IkeEndpoint::on_usage(Instant now, model::ChildId child, Instant last_inbound) {

@@ -92,6 +92,8 @@ class IkeEndpoint {
   void on_child_expiring(Instant now, model::ChildId child, bool hard);
   void on_child_activated(Instant now, model::ChildId child);
   void on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local);
+  // The addresses this machine has, loopback and those inside of tunnels left out; at start and whenever they change.
+  void on_local_addresses(Instant now, std::vector<IpAddress> addresses);
   void on_usage(Instant now, model::ChildId child, Instant last_inbound);
 
   // After a restart: checkpoints as put, and the SAs the data plane still holds. IKE SAs without their children, and

@@ -98,6 +98,7 @@ struct Connection {
   std::vector<Proposal> proposals;  // IKE
   std::vector<Child> children;
   Encapsulation encapsulation = Encapsulation::kAuto;
+  bool mobike = false;  // RFC 4555: addresses may change
   std::uint32_t ike_lifetime_s = 28800;
   std::uint32_t rekey_margin_s = 540;
   std::uint32_t rekey_fuzz_percent = 100;

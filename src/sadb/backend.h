@@ -79,7 +79,7 @@ class SaBackend {
   virtual void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) = 0;
   virtual void activate(model::ChildId child, Done done) = 0;  // standby -> in use
   virtual void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                bool udp_encapsulation, Done done) = 0;
+                                bool udp_encapsulation, std::uint32_t keepalive_s, Done done) = 0;
   virtual void install_policy(const model::PolicySpec& spec, Done done) = 0;  // replaces by id
   virtual void remove_policy(model::PolicyId id, Done done) = 0;
   virtual void acquire_failed(model::PolicyId id, Done done) = 0;  // held packets are dropped as acquire-timeout

@@ -121,8 +121,8 @@ void EngineClient::remove_sa(model::Direction direction, Spi spi, model::ChildId
 }
 void EngineClient::activate(model::ChildId child, Done done) { ask(ActivateRequest{child}, std::move(done)); }
 void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                    bool udp_encapsulation, Done done) {
-  ask(UpdateEndpointsRequest{child, local, remote, udp_encapsulation}, std::move(done));
+                                    bool udp_encapsulation, std::uint32_t keepalive_s, Done done) {
+  ask(UpdateEndpointsRequest{child, local, remote, udp_encapsulation, keepalive_s}, std::move(done));
 }
 void EngineClient::install_policy(const model::PolicySpec& spec, Done done) {
   ask(InstallPolicyRequest{spec}, std::move(done));

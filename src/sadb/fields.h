@@ -159,6 +159,7 @@ void fields(A& a, V& v) {
   fields(a, v.local);
   fields(a, v.remote);
   a.flag(v.udp_encapsulation);
+  a.number(v.keepalive_s);
 }
 template <typename A, Is<InstallPolicyRequest> V>
 void fields(A& a, V& v) {

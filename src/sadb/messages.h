@@ -43,6 +43,7 @@ struct UpdateEndpointsRequest {
   model::ChildId child;
   Endpoint local, remote;
   bool udp_encapsulation = false;
+  std::uint32_t keepalive_s = 0;
 };
 struct InstallPolicyRequest {
   model::PolicySpec spec;

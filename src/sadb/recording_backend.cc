@@ -48,12 +48,13 @@ void RecordingBackend::activate(model::ChildId child, Done done) {
 }
 
 void RecordingBackend::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                        bool udp_encapsulation, Done done) {
+                                        bool udp_encapsulation, std::uint32_t keepalive_s, Done done) {
   for (auto& sa : sas) {
     if (sa.child == child) {
       sa.local = local;
       sa.remote = remote;
       sa.udp_encapsulation = udp_encapsulation;
+      sa.keepalive_s = keepalive_s;
     }
   }
   answer("update-endpoints " + std::to_string(child.value) + " " + local.to_string() + " " + remote.to_string(), done);

@@ -28,7 +28,7 @@ class RecordingBackend final : public SaBackend {
   void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) override;
   void activate(model::ChildId child, Done done) override;
   void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
-                        Done done) override;
+                        std::uint32_t keepalive_s, Done done) override;
   void install_policy(const model::PolicySpec& spec, Done done) override;
   void remove_policy(model::PolicyId id, Done done) override;
   void acquire_failed(model::PolicyId id, Done done) override;

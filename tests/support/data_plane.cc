@@ -59,6 +59,7 @@ void DataPlane::update_endpoints(const ike::UpdateChildEndpoints& action) {
     entry.spec.local = action.local;
     entry.spec.remote = action.remote;
     entry.spec.udp_encapsulation = action.udp_encapsulation;
+    if (entry.spec.direction == model::Direction::kOutbound) entry.spec.keepalive_s = action.keepalive_s;
   }
 }
 

@@ -104,6 +104,7 @@ std::optional<std::size_t> Exchange::find_by_address(const IpAddress& where) con
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     if (sides_[i]->address() == where) return i;
   }
+  if (const auto found = also_at.find(where); found != also_at.end()) return found->second;
   return std::nullopt;
 }
 

@@ -6,6 +6,7 @@
 // read "A => B" and "A <= B".
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -84,6 +85,7 @@ class Exchange {
   // For sides added from here on.
   bool toy_key_exchange = false;
   std::optional<Nat> nat;
+  std::map<IpAddress, std::size_t> also_at;  // further addresses of sides
   // Called for each datagram before it flies; may change it, or drop it by returning false.
   std::function<bool(Flight&)> on_wire;
   // A gatherer of all arrows since the last clear: for tests that look back.

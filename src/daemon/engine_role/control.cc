@@ -52,7 +52,7 @@ Result<void> EngineControl::perform(const sadb::ActivateRequest& r, Instant /*no
   return engine_.activate(r.child);
 }
 Result<void> EngineControl::perform(const sadb::UpdateEndpointsRequest& r, Instant /*now*/) {
-  return engine_.update_endpoints(r.child, r.local, r.remote, r.udp_encapsulation);
+  return engine_.update_endpoints(r.child, r.local, r.remote, r.udp_encapsulation, r.keepalive_s);
 }
 Result<void> EngineControl::perform(const sadb::InstallPolicyRequest& r, Instant /*now*/) {
   return engine_.install_policy(r.spec);

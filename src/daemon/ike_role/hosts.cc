@@ -108,33 +108,55 @@ void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
   }
 }
 
+// An address that goes away for a moment takes no tunnel down: as long as the configuration is the same, the connection
+// stays as it was when its addresses were last known.
+std::optional<model::Connection> Hosts::as_before(const model::Connection& written) const {
+  const auto it = last_.find(written.name);
+  if (it == last_.end() || it->second.written != written) {
+    return std::nullopt;
+  }
+  return it->second.oriented;
+}
+
+Result<model::Connection> Hosts::orient_one(model::Connection connection, const std::vector<IpAddress>& own) {
+  for (auto* end : {&connection.local, &connection.remote}) {
+    if (end->host.kind == model::HostSpec::Kind::kName) {
+      fill(end->host, {});
+    }
+  }
+  // Which end is ours must be decided before %any of that end is given an address.
+  if (auto oriented = model::orient(connection, own); !oriented) {
+    return std::unexpected(oriented.error());
+  }
+  if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved) {
+    return fail("the name " + connection.remote.host.name + " cannot be resolved: check it with: getent hosts " +
+                connection.remote.host.name);
+  }
+  fill(connection.local.host, connection.remote.host);
+  if (connection.local.host.kind == model::HostSpec::Kind::kDefaultRoute && !connection.local.host.resolved) {
+    return fail("there is no default route to take an address from: see `ip route`");
+  }
+  return connection;
+}
+
 Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
   Oriented out;
   const auto own = own_addresses();
-  for (auto& connection : connections) {
-    for (auto* end : {&connection.local, &connection.remote}) {
-      if (end->host.kind == model::HostSpec::Kind::kName) {
-        fill(end->host, {});
-      }
-    }
-    // Which end is ours must be decided before %any of that end is given an address.
-    const auto oriented = model::orient(connection, own);
+  std::map<std::string, Last> known;
+  for (auto& written : connections) {
+    auto oriented = orient_one(written, own);
     if (!oriented) {
-      out.unusable[connection.name] = oriented.error().message;
-      continue;
+      auto before = as_before(written);
+      if (!before) {
+        out.unusable[written.name] = oriented.error().message;
+        continue;
+      }
+      oriented = std::move(*before);
     }
-    if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved) {
-      out.unusable[connection.name] = "the name " + connection.remote.host.name +
-                                      " cannot be resolved: check it with: getent hosts " + connection.remote.host.name;
-      continue;
-    }
-    fill(connection.local.host, connection.remote.host);
-    if (connection.local.host.kind == model::HostSpec::Kind::kDefaultRoute && !connection.local.host.resolved) {
-      out.unusable[connection.name] = "there is no default route to take an address from: see `ip route`";
-      continue;
-    }
-    out.connections.push_back(std::move(connection));
+    known[written.name] = {written, *oriented};
+    out.connections.push_back(std::move(*oriented));
   }
+  last_ = std::move(known);
   return out;
 }
 
@@ -152,6 +174,17 @@ std::vector<IpAddress> Hosts::own_addresses() {
   for (const auto& address : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
     if (!ours.contains(address.index) && address.usable) {
       out.push_back(address.prefix.address);
+    }
+  }
+  return out;
+}
+
+std::vector<IpAddress> Hosts::default_sources() {
+  std::vector<IpAddress> out;
+  for (const auto& target : {IpAddress::v4(0x01010101), *IpAddress::parse("2000::1")}) {
+    const auto route = netlink_.route_to(target, std::nullopt, setup_.fwmark);
+    if (route && route->source) {
+      out.push_back(*route->source);
     }
   }
   return out;

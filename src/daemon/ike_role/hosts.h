@@ -30,6 +30,8 @@ class Hosts {
 
   // Addresses of this machine that are not on one of our devices.
   [[nodiscard]] std::vector<IpAddress> own_addresses();
+  // What packets to the Internet leave from: one address for each family that has a default route.
+  [[nodiscard]] std::vector<IpAddress> default_sources();
   [[nodiscard]] Result<io::Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
                                            std::uint32_t mark) {
     return netlink_.route_to(destination, source, mark);
@@ -38,13 +40,20 @@ class Hosts {
 
  private:
   struct Lookup;
+  // As written in the configuration, and as it was when its addresses were last known.
+  struct Last {
+    model::Connection written, oriented;
+  };
   void fill(model::HostSpec& host, const model::HostSpec& peer);
+  [[nodiscard]] Result<model::Connection> orient_one(model::Connection connection, const std::vector<IpAddress>& own);
+  [[nodiscard]] std::optional<model::Connection> as_before(const model::Connection& written) const;
 
   io::EventLoop& loop_;
   io::WorkPool& pool_;
   io::RouteSocket netlink_;
   model::Setup setup_;
   std::map<std::string, IpAddress> names_;
+  std::map<std::string, Last> last_;  // by connection
 };
 
 }  // namespace cygnet::daemon

@@ -180,6 +180,8 @@ void IkeProcess::apply_configuration() {
   connections_ = std::move(oriented.connections);
   apply(policies_.configure(connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
+  default_sources_ = hosts_->default_sources();
+  endpoint_->on_local_addresses(clock_.monotonic(), own_addresses_);
 }
 
 void IkeProcess::on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds) {
@@ -238,8 +240,12 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
 }
 
 void IkeProcess::on_network_changed() {
-  if (begun_ && !ending_ && hosts_->own_addresses() != own_addresses_) {
-    log_.info("network", "addresses of this machine have changed");
+  if (!begun_ || ending_) {
+    return;
+  }
+  auto ways_out = hosts_->default_sources();
+  if (hosts_->own_addresses() != own_addresses_ || ways_out != default_sources_) {
+    log_.info("network", "addresses or the default route of this machine have changed");
     apply_configuration();
     pump();
   }

@@ -183,6 +183,7 @@ class IkeProcess {
   std::vector<model::Connection> connections_;   // oriented, in use
   std::map<std::string, std::string> unusable_;  // connections that cannot be used now, and why
   std::vector<IpAddress> own_addresses_;
+  std::vector<IpAddress> default_sources_;          // where packets to the Internet leave from, each family
   std::map<std::string, std::string> last_errors_;  // by connection
   struct Owner {
     std::string connection, child, device;

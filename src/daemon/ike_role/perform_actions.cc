@@ -150,7 +150,7 @@ void IkeProcess::perform(const ike::RemoveSa& action) {
 void IkeProcess::perform(const ike::ActivateChild& action) { engine_.activate(action.child, {}); }
 
 void IkeProcess::perform(const ike::UpdateChildEndpoints& action) {
-  engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation,
+  engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation, action.keepalive_s,
                            or_log("a peer's new address was not taken"));
 }
 

@@ -5,6 +5,7 @@
 
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
 #include "ike/v2/request.h"
 #include "ike/v2/serialize_state.h"
@@ -121,6 +122,50 @@ void prune(World& world, IkeSa& sa) {
   }
   for (const auto& name : stale) {
     if (sa.state == State::kEstablished) take_down(world, sa, name, "", "the configuration changed");
+  }
+}
+
+// ---- addresses that were looked up: names, %defaultroute, the route's source for %any
+
+bool is_found(const model::HostSpec& host) { return host.kind != model::HostSpec::Kind::kAddress; }
+
+bool differs_only_in_found_addresses(const model::Connection& a, model::Connection b) {
+  const auto level = [](const model::HostSpec& from, model::HostSpec& to) {
+    if (from.kind != to.kind || !is_found(from)) return;
+    to.address = from.address;
+    to.resolved = from.resolved;
+  };
+  level(a.local.host, b.local.host);
+  level(a.remote.host, b.remote.host);
+  return a == b;
+}
+
+// What holds the connection as it was now holds it as it is. An IKE SA that lives is left where it is, or moves with
+// MOBIKE; one whose peer has another address by name is asked for a sign of life, and tries the new address as well.
+void move_connection(World& world, const ConnectionPtr& before, const ConnectionPtr& after) {
+  const auto replace = [&](ConnectionPtr& c) {
+    if (c == before) c = after;
+  };
+  for (auto* sa : all_sas(world)) {
+    replace(sa->connection);
+    for (const auto& child : sa->children) replace(child->connection);
+    if (sa->handshake)
+      std::for_each(sa->handshake->wants.begin(), sa->handshake->wants.end(),
+                    [&](ChildWant& w) { replace(w.connection); });
+    if (sa->task) replace(sa->task->want.connection);
+    for (auto& task : sa->queue) replace(task.want.connection);
+  }
+  for (auto& retry : world.retries) {
+    if (retry.want.connection != before) continue;
+    replace(retry.want.connection);
+    retry.at = world.now;
+  }
+  const auto& local = after->local.host;
+  const bool other_peer = after->remote.host.has_address() && after->remote.host != before->remote.host;
+  for (auto* sa : all_sas(world)) {
+    if (sa->connection != after || sa->state != State::kEstablished) continue;
+    if (local.has_address() && local != before->local.host) prefer_local_address(world, *sa, local.address);
+    if (other_peer && sa->initiator) check_liveness(world, *sa);
   }
 }
 
@@ -282,16 +327,21 @@ void configure(World& world, std::vector<model::Connection> connections, model::
   world.credentials = std::move(credentials);
   std::vector<ConnectionPtr> next;
   std::vector<ConnectionPtr> fresh;
+  std::vector<std::pair<ConnectionPtr, ConnectionPtr>> moved;  // other addresses than before, nothing else
   for (auto& connection : connections) {
     const auto known = world.find_connection(connection.name);
     if (known && *known == connection) {
       next.push_back(known);
+    } else if (known && differs_only_in_found_addresses(*known, connection)) {
+      next.push_back(std::make_shared<const model::Connection>(std::move(connection)));
+      moved.emplace_back(known, next.back());
     } else {
       fresh.push_back(std::make_shared<const model::Connection>(std::move(connection)));
       next.push_back(fresh.back());
     }
   }
   world.use_connections(std::move(next));
+  for (const auto& [before, after] : moved) move_connection(world, before, after);
   for (auto* sa : all_sas(world)) prune(world, *sa);
   std::vector<Retry> dropped;
   std::erase_if(world.retries, [&](const Retry& r) {

@@ -11,6 +11,7 @@
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
@@ -128,6 +129,7 @@ Outcome on_proof_ready(Turn& turn) {
   // RFC 7296 section 1.2: IDr says "with which of the responder's identities it wants to talk".
   if (peer_id) payloads.emplace_back(wi::make_id(false, *peer_id));
   payloads.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
+  add_mobike_support(world, sa, payloads);
   const auto* child = add_first_child(world, sa, payloads);
   world.report(sa, Severity::kInfo, "ike-auth-sent",
                "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
@@ -173,6 +175,7 @@ Outcome on_responder_verified(Turn& turn) {
                             diagnosis::keys_differ(sa.peer(), sa.local_id, sa.remote_id, result.source));
   }
   establish(world, sa, "pre-shared key (" + result.source + ")");
+  read_mobike_support(sa, sa.handshake->answer);
   auto wants = std::move(sa.handshake->wants);
   sa.handshake->wants.clear();
   if (!wants.empty()) {

@@ -10,6 +10,7 @@
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
 #include "ike/v2/request.h"
 
@@ -120,6 +121,8 @@ Outcome on_answer_proof_ready(Turn& turn) {
   if (wi::find_notify(request.payloads, wi::NotifyType::kInitialContact) != nullptr) forget_older(world, sa);
   wi::Payloads answer{wi::make_id(false, sa.local_id)};
   answer.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
+  read_mobike_support(sa, request.payloads);
+  add_mobike_support(world, sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);

@@ -36,6 +36,8 @@ std::string_view to_string(About about) {
     case About::kDeleteIke: return "IKE delete";
     case About::kLiveness: return "liveness";
     case About::kPeerRequest: return "peer's request";
+    case About::kUpdateAddresses: return "address update";
+    case About::kRoutability: return "address check";
   }
   return "?";
 }

@@ -47,7 +47,9 @@ enum class About : std::uint8_t {
   kDeleteChild,
   kDeleteIke,
   kLiveness,
-  kPeerRequest
+  kPeerRequest,
+  kUpdateAddresses,  // RFC 4555: where we are now
+  kRoutability       // RFC 4555: is the peer where it says?
 };
 [[nodiscard]] std::string_view to_string(About about);
 
@@ -127,6 +129,16 @@ struct PeerRequest {
   About about = About::kNothing;  // kAuth, kNewChild, kRekeyChild, kRekeyIke
 };
 
+// Addresses that may change (RFC 4555).
+struct Mobility {
+  bool agreed = false;                    // both ends said MOBIKE_SUPPORTED
+  bool unproven = false;                  // responder: the children wait for the check of the peer's new address
+  std::vector<IpAddress> peer_addresses;  // others that the peer has
+  Path told;                              // what the update, or the check, under way speaks of
+  Bytes cookie2;                          // of the check under way
+  Bytes seen_as;                          // the peer's last NAT_DETECTION_DESTINATION_IP: our address as it sees it
+};
+
 struct Deferred {
   Path path;
   Bytes bytes;
@@ -141,6 +153,7 @@ struct IkeSa {
   bool nat_local = false, nat_remote = false;
   bool udp_encapsulation = false;
   bool peer_speaks_nat_t = false;  // sent NAT detection
+  Mobility mobility;
   ConnectionPtr connection;
   model::Identity local_id, remote_id;
   model::ChosenIke algorithms;

@@ -5,6 +5,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/request.h"
 
 namespace cygnet::ike::v2 {
@@ -88,6 +89,7 @@ Outcome on_informational_request(Turn& turn) {
   }
   wi::Payloads answer;
   if (!closed.spis.empty()) answer.emplace_back(std::move(closed));
+  on_mobike_request(turn, answer);
   send_response(world, sa, wi::ExchangeType::kInformational, turn.header->message_id, answer);
   if (disbelieved) {
     sa.end_reason = diagnosis::refused_by_peer(sa.peer(), sa.local_id, "'" + sa.remote_id.to_string() + "'");
@@ -104,6 +106,9 @@ Outcome on_informational_answer(Turn& turn) {
   if (!sa.task) return Outcome::kStay;
   const auto task = std::move(*sa.task);
   sa.task.reset();
+  if (task.about == About::kUpdateAddresses) on_address_update_answered(turn, task);
+  if (task.about == About::kRoutability) on_routability_answered(turn);
+  if (task.about == About::kLiveness) on_liveness_answered(turn);
   if (task.about == About::kDeleteChild) {
     if (!task.orphan_spi.is_zero()) world.esp_spis.erase(task.orphan_spi);
     if (auto* child = sa.find_child(task.child)) {

@@ -315,6 +315,12 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
   if (from.doomed) to.end_reason = from.end_reason;
   from.doomed = false;
   from.replaced_by = to.local_spi();
+  if (to.mobility.unproven) {
+    // The check of the peer's address died with the old IKE SA.
+    Task check;
+    check.about = About::kRoutability;
+    to.queue.push_front(std::move(check));
+  }
   world.touch(from);
   world.touch(to);
 }

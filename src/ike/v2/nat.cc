@@ -4,6 +4,7 @@
 #include <array>
 
 #include "crypto/prf.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/request.h"
 
 namespace cygnet::ike::v2 {
@@ -61,7 +62,10 @@ void read_nat_detection(IkeSa& sa, const wi::Payloads& payloads, IkeSpi spi_i, I
 
 void move_to_nat_port(World& world, IkeSa& sa) {
   // RFC 7296 section 2.23: "If either NAT_DETECTION ... do not match, ... [the initiator] MUST use port 4500".
-  if (!sa.udp_encapsulation || sa.path.marked) return;
+  // RFC 4555 section 3.3: implementations of both "MUST change to port 4500 if the correspondent also supports both,
+  // even if no NAT was detected": a NAT may come later.
+  const bool mobile = wants_mobike(sa) && sa.peer_speaks_nat_t && wish(sa) != model::Encapsulation::kNever;
+  if ((!sa.udp_encapsulation && !mobile) || sa.path.marked) return;
   sa.path.local.port = world.settings.setup.nat_port;
   sa.path.remote.port = kNatPort;
   sa.path.marked = true;

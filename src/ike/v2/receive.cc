@@ -11,6 +11,7 @@
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
 
@@ -111,7 +112,8 @@ void follow_peer(World& world, IkeSa& sa, const Path& path) {
   }
   // "If a host ... that is not behind a NAT ... SHOULD send all packets ... to the IP address and port from the last
   // valid authenticated packet": only a peer behind a NAT moves without saying so.
-  if (sa.nat_remote && path.marked) move_peer(world, sa, path);
+  // RFC 4555 section 3.8: with MOBIKE "the host not behind a NAT MUST NOT use these dynamic updates for IKEv2 packets".
+  if (sa.nat_remote && path.marked && !sa.mobility.agreed) move_peer(world, sa, path);
 }
 
 void on_request(Turn& turn) {
@@ -145,6 +147,7 @@ void on_response(Turn& turn) {
     return;
   note_life(world, sa, world.now);
   follow_peer(world, sa, turn.path);
+  note_answer_path(world, sa, turn.path);
   if (sa.doomed && !sa.task) {
     request_answered(world, sa);
     return start_next_task(world, sa);
@@ -258,11 +261,7 @@ void receive_deferred(World& world, IkeSa& sa) {
 
 void move_peer(World& world, IkeSa& sa, const Path& path) {
   world.report(sa, Severity::kNotice, "peer-moved", sa.peer() + " is now at " + path.remote.to_string());
-  sa.path = path;
-  for (const auto& child : sa.children) {
-    world.act(UpdateChildEndpoints{child->id, path.local, path.remote, child->udp_encapsulation});
-  }
-  world.checkpoint(sa);
+  set_path(world, sa, path);
 }
 
 void receive(World& world, const Path& path, ByteView datagram) {

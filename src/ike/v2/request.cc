@@ -6,6 +6,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/fragments.h"
+#include "ike/v2/mobike.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -224,7 +225,7 @@ bool retransmit(World& world, IkeSa& sa) {
                  diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
   }
   if (out.sent == kTriesBeforeSmaller) cut_smaller(world, sa);
-  send_all(world, sa.path, out.datagrams);
+  send_all(world, retransmission_path(world, sa), out.datagrams);
   return true;
 }
 

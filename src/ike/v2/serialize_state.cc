@@ -177,6 +177,15 @@ void visit(A& a, Path& v) {
   visit(a, v.marked);
 }
 template <typename A>
+void visit(A& a, Mobility& v) {
+  visit(a, v.agreed);
+  visit(a, v.unproven);
+  visit_list(a, v.peer_addresses);
+  visit(a, v.told);
+  visit(a, v.cookie2);
+  visit(a, v.seen_as);
+}
+template <typename A>
 void visit(A& a, Collision& v) {
   visit(a, v.nonce_i);
   visit(a, v.nonce_r);
@@ -278,6 +287,7 @@ void visit(A& a, IkeSa& v) {
   for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed,
                      &v.fragmentation})
     visit(a, *flag);
+  visit(a, v.mobility);
   visit(a, v.connection);
   visit(a, v.local_id);
   visit(a, v.remote_id);

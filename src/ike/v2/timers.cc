@@ -7,6 +7,7 @@
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
 #include "ike/v2/request.h"
 
@@ -246,7 +247,9 @@ void start_next_task(World& world, IkeSa& sa) {
     }
     case About::kLiveness:
       world.report(sa, Severity::kDebug, "liveness-sent", "asking " + sa.peer() + " for a sign of life");
-      return send_request(world, sa, wi::ExchangeType::kInformational, {});
+      return send_request(world, sa, wi::ExchangeType::kInformational, liveness_payloads(world, sa));
+    case About::kUpdateAddresses: return send_address_update(world, sa);
+    case About::kRoutability: return send_routability_check(world, sa);
     default: break;
   }
   sa.task.reset();

@@ -106,6 +106,10 @@ constexpr std::array kTransitions{
                kCreateChildSa, About::kRekeyIke, 0, 0, S::kDeleting, Timer::kRetransmit, on_ike_rekey_secret_ready},
     Transition{"The peer lives", S::kEstablished, T::kResponse, kInformational, About::kLiveness, 0, kExtras,
                S::kEstablished, Timer::kRekey, on_informational_answer},
+    Transition{"The peer takes note of our addresses", S::kEstablished, T::kResponse, kInformational,
+               About::kUpdateAddresses, 0, kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
+    Transition{"The peer is where it says", S::kEstablished, T::kResponse, kInformational, About::kRoutability, 0,
+               kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
     Transition{"The peer confirms the end of a child", S::kEstablished, T::kResponse, kInformational,
                About::kDeleteChild, 0, kExtras | has::kDelete, S::kEstablished, Timer::kRekey, on_informational_answer},
     // ---- the end

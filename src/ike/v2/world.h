@@ -56,6 +56,7 @@ struct World {
   EndpointCounters counters;
   std::vector<ConnectionPtr> connections;  // changed by use_connections() only
   model::PublicCredentials credentials;
+  std::vector<IpAddress> local_addresses;  // of this machine, loopback left out; empty: nobody has told
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH

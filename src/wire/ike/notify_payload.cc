@@ -14,7 +14,7 @@ struct NotifyName {
   NotifyType type;
   std::string_view name;
 };
-constexpr std::array<NotifyName, 76> kNames = {{
+constexpr std::array<NotifyName, 78> kNames = {{
     {NotifyType::kUnsupportedCriticalPayload, "UNSUPPORTED_CRITICAL_PAYLOAD"},
     {NotifyType::kInvalidIkeSpi, "INVALID_IKE_SPI"},
     {NotifyType::kInvalidMajorVersion, "INVALID_MAJOR_VERSION"},
@@ -30,6 +30,8 @@ constexpr std::array<NotifyName, 76> kNames = {{
     {NotifyType::kFailedCpRequired, "FAILED_CP_REQUIRED"},
     {NotifyType::kTsUnacceptable, "TS_UNACCEPTABLE"},
     {NotifyType::kInvalidSelectors, "INVALID_SELECTORS"},
+    {NotifyType::kUnacceptableAddresses, "UNACCEPTABLE_ADDRESSES"},
+    {NotifyType::kUnexpectedNatDetected, "UNEXPECTED_NAT_DETECTED"},
     {NotifyType::kTemporaryFailure, "TEMPORARY_FAILURE"},
     {NotifyType::kChildSaNotFound, "CHILD_SA_NOT_FOUND"},
     {NotifyType::kInitialContact, "INITIAL_CONTACT"},

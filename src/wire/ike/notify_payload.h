@@ -28,6 +28,8 @@ enum class NotifyType : std::uint16_t {
   kFailedCpRequired = 37,
   kTsUnacceptable = 38,
   kInvalidSelectors = 39,
+  kUnacceptableAddresses = 40,  // RFC 4555
+  kUnexpectedNatDetected = 41,
   kTemporaryFailure = 43,
   kChildSaNotFound = 44,
   kInitialContact = 16384,

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+// Addresses that change under a tunnel (RFC 4555).
+#include <gtest/gtest.h>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+const std::string kUpdate = "N(UPDATE_SA_ADDRESSES) " + std::string(kNatD);
+
+// A roams, B is a gateway at one place.
+class Mobike : public ::testing::Test {
+ protected:
+  void begin(model::Connection of_a = roaming()) {
+    auto of_b = mirrored(of_a);
+    of_b.remote.host = {};
+    e.add("A", "192.0.2.1", {of_a}, {secret("s3cret")});
+    e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+    e.also_at[address("203.0.113.7")] = 0;
+    e.also_at[address("2001:db8::7")] = 0;
+    e.also_at[address("2001:db8::b")] = 1;
+    here({"192.0.2.1"});
+    e.b().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_local_addresses(e.now(), of_gateway); });
+    e.on_wire = [this](const Flight& f) {
+      return !unreachable(f.path.remote.address) && !unreachable(f.path.local.address);
+    };
+    e.initiate(e.a());
+  }
+  static model::Connection roaming() {
+    auto c = tunnel("tun");
+    c.mobike = true;
+    c.local.host = {};
+    c.local.host.kind = model::HostSpec::Kind::kDefaultRoute;
+    c.local.host.address = address("192.0.2.1");
+    c.local.host.resolved = true;
+    return c;
+  }
+  void here(std::initializer_list<std::string_view> texts) {
+    std::vector<IpAddress> list;
+    for (const auto text : texts) list.push_back(address(text));
+    e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_local_addresses(e.now(), list); });
+  }
+  [[nodiscard]] bool unreachable(const IpAddress& a) const { return std::ranges::find(dead, a) != dead.end(); }
+  // Both ends send to where the other is.
+  void expect_paths(std::string_view of_a, std::string_view of_b) {
+    for (const auto& spec : e.a().plane.specs()) {
+      EXPECT_EQ(spec.local.address, address(of_a));
+      EXPECT_EQ(spec.remote.address, address(of_b));
+    }
+    for (const auto& spec : e.b().plane.specs()) {
+      EXPECT_EQ(spec.local.address, address(of_b));
+      EXPECT_EQ(spec.remote.address, address(of_a));
+    }
+  }
+
+  Exchange e;
+  std::vector<IpAddress> of_gateway{address("198.51.100.1")};
+  std::vector<IpAddress> dead;
+};
+
+TEST_F(Mobike, IsAgreedAndMovesToPort4500AtOnce) {
+  begin();
+  e.expect(kInitExchange +
+           std::vector<std::string>{
+               "A => B IKE_AUTH request 1: IDi N(INITIAL_CONTACT) IDr AUTH N(MOBIKE_SUPPORTED) SA TSi TSr",
+               "A <= B IKE_AUTH response 1: IDr AUTH N(MOBIKE_SUPPORTED) SA TSi TSr"});
+  e.expect_tunnel();
+  for (const auto& spec : e.a().plane.specs()) EXPECT_FALSE(spec.udp_encapsulation);
+}
+
+TEST_F(Mobike, IsNotTakenWhereTheConfigurationForbidsIt) {
+  begin();
+  e.run();
+  Exchange other;
+  auto of_b = mirrored(roaming());
+  of_b.mobike = false;
+  of_b.remote.host = {};
+  other.add("A", "192.0.2.1", {roaming()}, {secret("s3cret")});
+  other.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+  other.initiate(other.a());
+  const auto seen = other.run();
+  EXPECT_EQ(seen.back(), "A <= B IKE_AUTH response 1: IDr AUTH SA TSi TSr");
+}
+
+TEST_F(Mobike, ANewAddressIsToldProvenAndFollowed) {
+  begin();
+  e.run();
+  const auto spis = e.a().plane.specs();
+  here({"203.0.113.7"});
+  e.expect({"A => B INFORMATIONAL request 2: " + kUpdate + " N(NO_ADDITIONAL_ADDRESSES)".substr(0),
+            "A <= B INFORMATIONAL response 2: " + std::string(kNatD), "A <= B INFORMATIONAL request 0: N(COOKIE2)",
+            "A => B INFORMATIONAL response 0: N(COOKIE2)"});
+  expect_paths("203.0.113.7", "198.51.100.1");
+  ASSERT_EQ(e.a().plane.specs().size(), spis.size());
+  for (std::size_t i = 0; i < spis.size(); ++i) EXPECT_EQ(e.a().plane.specs()[i].spi, spis[i].spi);
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ChildrenDoNotFollowBeforeThePeerHasAnsweredFromThere) {
+  begin();
+  e.run();
+  here({"203.0.113.7"});
+  e.deliver("INFORMATIONAL request");
+  e.deliver("INFORMATIONAL response 2");
+  for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote.address, address("192.0.2.1"));
+  EXPECT_EQ(e.b().endpoint().status().at(0).path.remote.address, address("203.0.113.7"));
+  e.run();
+  expect_paths("203.0.113.7", "198.51.100.1");
+}
+
+TEST_F(Mobike, AWrongCookieEndsTheIkeSa) {
+  begin();
+  e.run();
+  here({"203.0.113.7"});
+  e.deliver("INFORMATIONAL request");
+  e.deliver("INFORMATIONAL response 2");
+  const auto asked = e.drop("N(COOKIE2)");
+  auto header = asked.decoded.header;
+  header.response = true;
+  header.initiator = true;
+  wire::ike::NotifyPayload wrong;
+  wrong.type = wire::ike::NotifyType::kCookie2;
+  wrong.data = Bytes(32, 0x55);
+  const auto forged = e.a().keys().seal(header, {wrong});
+  ASSERT_TRUE(forged);
+  e.inject(e.b(), {{address("198.51.100.1"), 4500}, {address("203.0.113.7"), 4500}, true}, *forged);
+  EXPECT_TRUE(e.b().reported("cookie2-wrong"));
+  EXPECT_EQ(e.b().plane.entries().size(), 0U);
+}
+
+TEST_F(Mobike, FromIpv4ToIpv6AndBack) {
+  of_gateway = {address("198.51.100.1"), address("2001:db8::b")};
+  begin();
+  const auto seen = e.run();
+  EXPECT_EQ(seen.back(),
+            "A <= B IKE_AUTH response 1: IDr AUTH N(MOBIKE_SUPPORTED) N(ADDITIONAL_IP6_ADDRESS) SA TSi TSr");
+  here({"2001:db8::7"});
+  e.run();
+  expect_paths("2001:db8::7", "2001:db8::b");
+  e.expect_tunnel();
+  here({"192.0.2.1"});
+  e.run();
+  expect_paths("192.0.2.1", "198.51.100.1");
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ADeadPathIsLeftForOneThatAnswers) {
+  auto c = roaming();
+  c.dpd_delay_s = 10;
+  begin(c);
+  here({"192.0.2.1", "203.0.113.7"});
+  e.run();
+  e.advance_and_run(1s);
+  dead = {address("192.0.2.1")};
+  e.advance_and_run(20s);
+  EXPECT_TRUE(e.a().reported("path-found"));
+  expect_paths("203.0.113.7", "198.51.100.1");
+  EXPECT_EQ(e.a().endpoint().counters().established, 1U);
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ARequestUnderWayFollowsToTheNewAddress) {
+  begin();
+  e.run();
+  e.rekey_child(e.a());
+  (void)e.drop("CREATE_CHILD_SA request");
+  here({"203.0.113.7"});
+  e.advance_and_run(1s);
+  expect_paths("203.0.113.7", "198.51.100.1");
+  e.advance_and_run(60s);
+  e.expect_tunnel();
+  EXPECT_EQ(e.a().endpoint().status().at(0).children.at(0).rekeys, 1U);
+}
+
+TEST_F(Mobike, NowhereToGoIsWaitedFor) {
+  begin();
+  e.run();
+  here({});
+  e.advance_and_run(5s);
+  EXPECT_EQ(e.a().plane.specs().size(), 2U);
+  here({"203.0.113.7"});
+  e.run();
+  expect_paths("203.0.113.7", "198.51.100.1");
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ANatThatAppearsOnTheNewPathBringsEncapsulation) {
+  begin();
+  e.run();
+  e.nat = Nat{address("203.0.113.7"), address("203.0.113.99"), 30000, {}};
+  here({"203.0.113.7"});
+  e.run();
+  for (const auto& spec : e.a().plane.specs()) {
+    EXPECT_TRUE(spec.udp_encapsulation);
+    if (spec.direction == model::Direction::kOutbound) {
+      EXPECT_EQ(spec.keepalive_s, 20U);
+    }
+  }
+  for (const auto& spec : e.b().plane.specs()) {
+    EXPECT_TRUE(spec.udp_encapsulation);
+    EXPECT_EQ(spec.remote.to_string(), "203.0.113.99:30000");
+  }
+  e.nat.reset();
+  here({"192.0.2.1"});
+  e.run();
+  expect_paths("192.0.2.1", "198.51.100.1");
+  for (const auto& spec : e.b().plane.specs()) EXPECT_FALSE(spec.udp_encapsulation);
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ANatThatForgetsIsSeenByASignOfLife) {
+  auto c = roaming();
+  c.dpd_delay_s = 10;
+  e.nat = Nat{address("192.0.2.1"), address("203.0.113.99"), 30000, {}};
+  begin(c);
+  e.run();
+  e.advance_and_run(15s);
+  e.nat->rebind();
+  e.advance_and_run(15s);
+  EXPECT_TRUE(e.a().reported("nat-changed"));
+  for (const auto& spec : e.b().plane.specs())
+    EXPECT_EQ(spec.remote, (Endpoint{address("203.0.113.99"), e.nat->outer_port(4500)}));
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ASignOfLifeFromElsewhereMovesNobody) {
+  begin();
+  e.run();
+  e.rekey_child(e.a());
+  auto elsewhere = e.drop("CREATE_CHILD_SA request");
+  elsewhere.path.remote.address = address("203.0.113.7");
+  e.inject(elsewhere);
+  EXPECT_EQ(e.b().endpoint().status().at(0).path.remote.address, address("192.0.2.1"));
+}
+
+TEST_F(Mobike, AnUpdateThatIsPlayedBackMovesNobody) {
+  begin();
+  e.run();
+  Flight update;
+  e.on_wire = [&](const Flight& f) {
+    if (contains(f.arrow, "UPDATE_SA_ADDRESSES") && update.bytes.empty()) update = f;
+    return true;
+  };
+  here({"203.0.113.7"});
+  e.run();
+  here({"192.0.2.1"});
+  e.run();
+  e.inject(update);
+  e.run();
+  expect_paths("192.0.2.1", "198.51.100.1");
+}
+
+TEST_F(Mobike, NatsCanBeForbidden) {
+  auto c = roaming();
+  c.encapsulation = model::Encapsulation::kNever;
+  begin(c);
+  e.run();
+  e.nat = Nat{address("203.0.113.7"), address("203.0.113.99"), 30000, {}};
+  here({"203.0.113.7"});
+  e.run();
+  EXPECT_TRUE(e.b().reported("move-refused"));
+  EXPECT_TRUE(e.a().reported("unexpected-nat"));
+  for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote.address, address("192.0.2.1"));
+}
+
+TEST_F(Mobike, OutlivesARekeyOfTheIkeSaAndACrash) {
+  begin();
+  e.run();
+  e.rekey_ike(e.a());
+  e.run();
+  here({"203.0.113.7"});
+  e.run();
+  expect_paths("203.0.113.7", "198.51.100.1");
+  e.a().crash();
+  e.a().restart(e.now());
+  here({"203.0.113.7"});
+  e.run();
+  here({"192.0.2.1"});
+  e.run();
+  expect_paths("192.0.2.1", "198.51.100.1");
+  e.expect_tunnel();
+}
+
+TEST_F(Mobike, ADefaultRouteThatMovesIsFollowed) {
+  begin();
+  here({"192.0.2.1", "203.0.113.7"});
+  e.run();
+  auto moved = roaming();
+  moved.local.host.address = address("203.0.113.7");
+  e.a().configure(e.now(), {moved}, {secret("s3cret")});
+  e.run();
+  EXPECT_TRUE(e.a().reported("address-preferred"));
+  expect_paths("203.0.113.7", "198.51.100.1");
+  EXPECT_TRUE(e.a().ike_downs.empty());
+}
+
+TEST(WithoutMobike, ALostAddressBringsANewIkeSa) {
+  auto of_a = tunnel("tun");
+  auto of_b = mirrored(of_a);
+  of_b.remote.host = {};
+  of_a.local.host = {};
+  Exchange e;
+  e.add("A", "192.0.2.1", {of_a}, {secret("s3cret")});
+  e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+  e.also_at[address("203.0.113.7")] = 0;
+  e.initiate(e.a());
+  e.run();
+  e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_local_addresses(e.now(), {address("203.0.113.7")}); });
+  e.advance_and_run(10s);
+  EXPECT_TRUE(e.a().reported("address-lost"));
+  e.expect_tunnel();
+}
+
+}  // namespace
+}  // namespace cygnet::test

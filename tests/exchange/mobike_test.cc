@@ -2,6 +2,8 @@
 // Addresses that change under a tunnel (RFC 4555).
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "exchange/arrows.h"
 
 namespace cygnet::test {
@@ -88,7 +90,7 @@ TEST_F(Mobike, ANewAddressIsToldProvenAndFollowed) {
   e.run();
   const auto spis = e.a().plane.specs();
   here({"203.0.113.7"});
-  e.expect({"A => B INFORMATIONAL request 2: " + kUpdate + " N(NO_ADDITIONAL_ADDRESSES)".substr(0),
+  e.expect({"A => B INFORMATIONAL request 2: " + kUpdate + "",
             "A <= B INFORMATIONAL response 2: " + std::string(kNatD), "A <= B INFORMATIONAL request 0: N(COOKIE2)",
             "A => B INFORMATIONAL response 0: N(COOKIE2)"});
   expect_paths("203.0.113.7", "198.51.100.1");

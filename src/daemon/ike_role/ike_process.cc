@@ -251,6 +251,21 @@ void IkeProcess::on_network_changed() {
   }
 }
 
+void IkeProcess::look_up_names_of(const std::string& connection) {
+  const auto& all = configuration_.conf.connections;
+  const auto it = std::ranges::find(all, connection, &model::Connection::name);
+  const auto named = [](const model::End& end) { return end.host.kind == model::HostSpec::Kind::kName; };
+  if (it == all.end() || (!named(it->local) && !named(it->remote))) {
+    return;
+  }
+  hosts_->resolve({*it}, [this](bool changed) {
+    if (changed && !ending_) {
+      apply_configuration();
+      pump();
+    }
+  });
+}
+
 void IkeProcess::look_up_names_again() {
   hosts_->resolve(configuration_.conf.connections, [this](bool changed) {
     if (changed && !ending_) {

@@ -62,6 +62,8 @@ class IkeProcess {
   void apply_configuration();
   void on_network_changed();
   void look_up_names_again();
+  // Before the next attempt: the peer may be somewhere else by now.
+  void look_up_names_of(const std::string& connection);
   void end();
   void tell_monitor(const ToMonitor& message);
   void fail_start(const std::string& why);

@@ -206,6 +206,9 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
     last_errors_.erase(action.connection);
   } else {
     last_errors_[action.connection] = action.message;
+    if (action.will_retry) {
+      look_up_names_of(action.connection);
+    }
     // Held packets need not wait for what does not come.
     if (!action.will_retry) {
       for (const auto id : policies_.acquiring(action.connection, action.child)) {

@@ -167,7 +167,7 @@ std::vector<Path> candidates(const World& world, const IkeSa& sa) {
 // Our address is gone. Without MOBIKE the peer follows only if it knows that we sit behind a NAT; else it must be told
 // that this IKE SA is over, and a new one comes up from where we are now.
 void leave_lost_address(World& world, IkeSa& sa) {
-  const auto pairs = candidates(world, sa);
+  const auto pairs = world.local_addresses.empty() ? std::vector<Path>{} : candidates(world, sa);
   if (pairs.empty()) return;  // nowhere to go: what is on its way is sent again until an address is there
   const auto& next = pairs.front();
   world.report(sa, Severity::kNotice, "address-lost",

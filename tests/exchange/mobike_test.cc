@@ -90,7 +90,7 @@ TEST_F(Mobike, ANewAddressIsToldProvenAndFollowed) {
   e.run();
   const auto spis = e.a().plane.specs();
   here({"203.0.113.7"});
-  e.expect({"A => B INFORMATIONAL request 2: " + kUpdate + "",
+  e.expect({"A => B INFORMATIONAL request 2: " + kUpdate + " N(NO_ADDITIONAL_ADDRESSES)",
             "A <= B INFORMATIONAL response 2: " + std::string(kNatD), "A <= B INFORMATIONAL request 0: N(COOKIE2)",
             "A => B INFORMATIONAL response 0: N(COOKIE2)"});
   expect_paths("203.0.113.7", "198.51.100.1");
@@ -301,13 +301,16 @@ TEST(WithoutMobike, ALostAddressBringsANewIkeSa) {
   auto of_a = tunnel("tun");
   auto of_b = mirrored(of_a);
   of_b.remote.host = {};
-  of_a.local.host = {};
+  of_a.local.host = {.kind = model::HostSpec::Kind::kDefaultRoute, .address = address("192.0.2.1"), .resolved = true};
+  of_a.dpd_action = model::DeadPeerAction::kRestart;
   Exchange e;
   e.add("A", "192.0.2.1", {of_a}, {secret("s3cret")});
   e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
   e.also_at[address("203.0.113.7")] = 0;
   e.initiate(e.a());
   e.run();
+  of_a.local.host.address = address("203.0.113.7");
+  e.a().configure(e.now(), {of_a}, {secret("s3cret")});
   e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_local_addresses(e.now(), {address("203.0.113.7")}); });
   e.advance_and_run(10s);
   EXPECT_TRUE(e.a().reported("address-lost"));

@@ -375,9 +375,10 @@ void on_liveness_answered(Turn& turn) {
   const auto seen = destination_hash(*turn.payloads);
   const auto before = std::exchange(sa.mobility.seen_as, seen);
   const bool as_we_are = seen == nat_hash(sa.spi_i, sa.spi_r, sa.path.local);
-  if (before == seen || (before.empty() && as_we_are != sa.nat_local)) return;
+  // Behind a NAT whose mapping was never told, nobody knows whether it changed: telling once more does no harm.
+  if (before == seen || (before.empty() && as_we_are && !sa.nat_local)) return;
   turn.world.report(sa, Severity::kNotice, "nat-changed",
-                    sa.peer() + " sees us at another address or port than before");
+                    sa.peer() + " sees us at an address or port that is new to us");
   queue_first(turn.world, sa, About::kUpdateAddresses);
 }
 

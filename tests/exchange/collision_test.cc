@@ -398,5 +398,32 @@ TEST(IkeCollision, ChildRequestWhileClosing) {
   e.expect_nothing_left();
 }
 
+// Of two simultaneous rekeys of the IKE SA only the peer's came through, and its IKE SA is rekeyed in turn before ours
+// is settled: the children go to the one that lives, wherever the messages of the first collision end up.
+TEST(IkeCollision, TheWinnerIsRekeyedBeforeTheCollisionIsSettled) {
+  for (const bool gone : {false, true}) {
+    SCOPED_TRACE(gone);
+    Exchange e(tunnel("tun"));
+    e.bring_up();
+    e.rekey_ike(e.a());
+    (void)e.drop("A -> B CREATE_CHILD_SA request 2");  // lost for now
+    e.rekey_ike(e.b());
+    e.deliver("A <- B CREATE_CHILD_SA request 0");
+    e.deliver("A -> B CREATE_CHILD_SA response 0");
+    const Flight end_of_first = e.drop("A <- B INFORMATIONAL request 1");
+    e.rekey_ike(e.a());
+    e.deliver("A -> B CREATE_CHILD_SA request 0");
+    e.deliver("A <- B CREATE_CHILD_SA response 0");
+    // The second generation's Delete is answered before the first collision is settled, or after it.
+    if (gone) e.run();
+    e.inject(end_of_first);
+    e.run();
+    e.advance_and_run(120s);
+    e.expect_tunnel();
+    EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+    EXPECT_EQ(e.b().endpoint().status().size(), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace cygnet::test

@@ -184,6 +184,7 @@ struct IkeSa {
   Instant give_up_at = kNever;        // half-open; kRekeyed: patience with a peer that never deletes
   Instant last_inbound{};             // of anything authentic, IKE or ESP
   Instant usage_asked = kNever;       // QueryUsage was sent then
+  IkeSpi rival_of;                    // our SPI of the IKE SA whose collision with the peer's rekey made this one
   std::optional<IkeSpi> replaced_by;  // our SPI of the newer IKE SA
   std::uint64_t rekeys = 0;
   bool counted = false;                // among the established ones: a rekeyed SA counts once

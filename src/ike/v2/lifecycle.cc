@@ -321,6 +321,13 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
     check.about = About::kRoutability;
     to.queue.push_front(std::move(check));
   }
+  // An older collision is still to be settled with `from`: with `to` then, which lives on in its place.
+  if (auto* rival = world.find_sa(from.rival_of); rival != nullptr && rival != &to) {
+    if (rival->task && rival->task->collision && rival->task->collision->ike_spi == from.local_spi()) {
+      rival->task->collision->ike_spi = to.local_spi();
+      to.rival_of = from.rival_of;
+    }
+  }
   world.touch(from);
   world.touch(to);
 }

@@ -333,6 +333,7 @@ void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job) {
                    {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
   if (collides) {
     // Who inherits the children is known when the answer to our own request is there.
+    fresh.rival_of = sa.local_spi();
     sa.task->collision = Collision{peer_nonce, nonce, model::ChildId(), fresh.local_spi(), false};
     world.checkpoint(fresh);
     world.checkpoint(sa);

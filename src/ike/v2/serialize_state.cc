@@ -303,6 +303,7 @@ void visit(A& a, IkeSa& v) {
   visit_list(a, v.children);
   for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound})
     visit(a, *when);
+  visit(a, v.rival_of);
   visit(a, v.replaced_by);
   visit(a, v.rekeys);
   visit(a, v.end_reason);

@@ -42,7 +42,8 @@ bool too_early(const IkeSa& sa, const Task& task) {
 }
 
 Instant queue_due(const IkeSa& sa) {
-  if (sa.state != State::kEstablished || sa.task) return kNever;
+  // A request on its way without a task was sent for a task that is gone: the queue waits for its end all the same.
+  if (sa.state != State::kEstablished || sa.task || sa.outstanding) return kNever;
   Instant due = kNever;
   for (const auto& task : sa.queue) {
     if (!too_early(sa, task)) due = std::min(due, task.not_before);

@@ -18,9 +18,6 @@ class PrivateKey {
   // PEM or DER; PKCS#1, SEC1, PKCS#8, encrypted PKCS#8 and traditional PEM encryption. The error says what is wrong
   // ("passphrase is wrong or missing", …), never a byte of the key.
   [[nodiscard]] static Result<PrivateKey> load(ByteView bytes, ByteView passphrase);
-  // "pkcs11:…" (RFC 7512), through OpenSSL's pkcs11 provider; the provider must have been loaded into the default
-  // context.
-  [[nodiscard]] static Result<PrivateKey> open(const std::string& uri, ByteView pin);
 
   [[nodiscard]] const PublicKey& public_key() const { return public_key_; }
   // The scheme must fit the key. Not reproducible where the scheme is randomized (ECDSA, PSS).

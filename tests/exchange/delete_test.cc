@@ -151,5 +151,28 @@ TEST(Configure, ARemovedConnectionIsDeleted) {
   e.expect_nothing_left();
 }
 
+// Found by the simulator (seed 1766): the Delete waits for a request that nobody answers, and the time to rekey comes.
+TEST(Delete, TimeToRekeyComesWhileTheDeleteWaits) {
+  auto connection = tunnel("tun");
+  connection.ike_lifetime_s = 100;
+  connection.rekey_margin_s = 20;
+  connection.rekey_fuzz_percent = 0;
+  Exchange e(connection);
+  e.bring_up();
+  e.advance_and_run(78s);
+  e.rekey_child(e.a());
+  (void)e.drop("A -> B CREATE_CHILD_SA request 2");
+  e.terminate(e.a());
+  // Past the time to rekey: retransmissions, and no timer that fires without end.
+  e.on_wire = [](Flight&) { return false; };
+  e.advance(4s);
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  EXPECT_GT(e.a().next_deadline(), e.now());
+  e.on_wire = nullptr;
+  e.advance_and_run(60s);
+  EXPECT_EQ(e.a().endpoint().status().size(), 0U);
+  e.expect_no_faults();
+}
+
 }  // namespace
 }  // namespace cygnet::test

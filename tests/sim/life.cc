@@ -126,7 +126,7 @@ void Life::step() {
   const Instant late_at = late_.empty() ? kNever : late_.front().at;
   const Instant next = std::max(now_, std::min({event_at, delivery_at, timer_at, work_at, next_tick_, late_at}));
   spins_ = next == now_ ? spins_ + 1 : 0;
-  if (spins_ > kMaxSpins) return fail("the sides keep each other busy without time passing");
+  if (spins_ > kMaxSpins) return fail("the sides keep each other busy without time passing" + who_is_busy());
   now_ = next;
   if (!healing_ && now_ >= start_ + plan_.length) begin_healing();
   if (event_at <= now_) {
@@ -143,6 +143,20 @@ void Life::step() {
     tick();
   }
   check_always();
+}
+
+std::string Life::who_is_busy() const {
+  std::string out;
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    if (timer_of(i) > now_) continue;
+    out += "; a timer of " + sides_[i]->name() + " is due, among";
+    for (const auto& row : sides_[i]->endpoint().status()) {
+      out += " " + row.connection + " " + row.state + " with " + std::to_string(row.children.size()) + " children";
+      for (const auto& pending : row.pending) out += ", " + pending;
+      out += ";";
+    }
+  }
+  return out;
 }
 
 // Nothing bad happens from here on, and what is missing comes back.

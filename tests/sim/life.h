@@ -92,6 +92,7 @@ class Life {
   void add_side(const Party& party);
   void step();
   void begin_healing();
+  [[nodiscard]] std::string who_is_busy() const;
   void deliver_next();
   void arrive_late();
   void fire_timers();

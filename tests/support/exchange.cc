@@ -205,8 +205,15 @@ void Exchange::advance(Duration duration) {
 std::vector<std::string> Exchange::advance_and_run(Duration duration) {
   const Instant end = now_ + duration;
   std::vector<std::string> seen = run();
+  int spins = 0;
   while (now_ < end && seen.size() < kMaxDeliveries) {
+    const Instant before = now_;
     advance_to_next_timer(end - now_);
+    spins = now_ == before ? spins + 1 : 0;
+    if (spins > kMaxDeliveries) {
+      ADD_FAILURE() << "timers fire without end";
+      return seen;
+    }
     for (auto& arrow : run()) seen.push_back(std::move(arrow));
   }
   return seen;

@@ -255,9 +255,11 @@ Bytes make_ocsp_response(const TestCertificate& issuer, ByteView subject_certifi
 Bytes make_pkcs12(const TestCertificate& own, const std::vector<Bytes>& others, const std::string& passphrase,
                   const std::string& name, bool legacy) {
   using Library = std::unique_ptr<OSSL_LIB_CTX, FreeWith<OSSL_LIB_CTX_free>>;
+  using Provider = std::unique_ptr<OSSL_PROVIDER, FreeWith<OSSL_PROVIDER_unload>>;
   const Library library(legacy ? OSSL_LIB_CTX_new() : nullptr);
-  if (legacy && (OSSL_PROVIDER_load(library.get(), "default") == nullptr ||
-                 OSSL_PROVIDER_load(library.get(), "legacy") == nullptr)) {
+  const Provider standard(legacy ? OSSL_PROVIDER_load(library.get(), "default") : nullptr);
+  const Provider old(legacy ? OSSL_PROVIDER_load(library.get(), "legacy") : nullptr);
+  if (legacy && (standard == nullptr || old == nullptr)) {
     ERR_clear_error();
     return {};
   }

@@ -42,6 +42,11 @@ model::Connection choose_connection(Random& random, std::size_t number, std::uin
   connection.dpd_action = model::DeadPeerAction::kRestart;
   connection.retransmit_first_ms = between(random, 300, 1000);
   connection.retransmit_timeout_ms = between(random, 12000, 20000);
+  // Every second life speaks in fragments (RFC 7383); nothing more is drawn, so that old seeds stay what they were.
+  if (connection.retransmit_first_ms % 2 == 0) {
+    connection.fragmentation = model::Fragmentation::kYes;
+    connection.fragment_octets = 150 + connection.retransmit_first_ms % 100;
+  }
   return connection;
 }
 

@@ -48,7 +48,9 @@ std::optional<std::string> WireWatch::inspect(ByteView datagram, const test::Key
       return "an identity in clear: " + wi::describe(message->header, message->payloads);
     }
   }
-  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr) return inspect_clear(*message);
+  if (wi::find_payload<wi::EncryptedPayload>(message->payloads) == nullptr &&
+      wi::find_payload<wi::EncryptedFragmentPayload>(message->payloads) == nullptr)
+    return inspect_clear(*message);
   return inspect_sealed(datagram, *message, keys);
 }
 
@@ -75,18 +77,21 @@ std::optional<std::string> WireWatch::inspect_sealed(ByteView datagram, const wi
                                                      const test::KeyRing& keys) {
   const auto& header = message.header;
   const auto hash = hash_of(datagram);
-  const MessageKey key{header.spi_i.value, header.spi_r.value, header.initiator, header.response,
-                       header.message_id.value};
+  const auto* sk = wi::find_payload<wi::EncryptedPayload>(message.payloads);
+  const auto* skf = wi::find_payload<wi::EncryptedFragmentPayload>(message.payloads);
+  const std::uint32_t piece = skf == nullptr ? 0 : (std::uint32_t{skf->total_fragments} << 16U) | skf->fragment_number;
+  const MessageKey key{header.spi_i.value, header.spi_r.value,      header.initiator,
+                       header.response,    header.message_id.value, piece};
   const auto [known, fresh] = sealed_.try_emplace(key, hash);
   // RFC 7296 section 2.1: retransmissions are bitwise identical; so a Message ID stands for one message for ever.
   if (!fresh) {
     if (known->second != hash) return "two different messages under one Message ID: " + wi::describe(header);
     return std::nullopt;
   }
-  const auto* sk = wi::find_payload<wi::EncryptedPayload>(message.payloads);
-  if (sk->body.size() < 8) return "Encrypted payload without an IV";
+  const Bytes& body = sk != nullptr ? sk->body : skf->body;
+  if (body.size() < 8) return "Encrypted payload without an IV";
   // RFC 5282 section 3.1: an IV is used once under a key, whatever happens to the process that counts them.
-  const std::uint64_t iv = load_be64(sk->body.data());
+  const std::uint64_t iv = load_be64(body.data());
   const auto [iv_known, iv_fresh] =
       ivs_.try_emplace({header.spi_i.value, header.spi_r.value, header.initiator, iv}, hash);
   if (!iv_fresh) return "IV used twice under one key: " + wi::describe(header);

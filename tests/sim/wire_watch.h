@@ -19,7 +19,8 @@ class WireWatch {
   [[nodiscard]] std::optional<std::string> inspect(ByteView datagram, const test::KeyRing& keys);
 
  private:
-  using MessageKey = std::tuple<std::uint64_t, std::uint64_t, bool, bool, std::uint32_t>;  // SPIs, I, R, Message ID
+  // SPIs, I, R, Message ID; of a fragment (RFC 7383) its number and the total.
+  using MessageKey = std::tuple<std::uint64_t, std::uint64_t, bool, bool, std::uint32_t, std::uint32_t>;
 
   std::optional<std::string> inspect_clear(const wire::ike::Message& message);
   std::optional<std::string> inspect_sealed(ByteView datagram, const wire::ike::Message& message,

@@ -103,7 +103,7 @@ Result<void> Monitor::start() {
   if (!user_exists(options_.user)) {
     log_.warning("monitor",
                  "there is no user '" + options_.user +
-                     "': ike and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
+                     "': ike, keys and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
                      options_.user);
   }
   if (auto made = prepare_run_dir(); !made) {

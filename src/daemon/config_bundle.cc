@@ -110,18 +110,22 @@ std::string Configuration::problems() const {
 
 namespace {
 
-// IKE_AUTH proves and verifies with pre-shared keys alone: what asks for more must not run with less.
+// IKE_AUTH proves and verifies with pre-shared keys and raw public keys: what asks for more must not run with less.
+bool provable(const model::End& end) {
+  if (end.authority || end.same_authority || !end.groups.empty() || !end.certificate.empty()) return false;
+  return end.auth == model::AuthMethod::kPsk || (end.auth == model::AuthMethod::kSignature && !end.public_key.empty());
+}
+
 void refuse_unproven(config::LoadedConfiguration& conf) {
   for (const auto& connection : conf.connections) {
     for (const auto* end : {&connection.local, &connection.remote}) {
-      if (end->auth == model::AuthMethod::kPsk && !end->authority && !end->same_authority && end->groups.empty())
-        continue;
+      if (provable(*end)) continue;
       conf.diagnostics.push_back(
           {.level = config::Level::kError,
            .file = connection.source,
            .message = "conn " + connection.name +
-                      ": authentication with certificates, public keys or not at all is not built yet in IKE_AUTH",
-           .hint = "write authby=secret"});
+                      ": authentication with certificates or not at all is not built yet in IKE_AUTH",
+           .hint = "write authby=secret, or name raw public keys with leftpubkey= and rightpubkey="});
       break;
     }
   }

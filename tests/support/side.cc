@@ -55,6 +55,8 @@ ike::JobResult real_exchange(const ike::KeyExchangeJob& job) {
   return out;
 }
 
+constexpr std::int64_t kWallSeconds = 1'800'000'000;  // kPkiNow of test_pki.h
+
 std::string hex_spi(Spi spi) {
   std::array<std::uint8_t, 4> octets{};
   store_be32(octets.data(), spi.value);
@@ -133,7 +135,9 @@ void Side::run(Instant now, const ike::Action& action) {
   if (const auto* job = std::get_if<ike::KeyExchangeJob>(&action)) {
     endpoint_->on_job_done(now, options_.toy_key_exchange ? toy_exchange(*job) : real_exchange(*job));
   } else if (const auto* auth = std::get_if<ike::auth::AuthJob>(&action)) {
-    endpoint_->on_auth_done(now, long_term_keys_.perform(*auth));
+    const bool signature = std::holds_alternative<ike::auth::SignatureVerify>(auth->what);
+    endpoint_->on_auth_done(now, signature ? ike::auth::verify_signature(*auth, trust_, kWallSeconds).result
+                                           : long_term_keys_.perform(*auth));
   }
 }
 

@@ -101,6 +101,7 @@ class Side {
   std::vector<model::Connection> connections_;
   model::PublicCredentials credentials_;
   ike::auth::LocalKeys long_term_keys_{{}};
+  crypto::TrustStore trust_;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeyRing keys_;
   std::vector<ike::Action> jobs_;

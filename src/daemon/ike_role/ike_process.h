@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 
+#include "crypto/trust_store.h"
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
@@ -170,6 +171,7 @@ class IkeProcess {
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
+  crypto::TrustStore trust_;
   policy::PolicyTable policies_;
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {

@@ -6,6 +6,7 @@
 
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
+#include "ike/auth/local_keys.h"
 
 namespace cygnet::daemon {
 
@@ -119,7 +120,14 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
             });
 }
 
-void IkeProcess::perform(const ike::auth::AuthJob& action) { keys_.ask(action); }
+void IkeProcess::perform(const ike::auth::AuthJob& action) {
+  // Verifying needs no secret.
+  if (std::holds_alternative<ike::auth::SignatureVerify>(action.what)) {
+    const auto checked = ike::auth::verify_signature(action, trust_, clock_.wall_seconds());
+    return endpoint_->on_auth_done(clock_.monotonic(), checked.result);
+  }
+  keys_.ask(action);
+}
 
 void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {
   if (ending_ || endpoint_ == nullptr) return;

@@ -40,6 +40,16 @@ SecretBytes psk_auth(model::PrfId prf, const model::SharedSecret& secret, ByteVi
   return crypto::prf(prf, ByteView(key), octets);
 }
 
+// For peers without RFC 7427. Ed25519 and Ed448 have none: schemes_for() offers them nothing then.
+wire::ike::AuthMethodId classic_method(crypto::KeyKind kind) {
+  switch (kind) {
+    case crypto::KeyKind::kEcdsaP256: return wire::ike::AuthMethodId::kEcdsaP256;
+    case crypto::KeyKind::kEcdsaP384: return wire::ike::AuthMethodId::kEcdsaP384;
+    case crypto::KeyKind::kEcdsaP521: return wire::ike::AuthMethodId::kEcdsaP521;
+    default: return wire::ike::AuthMethodId::kRsaSignature;
+  }
+}
+
 std::string no_secret(const PskQuery& q) {
   return "no pre-shared key for '" + q.local_id.to_string() + "' and '" + q.remote_id.to_string() + "' (" +
          q.local.to_string() + " and " + q.remote.to_string() + "): add a line '" + q.local_id.to_string() + " " +
@@ -89,7 +99,67 @@ const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& s
   return best;
 }
 
-LocalKeys::LocalKeys(model::Secrets secrets) : shared_(std::move(secrets.shared)) {}
+LocalKeys::LocalKeys(model::Secrets secrets) : shared_(std::move(secrets.shared)) {
+  for (const auto& source : secrets.private_keys) {
+    if (!source.uri.empty()) {
+      problems_.push_back(source.source + ": a key in a token is not for this process");
+      continue;
+    }
+    auto key = crypto::PrivateKey::load(ByteView(source.bytes), ByteView(source.passphrase));
+    if (!key) {
+      problems_.push_back(source.source + ": " + key.error().message);
+      continue;
+    }
+    const auto id = key->public_key().key_id();
+    private_keys_.emplace(id, Held{std::move(*key), source.source});
+  }
+}
+
+std::vector<crypto::PublicKey> LocalKeys::public_keys() const {
+  std::vector<crypto::PublicKey> out;
+  for (const auto& [id, held] : private_keys_) out.push_back(held.key.public_key());
+  return out;
+}
+
+AuthResult LocalKeys::sign(const AuthJob& job) const {
+  AuthResult out;
+  const auto* prove = std::get_if<SignatureProve>(&job.what);
+  if (prove == nullptr) {
+    out.error = "this job needs no key of ours";
+    return out;
+  }
+  const auto held = private_keys_.find(prove->key_id);
+  if (held == private_keys_.end()) {
+    out.error = "there is no private key for this public key: name its file in ipsec.secrets";
+    return out;
+  }
+  const auto& key = held->second.key;
+  const auto kind = key.public_key().kind();
+  const auto schemes = crypto::schemes_for(kind, key.public_key().bits(),
+                                           prove->digital_signature ? prove->hashes : std::vector<crypto::HashId>{});
+  if (schemes.empty()) {
+    out.error = "the peer lists no hash that goes with our key (" + key.public_key().to_string() + ")";
+    return out;
+  }
+  const auto form = prove->digital_signature ? crypto::EcdsaForm::kDer : crypto::EcdsaForm::kFixed;
+  const auto signature = key.sign(schemes.front(), form, ByteView(prove->octets));
+  if (!signature) {
+    out.error = held->second.source + ": " + signature.error().message;
+    return out;
+  }
+  if (prove->digital_signature) {
+    // RFC 7427 section 3: "ASN.1 Length" is one octet, then AlgorithmIdentifier, then the signature.
+    const auto algorithm = crypto::algorithm_identifier(schemes.front());
+    out.auth.push_back(static_cast<std::uint8_t>(algorithm.size()));
+    out.auth.insert(out.auth.end(), algorithm.begin(), algorithm.end());
+  }
+  out.auth.insert(out.auth.end(), signature->begin(), signature->end());
+  out.method = prove->digital_signature ? wire::ike::AuthMethodId::kDigitalSignature : classic_method(kind);
+  out.source = std::string(crypto::to_string(schemes.front())) + ", " + key.public_key().to_string() + ", " +
+               held->second.source;
+  out.ok = true;
+  return out;
+}
 
 AuthResult LocalKeys::perform(const AuthJob& job) const {
   AuthResult out;
@@ -98,7 +168,7 @@ AuthResult LocalKeys::perform(const AuthJob& job) const {
   } else if (const auto* verify = std::get_if<PskVerify>(&job.what)) {
     out = perform_psk(shared_, *verify);
   } else {
-    out.error = "there is no private key for this certificate or public key";
+    out = sign(job);
   }
   out.job = job.job;
   return out;

@@ -25,6 +25,8 @@ class LocalKeys {
   [[nodiscard]] std::vector<crypto::PublicKey> public_keys() const;
 
  private:
+  [[nodiscard]] AuthResult sign(const AuthJob& job) const;
+
   struct Held {
     crypto::PrivateKey key;
     std::string source;

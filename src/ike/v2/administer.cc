@@ -7,6 +7,7 @@
 #include "ike/v2/match.h"
 #include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
+#include "ike/v2/proofs.h"
 #include "ike/v2/request.h"
 #include "ike/v2/serialize_state.h"
 #include "ike/v2/timers.h"
@@ -324,7 +325,7 @@ ChildStatus status_of(const ChildSa& child) {
 }  // namespace
 
 void configure(World& world, std::vector<model::Connection> connections, model::PublicCredentials credentials) {
-  world.credentials = std::move(credentials);
+  take_credentials(world, std::move(credentials));
   std::vector<ConnectionPtr> next;
   std::vector<ConnectionPtr> fresh;
   std::vector<std::pair<ConnectionPtr, ConnectionPtr>> moved;  // other addresses than before, nothing else

@@ -13,6 +13,7 @@
 #include "ike/v2/match.h"
 #include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
+#include "ike/v2/proofs.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
 
@@ -108,14 +109,15 @@ void queue_wants(IkeSa& sa, std::deque<ChildWant> wants) {
 
 }  // namespace
 
-void begin_auth(World& world, IkeSa& sa) {
+std::string begin_auth(World& world, IkeSa& sa) {
   sa.local_id = own_identity(*sa.connection, sa.path.local.address);
   sa.give_up_at = world.now + kJobPatience;
   const auto peer_id = expected_identity(*sa.connection).value_or(model::Identity{});
   const auto idi = wi::make_id(true, sa.local_id);
-  world.order_auth(
-      sa, About::kAuth,
-      auth::PskProve{sa.algorithms.prf, query_of(sa, sa.local_id, peer_id), octets_of(sa, true, ByteView(idi.rest))});
+  auto work = own_proof(world, sa, *sa.connection, peer_id, octets_of(sa, true, ByteView(idi.rest)));
+  if (!work) return work.error().message;
+  world.order_auth(sa, About::kAuth, std::move(*work));
+  return {};
 }
 
 Outcome on_proof_ready(Turn& turn) {
@@ -130,6 +132,7 @@ Outcome on_proof_ready(Turn& turn) {
   if (peer_id) payloads.emplace_back(wi::make_id(false, *peer_id));
   payloads.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   add_mobike_support(world, sa, payloads);
+  add_own_key(world, sa, payloads);
   const auto* child = add_first_child(world, sa, payloads);
   world.report(sa, Severity::kInfo, "ike-auth-sent",
                "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
@@ -151,17 +154,16 @@ Outcome on_auth_response(Turn& turn) {
         diagnosis::identity_unexpected(sa.peer(), idr.identity, expected ? "'" + expected->to_string() + "'" : "anyone",
                                        sa.name()));
   }
-  if (auth.method != wi::AuthMethodId::kSharedKey) {
+  if (!method_fits(*sa.connection, auth.method)) {
     return refuse_responder(turn, "auth-method-unsupported",
-                            sa.peer() + " authenticates with " + wi::to_string(auth.method) +
-                                "; only pre-shared keys are accepted: write authby=secret at the peer");
+                            sa.peer() + " authenticates with " + wi::to_string(auth.method) + "; connection " +
+                                sa.name() + " wants " + wanted_method(*sa.connection) + ": write the same at the peer");
   }
   sa.remote_id = idr.identity;
   sa.handshake->answer = *turn.payloads;
   sa.give_up_at = world.now + kJobPatience;
   world.order_auth(sa, About::kAuth,
-                   auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id),
-                                   octets_of(sa, false, ByteView(idr.rest)), auth.data});
+                   peer_check(world, sa, {sa.connection}, *turn.payloads, octets_of(sa, false, ByteView(idr.rest))));
   return Outcome::kNext;
 }
 
@@ -169,12 +171,16 @@ Outcome on_responder_verified(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   const auto& result = *turn.auth;
-  if (!result.ok && result.source.empty()) return refuse_responder(turn, "no-secret", result.error);
   if (!result.ok) {
-    return refuse_responder(turn, "auth-failed",
-                            diagnosis::keys_differ(sa.peer(), sa.local_id, sa.remote_id, result.source));
+    const auto fault = proof_fault(sa, result);
+    return refuse_responder(turn, fault.event, fault.message);
   }
-  establish(world, sa, "pre-shared key (" + result.source + ")");
+  if (const auto may = authorize(world, *sa.connection, result); !may) {
+    return refuse_responder(turn, "not-authorized",
+                            "'" + sa.remote_id.to_string() + "' (" + sa.peer() + ") is not what connection " +
+                                sa.name() + " allows: " + may.error().message);
+  }
+  establish(world, sa, proof_words(result));
   read_mobike_support(sa, sa.handshake->answer);
   auto wants = std::move(sa.handshake->wants);
   sa.handshake->wants.clear();

@@ -12,6 +12,7 @@
 #include "ike/v2/match.h"
 #include "ike/v2/mobike.h"
 #include "ike/v2/negotiate.h"
+#include "ike/v2/proofs.h"
 #include "ike/v2/request.h"
 
 namespace cygnet::ike::v2 {
@@ -34,6 +35,32 @@ Outcome refuse_initiator(Turn& turn, MessageId id, const std::string& event, con
   sa.end_reason = message;
   sa.give_up_at = turn.world.now + kRefusedStays;
   return Outcome::kStay;
+}
+
+void choose(IkeSa& sa, const ConnectionPtr& connection) {
+  sa.connection = connection;
+  sa.local_id = own_identity(*connection, sa.path.local.address);
+}
+
+// The first candidate whose rules the proof satisfies; why not, for each that it does not.
+bool choose_authorized(const World& world, IkeSa& sa, const auth::AuthResult& proof, std::string& reasons) {
+  const auto candidates = std::move(sa.handshake->candidates);
+  for (const auto& candidate : candidates) {
+    // A pre-shared key was checked for one pair of identities: it speaks for no other.
+    const bool same_pair = own_identity(*candidate, sa.path.local.address) == sa.local_id;
+    if (!proof.facts && !same_pair) continue;
+    if (world.find_connection(candidate->name) != candidate) {
+      reasons += "\n  " + candidate->name + ": it is no longer loaded";
+      continue;
+    }
+    const auto may = authorize(world, *candidate, proof);
+    if (may) {
+      choose(sa, candidate);
+      return true;
+    }
+    reasons += "\n  " + candidate->name + ": " + may.error().message;
+  }
+  return false;
 }
 
 // The child that rides on IKE_AUTH; its refusal does not harm the IKE SA (RFC 7296 section 1.2).
@@ -69,24 +96,26 @@ Outcome on_auth_request(Turn& turn) {
   const auto* idr = wi::find_id(*turn.payloads, false);
   const auto& auth = *wi::find_payload<wi::AuthPayload>(*turn.payloads);
   const auto* asked_for = idr == nullptr ? nullptr : &idr->identity;
-  const auto candidates = by_identity(world, sa, idi.identity, asked_for);
+  auto candidates = by_identity(world, sa, idi.identity, asked_for);
   if (candidates.empty()) {
     return refuse_initiator(turn, id, "identity-unknown",
                             diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for, by_address(world, sa.path),
                                                       sa.path.local.address));
   }
-  if (auth.method != wi::AuthMethodId::kSharedKey) {
+  const auto nearest = candidates.front();
+  std::erase_if(candidates, [&](const ConnectionPtr& c) { return !method_fits(*c, auth.method); });
+  if (candidates.empty()) {
     return refuse_initiator(turn, id, "auth-method-unsupported",
                             sa.peer() + " authenticates with " + wi::to_string(auth.method) + ", but connection " +
-                                candidates.front()->name + " wants a pre-shared key: write authby=secret at the peer");
+                                nearest->name + " wants " + wanted_method(*nearest) + ": write the same at the peer");
   }
-  sa.connection = candidates.front();
-  sa.local_id = own_identity(*sa.connection, sa.path.local.address);
+  choose(sa, candidates.front());
   sa.remote_id = idi.identity;
+  read_peer_wishes(*sa.handshake, *turn.payloads);
   sa.peer_request = PeerRequest{id, *turn.payloads, About::kAuth};
   world.order_auth(sa, About::kPeerRequest,
-                   auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id),
-                                   octets_of(sa, true, ByteView(idi.rest)), auth.data});
+                   peer_check(world, sa, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest))));
+  sa.handshake->candidates = std::move(candidates);
   return Outcome::kNext;
 }
 
@@ -95,16 +124,21 @@ Outcome on_initiator_verified(Turn& turn) {
   auto& sa = *turn.sa;
   const auto& result = *turn.auth;
   const auto id = sa.peer_request->id;
-  if (!result.ok && result.source.empty()) return refuse_initiator(turn, id, "no-secret", result.error);
   if (!result.ok) {
-    return refuse_initiator(turn, id, "auth-failed",
-                            diagnosis::keys_differ(sa.peer(), sa.local_id, sa.remote_id, result.source));
+    const auto fault = proof_fault(sa, result);
+    return refuse_initiator(turn, id, fault.event, fault.message);
   }
-  sa.handshake->verified_with = "pre-shared key (" + result.source + ")";
+  std::string reasons;
+  if (!choose_authorized(world, sa, result, reasons)) {
+    return refuse_initiator(turn, id, "not-authorized",
+                            "'" + sa.remote_id.to_string() + "' (" + sa.peer() +
+                                ") proved who it is, and no connection allows it:" + reasons);
+  }
+  sa.handshake->verified_with = proof_words(result);
   const auto idr = wi::make_id(false, sa.local_id);
-  world.order_auth(sa, About::kPeerRequest,
-                   auth::PskProve{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id),
-                                  octets_of(sa, false, ByteView(idr.rest))});
+  auto work = own_proof(world, sa, *sa.connection, sa.remote_id, octets_of(sa, false, ByteView(idr.rest)));
+  if (!work) return refuse_initiator(turn, id, "no-proof", work.error().message);
+  world.order_auth(sa, About::kPeerRequest, std::move(*work));
   return Outcome::kNext;
 }
 
@@ -123,6 +157,7 @@ Outcome on_answer_proof_ready(Turn& turn) {
   answer.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   read_mobike_support(sa, request.payloads);
   add_mobike_support(world, sa, answer);
+  add_own_key(world, sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);

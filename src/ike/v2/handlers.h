@@ -17,7 +17,8 @@ Outcome on_init_request(Turn& turn);
 Outcome on_answer_ready(Turn& turn);
 
 // IKE_AUTH, initiator (auth_initiator.cc)
-void begin_auth(World& world, IkeSa& sa);
+// Orders our proof; what is wrong, if there can be none.
+[[nodiscard]] std::string begin_auth(World& world, IkeSa& sa);
 Outcome on_proof_ready(Turn& turn);
 Outcome on_auth_response(Turn& turn);
 Outcome on_responder_verified(Turn& turn);

@@ -10,6 +10,7 @@
 
 #include "crypto/ike_cipher.h"
 #include "crypto/key_exchange.h"
+#include "crypto/public_key.h"
 #include "ike/actions.h"
 #include "ike/v2/child_sa.h"
 #include "ike/v2/keymat.h"
@@ -59,7 +60,9 @@ struct Handshake {
   crypto::KeyPair own;
   model::KeGroup group{};
   Bytes peer_public;
-  Bytes request, response;  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
+  Bytes request, response;                  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
+  std::vector<crypto::HashId> peer_hashes;  // the peer verifies signatures over these; empty: it knows no RFC 7427
+  bool raw_key_wanted = false;              // the peer asked for our raw public key
   // initiator
   std::vector<model::Proposal> offered;
   Bytes cookie;
@@ -71,9 +74,10 @@ struct Handshake {
   model::TrafficSelectors tsi, tsr;  // as proposed
   wire::ike::Payloads answer;        // the IKE_AUTH response while its proof is being checked
   // responder
-  std::string verified_with;  // what proved the peer's identity, for people
-  Endpoint peer;              // where the request came from
-  model::Proposal reply;      // with the number of the accepted proposal
+  std::vector<ConnectionPtr> candidates;  // that the peer may be, the best first, while its proof is being checked
+  std::string verified_with;              // what proved the peer's identity, for people
+  Endpoint peer;                          // where the request came from
+  model::Proposal reply;                  // with the number of the accepted proposal
   std::uint8_t reply_number = 1;
 };
 

@@ -9,6 +9,7 @@
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/nat.h"
+#include "ike/v2/proofs.h"
 #include "ike/v2/request.h"
 #include "model/selection.h"
 
@@ -55,6 +56,8 @@ void send_init_request(World& world, IkeSa& sa) {
   add_nat_detection(world, message.payloads, sa.spi_i, IkeSpi(), sa.path, sa.connection->encapsulation);
   if (speaks_fragmentation(*sa.connection))
     message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
+  if (sa.connection->remote.auth == model::AuthMethod::kSignature)
+    message.payloads.emplace_back(signature_hash_algorithms());
   h.request = wi::serialize_message(message);
   world.report(sa, Severity::kInfo, "ike-sa-init-sent",
                "sent IKE_SA_INIT request to " + sa.peer() + " (" + std::to_string(h.request.size()) +
@@ -168,6 +171,7 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   h.peer_public = ke.data;
   h.request = Bytes(turn.datagram.begin(), turn.datagram.end());
   h.peer = turn.path.remote;
+  read_peer_wishes(h, *turn.payloads);
   h.reply = choice.selected.reply;
   h.reply_number = wi::find_payload<wi::SaPayload>(*turn.payloads)->proposals[choice.selected.index].number;
   read_nat_detection(*owned, *turn.payloads, owned->spi_i, IkeSpi(), turn.path);
@@ -263,6 +267,7 @@ Outcome on_init_response(Turn& turn) {
   sa.spi_r = turn.header->spi_r;
   h.nonce_r = wi::find_payload<wi::NoncePayload>(*turn.payloads)->data;
   h.peer_public = ke.data;
+  read_peer_wishes(h, *turn.payloads);
   h.response = Bytes(turn.datagram.begin(), turn.datagram.end());
   sa.path.local.address = turn.path.local.address;
   read_nat_detection(sa, *turn.payloads, sa.spi_i, sa.spi_r, turn.path);
@@ -302,8 +307,8 @@ Outcome on_init_secret_ready(Turn& turn) {
     return init_failed(turn, "key-exchange-failed", set.error().message);
   h.own = {};
   move_to_nat_port(turn.world, sa);
-  begin_auth(turn.world, sa);
-  return Outcome::kNext;
+  const auto fault = begin_auth(turn.world, sa);
+  return fault.empty() ? Outcome::kNext : init_failed(turn, "no-proof", fault);
 }
 
 Outcome on_init_request(Turn& turn) {
@@ -387,6 +392,11 @@ Outcome on_answer_ready(Turn& turn) {
   if (sa.peer_speaks_nat_t)
     add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
   if (sa.fragmentation) message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
+  // Which connection it is, only IKE_AUTH will tell: any that this peer may be counts.
+  const auto candidates = by_address(world, sa.path);
+  if (std::any_of(candidates.begin(), candidates.end(),
+                  [](const auto& c) { return c->remote.auth == model::AuthMethod::kSignature; }))
+    message.payloads.emplace_back(signature_hash_algorithms());
   h.response = wi::serialize_message(message);
   sa.expected = MessageId(1);
   world.report(sa, Severity::kInfo, "ike-sa-init-answered", "sent IKE_SA_INIT response to " + sa.peer());

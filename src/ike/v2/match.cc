@@ -23,7 +23,8 @@ int path_rank(const model::Connection& c, const Path& path) {
 int identity_rank(const model::Connection& c, const model::Identity& peer) {
   const auto expected = expected_identity(c);
   if (!expected) return 1;
-  return expected->matches(peer) ? 2 : 0;
+  if (expected->matches(peer)) return 3;
+  return expected->covers(peer) ? 2 : 0;  // a wildcard: behind whoever is named exactly
 }
 
 // The chosen algorithms as the only offer: does the connection allow them?
@@ -41,6 +42,8 @@ bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
 
 // May this connection have children on this (established) IKE SA of another one?
 bool may_share(const model::Connection& c, const IkeSa& sa) {
+  // Identities alone do not make two connections one: a weaker rule of one must not open the other.
+  if (sa.connection && !same_rules(c, *sa.connection)) return false;
   return path_rank(c, sa.path) != 0 && identity_rank(c, sa.remote_id) != 0 && allows(c, sa.algorithms) &&
          own_identity(c, sa.path.local.address) == sa.local_id;
 }
@@ -105,6 +108,15 @@ std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, cons
     ranked.emplace_back(16 * identity + path, c);
   }
   return in_order(std::move(ranked));
+}
+
+bool same_rules(const model::Connection& a, const model::Connection& b) {
+  const auto& x = a.remote;
+  const auto& y = b.remote;
+  return x.auth == y.auth && x.certificate == y.certificate && x.public_key == y.public_key &&
+         x.authority == y.authority && x.same_authority == y.same_authority && x.groups == y.groups &&
+         x.revocation == y.revocation && a.local.auth == b.local.auth && a.local.certificate == b.local.certificate &&
+         a.local.public_key == b.local.public_key;
 }
 
 std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {

@@ -26,7 +26,9 @@ namespace cygnet::ike::v2 {
 // Connections for an authenticating peer: address, IDi, IDr if it sent one, and the IKE algorithms already chosen.
 [[nodiscard]] std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
                                                      const model::Identity* asked_for);
-// Connections that may have children on this IKE SA: same peer, same identities.
+// The same proofs asked of the peer, and the same given: what one connection established the other would have, too.
+[[nodiscard]] bool same_rules(const model::Connection& a, const model::Connection& b);
+// Connections that may have children on this IKE SA: same peer, same identities, same rules about their proof.
 [[nodiscard]] std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa);
 // An IKE SA that this connection may use, established or on its way; null: a new one is needed.
 [[nodiscard]] IkeSa* find_shared_sa(const World& world, const model::Connection& connection);

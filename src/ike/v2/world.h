@@ -56,7 +56,8 @@ struct World {
   EndpointCounters counters;
   std::vector<ConnectionPtr> connections;  // changed by use_connections() only
   model::PublicCredentials credentials;
-  std::vector<IpAddress> local_addresses;  // of this machine, loopback left out; empty: nobody has told
+  std::vector<IpAddress> local_addresses;                // of this machine, loopback left out; empty: nobody has told
+  std::map<std::string, crypto::PublicKey> public_keys;  // those of the credentials that can be used, by name
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH

@@ -125,7 +125,8 @@ Outcome on_proof_ready(Turn& turn) {
   auto& sa = *turn.sa;
   if (!turn.auth->ok) return auth_failed(turn, "no-secret", turn.auth->error);
   sa.give_up_at = kNever;
-  const auto peer_id = expected_identity(*sa.connection);
+  auto peer_id = expected_identity(*sa.connection);
+  if (peer_id && peer_id->is_pattern()) peer_id.reset();  // a rule for many is nobody's name
   wi::Payloads payloads{wi::make_id(true, sa.local_id)};
   if (is_first_contact(world, sa, peer_id)) payloads.emplace_back(notify(wi::NotifyType::kInitialContact));
   // RFC 7296 section 1.2: IDr says "with which of the responder's identities it wants to talk".

@@ -76,6 +76,10 @@ std::string ike_text(const IkeReport& ike) {
   if (!ike.algorithms.empty()) text += ", " + ike.algorithms;
   text += ", " + nat_text(ike.nat) + ", up " + duration_text(ike.established_s) + rekey_text(ike.rekey_in_s) + '\n';
   text += "    SPIs " + spi_text(ike.spi_i) + " " + spi_text(ike.spi_r) + '\n';
+  if (!ike.assigned_local.empty()) text += "    our address from the peer: " + joined(ike.assigned_local, ", ") + '\n';
+  if (!ike.dns.empty()) text += "    DNS from the peer: " + joined(ike.dns, ", ") + '\n';
+  if (!ike.assigned_remote.empty())
+    text += "    the peer's address from us: " + joined(ike.assigned_remote, ", ") + '\n';
   if (!ike.pending.empty()) text += "    under way: " + joined(ike.pending, ", ") + '\n';
   for (const auto& child : ike.children) text += child_text(child);
   return text;

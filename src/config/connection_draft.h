@@ -15,11 +15,12 @@ struct EndDraft {
   std::string side;  // "left" or "right"
   bool host_set = false;
   Place host_place;
-  std::optional<Entry> subnet, subnets, protoport, sourceip;
+  std::optional<Entry> subnet, subnets, protoport, sourceip, addresspool;
   std::optional<Entry> cert, public_key;
   std::optional<model::AuthMethod> auth;  // leftauth=
   bool from_certificate = false;          // leftid=%fromcert
   bool revocation_set = false;
+  bool modecfg_client = false;
 };
 
 enum class Pfs : std::uint8_t { kOptional, kRequired, kOff };

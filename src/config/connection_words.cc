@@ -6,6 +6,7 @@
 
 #include "config/connection_draft.h"
 #include "config/credentials.h"
+#include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/suggest.h"
 #include "config/values.h"
@@ -345,20 +346,21 @@ void on_protoport(const Context& c) { c.end_draft->protoport = c.entry; }
 
 void on_sourceip(const Context& c) {
   c.end_draft->sourceip = c.entry;
-  for (const auto& piece : split(c.entry.value, ", ")) {
-    const auto place = c.entry.value_place(piece.offset);
-    const std::string text(piece.text);
-    if (text.starts_with("%config") || text.starts_with("%modeconfig") || text.starts_with("%mode") ||
-        text.starts_with("%cfg")) {
-      c.report.error(place, text + ": addresses assigned by the peer are not built yet", "write the address itself");
-    } else if (const auto address = IpAddress::parse(text)) {
-      c.end->source_ips.push_back(*address);
-    } else if (IpPrefix::parse(text) || text.starts_with('%') || text.find('-') != std::string::npos) {
-      c.report.error(place, text + ": address pools are not built yet", "write the address itself");
-    } else {
-      c.report.error(place, "'" + text + "' is not an address");
-    }
-  }
+  read_source_addresses(c.entry, *c.end, c.report);
+}
+void on_addresspool(const Context& c) {
+  c.end_draft->addresspool = c.entry;
+  read_address_pools(c.entry, *c.end, c.report);
+}
+void on_dns(const Context& c) { read_dns_servers(c.entry, c.conn(), c.report); }
+void on_dns_domains(const Context& c) { read_dns_domains(c.entry, c.conn(), c.report); }
+void on_modecfgclient(const Context& c) {
+  const auto yes = yes_or_no(c);
+  if (yes && *yes) c.end_draft->modecfg_client = true;
+}
+void on_modecfgserver(const Context& c) { (void)yes_or_no(c); }
+void on_ignore_peer_dns(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().ignore_peer_dns = *yes;
 }
 
 void on_ikeport(const Context& c) { number(c, 1, 65535, c.end->ike_port); }
@@ -415,6 +417,10 @@ constexpr std::array kConnWords{
     Word{"ecn", on_ecn},
     Word{"df", on_df},
     Word{"nopmtudisc", on_nopmtudisc},
+    Word{"modecfgdns", on_dns},
+    Word{"modecfgdomains", on_dns_domains},
+    Word{"modecfgdomain", on_dns_domains},
+    Word{"ignore-peer-dns", on_ignore_peer_dns},
 };
 constexpr std::array kEndWords{
     Word{"", on_host},
@@ -423,6 +429,10 @@ constexpr std::array kEndWords{
     Word{"sourceip", on_sourceip},
     Word{"protoport", on_protoport},
     Word{"ikeport", on_ikeport},
+    Word{"addresspool", on_addresspool},
+    Word{"dns", on_dns},
+    Word{"modecfgclient", on_modecfgclient},
+    Word{"modecfgserver", on_modecfgserver},
 };
 
 const Word* find_word(std::span<const Word> words, std::string_view name) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/connection_draft.h"
+#include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/values.h"
 #include "model/selection.h"
@@ -31,7 +32,9 @@ class Finisher {
     fill_times();
     if (!draft_.device_set) child_.device = defaults_.device;
     if (defaults_.keepalive_s && conn_.keepalive_s != 0) conn_.keepalive_s = *defaults_.keepalive_s;
+    finish_addresses(draft_, report_);
     make_children(draft_, report_);
+    ask_for_everything(draft_);
     fill_mobike();
     check_transport();
     check_networks();
@@ -188,7 +191,9 @@ void Finisher::check_networks() {
       error(draft_.place, "both ends claim the same networks: " + model::to_string(child.local),
             "each network lies behind one end");
     }
-    if (child.mode == model::Mode::kTunnel && child.local.empty() && child.remote.empty()) {
+    const bool assigned = conn_.local.requests_address() || conn_.remote.requests_address() ||
+                          !conn_.local.pools.empty() || !conn_.remote.pools.empty();
+    if (child.mode == model::Mode::kTunnel && child.local.empty() && child.remote.empty() && !assigned) {
       report_.note(draft_.place, "conn " + conn_.name +
                                      ": without leftsubnet= and rightsubnet= the tunnel carries only traffic between "
                                      "the two gateways themselves");

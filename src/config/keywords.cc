@@ -18,7 +18,6 @@ constexpr auto kNo = Standing::kNotBuilt;
 constexpr std::string_view kFiles = "nothing in Cygnet corresponds to it; certificates, keys and CRLs stand in files";
 constexpr std::string_view kEap = "EAP is not built yet";
 constexpr std::string_view kIkev1 = "IKEv1 is not built yet";
-constexpr std::string_view kPools = "address pools and IKE configuration payloads are not built yet";
 constexpr std::string_view kOwnEngine = "packets are carried by Cygnet's own engine, not by the kernel's";
 constexpr std::string_view kOwnLog = "logging is set with log-level=";
 constexpr std::string_view kNobody = "nothing in Cygnet corresponds to it";
@@ -290,16 +289,16 @@ constexpr Keyword kKeywords[] = {
     Keyword{"mediation", kConn, kNo, "IKEv2 mediation is not built yet", {"no"}},
     Keyword{"mediated-by", kConn, kNo, "IKEv2 mediation is not built yet", {}},
     Keyword{"me-peerid", kConn, kNo, "IKEv2 mediation is not built yet", {}},
-    Keyword{"modecfgpull", kConn, kNo, kPools, {"no"}},
-    Keyword{"modecfgdns", kConn, kNo, kPools, {}},
-    Keyword{"modecfgdns1", kConn, kNo, kPools, {}},
-    Keyword{"modecfgdns2", kConn, kNo, kPools, {}},
-    Keyword{"modecfgdomain", kConn, kNo, kPools, {}},
-    Keyword{"modecfgdomains", kConn, kNo, kPools, {}},
-    Keyword{"modecfgbanner", kConn, kNo, kPools, {}},
-    Keyword{"modecfgwins1", kConn, kNo, kPools, {}},
-    Keyword{"modecfgwins2", kConn, kNo, kPools, {}},
-    Keyword{"ignore-peer-dns", kConn, kNo, kPools, {"yes"}},
+    Keyword{"modecfgpull", kConn, kIdle, "IKEv2 clients always ask", {"*"}},
+    Keyword{"modecfgdns", kConn, kYes, {}, {}},
+    Keyword{"modecfgdns1", kConn, kNo, "write modecfgdns= with all servers", {}},
+    Keyword{"modecfgdns2", kConn, kNo, "write modecfgdns= with all servers", {}},
+    Keyword{"modecfgdomain", kConn, kYes, {}, {}},
+    Keyword{"modecfgdomains", kConn, kYes, {}, {}},
+    Keyword{"modecfgbanner", kConn, kIdle, "it belongs to IKEv1", {}},
+    Keyword{"modecfgwins1", kConn, kIdle, "it belongs to IKEv1", {}},
+    Keyword{"modecfgwins2", kConn, kIdle, "it belongs to IKEv1", {}},
+    Keyword{"ignore-peer-dns", kConn, kYes, {}, {}},
 
     // ---- conn, one end: left… and right…
     Keyword{"", kEnd, kYes, {}, {}},
@@ -330,10 +329,10 @@ constexpr Keyword kKeywords[] = {
     Keyword{"subnetwithin", kEnd, kNo, "write leftsubnet=: it is narrowed to what the peer proposes", {}},
     Keyword{"natip", kEnd, kNo, "address translation inside a tunnel is not built yet", {}},
     Keyword{"cat", kEnd, kNo, "client address translation is not built yet", {"no"}},
-    Keyword{"addresspool", kEnd, kNo, kPools, {}},
-    Keyword{"dns", kEnd, kNo, kPools, {}},
-    Keyword{"modecfgserver", kEnd, kNo, kPools, {"no"}},
-    Keyword{"modecfgclient", kEnd, kNo, kPools, {"no"}},
+    Keyword{"addresspool", kEnd, kYes, {}, {}},
+    Keyword{"dns", kEnd, kYes, {}, {}},
+    Keyword{"modecfgserver", kEnd, kYes, {}, {}},
+    Keyword{"modecfgclient", kEnd, kYes, {}, {}},
     Keyword{"xauthserver", kEnd, kNo, "IKEv1 XAUTH is not built yet", {"no"}},
     Keyword{"xauthclient", kEnd, kNo, "IKEv1 XAUTH is not built yet", {"no"}},
     Keyword{"xauthname", kEnd, kNo, "IKEv1 XAUTH is not built yet", {}},

@@ -77,6 +77,9 @@ void fields(V& v, S& s) {
   v("remote_id", s.remote_id);
   v("algorithms", s.algorithms);
   v("nat", s.nat);
+  v("assigned_local", s.assigned_local);
+  v("assigned_remote", s.assigned_remote);
+  v("dns", s.dns);
   v("established_s", s.established_s);
   v("rekey_in_s", s.rekey_in_s);
   v("pending", s.pending);

@@ -117,7 +117,9 @@ struct IkeReport {
   Endpoint local, remote;
   std::string local_id, remote_id;
   std::string algorithms;
-  std::string nat;  // "none", "local" (we are behind it), "remote", "both"
+  std::string nat;                                           // "none", "local" (we are behind it), "remote", "both"
+  std::vector<std::string> assigned_local, assigned_remote;  // addresses handed out by a configuration payload
+  std::vector<std::string> dns;                              // that the peer told us with them
   std::uint64_t established_s = 0;
   std::optional<std::uint64_t> rekey_in_s;
   std::vector<std::string> pending;   // exchanges under way

@@ -101,6 +101,19 @@ struct IkeDown {
   bool replaced = false;
   std::string reason;
 };
+// The peer assigned us these (RFC 7296 section 2.19): comes before the SAs and policies that use them. Holders of one
+// connection may overlap; what the newest says counts, and an address is needed until its last holder withdraws.
+struct AddressesAssigned {
+  std::string connection;
+  std::uint64_t holder = 0;
+  std::vector<IpAddress> addresses;
+  std::vector<IpAddress> dns;
+  std::vector<std::string> domains;  // that the DNS servers are for; none: all names
+};
+struct AddressesWithdrawn {
+  std::string connection;
+  std::uint64_t holder = 0;
+};
 // An initiation that was asked for (initiate(), start, ondemand) ended: for `cygnet up` and for held packets.
 struct InitiationDone {
   std::string connection;
@@ -127,9 +140,9 @@ struct DropCheckpoint {
 };
 
 // auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
-using Action =
-    std::variant<SendDatagram, KeyExchangeJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild, UpdateChildEndpoints,
-                 QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown, InitiationDone, Report, Checkpoint, DropCheckpoint>;
+using Action = std::variant<SendDatagram, KeyExchangeJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild,
+                            UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown, AddressesAssigned,
+                            AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 
 }  // namespace cygnet::ike

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "ike/actions.h"
+#include "ike/address_source.h"
 #include "model/connection.h"
 
 namespace cygnet::ike {
@@ -19,6 +20,7 @@ namespace cygnet::ike {
 struct EndpointSettings {
   model::Setup setup;
   std::uint32_t half_open_timeout_s = 30;
+  AddressSource* addresses = nullptr;  // outlives the endpoint; null: no address is assigned
 };
 
 // Keys for Wireshark; handed out only when config setup allows it.
@@ -48,7 +50,9 @@ struct IkeStatus {
   Path path;
   std::string local_id, remote_id;
   std::string algorithms;
-  bool nat_local = false, nat_remote = false;  // who is behind a NAT
+  bool nat_local = false, nat_remote = false;              // who is behind a NAT
+  std::vector<IpAddress> assigned_local, assigned_remote;  // by a configuration payload
+  std::vector<IpAddress> dns;                              // told to us with it
   Instant established{};
   Instant rekey_at{};
   std::vector<ChildStatus> children;

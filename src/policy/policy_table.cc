@@ -64,7 +64,15 @@ std::uint32_t order_of(const model::TrafficSelectors& local, const model::Traffi
 }
 
 model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child) {
-  return child.local.empty() ? host_selector(connection.local.host) : child.local;
+  if (!child.local.empty()) return child.local;
+  if (!connection.local.requests_address()) return host_selector(connection.local.host);
+  // The address is not known before the peer has assigned it. Whoever waits for traffic takes any packet as the sign;
+  // what is kept up by itself holds nothing back meanwhile.
+  model::TrafficSelectors any;
+  if (child.start != model::StartAction::kOnDemand) return any;
+  if (connection.local.request_ip4) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV4)));
+  if (connection.local.request_ip6) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV6)));
+  return any;
 }
 
 model::TrafficSelectors remote_selectors(const model::Connection& connection, const model::Child& child) {

@@ -73,6 +73,7 @@ std::string describe(const model::SaSpec& spec) {
 
 Side::Side(SideOptions options) : options_(std::move(options)), random_(options_.seed) {
   options_.settings.setup.allow_key_export = true;
+  options_.settings.addresses = &addresses;
   plane.packets_activate = !options_.sabotage.ignore_activation;
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
 }
@@ -82,6 +83,7 @@ void Side::configure(Instant now, std::vector<model::Connection> connections, st
   connections_ = std::move(connections);
   credentials_ = std::move(credentials);
   long_term_keys_ = ike::auth::LocalKeys({std::move(secrets), std::move(private_keys)});
+  addresses.pools.configure(connections_);
   act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, credentials_); });
 }
 
@@ -105,6 +107,8 @@ void Side::lose_power() {
 
 void Side::restart(Instant now) {
   if (options_.sabotage.repeat_randomness) random_ = SeededRandom(options_.seed);
+  addresses.pools = {};
+  addresses.pools.configure(connections_);
   endpoint_ = std::make_unique<ike::IkeEndpoint>(options_.settings, random_);
   const std::vector<std::pair<std::string, Bytes>> saved(checkpoints.begin(), checkpoints.end());
   // Whatever configure() starts may be known already from a checkpoint: both calls come before any action is performed.
@@ -212,6 +216,10 @@ void Side::record(const ike::Action& action) {
   } else if (const auto* down = std::get_if<ike::ChildDown>(&action)) {
     if (keep) child_downs.push_back(*down);
     if (on_event) on_event("child " + down->child + (down->replaced ? " replaced" : " down: " + down->reason));
+  } else if (const auto* got = std::get_if<ike::AddressesAssigned>(&action)) {
+    if (keep) assigned.push_back(*got);
+  } else if (const auto* gone = std::get_if<ike::AddressesWithdrawn>(&action)) {
+    if (keep) withdrawn.push_back(*gone);
   } else if (const auto* ike_up = std::get_if<ike::IkeUp>(&action)) {
     if (keep) ike_ups.push_back(*ike_up);
   } else if (const auto* ike_down = std::get_if<ike::IkeDown>(&action)) {

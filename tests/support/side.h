@@ -14,6 +14,7 @@
 #include "ike/endpoint.h"
 #include "support/data_plane.h"
 #include "support/key_ring.h"
+#include "support/pool_source.h"
 
 namespace cygnet::test {
 
@@ -77,6 +78,9 @@ class Side {
   void forget_history();
 
   DataPlane plane;
+  PoolSource addresses;  // of the connections' pools; a new process begins without leases
+  std::vector<ike::AddressesAssigned> assigned;
+  std::vector<ike::AddressesWithdrawn> withdrawn;
   std::vector<ike::Report> reports;
   std::vector<ike::InitiationDone> done;
   std::vector<ike::ChildUp> child_ups;

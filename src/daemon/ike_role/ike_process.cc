@@ -143,7 +143,8 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
     return;
   }
   begun_ = true;
-  endpoint_ = std::make_unique<ike::IkeEndpoint>(ike::EndpointSettings{.setup = configuration_.conf.setup}, random_);
+  endpoint_ = std::make_unique<ike::IkeEndpoint>(
+      ike::EndpointSettings{.setup = configuration_.conf.setup, .addresses = &address_pools_}, random_);
   std::vector<model::SaSpec> sas;
   for (const auto& sa : dump->sas) {
     sas.push_back(sa.spec);
@@ -152,6 +153,8 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   policies_.adopt(dump->policies, sas);
   apply_configuration();
   endpoint_->adopt(clock_.monotonic(), dump->checkpoints, sas);
+  // Before the routes: they lead from addresses that the peer assigned.
+  pump();
   for (const auto& policy : dump->policies) {
     if (const auto* kept = policies_.find(policy.id)) {
       add_routes(*kept);
@@ -178,6 +181,7 @@ void IkeProcess::apply_configuration() {
   }
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);
+  address_pools_.pools().configure(connections_);
   apply(policies_.configure(connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
   default_sources_ = hosts_->default_sources();

@@ -17,6 +17,7 @@
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
 #include "daemon/ike_role/keys_client.h"
+#include "daemon/ike_role/pool_source.h"
 #include "daemon/ike_role/routes.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
@@ -98,6 +99,8 @@ class IkeProcess {
   void perform(const ike::ChildDown& action);
   void perform(const ike::IkeUp& action);
   void perform(const ike::IkeDown& action);
+  void perform(const ike::AddressesAssigned& action);
+  void perform(const ike::AddressesWithdrawn& action);
   void perform(const ike::InitiationDone& action);
   void perform(const ike::Report& action);
   void perform(const ike::Checkpoint& action);
@@ -168,6 +171,7 @@ class IkeProcess {
   sadb::EngineClient engine_{loop_};
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
+  PoolSource address_pools_;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
@@ -192,7 +196,8 @@ class IkeProcess {
   struct Owner {
     std::string connection, child, device;
   };
-  std::map<model::ChildId, Owner> children_;  // CHILD_SAs there are: whose, and through which device
+  std::vector<ike::AddressesAssigned> assigned_;  // to us, the newest last
+  std::map<model::ChildId, Owner> children_;      // CHILD_SAs there are: whose, and through which device
   std::vector<ProcessState> processes_;
   std::vector<Waiting> waiting_;
   // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears

@@ -208,6 +208,18 @@ void IkeProcess::perform(const ike::IkeDown& action) {
   }
 }
 
+void IkeProcess::perform(const ike::AddressesAssigned& action) {
+  std::erase_if(assigned_,
+                [&](const auto& a) { return a.connection == action.connection && a.holder == action.holder; });
+  assigned_.push_back(action);
+}
+
+// The addresses themselves leave the device with the policies that use them.
+void IkeProcess::perform(const ike::AddressesWithdrawn& action) {
+  std::erase_if(assigned_,
+                [&](const auto& a) { return a.connection == action.connection && a.holder == action.holder; });
+}
+
 void IkeProcess::perform(const ike::InitiationDone& action) {
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, action.ok, action.will_retry);
   if (action.ok) {
@@ -265,8 +277,15 @@ void IkeProcess::apply(const policy::Changes& changes) {
 void IkeProcess::add_routes(const model::PolicySpec& policy) {
   const auto* connection = find_connection(policy.connection);
   const auto* child = find_child(policy.connection, policy.child_name);
-  routes_.add(policy, connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips, own_addresses_,
-              child == nullptr ? 0 : child->mtu);
+  auto sources = connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips;
+  for (const auto& assigned : assigned_) {
+    if (assigned.connection != policy.connection) continue;
+    for (const auto& address : assigned.addresses) {
+      const bool speaks = std::ranges::any_of(policy.local, [&](const auto& ts) { return ts.range.contains(address); });
+      if (speaks && std::ranges::find(sources, address) == sources.end()) sources.push_back(address);
+    }
+  }
+  routes_.add(policy, sources, own_addresses_, child == nullptr ? 0 : child->mtu);
 }
 
 }  // namespace cygnet::daemon

@@ -36,6 +36,14 @@ std::vector<std::string> texts(const model::TrafficSelectors& selectors) {
   return out;
 }
 
+std::vector<std::string> texts(const std::vector<IpAddress>& addresses) {
+  std::vector<std::string> out;
+  for (const auto& a : addresses) {
+    out.push_back(a.to_string());
+  }
+  return out;
+}
+
 std::string nat_text(const ike::IkeStatus& sa) {
   if (sa.nat_local && sa.nat_remote) {
     return "both";
@@ -75,6 +83,9 @@ control::IkeReport IkeProcess::report_ike(const ike::IkeStatus& sa, Instant now)
           .remote_id = sa.remote_id,
           .algorithms = sa.algorithms,
           .nat = nat_text(sa),
+          .assigned_local = texts(sa.assigned_local),
+          .assigned_remote = texts(sa.assigned_remote),
+          .dns = texts(sa.dns),
           .established_s = sa.established == Instant{} ? 0 : seconds(now - sa.established),
           .rekey_in_s = seconds_until(sa.rekey_at, now),
           .pending = sa.pending,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/configuration.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/mobike.h"
@@ -426,6 +427,7 @@ void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& check
       delete_ike_sa(world, *sa, "its connection is no longer configured", Aftermath::kForget);
       continue;
     }
+    claim_addresses(world, *sa);
     announce(world, *sa);
     resume_task(world, *sa);
     check_liveness(world, *sa);
@@ -451,6 +453,8 @@ std::vector<IkeStatus> status(const World& world) {
     if (sa->open) s.algorithms = model::to_string(sa->algorithms);
     s.nat_local = sa->nat_local;
     s.nat_remote = sa->nat_remote;
+    (sa->assigned.by_us ? s.assigned_remote : s.assigned_local) = sa->assigned.addresses;
+    s.dns = sa->assigned.dns;
     s.established = sa->established;
     s.rekey_at = sa->rekey_at;
     for (const auto& child : sa->children) {

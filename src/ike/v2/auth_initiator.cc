@@ -8,6 +8,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/configuration.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -51,11 +52,13 @@ void finish_first_child(Turn& turn, ChildWant want) {
   auto& h = *sa.handshake;
   const auto* error = wi::find_error_notify(h.answer);
   const bool refused = error != nullptr && wi::find_payload<wi::SaPayload>(h.answer) == nullptr;
+  const auto no_address = refused ? std::nullopt : take_addresses(world, sa, h.answer);
   auto terms =
       refused
           ? std::expected<ChildTerms, Refusal>(std::unexpected(explain_refusal(sa, *error, h.offered, h.tsi, h.tsr)))
-          : read_answer(world, sa, want.connection, want.child, h.offered, h.tsi, h.tsr,
-                        model::ChildKeyExchange::kIgnore, h.answer);
+      : no_address ? std::expected<ChildTerms, Refusal>(std::unexpected(*no_address))
+                   : read_answer(world, sa, want.connection, want.child, h.offered, h.tsi, h.tsr,
+                                 model::ChildKeyExchange::kIgnore, h.answer);
   if (terms) {
     const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(h.nonce_i),
                                         ByteView(h.nonce_r), {});
@@ -86,6 +89,7 @@ const model::Child* add_first_child(World& world, IkeSa& sa, wi::Payloads& paylo
   if (child != nullptr) {
     h.child_spi = world.new_esp_spi();
     auto request = request_child(sa, h.wants.front(), *child, h.child_spi, model::ChildKeyExchange::kIgnore);
+    if (auto wishes = ask_for_addresses(world, sa)) payloads.emplace_back(std::move(*wishes));
     for (auto& n : request.notifies) payloads.emplace_back(std::move(n));
     payloads.push_back(std::move(request.sa));
     payloads.push_back(std::move(request.tsi_payload));

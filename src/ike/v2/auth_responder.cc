@@ -7,6 +7,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/configuration.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -68,7 +69,9 @@ void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& a
   auto& world = turn.world;
   auto& sa = *turn.sa;
   if (wi::find_payload<wi::SaPayload>(request) == nullptr) return;
-  auto terms = choose_child(world, sa, request, model::ChildKeyExchange::kIgnore, nullptr);
+  auto refusal = assign_addresses(world, sa, request, answer);
+  auto terms = refusal ? std::expected<ChildTerms, Refusal>(std::unexpected(std::move(*refusal)))
+                       : choose_child(world, sa, request, model::ChildKeyExchange::kIgnore, nullptr);
   if (terms) {
     const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d),
                                         ByteView(sa.handshake->nonce_i), ByteView(sa.handshake->nonce_r), {});

@@ -143,6 +143,15 @@ struct Mobility {
   Bytes seen_as;                          // the peer's last NAT_DETECTION_DESTINATION_IP: our address as it sees it
 };
 
+// By a configuration payload (RFC 7296 section 2.19): to the peer from our pools, or to us.
+struct Assigned {
+  bool by_us = false;
+  std::uint64_t holder = 0;  // gives them back with this number; stays when the IKE SA is rekeyed
+  std::vector<IpAddress> addresses;
+  std::vector<IpAddress> dns;        // told to us
+  std::vector<std::string> domains;  // names that these servers know; none: all
+};
+
 struct Deferred {
   Path path;
   Bytes bytes;
@@ -180,6 +189,7 @@ struct IkeSa {
   std::unique_ptr<Handshake> handshake;
   std::vector<Deferred> deferred;  // datagrams that came while the keys were being computed
   std::vector<std::unique_ptr<ChildSa>> children;
+  Assigned assigned;
 
   Instant created{};
   Instant established{};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/configuration.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/match.h"
@@ -258,6 +259,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
     if (mattered) after_child_loss(world, child, aftermath);
     sa.children.pop_back();
   }
+  give_addresses_back(world, sa);
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
   if (was_up) {
     world.act(IkeDown{sa.name(), sa.spi_i, sa.spi_r, replaced, reason});
@@ -311,6 +313,7 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
   from.children.clear();
   for (auto& task : from.queue) to.queue.push_back(std::move(task));
   from.queue.clear();
+  if (!from.assigned.addresses.empty()) to.assigned = std::exchange(from.assigned, {});
   to.doomed = from.doomed;
   if (from.doomed) to.end_reason = from.end_reason;
   from.doomed = false;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/configuration.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/request.h"
@@ -21,10 +22,12 @@ TrafficSelectors or_host(const TrafficSelectors& configured, const IpAddress& ho
   return configured.empty() ? TrafficSelectors{TrafficSelector::of(IpRange::of(host))} : configured;
 }
 
-TrafficSelectors own_local(const IkeSa& sa, const model::Child& child) {
+TrafficSelectors own_local(const IkeSa& sa, const model::Connection& connection, const model::Child& child) {
+  if (auto assigned = assigned_local(sa, connection, child)) return *assigned;
   return or_host(child.local, sa.path.local.address);
 }
-TrafficSelectors own_remote(const IkeSa& sa, const model::Child& child) {
+TrafficSelectors own_remote(const IkeSa& sa, const model::Connection& connection, const model::Child& child) {
+  if (auto assigned = assigned_remote(sa, connection, child)) return *assigned;
   return or_host(child.remote, sa.path.remote.address);
 }
 
@@ -103,8 +106,8 @@ std::vector<Match> find_matches(const World& world, const IkeSa& sa, const Traff
   for (const auto& connection : sharing(world, sa)) {
     for (const auto& child : connection->children) {
       // A tunnel wish never becomes a transport SA; a transport wish may become a tunnel (we just do not confirm it).
-      Match m{connection, &child, model::narrow(tsr, own_local(sa, child)), model::narrow(tsi, own_remote(sa, child)),
-              0};
+      Match m{connection, &child, model::narrow(tsr, own_local(sa, *connection, child)),
+              model::narrow(tsi, own_remote(sa, *connection, child)), 0};
       if (m.local.empty() || m.remote.empty()) continue;
       m.rank = rank_of(m, tsr, tsi, transport, rekeyed);
       out.push_back(std::move(m));
@@ -119,7 +122,7 @@ Refusal selectors_refusal(const World& world, const IkeSa& sa, const TrafficSele
   std::vector<diagnosis::SelectorPair> ours;
   for (const auto& connection : sharing(world, sa)) {
     for (const auto& child : connection->children)
-      ours.push_back({child.name, own_local(sa, child), own_remote(sa, child)});
+      ours.push_back({child.name, own_local(sa, *connection, child), own_remote(sa, *connection, child)});
   }
   return {wi::NotifyType::kTsUnacceptable,
           {},
@@ -189,9 +192,10 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
                            model::ChildKeyExchange ke) {
   ChildRequest out;
   out.offered = comparable(child.proposals, ke);
-  auto local = own_local(sa, child);
-  auto remote = own_remote(sa, child);
-  if (want.narrow_to) {
+  auto local = own_local(sa, *want.connection, child);
+  auto remote = own_remote(sa, *want.connection, child);
+  // A packet that left before we had our address does not tell what will be sent.
+  if (want.narrow_to && !want.connection->local.requests_address()) {
     // RFC 7296 section 2.9: "the initiator ... SHOULD include as the first Traffic Selector ... a very specific Traffic
     // Selector including the addresses in the packet triggering the request".
     local.insert(local.begin(), want.narrow_to->first);
@@ -321,6 +325,13 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   if (!model::covers(tsi, terms.local) || !model::covers(tsr, terms.remote)) {
     return bad("it widens the traffic selectors to " + model::to_string(terms.local) +
                " === " + model::to_string(terms.remote));
+  }
+  if (connection->local.requests_address() && !sa.assigned.addresses.empty()) {
+    // Whatever the peer lets through, we speak from the addresses it gave us.
+    TrafficSelectors own;
+    for (const auto& address : sa.assigned.addresses) own.push_back(TrafficSelector::of(IpRange::of(address)));
+    terms.local = model::narrow(terms.local, own);
+    if (terms.local.empty()) return bad("its traffic selectors do not cover the address that it assigned");
   }
   terms.mode = wi::find_notify(answer, wi::NotifyType::kUseTransportMode) != nullptr ? model::Mode::kTransport
                                                                                      : model::Mode::kTunnel;

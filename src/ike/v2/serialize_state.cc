@@ -273,6 +273,14 @@ void visit(A& a, std::unique_ptr<ChildSa>& v) {
   visit(a, *v);
 }
 template <typename A>
+void visit(A& a, Assigned& v) {
+  visit(a, v.by_us);
+  visit(a, v.holder);
+  visit_list(a, v.addresses);
+  visit_list(a, v.dns);
+  visit_list(a, v.domains);
+}
+template <typename A>
 void visit(A& a, IkeSa& v) {
   std::uint8_t version = kVersion;
   visit(a, version);
@@ -307,6 +315,7 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.replaced_by);
   visit(a, v.rekeys);
   visit(a, v.end_reason);
+  visit(a, v.assigned);
 }
 
 template <typename A, typename T>

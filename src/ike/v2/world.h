@@ -66,6 +66,7 @@ struct World {
   std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
   std::vector<Retry> retries;
+  std::map<std::string, std::vector<IpAddress>> last_assigned;  // to us, by connection: asked for again
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
   std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others

@@ -30,10 +30,10 @@ TEST(Examples, AllLoadWithoutAWarning) {
     EXPECT_FALSE(loaded.connections.empty()) << entry.path();
     ++count;
   }
-  EXPECT_EQ(count, 7);
+  EXPECT_EQ(count, 9);
   const auto secrets = load_ipsec_secrets(kRoot + "/docs/examples/ipsec.secrets", files);
   EXPECT_EQ(to_string(secrets.diagnostics), "");
-  EXPECT_EQ(secrets.secrets.size(), 4U);
+  EXPECT_EQ(secrets.secrets.size(), 5U);
 }
 
 // Blocks of README.md and of the manual page that hold a conn section.

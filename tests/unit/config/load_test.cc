@@ -234,7 +234,6 @@ TEST(Load, WrongValuesNameTheRightOnes) {
             "10:16: error: 'perhaps' is no value of encapsulation=\n"
             "11:6: error: '100' is no value of mtu=\n"
             "12:9: error: 'a=b' is no identity\n"
-            "13:15: error: %config: addresses assigned by the peer are not built yet\n"
             "14:12: error: 'hodl' is no value of dpdaction=\n");
   EXPECT_EQ(loaded.diagnostics[0].hint, "did you mean 'tunnel'? (tunnel or transport)");
   EXPECT_EQ(loaded.diagnostics[1].hint, "write a number from 0 to 65536");

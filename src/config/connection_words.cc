@@ -358,7 +358,6 @@ void on_modecfgclient(const Context& c) {
   const auto yes = yes_or_no(c);
   if (yes && *yes) c.end_draft->modecfg_client = true;
 }
-void on_modecfgserver(const Context& c) { (void)yes_or_no(c); }
 void on_ignore_peer_dns(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().ignore_peer_dns = *yes;
 }
@@ -432,7 +431,6 @@ constexpr std::array kEndWords{
     Word{"addresspool", on_addresspool},
     Word{"dns", on_dns},
     Word{"modecfgclient", on_modecfgclient},
-    Word{"modecfgserver", on_modecfgserver},
 };
 
 const Word* find_word(std::span<const Word> words, std::string_view name) {

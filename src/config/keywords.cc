@@ -331,7 +331,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"cat", kEnd, kNo, "client address translation is not built yet", {"no"}},
     Keyword{"addresspool", kEnd, kYes, {}, {}},
     Keyword{"dns", kEnd, kYes, {}, {}},
-    Keyword{"modecfgserver", kEnd, kYes, {}, {}},
+    Keyword{"modecfgserver", kEnd, kIdle, "a pool for the other end makes a server", {"*"}},
     Keyword{"modecfgclient", kEnd, kYes, {}, {}},
     Keyword{"xauthserver", kEnd, kNo, "IKEv1 XAUTH is not built yet", {"no"}},
     Keyword{"xauthclient", kEnd, kNo, "IKEv1 XAUTH is not built yet", {"no"}},

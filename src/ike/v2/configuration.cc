@@ -177,10 +177,8 @@ std::size_t read_reply(IkeSa& sa, const wi::ConfigurationPayload& reply) {
 }
 
 void announce(World& world, const IkeSa& sa) {
-  const bool dns = !sa.connection->ignore_peer_dns;
-  world.act(AddressesAssigned{sa.name(), sa.assigned.holder, sa.assigned.addresses,
-                              dns ? sa.assigned.dns : std::vector<IpAddress>{},
-                              dns ? sa.assigned.domains : std::vector<std::string>{}});
+  world.act(AddressesAssigned{sa.name(), sa.assigned.holder, sa.assigned.addresses, sa.assigned.dns,
+                              sa.assigned.domains});
 }
 
 }  // namespace
@@ -232,6 +230,10 @@ std::optional<Refusal> take_addresses(World& world, IkeSa& sa, const wi::Payload
                    sa.peer() +
                        " assigned no address: does it have a pool for this connection (rightaddresspool= there)? "
                        "Without one, remove leftsourceip=%config here"};
+  }
+  if (sa.connection->ignore_peer_dns) {
+    sa.assigned.dns.clear();
+    sa.assigned.domains.clear();
   }
   sa.assigned.holder = sa.local_spi().value;
   world.last_assigned[sa.name()] = sa.assigned.addresses;

@@ -137,6 +137,36 @@ TEST(Fragmentation, ARepeatedRequestIsAnsweredOnce) {
   e.expect_in_the_air({});
 }
 
+// Each end numbers its own requests: pieces of a request and of a response with the same Message ID may mix on the way.
+TEST(Fragmentation, ARequestAndAResponseComeAtTheSameTime) {
+  Exchange e(in_pieces());
+  e.bring_up();
+  e.rekey_ike(e.a());
+  e.run();
+  e.rekey_child(e.a());
+  e.rekey_child(e.b());
+  for (int i = 0; i < 2; ++i) e.inject(e.drop("A <- B CREATE_CHILD_SA request 0"));
+  // A's request and A's answer, both of several pieces, both numbered 0, alternate.
+  const auto pieces_refused = e.b().endpoint().counters().fragments_refused;
+  std::vector<Flight> requests, responses;
+  for (auto left = e.in_the_air().size(); left > 0; --left) {
+    auto flight = e.drop("A -> B");
+    (contains(flight.arrow, "request") ? requests : responses).push_back(std::move(flight));
+  }
+  ASSERT_EQ(requests.size(), 2U);
+  ASSERT_EQ(responses.size(), 2U);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    e.inject(requests[i]);
+    e.inject(responses[i]);
+  }
+  e.run();
+  EXPECT_EQ(e.b().endpoint().counters().fragments_refused, pieces_refused);
+  EXPECT_EQ(e.a().endpoint().counters().retransmits_sent, 0U);
+  EXPECT_EQ(e.b().endpoint().counters().retransmits_sent, 0U);
+  e.advance_and_run(10s);
+  e.expect_tunnel();
+}
+
 TEST(Fragmentation, ForgedPiecesAreNotKept) {
   Exchange e(in_pieces());
   e.initiate(e.a());

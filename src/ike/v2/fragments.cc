@@ -30,6 +30,19 @@ bool is_waited_for(const IkeSa& sa, const wi::Header& header) {
   return header.message_id == sa.expected && !(sa.peer_request && sa.peer_request->id == header.message_id);
 }
 
+// RFC 7296 section 2.2: each end numbers its own requests, so a request and a response of the peer may have the same
+// Message ID and be under way at the same time.
+std::unique_ptr<Reassembly>& pieces_of(IkeSa& sa, const wi::Header& header) {
+  return header.response ? sa.response_pieces : sa.request_pieces;
+}
+
+void drop(World& world, IkeSa& sa, std::unique_ptr<Reassembly>& pieces) {
+  if (!pieces) return;
+  world.reassembly_octets -= std::min(world.reassembly_octets, pieces->octets());
+  pieces.reset();
+  world.touch(sa);
+}
+
 std::nullopt_t refuse(World& world) {
   ++world.counters.fragments_refused;
   return std::nullopt;
@@ -59,11 +72,26 @@ std::size_t fragment_limit(const IkeSa& sa, bool smallest) {
   return sa.peer_fragment_octets != 0 ? std::min(limit, std::max<std::size_t>(sa.peer_fragment_octets, 400)) : limit;
 }
 
+void drop_fragments_of(World& world, IkeSa& sa, const wi::Header& header) {
+  auto& pieces = pieces_of(sa, header);
+  if (pieces && pieces->is_of(header)) drop(world, sa, pieces);
+}
+
 void drop_fragments(World& world, IkeSa& sa) {
-  if (!sa.reassembly) return;
-  world.reassembly_octets -= std::min(world.reassembly_octets, sa.reassembly->octets());
-  sa.reassembly.reset();
-  world.touch(sa);
+  drop(world, sa, sa.request_pieces);
+  drop(world, sa, sa.response_pieces);
+}
+
+Instant fragments_due(const IkeSa& sa) {
+  auto due = kNever;
+  for (const auto* pieces : {&sa.request_pieces, &sa.response_pieces})
+    if (*pieces) due = std::min(due, (*pieces)->expires());
+  return due;
+}
+
+void drop_stale_fragments(World& world, IkeSa& sa) {
+  for (auto* pieces : {&sa.request_pieces, &sa.response_pieces})
+    if (*pieces && (*pieces)->expires() <= world.now) drop(world, sa, *pieces);
 }
 
 std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& sa, ByteView datagram,
@@ -72,8 +100,9 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
   ++world.counters.fragments_in;
   if (!sa.fragmentation || piece.total_fragments > wi::kMostFragments || !is_waited_for(sa, outer.header))
     return refuse(world);
-  const bool begun = sa.reassembly && sa.reassembly->is_of(outer.header);
-  if (begun && !sa.reassembly->wants(piece)) return refuse(world);
+  auto& pieces = pieces_of(sa, outer.header);
+  const bool begun = pieces && pieces->is_of(outer.header);
+  if (begun && !pieces->wants(piece)) return refuse(world);
   auto plaintext = wi::open_fragment(datagram, piece, *sa.open);
   if (!plaintext) {
     ++world.counters.integrity_failed;
@@ -81,23 +110,22 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
   }
   if (!there_is_room(world, sa, plaintext->size())) return refuse(world);
   if (!begun) {
-    drop_fragments(world, sa);
-    sa.reassembly.emplace(outer.header, piece.total_fragments, world.now);
+    drop(world, sa, pieces);
+    pieces = std::make_unique<Reassembly>(outer.header, piece.total_fragments, world.now);
   }
-  const auto before = sa.reassembly->octets();
-  const bool taken = sa.reassembly->take(piece, std::move(*plaintext));
-  world.reassembly_octets =
-      world.reassembly_octets - std::min(world.reassembly_octets, before) + sa.reassembly->octets();
+  const auto before = pieces->octets();
+  const bool taken = pieces->take(piece, std::move(*plaintext));
+  world.reassembly_octets = world.reassembly_octets - std::min(world.reassembly_octets, before) + pieces->octets();
   world.touch(sa);
   if (!taken) {
-    drop_fragments(world, sa);
+    drop(world, sa, pieces);
     return refuse(world);
   }
   if (piece.fragment_number == 1 && piece.total_fragments > 1) sa.peer_fragment_octets = datagram.size();
-  if (!sa.reassembly->complete()) return std::nullopt;
-  const auto whole = sa.reassembly->plaintext();
-  const auto first = sa.reassembly->first_inner();
-  drop_fragments(world, sa);
+  if (!pieces->complete()) return std::nullopt;
+  const auto whole = pieces->plaintext();
+  const auto first = pieces->first_inner();
+  drop(world, sa, pieces);
   return wi::parse_payloads(first, ByteView(whole));
 }
 

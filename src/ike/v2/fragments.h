@@ -22,7 +22,12 @@ void read_fragmentation(IkeSa& sa, const wire::ike::Payloads& payloads);
 [[nodiscard]] std::optional<wire::ike::ParseResult<wire::ike::Payloads>> take_fragment(World& world, IkeSa& sa,
                                                                                        ByteView datagram,
                                                                                        const wire::ike::Message& outer);
-// Forgets the pieces of a message: it came whole, or nobody waits for it any more.
+// Forgets the pieces of a message that came whole after all.
+void drop_fragments_of(World& world, IkeSa& sa, const wire::ike::Header& header);
+// Forgets all pieces: nobody waits for them any more.
 void drop_fragments(World& world, IkeSa& sa);
+// When the first of the waiting pieces have waited too long, and forgetting those.
+[[nodiscard]] Instant fragments_due(const IkeSa& sa);
+void drop_stale_fragments(World& world, IkeSa& sa);
 
 }  // namespace cygnet::ike::v2

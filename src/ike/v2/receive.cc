@@ -214,7 +214,7 @@ void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, 
   // The responder may have more to say before we know whether to believe it.
   if (sa.state == State::kVerifying && sa.initiator) return defer(sa, path, datagram);
   // The peer changed its mind, or pieces were lost: the whole message will do.
-  if (sa.reassembly && sa.reassembly->is_of(outer.header)) drop_fragments(world, sa);
+  drop_fragments_of(world, sa, outer.header);
   on_contents(world, sa, path, datagram, outer, *inner);
 }
 

@@ -138,8 +138,7 @@ void on_lifetime_timer(World& world, IkeSa& sa) {
 }  // namespace
 
 Instant next_due(const IkeSa& sa) {
-  auto due = std::min(sa.give_up_at, liveness_due(sa));
-  if (sa.reassembly) due = std::min(due, sa.reassembly->expires());
+  auto due = std::min({sa.give_up_at, liveness_due(sa), fragments_due(sa)});
   if (sa.outstanding) due = std::min(due, sa.outstanding->retransmit_at);
   if (sa.state == State::kEstablished) due = std::min({due, sa.rekey_at, sa.expires_at, queue_due(sa)});
   for (const auto& child : sa.children) due = std::min(due, child_due(*child));
@@ -148,7 +147,7 @@ Instant next_due(const IkeSa& sa) {
 
 void on_sa_timer(World& world, IkeSa& sa) {
   world.touch(sa);
-  if (sa.reassembly && sa.reassembly->expires() <= world.now) drop_fragments(world, sa);
+  drop_stale_fragments(world, sa);
   if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
   if (sa.give_up_at <= world.now) {
     if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);

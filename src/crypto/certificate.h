@@ -14,6 +14,9 @@
 
 namespace cygnet::crypto {
 
+// "2026-11-21 13:00:00 UTC", of seconds since 1970
+[[nodiscard]] std::string date_text(std::int64_t seconds);
+
 class Certificate {
  public:
   static constexpr std::size_t kMaxOctets = 65536;

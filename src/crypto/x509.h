@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "crypto/certificate.h"
 #include "crypto/evp.h"
 
 namespace cygnet::crypto {
@@ -59,8 +60,6 @@ template <typename Handle, typename Decoder>
 // Seconds since 1970, dates beyond 2038 included; nothing if it is no date.
 [[nodiscard]] std::optional<std::int64_t> seconds_of(const ASN1_TIME* time);
 [[nodiscard]] std::optional<std::int64_t> seconds_of_generalized(const ASN1_GENERALIZEDTIME* time);
-// "2026-11-21 13:00:00 UTC"
-[[nodiscard]] std::string date_text(std::int64_t seconds);
 
 // The certificate again as OpenSSL's object. (Certificate's header stays free of OpenSSL.)
 [[nodiscard]] X509Handle to_x509(ByteView der);

@@ -110,22 +110,16 @@ std::string Configuration::problems() const {
 
 namespace {
 
-// IKE_AUTH proves and verifies with pre-shared keys and raw public keys: what asks for more must not run with less.
-bool provable(const model::End& end) {
-  if (end.authority || end.same_authority || !end.groups.empty() || !end.certificate.empty()) return false;
-  return end.auth == model::AuthMethod::kPsk || (end.auth == model::AuthMethod::kSignature && !end.public_key.empty());
-}
-
+// An end that proves nothing must not be mistaken for one that does.
 void refuse_unproven(config::LoadedConfiguration& conf) {
   for (const auto& connection : conf.connections) {
     for (const auto* end : {&connection.local, &connection.remote}) {
-      if (provable(*end)) continue;
+      if (end->auth != model::AuthMethod::kNull) continue;
       conf.diagnostics.push_back(
           {.level = config::Level::kError,
            .file = connection.source,
-           .message = "conn " + connection.name +
-                      ": authentication with certificates or not at all is not built yet in IKE_AUTH",
-           .hint = "write authby=secret, or name raw public keys with leftpubkey= and rightpubkey="});
+           .message = "conn " + connection.name + ": an end that proves nothing (RFC 7619) is not built yet",
+           .hint = "write authby=secret, or authby=pubkey with leftcert= or leftpubkey="});
       break;
     }
   }

@@ -38,9 +38,9 @@ IkeEndpoint::IkeEndpoint(EndpointSettings settings, Random& random)
 IkeEndpoint::~IkeEndpoint() = default;
 
 void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connections,
-                            model::PublicCredentials credentials) {
+                            const model::PublicCredentials& credentials) {
   const Event event(impl_->world, now);
-  v2::configure(impl_->world, std::move(connections), std::move(credentials));
+  v2::configure(impl_->world, std::move(connections), credentials);
 }
 
 void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes) {

@@ -74,7 +74,7 @@ class IkeEndpoint {
   // Replaces the configuration. SAs of connections that are equal before and after are not touched; those of changed or
   // removed ones are deleted (changed ones with start=kStart come up again). Connections are oriented. Secrets stay
   // with whoever performs auth::AuthJob.
-  void configure(Instant now, std::vector<model::Connection> connections, model::PublicCredentials credentials);
+  void configure(Instant now, std::vector<model::Connection> connections, const model::PublicCredentials& credentials);
 
   void handle_datagram(Instant now, const Path& path, ByteView bytes);
   void on_job_done(Instant now, const JobResult& result);

@@ -57,6 +57,17 @@ ike::JobResult real_exchange(const ike::KeyExchangeJob& job) {
 
 constexpr std::int64_t kWallSeconds = 1'800'000'000;  // kPkiNow of test_pki.h
 
+// What cannot be used is left out: the endpoint reports it.
+crypto::TrustStore trust_of(const model::PublicCredentials& credentials) {
+  crypto::TrustStore out;
+  for (const auto& authority : credentials.authorities) (void)out.add_authority(authority.der);
+  for (const auto& certificate : credentials.certificates) {
+    if (const auto parsed = crypto::Certificate::parse(certificate.der)) out.add_intermediate(*parsed);
+  }
+  for (const auto& crl : credentials.crls) (void)out.add_crl(crl.der);
+  return out;
+}
+
 std::string hex_spi(Spi spi) {
   std::array<std::uint8_t, 4> octets{};
   store_be32(octets.data(), spi.value);
@@ -84,6 +95,7 @@ void Side::configure(Instant now, std::vector<model::Connection> connections, st
   credentials_ = std::move(credentials);
   long_term_keys_ = ike::auth::LocalKeys({std::move(secrets), std::move(private_keys)});
   addresses.pools.configure(connections_);
+  trust_ = trust_of(credentials_);
   act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, credentials_); });
 }
 

@@ -325,12 +325,13 @@ ChildStatus status_of(const ChildSa& child) {
 
 }  // namespace
 
-void configure(World& world, std::vector<model::Connection> connections, model::PublicCredentials credentials) {
-  take_credentials(world, std::move(credentials));
+void configure(World& world, std::vector<model::Connection> connections, const model::PublicCredentials& credentials) {
+  world.credentials = read_credentials(world, credentials);
   std::vector<ConnectionPtr> next;
   std::vector<ConnectionPtr> fresh;
   std::vector<std::pair<ConnectionPtr, ConnectionPtr>> moved;  // other addresses than before, nothing else
   for (auto& connection : connections) {
+    fill_in_identities(world, connection);
     const auto known = world.find_connection(connection.name);
     if (known && *known == connection) {
       next.push_back(known);

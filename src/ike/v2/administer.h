@@ -11,7 +11,7 @@
 
 namespace cygnet::ike::v2 {
 
-void configure(World& world, std::vector<model::Connection> connections, model::PublicCredentials credentials);
+void configure(World& world, std::vector<model::Connection> connections, const model::PublicCredentials& credentials);
 void terminate(World& world, const std::string& connection, const std::string& child);
 void rekey(World& world, const std::string& connection, const std::string& child, bool ike_sa);
 void shut_down(World& world);

@@ -8,6 +8,8 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/authorize.h"
+#include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -132,12 +134,13 @@ Outcome on_proof_ready(Turn& turn) {
   auto peer_id = expected_identity(*sa.connection);
   if (peer_id && peer_id->is_pattern()) peer_id.reset();  // a rule for many is nobody's name
   wi::Payloads payloads{wi::make_id(true, sa.local_id)};
+  add_own_certificates(world, sa, payloads);
+  ask_for_certificate(world, {sa.connection}, kAuthoritiesInAuth, payloads);
   if (is_first_contact(world, sa, peer_id)) payloads.emplace_back(notify(wi::NotifyType::kInitialContact));
   // RFC 7296 section 1.2: IDr says "with which of the responder's identities it wants to talk".
   if (peer_id) payloads.emplace_back(wi::make_id(false, *peer_id));
   payloads.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   add_mobike_support(world, sa, payloads);
-  add_own_key(world, sa, payloads);
   const auto* child = add_first_child(world, sa, payloads);
   world.report(sa, Severity::kInfo, "ike-auth-sent",
                "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
@@ -180,7 +183,7 @@ Outcome on_responder_verified(Turn& turn) {
     const auto fault = proof_fault(sa, result);
     return refuse_responder(turn, fault.event, fault.message);
   }
-  if (const auto may = authorize(world, *sa.connection, result); !may) {
+  if (const auto may = authorize(world.credentials, *sa.connection, sa.remote_id, result); !may) {
     return refuse_responder(turn, "not-authorized",
                             "'" + sa.remote_id.to_string() + "' (" + sa.peer() + ") is not what connection " +
                                 sa.name() + " allows: " + may.error().message);

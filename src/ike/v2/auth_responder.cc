@@ -7,6 +7,8 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/authorize.h"
+#include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -54,7 +56,7 @@ bool choose_authorized(const World& world, IkeSa& sa, const auth::AuthResult& pr
       reasons += "\n  " + candidate->name + ": it is no longer loaded";
       continue;
     }
-    const auto may = authorize(world, *candidate, proof);
+    const auto may = authorize(world.credentials, *candidate, sa.remote_id, proof);
     if (may) {
       choose(sa, candidate);
       return true;
@@ -114,7 +116,7 @@ Outcome on_auth_request(Turn& turn) {
   }
   choose(sa, candidates.front());
   sa.remote_id = idi.identity;
-  read_peer_wishes(*sa.handshake, *turn.payloads);
+  read_certificate_requests(*sa.handshake, *turn.payloads);
   sa.peer_request = PeerRequest{id, *turn.payloads, About::kAuth};
   world.order_auth(sa, About::kPeerRequest,
                    peer_check(world, sa, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest))));
@@ -157,10 +159,10 @@ Outcome on_answer_proof_ready(Turn& turn) {
   establish(world, sa, sa.handshake->verified_with);
   if (wi::find_notify(request.payloads, wi::NotifyType::kInitialContact) != nullptr) forget_older(world, sa);
   wi::Payloads answer{wi::make_id(false, sa.local_id)};
+  add_own_certificates(world, sa, answer);
   answer.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   read_mobike_support(sa, request.payloads);
   add_mobike_support(world, sa, answer);
-  add_own_key(world, sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);

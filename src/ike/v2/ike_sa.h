@@ -63,6 +63,8 @@ struct Handshake {
   Bytes request, response;                  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
   std::vector<crypto::HashId> peer_hashes;  // the peer verifies signatures over these; empty: it knows no RFC 7427
   bool raw_key_wanted = false;              // the peer asked for our raw public key
+  bool certificate_wanted = false;          // the peer asked for a certificate,
+  Bytes wanted_authorities;                 // of these authorities: SHA-1 hashes of their keys, 20 octets each
   // initiator
   std::vector<model::Proposal> offered;
   Bytes cookie;

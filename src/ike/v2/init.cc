@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/certificates.h"
 #include "ike/v2/cookie.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
@@ -268,6 +269,7 @@ Outcome on_init_response(Turn& turn) {
   h.nonce_r = wi::find_payload<wi::NoncePayload>(*turn.payloads)->data;
   h.peer_public = ke.data;
   read_peer_wishes(h, *turn.payloads);
+  read_certificate_requests(h, *turn.payloads);
   h.response = Bytes(turn.datagram.begin(), turn.datagram.end());
   sa.path.local.address = turn.path.local.address;
   read_nat_detection(sa, *turn.payloads, sa.spi_i, sa.spi_r, turn.path);
@@ -388,12 +390,13 @@ Outcome on_answer_ready(Turn& turn) {
   message.payloads.emplace_back(std::move(answer));
   message.payloads.emplace_back(wi::KePayload{h.group, turn.job->own->public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_r});
+  // Which connection it is, only IKE_AUTH will tell: any that this peer may be counts.
+  const auto candidates = by_address(world, sa.path);
+  ask_for_certificate(world, candidates, kAuthoritiesInInit, message.payloads);
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
   if (sa.peer_speaks_nat_t)
     add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
   if (sa.fragmentation) message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
-  // Which connection it is, only IKE_AUTH will tell: any that this peer may be counts.
-  const auto candidates = by_address(world, sa.path);
   if (std::any_of(candidates.begin(), candidates.end(),
                   [](const auto& c) { return c->remote.auth == model::AuthMethod::kSignature; }))
     message.payloads.emplace_back(signature_hash_algorithms());

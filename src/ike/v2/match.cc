@@ -21,6 +21,7 @@ int path_rank(const model::Connection& c, const Path& path) {
 }
 
 int identity_rank(const model::Connection& c, const model::Identity& peer) {
+  if (peer.is_pattern()) return 0;  // a rule for many is nobody's name
   const auto expected = expected_identity(c);
   if (!expected) return 1;
   if (expected->matches(peer)) return 3;

@@ -6,6 +6,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/certificates.h"
 #include "ike/v2/request.h"
 
 namespace cygnet::ike::v2 {
@@ -14,15 +15,8 @@ namespace {
 namespace wi = wire::ike;
 using crypto::HashId;
 
-// IANA "IKEv2 Certificate Encodings": Raw Public Key (RFC 7670).
-constexpr std::uint8_t kRawPublicKey = 15;
 // RFC 7427 section 4: SHA1 may be listed; a signature over it proves too little today.
 constexpr std::array kVerifiedHashes{HashId::kSha2_256, HashId::kSha2_384, HashId::kSha2_512, HashId::kIdentity};
-
-const crypto::PublicKey* find_key(const World& world, const std::string& name) {
-  const auto found = world.public_keys.find(name);
-  return found == world.public_keys.end() ? nullptr : &found->second;
-}
 
 bool is_signature(wi::AuthMethodId method) {
   switch (method) {
@@ -35,22 +29,26 @@ bool is_signature(wi::AuthMethodId method) {
   }
 }
 
-}  // namespace
-
-void take_credentials(World& world, model::PublicCredentials credentials) {
-  world.public_keys.clear();
-  for (const auto& object : credentials.public_keys) {
-    auto key = crypto::PublicKey::from_spki(ByteView(object.der));
-    if (!key) {
-      world.report(
-          Severity::kError, "", "", "public-key-unusable",
-          "the public key '" + object.name + "' (" + object.source + ") cannot be used: " + key.error().message);
-      continue;
-    }
-    world.public_keys.emplace(object.name, std::move(*key));
+// Keys and certificates that the candidates name for the peer.
+void add_known(const Credentials& credentials, const std::vector<ConnectionPtr>& candidates,
+               auth::SignatureVerify& out) {
+  std::vector<const Bytes*> pinned;
+  for (const auto& candidate : candidates) {
+    const auto* key = credentials.key_of(candidate->remote);
+    if (key == nullptr) continue;
+    if (std::find(out.known_keys.begin(), out.known_keys.end(), key->spki()) == out.known_keys.end())
+      out.known_keys.push_back(key->spki());
+    const auto* certificate = credentials.find_certificate(candidate->remote.certificate);
+    const auto same = [&](const Bytes* other) { return *other == certificate->der(); };
+    if (certificate != nullptr && std::none_of(pinned.begin(), pinned.end(), same))
+      pinned.push_back(&certificate->der());
   }
-  world.credentials = std::move(credentials);
+  // A peer that sends no certificate because we have it: dates and revocation are looked at all the same.
+  if (out.certificates.empty() && out.raw_public_key.empty() && pinned.size() == 1 && out.known_keys.size() == 1)
+    out.certificates.push_back(*pinned.front());
 }
+
+}  // namespace
 
 bool method_fits(const model::Connection& connection, wi::AuthMethodId shown) {
   switch (connection.remote.auth) {
@@ -60,15 +58,6 @@ bool method_fits(const model::Connection& connection, wi::AuthMethodId shown) {
     case model::AuthMethod::kNull: return false;
   }
   return false;
-}
-
-std::string wanted_method(const model::Connection& connection) {
-  switch (connection.remote.auth) {
-    case model::AuthMethod::kPsk: return "a pre-shared key (authby=secret)";
-    case model::AuthMethod::kSignature: return "a signature (authby=pubkey)";
-    case model::AuthMethod::kNull: return "NULL authentication";
-  }
-  return "nothing";
 }
 
 wi::NotifyPayload signature_hash_algorithms() {
@@ -88,10 +77,6 @@ void read_peer_wishes(Handshake& handshake, const wi::Payloads& payloads) {
       if (known && std::find(list.begin(), list.end(), hash) == list.end()) handshake.peer_hashes.push_back(hash);
     }
   }
-  for (const auto& payload : payloads) {
-    const auto* request = std::get_if<wi::CertReqPayload>(&payload);
-    if (request != nullptr && request->encoding == kRawPublicKey) handshake.raw_key_wanted = true;
-  }
 }
 
 Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Connection& connection,
@@ -103,26 +88,18 @@ Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Con
     return fail("connection " + connection.name +
                 " proves nothing at our end (leftauth=null), which is not spoken: write leftauth=psk or pubkey");
   }
-  const auto* key = own.public_key.empty() ? nullptr : find_key(world, own.public_key);
+  const auto* key = world.credentials.key_of(own);
   if (key == nullptr) {
-    return fail("connection " + connection.name + " signs, but names no raw public key of ours that is loaded: write " +
-                "leftpubkey= with a key whose private half ipsec.secrets holds");
+    return fail("connection " + connection.name +
+                " signs, but no certificate or public key of ours is loaded for it: write leftcert= (or leftpubkey=) "
+                "with one whose private key ipsec.secrets names");
   }
   const auto& hashes = sa.handshake->peer_hashes;
   // RFC 7427 section 4: method 14 is for peers that sent SIGNATURE_HASH_ALGORITHMS.
   return AuthWork(auth::SignatureProve{key->key_id(), !hashes.empty(), hashes, std::move(octets)});
 }
 
-void add_own_key(const World& world, const IkeSa& sa, wi::Payloads& payloads) {
-  const auto& own = sa.connection->local;
-  if (own.auth != model::AuthMethod::kSignature || own.send_certificate == model::SendCertificate::kNever) return;
-  if (!sa.handshake->raw_key_wanted) return;
-  // RFC 7670 section 3: the Certificate Data field holds the SubjectPublicKeyInfo.
-  if (const auto* key = find_key(world, own.public_key))
-    payloads.emplace_back(wi::CertPayload{kRawPublicKey, key->spki()});
-}
-
-AuthWork peer_check(const World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
+AuthWork peer_check(World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
                     const wi::Payloads& payloads, Bytes octets) {
   const auto& auth = *wi::find_payload<wi::AuthPayload>(payloads);
   const auto& first = *candidates.front();
@@ -132,22 +109,11 @@ AuthWork peer_check(const World& world, const IkeSa& sa, const std::vector<Conne
   out.method = auth.method;
   out.presented = auth.data;
   out.octets = std::move(octets);
-  for (const auto& payload : payloads) {
-    const auto* cert = std::get_if<wi::CertPayload>(&payload);
-    if (cert != nullptr && cert->encoding == kRawPublicKey && out.raw_public_key.empty())
-      out.raw_public_key = cert->data;
-  }
-  for (const auto& candidate : candidates) {
-    const auto* key = candidate->remote.public_key.empty() ? nullptr : find_key(world, candidate->remote.public_key);
-    if (key == nullptr) continue;
-    if (std::find(out.known_keys.begin(), out.known_keys.end(), key->spki()) == out.known_keys.end())
-      out.known_keys.push_back(key->spki());
-  }
+  read_certificates(world, sa, payloads, out);
+  add_known(world.credentials, candidates, out);
+  out.fetch_revocation = std::any_of(candidates.begin(), candidates.end(),
+                                     [](const auto& c) { return c->remote.revocation != model::Revocation::kIgnore; });
   return out;
-}
-
-std::string proof_words(const auth::AuthResult& result) {
-  return result.facts ? result.source : "pre-shared key (" + result.source + ")";
 }
 
 ProofFault proof_fault(const IkeSa& sa, const auth::AuthResult& result) {
@@ -156,24 +122,6 @@ ProofFault proof_fault(const IkeSa& sa, const auth::AuthResult& result) {
   if (psk) return {"auth-failed", diagnosis::keys_differ(sa.peer(), sa.local_id, sa.remote_id, result.source)};
   return {"auth-failed",
           "authentication of '" + sa.remote_id.to_string() + "' (" + sa.peer() + ") failed: " + result.error};
-}
-
-Result<void> authorize(const World& world, const model::Connection& connection, const auth::AuthResult& proof) {
-  const auto& rules = connection.remote;
-  if (rules.auth == model::AuthMethod::kPsk && !proof.facts) return {};
-  if (rules.auth != model::AuthMethod::kSignature || !proof.facts)
-    return fail("it wants " + wanted_method(connection) + " of the peer");
-  const auto& facts = *proof.facts;
-  if (rules.public_key.empty()) {
-    return fail(
-        "the peer signed with a raw public key, and the connection names none for it: write rightpubkey= with the "
-        "peer's key");
-  }
-  const auto* key = find_key(world, rules.public_key);
-  if (key == nullptr) return fail("its rightpubkey='" + rules.public_key + "' is not loaded");
-  if (facts.public_key != key->spki())
-    return fail("the peer signed with another key than rightpubkey='" + rules.public_key + "'");
-  return {};
 }
 
 }  // namespace cygnet::ike::v2

@@ -12,39 +12,26 @@ namespace cygnet::ike::v2 {
 
 using AuthWork = decltype(auth::AuthJob::what);
 
-// Reads the public keys that the configuration names; those that cannot be used are reported.
-void take_credentials(World& world, model::PublicCredentials credentials);
-
 // Does what the peer shows answer what the connection asks for?
 [[nodiscard]] bool method_fits(const model::Connection& connection, wire::ike::AuthMethodId shown);
-// "a pre-shared key", "a signature": what the connection wants of the peer.
-[[nodiscard]] std::string wanted_method(const model::Connection& connection);
 
 // SIGNATURE_HASH_ALGORITHMS (RFC 7427 section 4): what we verify. Said only where a signature of the peer is wanted.
 [[nodiscard]] wire::ike::NotifyPayload signature_hash_algorithms();
-// What the peer verifies, and whether it asks for our raw public key.
+// What the peer verifies.
 void read_peer_wishes(Handshake& handshake, const wire::ike::Payloads& payloads);
 
 // Our own proof over `octets` for this connection.
 [[nodiscard]] Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Connection& connection,
                                          const model::Identity& peer, Bytes octets);
-// Payloads that go with it: the raw public key, if the peer asked for it.
-void add_own_key(const World& world, const IkeSa& sa, wire::ike::Payloads& payloads);
 // The check of the peer's proof. All candidates want the same kind of proof.
-[[nodiscard]] AuthWork peer_check(const World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
+[[nodiscard]] AuthWork peer_check(World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
                                   const wire::ike::Payloads& payloads, Bytes octets);
 
-// "raw public key, ECDSA with SHA2-256, ECDSA P-256"; "pre-shared key (ipsec.secrets:3)".
-[[nodiscard]] std::string proof_words(const auth::AuthResult& result);
 // The check failed: event and sentence.
 struct ProofFault {
   std::string event;
   std::string message;
 };
 [[nodiscard]] ProofFault proof_fault(const IkeSa& sa, const auth::AuthResult& result);
-
-// Who is known is not yet who may: does what was proven satisfy the connection's own rules? The reason if not.
-[[nodiscard]] Result<void> authorize(const World& world, const model::Connection& connection,
-                                     const auth::AuthResult& proof);
 
 }  // namespace cygnet::ike::v2

@@ -15,6 +15,7 @@
 #include "ike/actions.h"
 #include "ike/auth/jobs.h"
 #include "ike/endpoint.h"
+#include "ike/v2/credentials.h"
 #include "ike/v2/ike_sa.h"
 #include "ike/v2/sa_index.h"
 
@@ -55,9 +56,8 @@ struct World {
   Actions actions;
   EndpointCounters counters;
   std::vector<ConnectionPtr> connections;  // changed by use_connections() only
-  model::PublicCredentials credentials;
-  std::vector<IpAddress> local_addresses;                // of this machine, loopback left out; empty: nobody has told
-  std::map<std::string, crypto::PublicKey> public_keys;  // those of the credentials that can be used, by name
+  Credentials credentials;
+  std::vector<IpAddress> local_addresses;  // of this machine, loopback left out; empty: nobody has told
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH

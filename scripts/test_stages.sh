@@ -93,7 +93,8 @@ stage_unit() {
 stage_asan() {
   configure_instrumented && ninja -C build-fuzz -j "$kJobs" tests fuzz &&
     ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
-      UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 run_gtests build-fuzz asan "${1:-*}"
+      UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+      CYGNET_SIM_SEEDS="${CYGNET_SIM_SEEDS:-500}" run_gtests build-fuzz asan "${1:-*}"
 }
 
 stage_tsan() {

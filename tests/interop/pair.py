@@ -16,10 +16,10 @@ class Pair:
 
     def __init__(self, net, outer=4, inner=4, esp="aes128gcm16", ss_esp=None, ss_ike=None,
                  ss_extra="", ss_child_extra="", ss_children=None, ss_secret=None, auto="add",
-                 ss_local_ts=None, ss_remote_ts=None, start=True, **words):
+                 ss_local_ts=None, ss_remote_ts=None, ss_settings="", start=True, **words):
         self.net, self.outer, self.inner = net, outer, inner
         self.cygnet = Cygnet(net.gw_a)
-        self.strongswan = StrongSwan(net.gw_b)
+        self.strongswan = StrongSwan(net.gw_b, settings=ss_settings)
         self.words = dict(left=net.wan("a", outer), right=net.wan("b", outer),
                           leftsubnet=net.lan("a", inner), rightsubnet=net.lan("b", inner),
                           leftid="@gw-a", rightid="@gw-b", esp=esp,

@@ -16,6 +16,7 @@ using control::Request;
 struct Words {
   std::string name, child, source, destination, protocol, port, config, secrets;
   bool ike = false;
+  bool summary = false;
 };
 
 // SRC DST [PROTO [PORT]] as a request; the error names the word.
@@ -109,9 +110,10 @@ void CommandLine::add_connection_commands() {
 }
 
 void CommandLine::add_question_commands() {
-  add("status", "what is up, with addresses, algorithms and counters", [&] {
-    options_.command = Request(control::StatusRequest{words_.name});
-  })->add_option("CONNECTION", words_.name, "only this one");
+  auto* status = add("status", "what is up, with addresses, algorithms and counters",
+                     [&] { options_.command = Request(control::StatusRequest{words_.name, words_.summary}); });
+  auto* one = status->add_option("CONNECTION", words_.name, "only this one");
+  status->add_flag("--summary", words_.summary, "numbers only: at once, however many tunnels there are")->excludes(one);
   add("list", "configured connections, and the policies in force",
       [&] { options_.command = Request(control::ListRequest{}); });
   auto* explain = add("explain", "which policy, SA and route a packet would take", [&] {

@@ -118,6 +118,16 @@ std::string render(const control::StatusReport& status, const Style& style) {
   return text;
 }
 
+std::string render(const control::SummaryReport& s, const Style& style) {
+  std::string text = count_text(s.connections, "connection") + ", " + count_text(s.ike_sas, "IKE SA") + " with " +
+                     (s.children == 1 ? "1 child" : grouped(s.children) + " children") + ", " + grouped(s.initiating) +
+                     " initiating, " + grouped(s.waiting) + " waiting for their turn, " + grouped(s.ike.half_open) +
+                     " half-open; cygnetd " + s.version + ", running " + duration_text(s.uptime_s) + '\n';
+  if (!s.engine_connected)
+    text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
+  return text;
+}
+
 std::string render(const control::ListReport& list, const Style& style) {
   std::string text = style.paint(Tone::kBold, "Connections") + '\n';
   for (const auto& c : list.connections) {

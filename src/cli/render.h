@@ -10,6 +10,7 @@
 namespace cygnet::cli {
 
 [[nodiscard]] std::string render(const control::StatusReport& status, const Style& style);
+[[nodiscard]] std::string render(const control::SummaryReport& summary, const Style& style);
 [[nodiscard]] std::string render(const control::ListReport& list, const Style& style);
 [[nodiscard]] std::string render(const control::ReloadReport& reload, const Style& style);
 [[nodiscard]] std::string render(const control::ExplainReport& explain, const Style& style);

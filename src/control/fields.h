@@ -25,8 +25,12 @@ void fields(V& v, S& s) {
   v("child", s.child);
   v("ike_sa", s.ike_sa);
 }
-template <typename V, typename S>
-  requires Is<S, StatusRequest> || Is<S, MonitorRequest>
+template <typename V, Is<StatusRequest> S>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+  v("summary", s.summary);
+}
+template <typename V, Is<MonitorRequest> S>
 void fields(V& v, S& s) {
   v("connection", s.connection);
 }
@@ -123,6 +127,18 @@ void fields(V& v, S& s) {
   v("uptime_s", s.uptime_s);
   v("engine_connected", s.engine_connected);
   v("connections", s.connections);
+  v("ike_counters", s.ike);
+}
+template <typename V, Is<SummaryReport> S>
+void fields(V& v, S& s) {
+  v("version", s.version);
+  v("uptime_s", s.uptime_s);
+  v("engine_connected", s.engine_connected);
+  v("connections", s.connections);
+  v("ike_sas", s.ike_sas);
+  v("children", s.children);
+  v("initiating", s.initiating);
+  v("waiting", s.waiting);
   v("ike_counters", s.ike);
 }
 template <typename V, Is<ListedChild> S>

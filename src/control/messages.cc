@@ -252,7 +252,7 @@ constexpr std::array<const char*, std::variant_size_v<Request>> kRequestNames{"u
                                                                               "doctor",
                                                                               "shutdown"};
 constexpr std::array<const char*, std::variant_size_v<Data>> kDataNames{
-    "none", "status", "list", "reload", "explain", "drops", "keys", "transitions", "doctor"};
+    "none", "status", "list", "reload", "explain", "drops", "keys", "transitions", "doctor", "summary"};
 
 // The alternative of that name, default made.
 template <typename Variant, std::size_t I = 0>

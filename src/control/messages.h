@@ -42,6 +42,7 @@ struct RekeyRequest {
 };
 struct StatusRequest {
   std::string connection;  // empty: all
+  bool summary = false;    // numbers only, however many connections there are: answered with SummaryReport
   bool operator==(const StatusRequest&) const = default;
 };
 struct ListRequest {  // what is configured: connections and policies
@@ -156,6 +157,20 @@ struct StatusReport {
   bool operator==(const StatusReport&) const = default;
 };
 
+// What a daemon with thousands of tunnels answers at once.
+struct SummaryReport {
+  std::string version;
+  std::uint64_t uptime_s = 0;
+  bool engine_connected = true;
+  std::uint64_t connections = 0;  // configured
+  std::uint64_t ike_sas = 0;      // established
+  std::uint64_t children = 0;     // CHILD_SAs there are
+  std::uint64_t initiating = 0;   // ours that are under way
+  std::uint64_t waiting = 0;      // ours that wait for their turn, or for another attempt
+  IkeCounters ike;
+  bool operator==(const SummaryReport&) const = default;
+};
+
 struct ListedChild {
   std::string name, mode, local, remote, proposals, start, device;
   bool operator==(const ListedChild&) const = default;
@@ -251,7 +266,7 @@ struct DoctorFacts {
 };
 
 using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport,
-                          KeysReport, TransitionsReport, DoctorFacts>;
+                          KeysReport, TransitionsReport, DoctorFacts, SummaryReport>;
 
 // ---- responses ------------------------------------------------------------------------------------------------------
 // One event as it happens (an ike::Report, a child that came up, a process that was restarted).

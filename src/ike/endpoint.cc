@@ -161,6 +161,8 @@ void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, By
 Actions IkeEndpoint::take_actions() { return std::exchange(impl_->world.actions, {}); }
 std::vector<IkeStatus> IkeEndpoint::status() const { return v2::status(impl_->world); }
 const EndpointCounters& IkeEndpoint::counters() const { return impl_->world.counters; }
+std::size_t IkeEndpoint::initiating() const { return impl_->world.initiating; }
+std::size_t IkeEndpoint::waiting() const { return impl_->world.retries.size(); }
 
 std::vector<ExportedIkeKeys> IkeEndpoint::export_keys() const {
   std::vector<ExportedIkeKeys> out;

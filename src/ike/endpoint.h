@@ -108,6 +108,9 @@ class IkeEndpoint {
   [[nodiscard]] Actions take_actions();
   [[nodiscard]] std::vector<IkeStatus> status() const;
   [[nodiscard]] const EndpointCounters& counters() const;
+  // Ours that are on their way; and those that wait for their turn, or for another attempt.
+  [[nodiscard]] std::size_t initiating() const;
+  [[nodiscard]] std::size_t waiting() const;
   [[nodiscard]] std::vector<ExportedIkeKeys> export_keys() const;  // empty unless allowed
 
  private:

@@ -251,6 +251,53 @@ TEST(InitAuth, StartConnectionsComeUpByThemselves) {
   e.expect_tunnel();
 }
 
+// Ten thousand must not all begin at once; and those whose peers are silent must not hold up the others.
+TEST(InitAuth, StartConnectionsBeginAFewAtATime) {
+  std::vector<model::Connection> many;
+  for (int i = 0; i < 300; ++i) {
+    auto c = tunnel("tun" + std::to_string(i));
+    c.local.id = model::Identity{model::IdType::kFqdn, to_bytes(c.name + ".test")};
+    c.children[0].start = model::StartAction::kStart;
+    const auto inner = "10.1." + std::to_string(i / 256) + "." + std::to_string(i % 256) + "/32";
+    c.children[0].local = selectors({inner.c_str()});
+    many.push_back(std::move(c));
+  }
+  auto gateway = mirrored(tunnel("tun"));
+  gateway.remote = {};
+  gateway.remote.id_any = true;
+  gateway.children[0].remote = selectors({"10.1.0.0/16"});
+  auto shared = secret("s3cret");
+  shared.ids.clear();
+  Exchange e;
+  auto& a = e.add("A", "192.0.2.1", many, {shared});
+  auto& b = e.add("B", "198.51.100.1", {gateway}, {shared});
+  e.advance(1ms);
+  EXPECT_EQ(e.in_the_air().size(), 128U);
+  EXPECT_EQ(a.endpoint().initiating(), 128U);
+  EXPECT_EQ(a.endpoint().waiting(), 172U);
+  // Two answers: two more may begin.
+  e.deliver("A -> B");
+  e.deliver("A -> B");
+  e.deliver("A <- B");
+  e.deliver("A <- B");
+  e.deliver("A -> B IKE_AUTH");
+  e.deliver("A -> B IKE_AUTH");
+  e.deliver("A <- B IKE_AUTH");
+  e.deliver("A <- B IKE_AUTH");
+  e.advance(1ms);
+  EXPECT_EQ(a.endpoint().counters().established, 2U);
+  EXPECT_EQ(a.endpoint().initiating(), 128U);
+  EXPECT_EQ(a.endpoint().waiting(), 170U);
+  // Nobody answers the others: once they have sent again, nobody waits for them any more.
+  e.advance(850ms);
+  EXPECT_EQ(a.endpoint().waiting(), 42U);
+  e.advance_and_run(30s);
+  EXPECT_EQ(a.endpoint().waiting(), 0U);
+  EXPECT_EQ(a.endpoint().initiating(), 0U);
+  EXPECT_EQ(a.endpoint().counters().established, 300U);
+  EXPECT_EQ(b.endpoint().counters().established, 300U);
+}
+
 TEST(InitAuth, TransportModeWhenBothWantIt) {
   auto connection = tunnel("tun");
   connection.children[0].mode = model::Mode::kTransport;

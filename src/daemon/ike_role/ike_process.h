@@ -144,6 +144,7 @@ class IkeProcess {
 
   // ---- reports.cc
   [[nodiscard]] control::StatusReport make_status(const Result<sadb::Dump>& dump, const std::string& only) const;
+  [[nodiscard]] control::SummaryReport make_summary() const;
   // Counters of the engine by child.
   struct ChildCounters {
     model::SaCounters in, out;

@@ -165,6 +165,19 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
   return report;
 }
 
+control::SummaryReport IkeProcess::make_summary() const {
+  const auto& counters = endpoint_->counters();
+  return {.version = std::string(version()),
+          .uptime_s = seconds(clock_.monotonic() - started_),
+          .engine_connected = engine_.connected(),
+          .connections = connections_.size() + unusable_.size(),
+          .ike_sas = counters.established,
+          .children = children_.size(),
+          .initiating = endpoint_->initiating(),
+          .waiting = endpoint_->waiting(),
+          .ike = counters_of(counters)};
+}
+
 control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
   control::StatusReport report{.version = std::string(version()),
                                .uptime_s = seconds(clock_.monotonic() - started_),

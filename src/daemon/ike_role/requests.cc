@@ -163,6 +163,10 @@ void IkeProcess::answer(ClientId client, const control::RekeyRequest& request) {
 }
 
 void IkeProcess::answer(ClientId client, const control::StatusRequest& request) {
+  if (request.summary) {
+    done(client, true, "", make_summary());
+    return;
+  }
   if (!request.connection.empty() && !known(client, request.connection, "")) {
     return;
   }

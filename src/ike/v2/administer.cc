@@ -157,11 +157,7 @@ void move_connection(World& world, const ConnectionPtr& before, const Connection
     if (sa->task) replace(sa->task->want.connection);
     for (auto& task : sa->queue) replace(task.want.connection);
   }
-  for (auto& retry : world.retries) {
-    if (retry.want.connection != before) continue;
-    replace(retry.want.connection);
-    retry.at = world.now;
-  }
+  world.retries.move(before, after, world.now);
   const auto& local = after->local.host;
   const bool other_peer = after->remote.host.has_address() && after->remote.host != before->remote.host;
   for (auto* sa : all_sas(world)) {
@@ -346,12 +342,8 @@ void configure(World& world, std::vector<model::Connection> connections, const m
   world.use_connections(std::move(next));
   for (const auto& [before, after] : moved) move_connection(world, before, after);
   for (auto* sa : all_sas(world)) prune(world, *sa);
-  std::vector<Retry> dropped;
-  std::erase_if(world.retries, [&](const Retry& r) {
-    if (world.find_connection(r.want.connection->name) == r.want.connection) return false;
-    dropped.push_back(r);
-    return true;
-  });
+  world.retries.keep_if(
+      [&](const ChildWant& want) { return world.find_connection(want.connection->name) == want.connection; });
   for (const auto& connection : fresh) {
     for (const auto& child : connection->children) {
       if (child.start != model::StartAction::kStart) continue;
@@ -366,13 +358,7 @@ void configure(World& world, std::vector<model::Connection> connections, const m
 
 void terminate(World& world, const std::string& connection, const std::string& child) {
   const std::string reason = "taken down by request";
-  std::vector<ChildWant> waiting;
-  std::erase_if(world.retries, [&](const Retry& r) {
-    if (r.want.connection->name != connection || (!child.empty() && r.want.child != child)) return false;
-    waiting.push_back(r.want);
-    return true;
-  });
-  for (auto& want : waiting) want_failed(world, std::move(want), reason, false);
+  for (auto& want : world.retries.take(connection, child)) want_failed(world, std::move(want), reason, false);
   for (auto* sa : world.sas_of(connection)) take_down(world, *sa, connection, child, reason);
 }
 

@@ -209,6 +209,7 @@ struct IkeSa {
   bool doomed = false;                 // to be deleted as soon as the request under way is answered
   std::string end_reason;              // why it is kDead, kDeleting or doomed
   Instant scheduled = kNever;          // as it stands in the world's deadlines
+  bool initiating = false;             // as the world counts it
   std::vector<std::uint64_t> indexed;  // as it stands in the world's index
 
   [[nodiscard]] IkeSpi local_spi() const { return initiator ? spi_i : spi_r; }

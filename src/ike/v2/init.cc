@@ -321,7 +321,7 @@ Outcome on_init_request(Turn& turn) {
   if (turn.header->spi_i.is_zero() || !turn.header->spi_r.is_zero() || turn.header->message_id != MessageId(0))
     return Outcome::kStay;
   if (is_retransmission(turn)) return Outcome::kStay;
-  const auto candidates = by_address(world, turn.path);
+  const auto candidates = world.connections_for(turn.path);
   if (candidates.empty()) {
     stray_report(turn, Severity::kWarning, "no-connection",
                  diagnosis::no_connection_for(turn.path.local, turn.path.remote, world.connections));

@@ -18,6 +18,9 @@ namespace wi = wire::ike;
 
 constexpr Duration kFirstRetry = std::chrono::seconds(2);
 constexpr Duration kLongestRetry = std::chrono::seconds(60);
+// Ten thousand connections that all start at once come up soonest, and keep nobody waiting, a few at a time: both ends
+// then work on handshakes that end, and not on ones that were given up. Those that a person asks for do not wait.
+constexpr std::size_t kMostInitiating = 128;
 // Long enough for what is queued between wire and engine; the peer stopped sending before it said so.
 constexpr Duration kFade = std::chrono::seconds(5);
 
@@ -32,10 +35,6 @@ Duration backoff(World& world, std::uint32_t tries) {
   auto delay = kFirstRetry;
   for (std::uint32_t i = 0; i < tries && delay < kLongestRetry; ++i) delay *= 2;
   return jitter(world.random, std::min(delay, kLongestRetry), 25);
-}
-
-bool is_same(const ChildWant& a, const ChildWant& b) {
-  return a.connection->name == b.connection->name && a.child == b.child;
 }
 
 bool already_up(const World& world, const ChildWant& want) {
@@ -110,7 +109,7 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
 void want_child(World& world, ChildWant want) {
   const auto* child = child_config(want);
   if (child == nullptr) return want_failed(world, std::move(want), "no such child", false);
-  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
+  world.retries.drop(want.connection->name, want.child);
   if (already_up(world, want)) return want_succeeded(world, want, "child " + want.child + " is up already");
   if (!can_initiate(*want.connection)) {
     const auto& host = want.connection->remote.host;
@@ -136,7 +135,7 @@ void want_child(World& world, ChildWant want) {
 }
 
 void want_succeeded(World& world, const ChildWant& want, const std::string& message) {
-  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
+  world.retries.drop(want.connection->name, want.child);
   world.act(InitiationDone{want.connection->name, want.child, true, false, message});
 }
 
@@ -161,24 +160,17 @@ void want_failed(World& world, ChildWant want, const std::string& message, bool 
 }
 
 void try_later(World& world, ChildWant want, Duration delay) {
-  std::erase_if(world.retries, [&](const Retry& r) { return is_same(r.want, want); });
-  world.retries.push_back({std::move(want), world.now + delay});
+  const auto at = world.now + delay;
+  world.retries.put(std::move(want), at);
 }
 
 void run_retries(World& world) {
-  std::vector<ChildWant> due;
-  for (auto& retry : world.retries) {
-    if (retry.at <= world.now) due.push_back(std::move(retry.want));
-  }
-  std::erase_if(world.retries, [&](const Retry& r) { return r.at <= world.now; });
-  for (auto& want : due) want_child(world, std::move(want));
+  const auto free = kMostInitiating - std::min(world.initiating, kMostInitiating);
+  for (auto& want : world.retries.take_due(world.now, free)) want_child(world, std::move(want));
 }
 
-Instant next_retry(const World& world) {
-  Instant next = kNever;
-  for (const auto& retry : world.retries) next = std::min(next, retry.at);
-  return next;
-}
+// With as many on their way as may be, the end of one of them is what the others wait for.
+Instant next_retry(const World& world) { return world.initiating >= kMostInitiating ? kNever : world.retries.next(); }
 
 void remove_outbound(World& world, ChildSa& child) {
   if (!child.outbound_installed) return;

@@ -25,6 +25,16 @@ bool is_exact(const model::Identity& identity) {
   return !is_name(identity.type) || std::find(identity.data.begin(), identity.data.end(), '*') == identity.data.end();
 }
 
+std::optional<IpAddress> address_of(const model::HostSpec& host) {
+  return host.has_address() ? std::optional(host.address) : std::nullopt;
+}
+
+// A name that nobody has looked up yet is nowhere.
+bool is_somewhere(const model::HostSpec& host) {
+  return host.has_address() || host.kind == model::HostSpec::Kind::kAny ||
+         host.kind == model::HostSpec::Kind::kDefaultRoute;
+}
+
 }  // namespace
 
 std::uint64_t hash_of(const model::Identity& identity) {
@@ -76,18 +86,34 @@ void ConnectionIndex::rebuild(const std::vector<ConnectionPtr>& connections) {
   by_name_.clear();
   by_identity_.clear();
   others_.clear();
+  by_addresses_.clear();
   for (std::size_t place = 0; place < connections.size(); ++place) {
     const auto& connection = connections[place];
     by_name_.emplace(connection->name, connection);
     const auto expected = expected_identity(*connection);
     auto& list = expected && is_exact(*expected) ? by_identity_[hash_of(*expected)] : others_;
     list.push_back({place, connection});
+    if (!is_somewhere(connection->remote.host) || !is_somewhere(connection->local.host)) continue;
+    auto& same_hosts = by_addresses_[{address_of(connection->remote.host), address_of(connection->local.host)}];
+    const bool new_kind = std::none_of(same_hosts.begin(), same_hosts.end(),
+                                       [&](const auto& c) { return c->proposals == connection->proposals; });
+    if (new_kind) same_hosts.push_back(connection);
   }
 }
 
 ConnectionPtr ConnectionIndex::find(const std::string& name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : found->second;
+}
+
+std::vector<ConnectionPtr> ConnectionIndex::by_path(const IpAddress& local, const IpAddress& remote) const {
+  std::vector<ConnectionPtr> out;
+  for (const auto& [r, l] : {Addresses{remote, local}, Addresses{remote, std::nullopt}, Addresses{std::nullopt, local},
+                             Addresses{std::nullopt, std::nullopt}}) {
+    const auto found = by_addresses_.find({r, l});
+    if (found != by_addresses_.end()) out.insert(out.end(), found->second.begin(), found->second.end());
+  }
+  return out;
 }
 
 std::vector<ConnectionPtr> ConnectionIndex::expecting(const model::Identity& peer) const {

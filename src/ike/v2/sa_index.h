@@ -4,8 +4,11 @@
 // Names under which IKE SAs and connections are found again, so that the work of a set-up does not grow with how many
 // there are. A name is a hash: whoever looks up compares what he gets, exactly.
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -41,13 +44,20 @@ class ConnectionIndex {
   [[nodiscard]] ConnectionPtr find(const std::string& name) const;
   // In the order of the configuration: all that may expect this identity, and some that do not.
   [[nodiscard]] std::vector<ConnectionPtr> expecting(const model::Identity& peer) const;
+  // The first of each kind of proposals among those whose hosts may have these addresses: with the peer's address
+  // before those without, then with ours, then in the order of the configuration.
+  [[nodiscard]] std::vector<ConnectionPtr> by_path(const IpAddress& local, const IpAddress& remote) const;
 
  private:
   struct Placed {
     std::size_t place = 0;
     ConnectionPtr connection;
   };
+  // Unset: any address.
+  using Addresses = std::pair<std::optional<IpAddress>, std::optional<IpAddress>>;  // remote, local
+
   std::unordered_map<std::string, ConnectionPtr> by_name_;
+  std::map<Addresses, std::vector<ConnectionPtr>> by_addresses_;
   std::unordered_map<std::uint64_t, std::vector<Placed>> by_identity_;  // that expect one identity
   std::vector<Placed> others_;                                          // that expect a pattern, or anyone
 };

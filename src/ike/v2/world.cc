@@ -8,6 +8,16 @@
 
 namespace cygnet::ike::v2 {
 
+namespace {
+
+// One that the peer keeps waiting holds up nobody else: it counts until its first retransmission.
+bool is_initiating(const IkeSa& sa) {
+  return sa.initiator && sa.handshake && sa.alive() && sa.established == Instant{} &&
+         (!sa.outstanding || sa.outstanding->sent == 1);
+}
+
+}  // namespace
+
 bool RateLimit::allow(Instant now) {
   const auto passed = (now - last_) / every_;
   if (passed > 0) {
@@ -152,6 +162,10 @@ void World::settle() {
       sa->scheduled = due;
     }
     index(*sa);
+    if (const bool now_initiating = is_initiating(*sa); now_initiating != sa->initiating) {
+      now_initiating ? ++initiating : --initiating;
+      sa->initiating = now_initiating;
+    }
     if (!sa->alive()) sas.erase(spi);
   }
   touched.clear();

@@ -17,6 +17,7 @@
 #include "ike/endpoint.h"
 #include "ike/v2/credentials.h"
 #include "ike/v2/ike_sa.h"
+#include "ike/v2/retry_queue.h"
 #include "ike/v2/sa_index.h"
 
 namespace cygnet::ike::v2 {
@@ -41,12 +42,6 @@ struct Job {
   Kind kind = Kind::kKeyPair;
 };
 
-// A child that is to come up at a later time, or again.
-struct Retry {
-  ChildWant want;
-  Instant at{};
-};
-
 struct World {
   World(EndpointSettings endpoint_settings, Random& randomness);
 
@@ -65,12 +60,13 @@ struct World {
   std::unordered_map<model::ChildId, IkeSpi> child_owner;
   std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
-  std::vector<Retry> retries;
+  RetryQueue retries;
   std::map<std::string, std::vector<IpAddress>> last_assigned;  // to us, by connection: asked for again
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
   std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others
   std::size_t half_open = 0;          // responder's, before IKE_AUTH
+  std::size_t initiating = 0;         // ours that are on their way: not established, and not waiting in vain
   bool cookies_on = false;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;
@@ -91,6 +87,10 @@ struct World {
   // Connections that may expect this identity, and some that do not, in the order of the configuration.
   [[nodiscard]] std::vector<ConnectionPtr> connections_expecting(const model::Identity& peer) const {
     return connection_index.expecting(peer);
+  }
+  // Of the connections whose addresses allow this path, the first of each kind of proposals, the most specific first.
+  [[nodiscard]] std::vector<ConnectionPtr> connections_for(const Path& path) const {
+    return connection_index.by_path(path.local.address, path.remote.address);
   }
   void use_connections(std::vector<ConnectionPtr> all);
 

@@ -42,7 +42,8 @@ TEST(Options, EveryCommand) {
   EXPECT_EQ(request_of<control::DownRequest>({"down", "net"}), (control::DownRequest{"net", ""}));
   EXPECT_EQ(request_of<control::RekeyRequest>({"rekey", "--ike", "net"}), (control::RekeyRequest{"net", "", true}));
   EXPECT_EQ(request_of<control::StatusRequest>({"status"}), control::StatusRequest{});
-  EXPECT_EQ(request_of<control::StatusRequest>({"status", "net", "--json"}), control::StatusRequest{"net"});
+  EXPECT_EQ(request_of<control::StatusRequest>({"status", "net", "--json"}), (control::StatusRequest{"net", false}));
+  EXPECT_EQ(request_of<control::StatusRequest>({"status", "--summary"}), (control::StatusRequest{"", true}));
   EXPECT_EQ(request_of<control::ListRequest>({"list"}), control::ListRequest{});
   EXPECT_EQ(request_of<control::ReloadRequest>({"reload"}), control::ReloadRequest{});
   EXPECT_EQ(request_of<control::DropsRequest>({"drops"}), control::DropsRequest{});

@@ -70,6 +70,17 @@ control::StatusReport one_connection() {
   return status;
 }
 
+TEST(Render, Summary) {
+  control::SummaryReport summary{.version = "0.2.0", .uptime_s = 90, .connections = 10000, .ike_sas = 1};
+  summary.children = 2;
+  summary.initiating = 128;
+  summary.waiting = 9871;
+  summary.ike.half_open = 3;
+  EXPECT_EQ(render(summary, Style{}),
+            "10,000 connections, 1 IKE SA with 2 children, 128 initiating, 9,871 waiting for their turn, 3 half-open; "
+            "cygnetd 0.2.0, running 1m 30s\n");
+}
+
 TEST(Render, Status) {
   auto status = one_connection();
   status.connections.push_back({"lab",

@@ -61,7 +61,8 @@ TEST(ControlMessages, RequestsSurviveTheWire) {
   expect_round_trip(UpRequest{"net", "net/1x1"});
   expect_round_trip(DownRequest{"net", ""});
   expect_round_trip(RekeyRequest{"net", "", true});
-  expect_round_trip(StatusRequest{"net"});
+  expect_round_trip(StatusRequest{"net", false});
+  expect_round_trip(StatusRequest{"", true});
   expect_round_trip(ListRequest{});
   expect_round_trip(ReloadRequest{});
   expect_round_trip(ExplainRequest{*IpAddress::parse("10.1.0.5"), *IpAddress::parse("10.2.0.5"), 6, 443});
@@ -127,6 +128,7 @@ TEST(ControlMessages, ResponsesSurviveTheWire) {
   facts.status = some_status();
   facts.drops = drops;
   expect_round_trip(Response(Done{true, "", facts}));
+  expect_round_trip(Response(Done{true, "", SummaryReport{"0.2.0", 99, false, 10000, 9000, 9001, 7, 1000, {}}}));
 }
 
 TEST(ControlMessages, StatusShowsTheUsualCaseWithoutLists) {

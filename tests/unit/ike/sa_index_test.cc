@@ -56,5 +56,41 @@ TEST(ConnectionIndex, OffersWhoExpectsThePeerInTheOrderWritten) {
   EXPECT_EQ(index.find("bob"), nullptr);
 }
 
+ConnectionPtr between(std::string name, std::string_view local, std::string_view remote, std::uint16_t bits = 128) {
+  const auto host = [](std::string_view text) {
+    model::HostSpec out;
+    out.kind = text == "%any" ? model::HostSpec::Kind::kAny : model::HostSpec::Kind::kAddress;
+    if (const auto address = IpAddress::parse(text)) out.address = *address;
+    return out;
+  };
+  auto c = std::make_shared<model::Connection>();
+  c->name = std::move(name);
+  c->local.host = host(local);
+  c->remote.host = host(remote);
+  c->proposals = {{model::Protocol::kIke, {{model::TransformType::kEncryption, 20, bits}}}};
+  return c;
+}
+
+TEST(ConnectionIndex, OffersByAddressTheMostSpecificFirstAndEachKindOfProposalsOnce) {
+  ConnectionIndex index;
+  const auto anywhere = between("anywhere", "%any", "%any");
+  const auto here = between("here", "192.0.2.1", "%any");
+  const auto peer = between("peer", "%any", "198.51.100.1");
+  const auto both = between("both", "192.0.2.1", "198.51.100.1");
+  const auto both_again = between("both-again", "192.0.2.1", "198.51.100.1");
+  const auto both_stronger = between("both-stronger", "192.0.2.1", "198.51.100.1", 256);
+  auto unresolved = std::make_shared<model::Connection>(*anywhere);
+  unresolved->remote.host.kind = model::HostSpec::Kind::kName;
+  index.rebuild({anywhere, unresolved, here, peer, both, both_again, both_stronger});
+  const auto us = *IpAddress::parse("192.0.2.1");
+  const auto them = *IpAddress::parse("198.51.100.1");
+  const auto other = *IpAddress::parse("203.0.113.1");
+  EXPECT_EQ(index.by_path(us, them), (std::vector<ConnectionPtr>{both, both_stronger, peer, here, anywhere}));
+  EXPECT_EQ(index.by_path(us, other), (std::vector<ConnectionPtr>{here, anywhere}));
+  EXPECT_EQ(index.by_path(other, them), (std::vector<ConnectionPtr>{peer, anywhere}));
+  index.rebuild({both});
+  EXPECT_EQ(index.by_path(us, other), std::vector<ConnectionPtr>{});
+}
+
 }  // namespace
 }  // namespace cygnet::ike::v2

@@ -26,6 +26,7 @@ class Examination {
     counters();
     drops();
     configuration();
+    certificates();
     return std::move(checks_);
   }
 
@@ -55,6 +56,7 @@ class Examination {
   void counters();
   void drops();
   void configuration();
+  void certificates();
   [[nodiscard]] std::vector<IpPrefix> remote_networks() const;
   [[nodiscard]] bool serves_networks(Family family) const;
 
@@ -295,6 +297,42 @@ void Examination::configuration() {
     note("configuration", warning, "a line of the configuration may not do what it looks like",
          "cygnet check FILE shows it with its hint");
   fine_unless(before, "configuration", "no warnings");
+}
+
+void Examination::certificates() {
+  constexpr std::int64_t kDay_s = 86400;
+  const auto before = checks_.size();
+  std::size_t readable = 0;
+  for (const auto* list : {&daemon_.certs.certificates, &daemon_.certs.authorities}) {
+    for (const auto& one : *list) {
+      const auto name = "'" + (one.subject.empty() ? one.name : one.subject) + "' (" + one.source + ")";
+      if (!one.fault.empty())
+        problem("certificates", name + ": " + one.fault, "it is not used", "put another file into its place");
+      if (one.subject.empty()) continue;
+      ++readable;
+      const auto left = one.expires_in_s;
+      if (left <= 0) {
+        problem("certificates", name + " has expired", "nobody accepts it any more",
+                "renew it, put the new one into its place, and run cygnet reload");
+      } else if (left <= 30 * kDay_s) {
+        auto what = name + " expires in " + duration_text(static_cast<std::uint64_t>(left));
+        const char* why = "nobody accepts it after that";
+        const char* remedy = "renew it, put the new one into its place, and run cygnet reload";
+        left <= 7 * kDay_s ? problem("certificates", std::move(what), why, remedy)
+                           : note("certificates", std::move(what), why, remedy);
+      }
+      if (one.own && one.private_key == false)
+        problem("certificates", name + ": there is no private key for it", "we cannot prove that it is ours",
+                "put the key into private/ beside ipsec.secrets, and run cygnet reload");
+    }
+  }
+  for (const auto& crl : daemon_.certs.crls) {
+    if (!crl.fault.empty())
+      note("certificates", crl.source + ": " + crl.fault, "what it would say of revoked certificates is not known",
+           "look at the file or the server");
+  }
+  fine_unless(before, "certificates",
+              readable == 0 ? "none are configured" : count_text(readable, "certificate") + ", all good for a month");
 }
 
 const char* finding_word(Finding finding) {

@@ -129,6 +129,8 @@ void CommandLine::add_question_commands() {
   explain->add_option("PORT", words_.port, "destination port, or ICMP type.code");
   add("drops", "dropped packets: how many, why, and what to do",
       [&] { options_.command = Request(control::DropsRequest{}); });
+  add("certs", "certificates, authorities and CRLs: whose, until when, used by what",
+      [&] { options_.command = Request(control::CertsRequest{}); });
   add("monitor", "follow events as they happen", [&] {
     options_.command = Request(control::MonitorRequest{words_.name});
   })->add_option("CONNECTION", words_.name, "only this one");

@@ -17,6 +17,7 @@ namespace cygnet::cli {
 [[nodiscard]] std::string render(const control::DropsReport& drops, const Style& style);
 [[nodiscard]] std::string render(const control::KeysReport& keys, const Style& style);
 [[nodiscard]] std::string render(const control::TransitionsReport& transitions, const Style& style);
+[[nodiscard]] std::string render(const control::CertsReport& certs, const Style& style);
 // One event: a line, or several indented ones. With the clock for `monitor`, without for `up`.
 [[nodiscard]] std::string render(const control::Progress& progress, const Style& style, bool with_time);
 

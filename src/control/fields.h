@@ -36,7 +36,7 @@ void fields(V& v, S& s) {
 }
 template <typename V, typename S>
   requires Is<S, ListRequest> || Is<S, ReloadRequest> || Is<S, DropsRequest> || Is<S, DebugKeysRequest> ||
-           Is<S, DebugTransitionsRequest> || Is<S, DoctorRequest> || Is<S, ShutdownRequest>
+           Is<S, DebugTransitionsRequest> || Is<S, DoctorRequest> || Is<S, ShutdownRequest> || Is<S, CertsRequest>
 void fields(V&, S&) {}
 template <typename V, Is<ExplainRequest> S>
 void fields(V& v, S& s) {
@@ -232,6 +232,39 @@ template <typename V, Is<TransitionsReport> S>
 void fields(V& v, S& s) {
   v("text", s.text);
 }
+template <typename V, Is<CertificateReport> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("source", s.source);
+  v("subject", s.subject);
+  v("issuer", s.issuer);
+  v("serial", s.serial);
+  v("key", s.key);
+  v("names", s.names);
+  v("authority", s.authority);
+  v("valid_from", s.valid_from);
+  v("valid_until", s.valid_until);
+  v("expires_in_s", s.expires_in_s);
+  v("own", s.own);
+  v("private_key", s.private_key);
+  v("connections", s.connections);
+  v("fault", s.fault);
+}
+template <typename V, Is<CrlReport> S>
+void fields(V& v, S& s) {
+  v("source", s.source);
+  v("issuer", s.issuer);
+  v("ocsp", s.ocsp);
+  v("issued", s.issued);
+  v("good_until", s.good_until);
+  v("fault", s.fault);
+}
+template <typename V, Is<CertsReport> S>
+void fields(V& v, S& s) {
+  v("certificates", s.certificates);
+  v("authorities", s.authorities);
+  v("crls", s.crls);
+}
 template <typename V, Is<ProcessFact> S>
 void fields(V& v, S& s) {
   v("role", s.role);
@@ -257,6 +290,7 @@ void fields(V& v, S& s) {
   v("config_warnings", s.config_warnings);
   v("status", s.status);
   v("drops", s.drops);
+  v("certs", s.certs);
 }
 template <typename V, Is<Progress> S>
 void fields(V& v, S& s) {

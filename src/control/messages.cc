@@ -250,9 +250,10 @@ constexpr std::array<const char*, std::variant_size_v<Request>> kRequestNames{"u
                                                                               "debug-keys",
                                                                               "debug-transitions",
                                                                               "doctor",
-                                                                              "shutdown"};
+                                                                              "shutdown",
+                                                                              "certs"};
 constexpr std::array<const char*, std::variant_size_v<Data>> kDataNames{
-    "none", "status", "list", "reload", "explain", "drops", "keys", "transitions", "doctor", "summary"};
+    "none", "status", "list", "reload", "explain", "drops", "keys", "transitions", "doctor", "summary", "certs"};
 
 // The alternative of that name, default made.
 template <typename Variant, std::size_t I = 0>

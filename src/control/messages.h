@@ -65,6 +65,9 @@ struct MonitorRequest {    // Progress messages until the client hangs up
   std::string connection;  // empty: all
   bool operator==(const MonitorRequest&) const = default;
 };
+struct CertsRequest {  // certificates, authorities, CRLs
+  bool operator==(const CertsRequest&) const = default;
+};
 struct DebugKeysRequest {
   bool operator==(const DebugKeysRequest&) const = default;
 };
@@ -79,7 +82,7 @@ struct ShutdownRequest {
 };
 using Request = std::variant<UpRequest, DownRequest, RekeyRequest, StatusRequest, ListRequest, ReloadRequest,
                              ExplainRequest, DropsRequest, MonitorRequest, DebugKeysRequest, DebugTransitionsRequest,
-                             DoctorRequest, ShutdownRequest>;
+                             DoctorRequest, ShutdownRequest, CertsRequest>;
 
 // ---- reports --------------------------------------------------------------------------------------------------------
 enum class State : std::uint8_t {
@@ -242,6 +245,35 @@ struct TransitionsReport {
   bool operator==(const TransitionsReport&) const = default;
 };
 
+struct CertificateReport {
+  std::string name;    // as the configuration calls it
+  std::string source;  // the file
+  std::string subject, issuer, serial, key;
+  std::vector<std::string> names;                // subjectAltName
+  bool authority = false;                        // basicConstraints
+  std::int64_t valid_from = 0, valid_until = 0;  // seconds since 1970
+  std::int64_t expires_in_s = 0;                 // negative: it has expired
+  bool own = false;                              // some connection proves with it who we are
+  std::optional<bool> private_key;               // whether we hold it; unset: not known
+  std::vector<std::string> connections;          // that name it
+  std::string fault;                             // why it is of no use; empty: it is
+  bool operator==(const CertificateReport&) const = default;
+};
+struct CrlReport {
+  std::string source;  // file or URL
+  std::string issuer;
+  bool ocsp = false;  // an OCSP response
+  std::int64_t issued = 0;
+  std::optional<std::int64_t> good_until;
+  std::string fault;
+  bool operator==(const CrlReport&) const = default;
+};
+struct CertsReport {
+  std::vector<CertificateReport> certificates, authorities;
+  std::vector<CrlReport> crls;
+  bool operator==(const CertsReport&) const = default;
+};
+
 // What only the daemon knows. The rest (sysctls, routes, ports) `cygnet doctor` sees for itself.
 struct ProcessFact {
   std::string role;  // "monitor", "ike", "engine"
@@ -262,11 +294,12 @@ struct DoctorFacts {
   std::vector<std::string> config_warnings;
   StatusReport status;
   DropsReport drops;
+  CertsReport certs;
   bool operator==(const DoctorFacts&) const = default;
 };
 
 using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport,
-                          KeysReport, TransitionsReport, DoctorFacts, SummaryReport>;
+                          KeysReport, TransitionsReport, DoctorFacts, SummaryReport, CertsReport>;
 
 // ---- responses ------------------------------------------------------------------------------------------------------
 // One event as it happens (an ike::Report, a child that came up, a process that was restarted).

@@ -205,6 +205,21 @@ std::optional<RevocationAnswer> OcspResponse::judge(const Certificate& subject, 
                                                           (when ? " on " + date_text(*when) : "") + " (OCSP)"};
 }
 
+std::int64_t OcspResponse::good_until() const {
+  std::int64_t earliest = 0;
+  for (int i = 0; i < OCSP_resp_count(response_.get()); ++i) {
+    ASN1_GENERALIZEDTIME *from = nullptr, *to = nullptr;
+    (void)OCSP_single_get0_status(OCSP_resp_get0(response_.get(), i), nullptr, nullptr, &from, &to);
+    const auto since = seconds_of_generalized(from);
+    const auto until = to != nullptr ? seconds_of_generalized(to)
+                       : since       ? std::optional(*since + kNoNextUpdate)
+                                     : since;
+    if (!until) return 0;
+    if (i == 0 || *until < earliest) earliest = *until;
+  }
+  return earliest;
+}
+
 Bytes make_ocsp_request(const Certificate& subject, const Certificate& issuer) {
   const auto of = to_x509(subject.der());
   const auto by = to_x509(issuer.der());

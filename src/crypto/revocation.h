@@ -52,6 +52,9 @@ class OcspResponse {
   // that (RFC 6960 section 4.2.2.2).
   [[nodiscard]] std::optional<RevocationAnswer> judge(const Certificate& subject, const Certificate& issuer,
                                                       std::int64_t now) const;
+  // How long what it says is believed: the earliest nextUpdate, or a day where there is none; 0: it says nothing. Not
+  // yet authenticated.
+  [[nodiscard]] std::int64_t good_until() const;
 
  private:
   std::shared_ptr<ocsp_basic_response_st> response_;

@@ -17,24 +17,29 @@ constexpr Duration kPatience = std::chrono::seconds(3);
 
 // Blocks: for the pool.
 std::optional<IpAddress> look_up(const std::string& name) {
+  const auto all = look_up_all(name);
+  return all.empty() ? std::nullopt : std::optional(all.front());
+}
+
+}  // namespace
+
+std::vector<IpAddress> look_up_all(const std::string& name) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* list = nullptr;
+  std::vector<IpAddress> found;
   if (::getaddrinfo(name.c_str(), nullptr, &hints, &list) != 0) {
-    return std::nullopt;
+    return found;
   }
-  std::optional<IpAddress> found;
-  for (const addrinfo* a = list; a != nullptr && !found; a = a->ai_next) {
+  for (const addrinfo* a = list; a != nullptr; a = a->ai_next) {
     if (const auto endpoint = io::endpoint_of(a->ai_addr, a->ai_addrlen)) {
-      found = endpoint->address;
+      found.push_back(endpoint->address);
     }
   }
   ::freeaddrinfo(list);
   return found;
 }
-
-}  // namespace
 
 // What one resolve() waits for; shared with the pool's threads, which may outlast the patience.
 struct Hosts::Lookup {

@@ -13,6 +13,9 @@
 
 namespace cygnet::daemon {
 
+// All addresses of a name, as the system's resolver orders them. Blocks: for a pool.
+[[nodiscard]] std::vector<IpAddress> look_up_all(const std::string& name);
+
 class Hosts {
  public:
   Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)

@@ -13,6 +13,7 @@ namespace cygnet::daemon {
 
 namespace {
 
+constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
 constexpr Duration kNameInterval = std::chrono::seconds(60);
 
 void set_level(Logger& log, Severity level) {
@@ -111,6 +112,7 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
   if (auto confined = confine(Confinement::kIke); !confined) {
     log_.warning("", confined.error().message);
   }
+  verifier_ = std::make_unique<Verifier>(loop_, pool_, clock_, log_);
   control_ = std::make_unique<ControlServer>(
       loop_, std::move(fds[1]),
       [this](ClientId client, const control::Request& request) { on_request(client, request); },
@@ -168,6 +170,7 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   tell_monitor(Settled{});
   tell_monitor(Ready{});
   loop_.after(kNameInterval, [this] { look_up_names_again(); });
+  watch_certificates(kSoon);
 }
 
 void IkeProcess::apply_configuration() {
@@ -183,6 +186,7 @@ void IkeProcess::apply_configuration() {
   connections_ = std::move(oriented.connections);
   address_pools_.pools().configure(connections_);
   apply(policies_.configure(connections_));
+  verifier_->use(configuration_.conf.credentials);
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
   default_sources_ = hosts_->default_sources();
   endpoint_->on_local_addresses(clock_.monotonic(), own_addresses_);
@@ -238,6 +242,7 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
   }
   hosts_->resolve(configuration_.conf.connections, [this, tell](bool) {
     apply_configuration();
+    watch_certificates(kSoon);
     pump();
     tell();
   });

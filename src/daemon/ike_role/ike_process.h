@@ -12,13 +12,13 @@
 #include <memory>
 #include <set>
 
-#include "crypto/trust_store.h"
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
 #include "daemon/ike_role/keys_client.h"
 #include "daemon/ike_role/pool_source.h"
 #include "daemon/ike_role/routes.h"
+#include "daemon/ike_role/verification.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
 #include "ike/endpoint.h"
@@ -130,6 +130,7 @@ class IkeProcess {
   void answer(ClientId client, const control::DebugTransitionsRequest& request);
   void answer(ClientId client, const control::DoctorRequest& request);
   void answer(ClientId client, const control::ShutdownRequest& request);
+  void answer(ClientId client, const control::CertsRequest& request);
   // False, and the client has been told, if there is no such connection (or child).
   [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child);
   void on_client_gone(ClientId client);
@@ -160,6 +161,9 @@ class IkeProcess {
                                                         const sadb::Explanation& explanation);
   [[nodiscard]] control::KeysReport make_keys(const sadb::Dump& dump) const;
   [[nodiscard]] control::DoctorFacts make_facts(control::StatusReport status, control::DropsReport drops) const;
+  [[nodiscard]] control::CertsReport make_certs() const;
+  // Soon after something changed, and once a day: what is about to expire.
+  void watch_certificates(Duration after);
   [[nodiscard]] static control::DropsReport make_drops(const sadb::Statistics& statistics);
 
   Options options_;
@@ -176,7 +180,7 @@ class IkeProcess {
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
-  crypto::TrustStore trust_;
+  std::unique_ptr<Verifier> verifier_;         // made when the privileges are gone: it has a thread
   policy::PolicyTable policies_;
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {
@@ -213,6 +217,7 @@ class IkeProcess {
   std::uint64_t engine_asked_ = 0, engine_done_ = 0, network_asked_ = 0, network_done_ = 0;
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;
+  io::EventLoop::TimerId certificates_timer_ = 0;
   io::EventLoop::TimerId timer_ = 0;
   Instant timer_at_ = kNever;
   Instant started_{};

@@ -50,6 +50,11 @@ void KeysClient::flush() {
 }
 
 void KeysClient::on_message(ByteView bytes) {
+  if (auto held = decode_held_keys(bytes)) {
+    if (held->first || !held_) held_.emplace();
+    held_->insert(held->key_ids.begin(), held->key_ids.end());
+    return;
+  }
   auto results = decode_results(bytes);
   if (!results) return;
   std::erase_if(*results, [this](const auto& result) { return asked_.erase(result.job) == 0; });

@@ -7,6 +7,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <vector>
 
 #include "daemon/keys_role/key_messages.h"
@@ -26,6 +28,8 @@ class KeysClient {
   // Leaves with the next flush(). A job that fits into no message is answered at once, in flush().
   void ask(ike::auth::AuthJob job);
   void flush();
+  // Of our private keys: PublicKey::key_id(). Null: keys has not said yet.
+  [[nodiscard]] const std::set<Bytes>* held() const { return held_ ? &*held_ : nullptr; }
   [[nodiscard]] std::size_t unanswered() const { return asked_.size(); }
 
  private:
@@ -37,6 +41,7 @@ class KeysClient {
   std::unique_ptr<io::Channel> channel_;
   std::map<std::uint64_t, ike::auth::AuthJob> asked_;  // not yet answered, by job
   std::vector<std::uint64_t> fresh_;                   // of these, not yet sent
+  std::optional<std::set<Bytes>> held_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -6,7 +6,6 @@
 
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
-#include "ike/auth/local_keys.h"
 
 namespace cygnet::daemon {
 
@@ -123,8 +122,8 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
 void IkeProcess::perform(const ike::auth::AuthJob& action) {
   // Verifying needs no secret.
   if (std::holds_alternative<ike::auth::SignatureVerify>(action.what)) {
-    const auto checked = ike::auth::verify_signature(action, trust_, clock_.wall_seconds());
-    return endpoint_->on_auth_done(clock_.monotonic(), checked.result);
+    verifier_->verify(action, [this](const ike::auth::AuthResult& result) { on_auth_results({result}); });
+    return;
   }
   keys_.ask(action);
 }

@@ -7,6 +7,7 @@
 #include "base/version.h"
 #include "control/describe.h"
 #include "control/wireshark.h"
+#include "daemon/ike_role/certificates.h"
 #include "daemon/ike_role/ike_process.h"
 
 namespace cygnet::daemon {
@@ -292,6 +293,24 @@ control::KeysReport IkeProcess::make_keys(const sadb::Dump& dump) const {
   return report;
 }
 
+control::CertsReport IkeProcess::make_certs() const {
+  return report_certificates({.credentials = configuration_.conf.credentials,
+                              .connections = connections_,
+                              .fetched = verifier_->fetched(),
+                              .held_keys = keys_.held(),
+                              .now = clock_.wall_seconds()});
+}
+
+void IkeProcess::watch_certificates(Duration after) {
+  constexpr Duration kDaily = std::chrono::hours(24);
+  if (certificates_timer_ != 0) loop_.cancel(certificates_timer_);
+  certificates_timer_ = loop_.after(after, [this] {
+    certificates_timer_ = 0;
+    for (const auto& warning : certificate_warnings(make_certs())) log_.write(warning);
+    watch_certificates(kDaily);
+  });
+}
+
 control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, control::DropsReport drops) const {
   const auto& setup = configuration_.conf.setup;
   control::DoctorFacts facts;
@@ -311,6 +330,7 @@ control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, contro
   facts.config_warnings.insert(facts.config_warnings.end(), secrets_warnings_.begin(), secrets_warnings_.end());
   facts.status = std::move(status);
   facts.drops = drops;
+  facts.certs = make_certs();
   return facts;
 }
 

@@ -256,6 +256,10 @@ void IkeProcess::answer(ClientId client, const control::ShutdownRequest& /*reque
   tell_monitor(WantShutDown{});
 }
 
+void IkeProcess::answer(ClientId client, const control::CertsRequest& /*request*/) {
+  done(client, true, "", make_certs());
+}
+
 void IkeProcess::tell_followers(const control::Progress& progress) {
   for (const auto& waiting : waiting_) {
     const bool all = waiting.what == Waiting::For::kMonitor && waiting.connection.empty();

@@ -114,6 +114,29 @@ Result<std::vector<AuthResult>> decode_results(ByteView bytes) {
   return decode_list<AuthResult>(bytes, [](Reader& reader, AuthResult& result) { fields(reader, result); });
 }
 
+// Where a message with results counts them.
+constexpr std::uint16_t kHeldKeys = 0xffff;
+static_assert(kMaxJobsInMessage < kHeldKeys);
+
+Bytes encode_held_keys(const HeldKeys& held) {
+  Writer writer;
+  writer.number(kHeldKeys);
+  writer.flag(held.first);
+  writer.list(held.key_ids, [](Writer& each, const Bytes& id) { each.octets(id); });
+  return std::move(writer).take();
+}
+
+std::optional<HeldKeys> decode_held_keys(ByteView bytes) {
+  Reader reader(bytes);
+  std::uint16_t mark = 0;
+  HeldKeys held;
+  reader.number(mark);
+  if (mark != kHeldKeys) return std::nullopt;
+  reader.flag(held.first);
+  reader.list(held.key_ids, [](Reader& each, Bytes& id) { each.octets(id); });
+  return reader.finished() ? std::optional(std::move(held)) : std::nullopt;
+}
+
 std::size_t octets_of(const AuthJob& job) {
   const auto of_query = [](const PskQuery& q) { return q.local_id.data.size() + q.remote_id.data.size(); };
   constexpr std::size_t kRest = 128;

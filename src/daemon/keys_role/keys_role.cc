@@ -48,6 +48,7 @@ class KeysProcess {
   [[nodiscard]] Result<void> start();
   void take_secrets(const std::string& path, const std::vector<io::UniqueFd>& fds);
   void on_jobs(ByteView bytes);
+  void tell_held_keys();
 
   Options options_;
   Logger& log_;
@@ -83,6 +84,7 @@ void KeysProcess::on_monitor(io::Message message) {
     ike_ = std::make_unique<io::Channel>(
         loop_, std::move(message.fds[0]), [this](const io::Message& jobs) { on_jobs(jobs.bytes); },
         [this] { log_.notice("", "ike is gone; waiting for the next one"); });
+    tell_held_keys();
   }
 }
 
@@ -108,6 +110,21 @@ void KeysProcess::take_secrets(const std::string& path, const std::vector<io::Un
   for (const auto& problem : fresh->problems()) log_.warning("secrets", problem);
   log_.info("secrets", "loaded " + std::to_string(shared) + " pre-shared keys");
   keys_ = std::move(fresh);
+  tell_held_keys();
+}
+
+void KeysProcess::tell_held_keys() {
+  if (!ike_ || !keys_) return;
+  HeldKeys held;
+  const auto tell = [&] {
+    (void)ike_->send(encode_held_keys(held));
+    held = {.first = false};
+  };
+  for (const auto& key : keys_->public_keys()) {
+    held.key_ids.push_back(key.key_id());
+    if (held.key_ids.size() == kMaxKeysInMessage) tell();
+  }
+  if (held.first || !held.key_ids.empty()) tell();
 }
 
 void KeysProcess::on_jobs(ByteView bytes) {

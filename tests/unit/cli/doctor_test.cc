@@ -127,6 +127,38 @@ TEST(Doctor, ReversePathFilter) {
   EXPECT_EQ(complaints(daemon, host), "");
 }
 
+TEST(Doctor, Certificates) {
+  auto daemon = sound_daemon();
+  const auto add = [&](const std::string& name, std::int64_t left, std::optional<bool> key) {
+    control::CertificateReport one;
+    one.subject = "CN=" + name;
+    one.source = name + ".pem";
+    one.expires_in_s = left;
+    one.own = true;
+    one.private_key = key;
+    daemon.certs.certificates.push_back(one);
+  };
+  add("fine", 31 * 86400, true);
+  EXPECT_EQ(complaints(daemon, sound_host()), "");
+  add("month", 30 * 86400, {});
+  add("week", 7 * 86400, true);
+  add("gone", 0, true);
+  add("keyless", 31 * 86400, false);
+  control::CertificateReport bad;
+  bad.name = "bad.pem";
+  bad.source = "/x/bad.pem";
+  bad.fault = "this is no certificate";
+  daemon.certs.authorities = {bad};
+  daemon.certs.crls = {{"http://o/", "", true, 0, {}, "the server answers 404"}};
+  EXPECT_EQ(complaints(daemon, sound_host()),
+            "note certificates: 'CN=month' (month.pem) expires in 30d\n"
+            "problem certificates: 'CN=week' (week.pem) expires in 7d\n"
+            "problem certificates: 'CN=gone' (gone.pem) has expired\n"
+            "problem certificates: 'CN=keyless' (keyless.pem): there is no private key for it\n"
+            "problem certificates: 'bad.pem' (/x/bad.pem): this is no certificate\n"
+            "note certificates: http://o/: the server answers 404\n");
+}
+
 TEST(Doctor, ForwardingIsNeededForNetworksOnly) {
   auto daemon = sound_daemon();
   auto host = sound_host();

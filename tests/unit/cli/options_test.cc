@@ -51,6 +51,7 @@ TEST(Options, EveryCommand) {
   EXPECT_EQ(request_of<control::DoctorRequest>({"doctor"}), control::DoctorRequest{});
   EXPECT_EQ(request_of<control::DebugKeysRequest>({"debug", "keys"}), control::DebugKeysRequest{});
   EXPECT_EQ(request_of<control::DebugTransitionsRequest>({"debug", "transitions"}), control::DebugTransitionsRequest{});
+  EXPECT_EQ(request_of<control::CertsRequest>({"certs"}), control::CertsRequest{});
   EXPECT_EQ(request_of<control::ShutdownRequest>({"shutdown"}), control::ShutdownRequest{});
   const auto check = parse({"check", "f.conf", "--secrets", "f.secrets"});
   ASSERT_TRUE(check.options);

@@ -168,6 +168,58 @@ TEST(Render, ProgressKeepsTheFurtherLinesIndented) {
   EXPECT_EQ(render(progress, Style{}, false), "no common proposal\n    peer: a\n    ours: b\n");
 }
 
+TEST(Render, Certificates) {
+  EXPECT_EQ(render(control::CertsReport{}, Style{}),
+            "Certificates\n  none\nAuthorities\n  none\nCRLs and OCSP responses\n  none\n");
+  control::CertificateReport moon;
+  moon.name = "moon.pem";
+  moon.source = "/etc/cygnet/certs/moon.pem";
+  moon.subject = "CN=moon";
+  moon.issuer = "CN=Root";
+  moon.serial = "1234";
+  moon.key = "RSA 2048";
+  moon.names = {"moon.example.org", "192.0.2.1"};
+  moon.valid_until = 1'800'000'000;
+  moon.expires_in_s = 40 * 86400;
+  moon.own = true;
+  moon.private_key = true;
+  moon.connections = {"office", "road"};
+  auto gone = moon;
+  gone.name = "gone.pem";
+  gone.names.clear();
+  gone.expires_in_s = 0;
+  gone.private_key = false;
+  gone.connections.clear();
+  control::CertificateReport bad;
+  bad.name = "bad.pem";
+  bad.source = "/etc/cygnet/cacerts/bad.pem";
+  bad.fault = "this is no certificate";
+  const control::CertsReport certs{{moon, gone},
+                                   {bad},
+                                   {{"root.crl", "CN=Root", false, 1'799'913'600, 1'800'000'000, ""},
+                                    {"http://o/", "", true, 0, {}, "the server answers 404"}}};
+  EXPECT_EQ(render(certs, Style{}),
+            "Certificates\n"
+            "  moon.pem  CN=moon (moon.example.org, 192.0.2.1)\n"
+            "    valid until 2027-01-15 08:00 UTC, 40 days left; its private key is here\n"
+            "    RSA 2048, serial 1234, issued by CN=Root\n"
+            "    used by office, road\n"
+            "    /etc/cygnet/certs/moon.pem\n"
+            "  gone.pem  CN=moon\n"
+            "    expired on 2027-01-15 08:00 UTC; its private key is missing\n"
+            "    RSA 2048, serial 1234, issued by CN=Root\n"
+            "    /etc/cygnet/certs/moon.pem\n"
+            "Authorities\n"
+            "  bad.pem  \n"
+            "    not used: this is no certificate\n"
+            "    /etc/cygnet/cacerts/bad.pem\n"
+            "CRLs and OCSP responses\n"
+            "  root.crl  CN=Root\n"
+            "    issued 2027-01-14 08:00 UTC, good until 2027-01-15 08:00 UTC\n"
+            "  http://o/  (OCSP)\n"
+            "    the server answers 404\n");
+}
+
 TEST(Render, ReloadAndList) {
   EXPECT_EQ(render(control::ReloadReport{{"a", "b"}, {}, {"c"}, {}, {"f:1:1: warning: w"}}, Style{}),
             "f:1:1: warning: w\nadded:     a, b\nremoved:   c\n");

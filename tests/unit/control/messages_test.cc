@@ -74,6 +74,7 @@ TEST(ControlMessages, RequestsSurviveTheWire) {
   expect_round_trip(DebugTransitionsRequest{});
   expect_round_trip(DoctorRequest{});
   expect_round_trip(ShutdownRequest{});
+  expect_round_trip(CertsRequest{});
 }
 
 void expect_round_trip(const Response& response) {
@@ -127,8 +128,18 @@ TEST(ControlMessages, ResponsesSurviveTheWire) {
   facts.routes = {{"10.2.0.0/16", "ipsec0", "10.1.0.1"}};
   facts.status = some_status();
   facts.drops = drops;
+  CertificateReport certificate;
+  certificate.subject = "CN=moon";
+  certificate.names = {"moon.example.org"};
+  certificate.expires_in_s = -5;
+  certificate.private_key = false;
+  certificate.connections = {"net"};
+  facts.certs.certificates = {certificate};
+  facts.certs.crls = {{"root.crl", "CN=Root", false, 1700000000, 1700086400, ""},
+                      {"http://x/", "", true, 0, {}, "404"}};
   expect_round_trip(Response(Done{true, "", facts}));
   expect_round_trip(Response(Done{true, "", SummaryReport{"0.2.0", 99, false, 10000, 9000, 9001, 7, 1000, {}}}));
+  expect_round_trip(Response(Done{true, "", facts.certs}));
 }
 
 TEST(ControlMessages, StatusShowsTheUsualCaseWithoutLists) {

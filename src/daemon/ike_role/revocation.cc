@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/ike_role/revocation.h"
+
+#include <algorithm>
+
+namespace cygnet::daemon {
+
+namespace {
+
+using Kind = crypto::RevocationSource::Kind;
+
+constexpr Duration kPatience = std::chrono::seconds(10);
+
+// Until when; or why it is no answer at all.
+Result<std::int64_t> judge(Kind kind, ByteView answer, std::int64_t now) {
+  if (kind == Kind::kOcsp) {
+    const auto response = crypto::OcspResponse::parse(answer);
+    if (!response) return std::unexpected(response.error());
+    return response->good_until();
+  }
+  const auto crl = crypto::Crl::parse(answer);
+  if (!crl) return std::unexpected(crl.error());
+  return crl->next_update() == 0 ? now + RevocationCache::kNoDate_s : crl->next_update();
+}
+
+}  // namespace
+
+RevocationCache::RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
+                                 std::function<void()> on_settled)
+    : clock_(clock), log_(log), on_settled_(std::move(on_settled)), client_(loop, std::move(resolve), kPatience) {}
+
+bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources) {
+  const auto now = clock_.wall_seconds();
+  bool under_way = false;
+  for (const auto& source : sources) {
+    const Key key{source.url, source.ocsp_request};
+    if (!entries_.contains(key)) make_room();
+    auto& entry = entries_[key];
+    entry.kept.url = source.url;
+    entry.kept.kind = source.kind;
+    entry.used = ++uses_;
+    // A clock that was set back must not keep us from asking.
+    const bool may = now >= entry.ask_at || entry.ask_at > now + kLongest_s;
+    if (!entry.under_way && may && client_.under_way() < kMaxUnderWay) begin(key, entry);
+    under_way = under_way || entry.under_way;
+  }
+  return under_way;
+}
+
+void RevocationCache::begin(const Key& key, Entry& entry) {
+  auto url = io::parse_http_url(key.first);
+  if (!url) {
+    entry.kept.error = url.error().message;
+    entry.ask_at = clock_.wall_seconds() + kRetry_s;
+    return;
+  }
+  entry.under_way = true;
+  log_.debug("revocation", "asking " + key.first);
+  client_.fetch({std::move(*url), "application/ocsp-request", key.second},
+                [this, key](Result<Bytes> answer) { on_answer(key, std::move(answer)); });
+}
+
+void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
+  const auto it = entries_.find(key);
+  if (it == entries_.end()) return;
+  auto& entry = it->second;
+  const auto now = clock_.wall_seconds();
+  entry.under_way = false;
+  const auto until = answer ? judge(entry.kept.kind, *answer, now) : std::unexpected(answer.error());
+  if (!until) {
+    // What was known before stays: a list that is out of date still names the revoked.
+    entry.kept.error = until.error().message;
+    entry.ask_at = now + kRetry_s;
+    log_.warning("revocation", "nothing could be learned from " + key.first + ": " + entry.kept.error);
+  } else {
+    entry.kept.error.clear();
+    entry.kept.answer = std::move(*answer);
+    entry.kept.good_until = *until;
+    entry.ask_at = std::clamp(*until, now + kRetry_s, now + kLongest_s);
+    log_.info("revocation", "fetched " + key.first);
+  }
+  on_settled_();
+}
+
+void RevocationCache::make_room() {
+  if (entries_.size() < kMaxKept) return;
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (!it->second.under_way && (oldest == entries_.end() || it->second.used < oldest->second.used)) oldest = it;
+  }
+  if (oldest != entries_.end()) entries_.erase(oldest);
+}
+
+void RevocationCache::fill(crypto::TrustStore& store) const {
+  for (const auto& [key, entry] : entries_) {
+    if (entry.kept.answer.empty()) continue;
+    const auto added =
+        entry.kept.kind == Kind::kCrl ? store.add_crl(entry.kept.answer) : store.add_ocsp_response(entry.kept.answer);
+    if (!added) log_.warning("revocation", key.first + ": " + added.error().message);
+  }
+}
+
+std::vector<RevocationCache::Kept> RevocationCache::list() const {
+  std::vector<Kept> out;
+  for (const auto& [key, entry] : entries_) out.push_back(entry.kept);
+  return out;
+}
+
+}  // namespace cygnet::daemon

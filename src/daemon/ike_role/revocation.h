@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// CRLs and OCSP responses from the network, kept until they want renewal. What comes is not believed here: the trust
+// store checks the signatures when it uses it.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "crypto/trust_store.h"
+#include "io/http_get.h"
+
+namespace cygnet::daemon {
+
+class RevocationCache {
+ public:
+  static constexpr std::size_t kMaxKept = 256;       // answers; the one longest unused goes first
+  static constexpr std::size_t kMaxUnderWay = 16;    // fetches at once
+  static constexpr std::int64_t kRetry_s = 60;       // after a failure nothing is asked again for so long
+  static constexpr std::int64_t kLongest_s = 86400;  // an answer that promises to be good for longer is asked for again
+  static constexpr std::int64_t kNoDate_s = 3600;    // a CRL without nextUpdate
+
+  // on_settled: a fetch has ended, one way or the other.
+  RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
+                  std::function<void()> on_settled);
+
+  // Begins to fetch what of this is not at hand. False: nothing is under way for any of it, waiting brings nothing.
+  [[nodiscard]] bool want(const std::vector<crypto::RevocationSource>& sources);
+  // Puts all that is kept into the store.
+  void fill(crypto::TrustStore& store) const;
+
+  struct Kept {
+    std::string url;
+    crypto::RevocationSource::Kind kind{};
+    Bytes answer;                 // empty: none yet
+    std::int64_t good_until = 0;  // seconds since 1970: then it is asked for again
+    std::string error;            // of the last try; empty: it went well
+  };
+  [[nodiscard]] std::vector<Kept> list() const;
+
+ private:
+  struct Entry {
+    Kept kept;
+    std::int64_t ask_at = 0;  // not before
+    std::uint64_t used = 0;   // counts up
+    bool under_way = false;
+  };
+  // A responder is asked about many certificates: each question is kept by itself.
+  using Key = std::pair<std::string, Bytes>;
+  void begin(const Key& key, Entry& entry);
+  void on_answer(const Key& key, Result<Bytes> answer);
+  void make_room();
+
+  const Clock& clock_;
+  Logger& log_;
+  std::function<void()> on_settled_;
+  std::map<Key, Entry> entries_;
+  std::uint64_t uses_ = 0;
+  io::HttpClient client_;
+};
+
+}  // namespace cygnet::daemon

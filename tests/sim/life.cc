@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kMaxSpins = 2000;  // timers and deliveries at one instant
-constexpr std::array<std::pair<std::string_view, Mutation>, 8> kMutations = {{
+constexpr std::array<std::pair<std::string_view, Mutation>, 9> kMutations = {{
     {"forget-removals", Mutation::kForgetRemovals},
     {"forget-inbound", Mutation::kForgetInbound},
     {"ignore-activation", Mutation::kIgnoreActivation},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<std::string_view, Mutation>, 8> kMutations = {{
     {"repeat-randomness", Mutation::kRepeatRandomness},
     {"send-in-clear", Mutation::kSendInClear},
     {"drop-deletes", Mutation::kDropDeletes},
+    {"forget-moves", Mutation::kForgetMoves},
     {"share-secret", Mutation::kShareSecret},
 }};
 
@@ -31,6 +32,7 @@ test::Sabotage sabotage_of(Mutation mutation) {
   out.forget_inbound = mutation == Mutation::kForgetInbound;
   out.ignore_activation = mutation == Mutation::kIgnoreActivation;
   out.stale_checkpoints = mutation == Mutation::kStaleCheckpoints;
+  out.forget_moves = mutation == Mutation::kForgetMoves;
   out.repeat_randomness = mutation == Mutation::kRepeatRandomness;
   return out;
 }
@@ -62,6 +64,8 @@ Life::Life(Plan plan, LifeOptions options)
   if (plan_.nat) nat_.emplace(test::address("203.0.113.9"));
   for (auto& party : plan_.parties) {
     if (party.behind_nat) nat_->add_inside(party.address);
+    for (const auto& place : party.places)
+      if (nat_ && place.to_string().starts_with("10.")) nat_->add_inside(place);
     if (party.impostor && options_.mutation == Mutation::kShareSecret) party.secrets = plan_.parties[0].secrets;
   }
   for (const auto& party : plan_.parties) add_side(party);
@@ -90,6 +94,7 @@ void Life::add_side(const Party& party) {
     added.on_event = [this, who](const std::string& what) { trace([&] { return who + ": " + what; }); };
   }
   added.configure(now_, party.connections, party.secrets);
+  tell_addresses(index);
 }
 
 LifeResult Life::run() {
@@ -167,7 +172,8 @@ void Life::begin_healing() {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     side(i).crash_after_actions = -1;
     asleep_[i] = false;
-    if (!side(i).alive()) side(i).restart(now_);
+    if (!side(i).alive()) restart(i);
+    tell_addresses(i);
   }
 }
 
@@ -175,6 +181,7 @@ void Life::deliver_next() {
   const Delivery delivery = air_.top();
   air_.pop();
   if (asleep_[delivery.to]) return;
+  if (wanders(delivery.to) && delivery.path.local.address != side(delivery.to).address()) return;  // it has left
   side(delivery.to).act(now_, [&](ike::IkeEndpoint& e) { e.handle_datagram(now_, delivery.path, delivery.bytes); });
 }
 
@@ -219,6 +226,7 @@ void Life::perform(const PlannedEvent& event) {
     case What::kReloadChanged:
     case What::kReloadRemoved:
     case What::kReloadBack: reload(event); break;
+    case What::kMove: move(event); break;
     case What::kCrash:
     case What::kCrashMidway:
     case What::kPowerLoss:
@@ -236,10 +244,10 @@ void Life::perform_on_machine(const PlannedEvent& event) {
     case What::kCrashMidway: who.crash_after_actions = event.actions; return;
     case What::kPowerLoss: return who.lose_power();
     case What::kSuspend: asleep_[event.side] = true; return;
-    case What::kResume: asleep_[event.side] = false; return;
+    case What::kResume: asleep_[event.side] = false; return tell_addresses(event.side);
     default:
       who.crash_after_actions = -1;
-      if (!who.alive()) who.restart(now_);
+      if (!who.alive()) restart(event.side);
       return;
   }
 }
@@ -274,11 +282,44 @@ void Life::reload(const PlannedEvent& event) {
   if (event.what == What::kReloadChanged) {
     for (auto& child : own->children) child.lifetime_s += 1;
   }
-  links_[event.link].removed = event.what == What::kReloadRemoved;
-  auto connections = party.connections;
-  if (event.what == What::kReloadRemoved) std::erase_if(connections, [&](const auto& c) { return c.name == name; });
-  side(event.side).configure(now_, connections, party.secrets);
+  links_[event.link].removed_at.reset();
+  if (event.what == What::kReloadRemoved) links_[event.link].removed_at = event.side;
+  side(event.side).configure(now_, configured(event.side), party.secrets);
 }
+
+std::vector<model::Connection> Life::configured(std::size_t index) const {
+  auto out = plan_.parties[index].connections;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (links_[i].removed_at == index)
+      std::erase_if(out, [&](const auto& c) { return c.name == plan_.links[i].connection; });
+  }
+  return out;
+}
+
+void Life::move(const PlannedEvent& event) {
+  auto& party = plan_.parties[event.side];
+  const auto& place = party.places[event.place];
+  side(event.side).move_to(place);
+  for (auto& c : party.connections) c.local.host.address = place;
+  trace([&] { return "   " + party.name + " is now at " + place.to_string(); });
+  tell_addresses(event.side);
+}
+
+void Life::restart(std::size_t index) {
+  if (wanders(index)) side(index).configure(now_, configured(index), plan_.parties[index].secrets);
+  side(index).restart(now_);
+  tell_addresses(index);
+}
+
+// As the daemon does it when it starts, wakes, or the network has changed.
+void Life::tell_addresses(std::size_t index) {
+  auto& who = side(index);
+  if (!wanders(index) || !who.alive() || asleep_[index]) return;
+  who.configure(now_, configured(index), plan_.parties[index].secrets);
+  who.act(now_, [&](ike::IkeEndpoint& e) { e.on_local_addresses(now_, {who.address()}); });
+}
+
+bool Life::goes_through_nat(const Link& link) const { return nat_ && nat_->is_inside(sides_[link.starts]->address()); }
 
 void Life::bring_up(std::size_t link) {
   links_[link].taken_down = false;

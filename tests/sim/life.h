@@ -31,6 +31,7 @@ enum class Mutation : std::uint8_t {
   kRepeatRandomness,  // a restarted process sees the random numbers of the first one again
   kSendInClear,       // the Encrypted payload of some messages is left off
   kDropDeletes,       // no Delete ever arrives
+  kForgetMoves,       // children stay where they were
   kShareSecret        // the impostor knows the secret
 };
 [[nodiscard]] std::optional<Mutation> parse_mutation(std::string_view name);
@@ -80,8 +81,8 @@ class Life {
     bool was_up = false;
   };
   struct LinkState {
-    bool taken_down = false;  // by request; nothing is to be expected of it
-    bool removed = false;     // from the configuration of one end
+    bool taken_down = false;                // by request; nothing is to be expected of it
+    std::optional<std::size_t> removed_at;  // the end whose configuration does not have it
     unsigned agreed_seconds = 0;
     std::string last_disagreement;
   };
@@ -105,6 +106,12 @@ class Life {
   void perform_on_network(const PlannedEvent& event);
   void expire(const PlannedEvent& event, bool hard);
   void reload(const PlannedEvent& event);
+  void move(const PlannedEvent& event);
+  void restart(std::size_t index);
+  void tell_addresses(std::size_t index);
+  [[nodiscard]] std::vector<model::Connection> configured(std::size_t index) const;
+  [[nodiscard]] bool wanders(std::size_t index) const { return !plan_.parties[index].places.empty(); }
+  [[nodiscard]] bool goes_through_nat(const Link& link) const;
   void bring_up(std::size_t link);
 
   void on_send(std::size_t from, const ike::SendDatagram& datagram);

@@ -25,6 +25,8 @@ void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
     return side(from).name() + " sends " + keys.decode(bytes).text + " to " + datagram.path.remote.to_string();
   });
   if (auto fault = watch_.inspect(bytes, keys)) return fail(side(from).name() + " " + *fault);
+  // The kernel sends nothing from an address that the host no longer has.
+  if (wanders(from) && datagram.path.local.address != side(from).address()) return;
   ike::Path path{datagram.path.remote, datagram.path.local, datagram.path.marked};
   if (!translate(path)) return;
   const auto to = find_side(path.local.address);
@@ -101,7 +103,7 @@ void Life::carry(Flow& flow, bool real) {
   if (plan_.strict && flow.was_up) return fail("a packet of " + which + " was lost, though no message ever was");
   const auto& link = links_[flow.link];
   const bool excused =
-      ike_dark_ || esp_dark_ || asleep_[flow.from] || asleep_[flow.to] || link.taken_down || link.removed;
+      ike_dark_ || esp_dark_ || asleep_[flow.from] || asleep_[flow.to] || link.taken_down || link.removed_at;
   if (!flow.dark_since || excused) flow.dark_since = now_;
   if (now_ - *flow.dark_since > plan_.dark_bound)
     fail(which + " carried nothing for " + seconds_text(now_ - *flow.dark_since));
@@ -114,7 +116,12 @@ bool Life::try_packet(const Flow& flow, bool real) {
   const auto* out = side(flow.from).plane.outbound(link.connection, flow.child);
   if (out == nullptr) return false;
   const model::SaSpec spec = out->spec;
-  if (spec.udp_encapsulation != link.nat) {
+  const bool moves = wanders(link.starts);
+  if (moves) {
+    // Until both ends have found out where the one that wanders is, packets get lost: for a bounded time.
+    if (spec.local.address != side(flow.from).address() || spec.remote.port == 0) return false;
+    if (goes_through_nat(link) && !spec.udp_encapsulation) return false;
+  } else if (spec.udp_encapsulation != link.nat) {
     fail("encapsulation is " + std::string(link.nat ? "missing" : "not called for"));
     return false;
   }
@@ -131,7 +138,7 @@ bool Life::try_packet(const Flow& flow, bool real) {
   if (activated) to.act(now_, [&](ike::IkeEndpoint& e) { e.on_child_activated(now_, *activated); });
   const auto* back = to.plane.find(id, model::Direction::kOutbound);
   // What the engine does with a good packet from elsewhere: it tells, IKE decides.
-  if (back != nullptr && link.nat && flow.from == link.starts && back->spec.remote != path.remote) {
+  if (back != nullptr && (link.nat || moves) && flow.from == link.starts && back->spec.remote != path.remote) {
     to.act(now_, [&](ike::IkeEndpoint& e) { e.on_peer_moved(now_, id, path.remote, path.local); });
   }
   return true;

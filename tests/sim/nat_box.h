@@ -14,6 +14,7 @@ class NatBox {
  public:
   explicit NatBox(const IpAddress& outside) : outside_(outside) {}
   void add_inside(const IpAddress& address) { inside_.insert(address); }
+  [[nodiscard]] bool is_inside(const IpAddress& address) const { return inside_.contains(address); }
   // The table is lost: the next datagram from inside gets another port.
   void rebind() { by_inner_.clear(), by_outer_.clear(); }
   // From the sender's view of a path to the receiver's. False: the datagram ends at the NAT.

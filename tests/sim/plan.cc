@@ -10,13 +10,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kHealing = 400s;
-constexpr std::array<std::string_view, 23> kNames = {
-    "rekey child", "rekey IKE SA", "soft limit",   "hard limit",   "delete IKE SA",  "delete child",
-    "take down",   "bring up",     "crash",        "crash midway", "power loss",     "restart",
-    "suspend",     "resume",       "NAT rebinds",  "reload",       "reload changed", "reload removed",
-    "reload back", "blackout",     "IKE blackout", "ESP blackout", "light"};
-constexpr std::array<std::string_view, 8> kFeatures = {"pair",   "gateway",    "nat",    "impostor",
-                                                       "attack", "both-start", "strict", "violent"};
+constexpr std::array<std::string_view, 24> kNames = {
+    "rekey child",    "rekey IKE SA", "soft limit",  "hard limit",   "delete IKE SA", "delete child",
+    "take down",      "bring up",     "crash",       "crash midway", "power loss",    "restart",
+    "suspend",        "resume",       "NAT rebinds", "move",         "reload",        "reload changed",
+    "reload removed", "reload back",  "blackout",    "IKE blackout", "ESP blackout",  "light"};
+constexpr std::array<std::string_view, 9> kFeatures = {"pair",       "gateway", "nat",     "impostor", "attack",
+                                                       "both-start", "strict",  "violent", "move"};
 
 void choose_network(Random& random, Plan& plan, std::optional<Feature> only) {
   plan.strict = only ? only == Feature::kStrict : chance(random, 25);
@@ -64,6 +64,7 @@ Plan make_plan(std::uint64_t seed, std::optional<Feature> only) {
   choose_network(random, plan, only);
   choose_parties(random, plan, only);
   choose_events(random, plan);
+  choose_moves(plan, only);
   plan.healing = kHealing;
   plan.dark_bound = plan.violent || plan.attack_percent != 0 ? 250s : 120s;
   return plan;
@@ -82,7 +83,7 @@ std::string Plan::describe() const {
          " ms, jobs up to " + ms(job_delay_max) + " ms, traffic " + std::to_string(traffic_percent) + " %\n";
   for (const auto& party : parties) {
     out += "  " + party.name + " at " + party.address.to_string() + (party.behind_nat ? " behind the NAT" : "") +
-           (party.impostor ? ", an impostor" : "") + "\n";
+           (party.impostor ? ", an impostor" : "") + (party.places.empty() ? "" : ", wanders") + "\n";
   }
   for (const auto& link : links) {
     out += "  " + link.connection + ": " + parties[link.starts].name + " to " + parties[link.answers].name + ", " +

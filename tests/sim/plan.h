@@ -30,6 +30,7 @@ enum class What : std::uint8_t {
   kSuspend,        // the machine sleeps: its clock runs on, it hears and does nothing …
   kResume,         // … until here
   kRebind,         // the NAT forgets
+  kMove,           // the host has another address
   kReload,         // the configuration is read again: unchanged …
   kReloadChanged,  // … with other lifetimes …
   kReloadRemoved,  // … without the connection …
@@ -47,14 +48,16 @@ struct PlannedEvent {
   std::size_t side = 0;
   std::size_t link = 0;
   std::size_t child = 0;
-  int actions = 0;  // kCrashMidway
+  int actions = 0;        // kCrashMidway
+  std::size_t place = 0;  // kMove: which of the places of the party
 };
 
 struct Party {
   std::string name;  // "A"; its identity is a.test
   IpAddress address;
   bool behind_nat = false;
-  bool impostor = false;  // shows the identity of somebody else and does not know the secret
+  std::vector<IpAddress> places;  // of one who wanders; the first is where it begins
+  bool impostor = false;          // shows the identity of somebody else and does not know the secret
   std::vector<model::Connection> connections;
   std::vector<model::SharedSecret> secrets;
 };
@@ -90,7 +93,7 @@ struct Plan {
 };
 
 // What --only asks for; without it, chance decides.
-enum class Feature : std::uint8_t { kPair, kGateway, kNat, kImpostor, kAttack, kBothStart, kStrict, kViolent };
+enum class Feature : std::uint8_t { kPair, kGateway, kNat, kImpostor, kAttack, kBothStart, kStrict, kViolent, kMove };
 [[nodiscard]] std::optional<Feature> parse_feature(std::string_view name);
 [[nodiscard]] std::string feature_names();
 
@@ -99,6 +102,7 @@ enum class Feature : std::uint8_t { kPair, kGateway, kNat, kImpostor, kAttack, k
 // ---- pieces of make_plan
 void choose_parties(Random& random, Plan& plan, std::optional<Feature> only);
 void choose_events(Random& random, Plan& plan);
+void choose_moves(Plan& plan, std::optional<Feature> only);
 [[nodiscard]] std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high);
 [[nodiscard]] bool chance(Random& random, unsigned percent);
 [[nodiscard]] inline Duration milliseconds(std::uint32_t ms) { return std::chrono::milliseconds(ms); }

@@ -213,7 +213,7 @@ bool Side::perform_on_plane(Instant now, const ike::Action& action) {
     if (on_event) on_event("activates child " + std::to_string(activate->child.value));
     if (!sabotage.ignore_activation) plane.activate(activate->child);
   } else if (const auto* update = std::get_if<ike::UpdateChildEndpoints>(&action)) {
-    plane.update_endpoints(*update);
+    if (!sabotage.forget_moves) plane.update_endpoints(*update);
   } else {
     return false;
   }

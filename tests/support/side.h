@@ -23,6 +23,7 @@ struct Sabotage {
   bool forget_removals = false;    // every third RemoveSa
   bool forget_inbound = false;     // every fifth inbound InstallSa
   bool ignore_activation = false;  // ActivateChild, and packets, do not end a standby
+  bool forget_moves = false;       // every UpdateChildEndpoints
   bool stale_checkpoints = false;  // what is stored is the state before the last
   bool repeat_randomness = false;  // after a restart the random stream begins anew
 };
@@ -47,6 +48,9 @@ class Side {
                  model::PublicCredentials credentials = {}, std::vector<model::PrivateKeySource> private_keys = {});
   // Any call into the endpoint; its actions are performed before this returns.
   void act(Instant now, const std::function<void(ike::IkeEndpoint&)>& call);
+
+  // The host has another address; whoever configures tells the endpoint.
+  void move_to(const IpAddress& address) { options_.address = address; }
 
   // The process dies. The data plane and the checkpoints stay where they are.
   void crash();

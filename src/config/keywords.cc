@@ -39,6 +39,10 @@ constexpr Keyword kKeywords[] = {
     Keyword{"cookie-threshold", kSetup, kYes, {}, {}},
     Keyword{"max-halfopen-ike", kSetup, kYes, {}, {}},
     Keyword{"half-open-limit", kSetup, kYes, {}, {}},
+    Keyword{"half-open-per-address", kSetup, kYes, {}, {}},
+    Keyword{"half-open-per-network", kSetup, kYes, {}, {}},
+    Keyword{"puzzle-threshold", kSetup, kYes, {}, {}},
+    Keyword{"puzzle-difficulty", kSetup, kYes, {}, {}},
     Keyword{"log-level", kSetup, kYes, {}, {}},
     Keyword{"keep-alive", kSetup, kYes, {}, {}},
 

@@ -57,6 +57,10 @@ void on_nat_port(const Context& c) { number(c, 1, 65535, c.setup().nat_port); }
 void on_fwmark(const Context& c) { number(c, 1, 0xffffffffULL, c.setup().fwmark); }
 void on_rule_priority(const Context& c) { number(c, 1, 32765, c.setup().rule_priority); }
 void on_cookie_threshold(const Context& c) { number(c, 0, 1'000'000, c.setup().cookie_threshold); }
+void on_per_address(const Context& c) { number(c, 2, 1'000'000, c.setup().half_open_per_address); }
+void on_per_network(const Context& c) { number(c, 2, 1'000'000, c.setup().half_open_per_network); }
+void on_puzzle_threshold(const Context& c) { number(c, 0, 1'000'000, c.setup().puzzle_threshold); }
+void on_puzzle_difficulty(const Context& c) { number(c, 1, 20, c.setup().puzzle_difficulty); }
 void on_half_open_limit(const Context& c) { number(c, 1, 1'000'000, c.setup().half_open_limit); }
 
 void on_route_table(const Context& c) {
@@ -110,6 +114,10 @@ constexpr std::array kWords{
     Word{"cookie-threshold", on_cookie_threshold},
     Word{"max-halfopen-ike", on_half_open_limit},
     Word{"half-open-limit", on_half_open_limit},
+    Word{"half-open-per-address", on_per_address},
+    Word{"half-open-per-network", on_per_network},
+    Word{"puzzle-threshold", on_puzzle_threshold},
+    Word{"puzzle-difficulty", on_puzzle_difficulty},
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
     Word{"strictcrlpolicy", on_strict_revocation},

@@ -120,6 +120,11 @@ void fields(V& v, S& s) {
   v("half_open", s.half_open);
   v("established", s.established);
   v("negotiations_failed", s.negotiations_failed);
+  v("cookies_refused", s.cookies_refused);
+  v("crowd_refused", s.crowd_refused);
+  v("puzzles_sent", s.puzzles_sent);
+  v("puzzles_solved", s.puzzles_solved);
+  v("puzzles_refused", s.puzzles_refused);
 }
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {

@@ -31,6 +31,7 @@ struct Path {
 struct SendDatagram {
   Path path;
   Bytes bytes;
+  bool at_once = false;  // depends on nothing that must be in place first
 };
 // Public-key work, run by the daemon on its pool and answered with IkeEndpoint::on_job_done. Deterministic given its
 // seed.
@@ -46,6 +47,18 @@ struct JobResult {
   std::optional<crypto::KeyPair> own;
   std::optional<SecretBytes> shared_secret;
   std::string error;  // not empty: failed
+};
+// Four keys to be found for a busy responder (RFC 8019): ike/puzzle.h on the pool, then IkeEndpoint::on_puzzle_done.
+struct PuzzleJob {
+  std::uint64_t job = 0;
+  model::PrfId prf{};
+  unsigned difficulty = 0;
+  Bytes cookie;
+};
+struct PuzzleResult {
+  std::uint64_t job = 0;
+  Bytes keys;         // empty: failed
+  std::string error;  // why
 };
 struct InstallSa {
   model::SaSpec spec;
@@ -140,7 +153,7 @@ struct DropCheckpoint {
 };
 
 // auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
-using Action = std::variant<SendDatagram, KeyExchangeJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild,
+using Action = std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild,
                             UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown, AddressesAssigned,
                             AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;

@@ -59,6 +59,11 @@ void IkeEndpoint::on_auth_done(Instant now, const auth::AuthResult& result) {
   v2::finish_auth(impl_->world, result);
 }
 
+void IkeEndpoint::on_puzzle_done(Instant now, const PuzzleResult& result) {
+  const Event event(impl_->world, now);
+  v2::finish_puzzle(impl_->world, result);
+}
+
 void IkeEndpoint::on_timer(Instant now) {
   auto& world = impl_->world;
   const Event event(world, now);

@@ -61,7 +61,8 @@ struct IkeStatus {
 struct EndpointCounters {
   std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
-                established = 0, negotiations_failed = 0, fragments_in = 0, fragments_out = 0, fragments_refused = 0;
+                established = 0, negotiations_failed = 0, fragments_in = 0, fragments_out = 0, fragments_refused = 0,
+                cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0, puzzles_solved = 0, puzzles_refused = 0;
 };
 
 class IkeEndpoint {
@@ -79,6 +80,7 @@ class IkeEndpoint {
   void handle_datagram(Instant now, const Path& path, ByteView bytes);
   void on_job_done(Instant now, const JobResult& result);
   void on_auth_done(Instant now, const auth::AuthResult& result);
+  void on_puzzle_done(Instant now, const PuzzleResult& result);
   void on_timer(Instant now);
   [[nodiscard]] Instant next_deadline() const;  // kNever: none
 

@@ -33,6 +33,8 @@ enum class DeadPeerAction : std::uint8_t { kNone, kClear, kHold, kRestart };
 enum class Encapsulation : std::uint8_t { kAuto, kForce, kNever };
 // IKE fragmentation (RFC 7383). kForce: the smallest fragments from the start, for paths that lose anything larger.
 enum class Fragmentation : std::uint8_t { kNo, kYes, kForce };
+// Manners of clients that are not like others.
+enum class Profile : std::uint8_t { kDefault, kWindows, kWindowsStock, kApple, kAndroid };
 enum class DfPolicy : std::uint8_t { kCopy, kSet, kClear };
 
 struct HostSpec {
@@ -103,6 +105,7 @@ struct Connection {
   std::uint32_t rekey_margin_s = 540;
   std::uint32_t rekey_fuzz_percent = 100;
   bool rekey = true;
+  bool rekey_children = true;       // false: the peer takes no rekeying of a child from us, it does so itself
   std::uint32_t keying_tries = 0;   // 0: for ever
   std::uint32_t dpd_delay_s = 30;   // 0: off
   std::uint32_t dpd_timeout_s = 0;  // 0: the retransmission schedule decides
@@ -114,6 +117,7 @@ struct Connection {
   std::vector<IpAddress> dns;            // modecfgdns=, rightdns=
   std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
   bool ignore_peer_dns = false;
+  Profile profile = Profile::kDefault;
   Fragmentation fragmentation = Fragmentation::kYes;
   std::uint32_t fragment_octets = 0;  // of an IP datagram that carries a fragment; 0: what every usual path takes
   bool operator==(const Connection&) const = default;
@@ -134,6 +138,10 @@ struct Setup {
   std::uint32_t rule_priority = 4359;
   std::uint32_t cookie_threshold = 100;  // half-open SAs before COOKIE is asked (RFC 7296 section 2.6)
   std::uint32_t half_open_limit = 5000;
+  std::uint32_t half_open_per_address = 1000;  // of one IPv4 address, or one IPv6 /64
+  std::uint32_t half_open_per_network = 2500;  // of one IPv4 /24, or one IPv6 /48
+  std::uint32_t puzzle_threshold = 3000;       // half-open SAs before puzzles are asked (RFC 8019); 0: never
+  std::uint32_t puzzle_difficulty = 14;        // zero bits at the threshold; more, the more SAs are half-open
   Severity log_level = Severity::kInfo;
   bool operator==(const Setup&) const = default;
 };

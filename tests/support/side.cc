@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "crypto/prf.h"
+#include "ike/puzzle.h"
 
 namespace cygnet::test {
 namespace {
@@ -154,6 +155,9 @@ void Side::run(Instant now, const ike::Action& action) {
     const bool signature = std::holds_alternative<ike::auth::SignatureVerify>(auth->what);
     endpoint_->on_auth_done(now, signature ? ike::auth::verify_signature(*auth, trust_, kWallSeconds).result
                                            : long_term_keys_.perform(*auth));
+  } else if (const auto* puzzle = std::get_if<ike::PuzzleJob>(&action)) {
+    auto keys = ike::solve_puzzle(puzzle->prf, puzzle->difficulty, puzzle->cookie);
+    endpoint_->on_puzzle_done(now, {puzzle->job, keys ? *keys : Bytes{}, keys ? std::string() : keys.error().message});
   }
 }
 
@@ -180,7 +184,7 @@ void Side::drain(Instant now) {
 bool Side::perform(Instant now, const ike::Action& action) {
   if (const auto* send = std::get_if<ike::SendDatagram>(&action)) {
     if (on_send) on_send(*send);
-  } else if (std::holds_alternative<ike::KeyExchangeJob>(action) ||
+  } else if (std::holds_alternative<ike::KeyExchangeJob>(action) || std::holds_alternative<ike::PuzzleJob>(action) ||
              std::holds_alternative<ike::auth::AuthJob>(action)) {
     jobs_.push_back(action);
     if (!hold_jobs) {

@@ -88,6 +88,7 @@ class IkeProcess {
   void set_timer();
   void perform(const ike::SendDatagram& action);
   void perform(const ike::KeyExchangeJob& action);
+  void perform(const ike::PuzzleJob& action);
   void perform(const ike::auth::AuthJob& action);
   void on_auth_results(std::vector<ike::auth::AuthResult> results);
   void perform(const ike::InstallSa& action);

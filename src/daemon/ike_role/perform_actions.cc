@@ -6,6 +6,7 @@
 
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
+#include "ike/puzzle.h"
 
 namespace cygnet::daemon {
 
@@ -66,6 +67,7 @@ sadb::Done IkeProcess::counted(sadb::Done then) {
 }
 
 void IkeProcess::perform(const ike::SendDatagram& action) {
+  if (action.at_once) return send_now(action);
   ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = action});
   send_what_may_go();
 }
@@ -117,6 +119,22 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) {
                 pump();
               }
             });
+}
+
+void IkeProcess::perform(const ike::PuzzleJob& action) {
+  auto result = std::make_shared<ike::PuzzleResult>();
+  pool_.run(
+      [job = action, result] {
+        auto keys = ike::solve_puzzle(job.prf, job.difficulty, job.cookie);
+        *result = keys ? ike::PuzzleResult{job.job, std::move(*keys), {}}
+                       : ike::PuzzleResult{job.job, {}, keys.error().message};
+      },
+      [this, result] {
+        if (!ending_) {
+          endpoint_->on_puzzle_done(clock_.monotonic(), *result);
+          pump();
+        }
+      });
 }
 
 void IkeProcess::perform(const ike::auth::AuthJob& action) {

@@ -60,9 +60,10 @@ std::string algorithms_of(const model::SaSpec& spec) {
 }
 
 control::IkeCounters counters_of(const ike::EndpointCounters& c) {
-  return {c.datagrams_in,         c.datagrams_out,      c.malformed,         c.unknown_spi,      c.retransmits_sent,
-          c.retransmits_answered, c.cookies_sent,       c.half_open_refused, c.integrity_failed, c.half_open,
-          c.established,          c.negotiations_failed};
+  return {c.datagrams_in,         c.datagrams_out,       c.malformed,         c.unknown_spi,      c.retransmits_sent,
+          c.retransmits_answered, c.cookies_sent,        c.half_open_refused, c.integrity_failed, c.half_open,
+          c.established,          c.negotiations_failed, c.cookies_refused,   c.crowd_refused,    c.puzzles_sent,
+          c.puzzles_solved,       c.puzzles_refused};
 }
 
 std::string hex(Spi spi) {

@@ -10,6 +10,7 @@
 #include "ike/v2/authorize.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
+#include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -151,9 +152,7 @@ Outcome on_answer_proof_ready(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   if (!turn.auth->ok) return refuse_initiator(turn, sa.peer_request->id, "no-secret", turn.auth->error);
-  --world.half_open;
-  world.counters.half_open = world.half_open;
-  world.answered.erase({sa.spi_i, sa.handshake->peer});
+  leave_half_open(world, sa);
   const auto request = std::move(*sa.peer_request);
   sa.peer_request.reset();
   establish(world, sa, sa.handshake->verified_with);

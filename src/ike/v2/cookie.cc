@@ -22,33 +22,40 @@ void rotate_if_due(World& world) {
   ++world.cookie_version;
 }
 
-Bytes cookie_with(const SecretBytes& secret, std::uint8_t version, ByteView nonce, const Endpoint& peer, IkeSpi spi_i) {
-  ByteWriter data;
-  data.bytes(nonce).bytes(peer.address.bytes()).u16(peer.port).u64(spi_i.value);
-  const std::array<ByteView, 1> pieces{data.view()};
-  Bytes out{version};
+constexpr std::size_t kFrontOctets = 3;  // before the PRF's output
+
+Bytes cookie_with(const SecretBytes& secret, std::uint8_t version, ByteView nonce, const Endpoint& peer, IkeSpi spi_i,
+                  const wire::ike::PuzzleDemand& puzzle) {
+  Bytes out{version, puzzle.difficulty, static_cast<std::uint8_t>(puzzle.prf)};
+  std::array<std::uint8_t, 12> numbers{};
+  store_be64(numbers.data(), spi_i.value);
+  store_be16(numbers.data() + 8, peer.port);
+  numbers[10] = out[1];
+  numbers[11] = out[2];
+  const std::array<ByteView, 3> pieces{nonce, peer.address.bytes(), ByteView(numbers)};
   append(out, ByteView(crypto::prf(model::PrfId::kHmacSha2_256, ByteView(secret), pieces)));
   return out;
 }
 
 }  // namespace
 
-Bytes make_cookie(World& world, ByteView nonce, const Endpoint& peer, IkeSpi spi_i) {
+Bytes make_cookie(World& world, ByteView nonce, const Endpoint& peer, IkeSpi spi_i,
+                  const wire::ike::PuzzleDemand& puzzle) {
   rotate_if_due(world);
-  return cookie_with(world.cookie_secret, world.cookie_version, nonce, peer, spi_i);
+  return cookie_with(world.cookie_secret, world.cookie_version, nonce, peer, spi_i, puzzle);
 }
 
-bool cookie_is_good(World& world, ByteView cookie, ByteView nonce, const Endpoint& peer, IkeSpi spi_i) {
+std::optional<wire::ike::PuzzleDemand> read_cookie(World& world, ByteView cookie, ByteView nonce, const Endpoint& peer,
+                                                   IkeSpi spi_i) {
   rotate_if_due(world);
-  if (cookie.empty()) return false;
+  if (cookie.size() <= kFrontOctets) return std::nullopt;
   const auto previous = static_cast<std::uint8_t>(world.cookie_version - 1);
-  if (cookie[0] == world.cookie_version) {
-    return constant_time_equal(cookie, cookie_with(world.cookie_secret, cookie[0], nonce, peer, spi_i));
-  }
-  if (cookie[0] == previous && !world.previous_cookie_secret.empty()) {
-    return constant_time_equal(cookie, cookie_with(world.previous_cookie_secret, cookie[0], nonce, peer, spi_i));
-  }
-  return false;
+  const bool old = cookie[0] == previous;
+  if (cookie[0] != world.cookie_version && (!old || world.previous_cookie_secret.empty())) return std::nullopt;
+  const wire::ike::PuzzleDemand puzzle{static_cast<model::PrfId>(cookie[2]), cookie[1]};
+  const auto& secret = old ? world.previous_cookie_secret : world.cookie_secret;
+  if (!constant_time_equal(cookie, cookie_with(secret, cookie[0], nonce, peer, spi_i, puzzle))) return std::nullopt;
+  return puzzle;
 }
 
 }  // namespace cygnet::ike::v2

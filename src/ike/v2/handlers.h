@@ -8,6 +8,8 @@ namespace cygnet::ike::v2 {
 
 // IKE_SA_INIT (init.cc)
 Outcome on_init_key_ready(Turn& turn);
+Outcome on_puzzle_wanted(Turn& turn);
+Outcome on_puzzle_solved(Turn& turn);
 Outcome on_cookie_wanted(Turn& turn);
 Outcome on_other_group_wanted(Turn& turn);
 Outcome on_init_response(Turn& turn);

@@ -8,6 +8,7 @@ namespace cygnet::ike::v2 {
 std::string_view to_string(State state) {
   switch (state) {
     case State::kNone: return "NONE";
+    case State::kInitSolving: return "INIT_SOLVING";
     case State::kInitGenerating: return "INIT_GENERATING";
     case State::kInitSent: return "INIT_SENT";
     case State::kInitDeriving: return "INIT_DERIVING";

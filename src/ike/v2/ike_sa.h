@@ -24,6 +24,7 @@ enum class State : std::uint8_t {
   kNone,            // there is no IKE SA yet
   kInitGenerating,  // initiator: the key pair is being made
   kInitSent,        // initiator: IKE_SA_INIT request on its way
+  kInitSolving,     // initiator: the responder's puzzle is being solved
   kInitDeriving,    // initiator: answer is there, the shared secret is being computed
   kAuthSent,        // initiator: IKE_AUTH request on its way
   kVerifying,       // the peer's IKE_AUTH message is there, its proof is being checked
@@ -67,7 +68,7 @@ struct Handshake {
   Bytes wanted_authorities;                 // of these authorities: SHA-1 hashes of their keys, 20 octets each
   // initiator
   std::vector<model::Proposal> offered;
-  Bytes cookie;
+  Bytes cookie, solution;  // what a busy responder wants back
   unsigned cookies_seen = 0;
   std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;

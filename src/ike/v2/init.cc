@@ -3,9 +3,10 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/puzzle.h"
 #include "ike/v2/certificates.h"
-#include "ike/v2/cookie.h"
 #include "ike/v2/fragments.h"
+#include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -23,6 +24,7 @@ namespace wi = wire::ike;
 // octets.
 constexpr std::size_t kNonceOctets = 32;
 constexpr unsigned kMostCookies = 4;
+constexpr unsigned kOwnDifficulty = 12;  // of a puzzle whose difficulty is left to us
 constexpr Duration kRefusalPatience = std::chrono::seconds(2);
 
 wi::SaPayload ike_sa_payload(const std::vector<model::Proposal>& proposals) {
@@ -43,6 +45,14 @@ std::vector<model::Proposal> understood(const wi::SaPayload& sa) {
   return out;
 }
 
+bool offers_prf(const std::vector<model::Proposal>& offered, model::PrfId prf) {
+  return model::key_octets(prf) != 0 && std::ranges::any_of(offered, [&](const auto& proposal) {
+           return std::ranges::any_of(proposal.transforms, [&](const auto& t) {
+             return t.type == model::TransformType::kPrf && t.id == static_cast<std::uint16_t>(prf);
+           });
+         });
+}
+
 void send_init_request(World& world, IkeSa& sa) {
   auto& h = *sa.handshake;
   wi::Message message;
@@ -51,6 +61,8 @@ void send_init_request(World& world, IkeSa& sa) {
   message.header.initiator = true;
   // RFC 7296 section 2.6: "with the COOKIE notification ... as the first payload and all other payloads unchanged".
   if (!h.cookie.empty()) message.payloads.emplace_back(notify(wi::NotifyType::kCookie, h.cookie));
+  // RFC 8019 section 7.1.2: the solution goes right behind the cookie.
+  if (!h.solution.empty()) message.payloads.emplace_back(wi::PuzzleSolutionPayload{h.solution});
   message.payloads.emplace_back(ike_sa_payload(h.offered));
   message.payloads.emplace_back(wi::KePayload{h.group, h.own.public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_i});
@@ -101,26 +113,6 @@ void stray_report(Turn& turn, Severity severity, std::string event, std::string 
   if (turn.world.stray_reports.allow(turn.world.now)) {
     turn.world.report(severity, "", turn.path.remote.to_string(), std::move(event), std::move(message));
   }
-}
-
-// True if the peer must first prove that it receives at its address.
-bool cookie_needed(Turn& turn, ByteView nonce) {
-  auto& world = turn.world;
-  const bool wanted = world.half_open >= world.settings.setup.cookie_threshold;
-  if (wanted != world.cookies_on) {
-    world.cookies_on = wanted;
-    world.report(wanted ? Severity::kWarning : Severity::kNotice, "", "", wanted ? "cookies-on" : "cookies-off",
-                 wanted ? std::to_string(world.half_open) + " half-open IKE SAs: asking newcomers for a cookie first"
-                        : "half-open IKE SAs are few again: no more cookies");
-  }
-  if (!wanted) return false;
-  const auto* cookie = wi::find_notify(*turn.payloads, wi::NotifyType::kCookie);
-  if (cookie != nullptr && cookie_is_good(world, ByteView(cookie->data), nonce, turn.path.remote, turn.header->spi_i))
-    return false;
-  ++world.counters.cookies_sent;
-  send_stateless(turn,
-                 notify(wi::NotifyType::kCookie, make_cookie(world, nonce, turn.path.remote, turn.header->spi_i)));
-  return true;
 }
 
 // A request that was seen before: answered from memory, or still being worked on.
@@ -177,10 +169,8 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   h.reply_number = wi::find_payload<wi::SaPayload>(*turn.payloads)->proposals[choice.selected.index].number;
   read_nat_detection(*owned, *turn.payloads, owned->spi_i, IkeSpi(), turn.path);
   read_fragmentation(*owned, *turn.payloads);
-  ++world.half_open;
-  world.counters.half_open = world.half_open;
   auto& sa = world.add_sa(std::move(owned));
-  world.answered[{sa.spi_i, turn.path.remote}] = sa.spi_r;
+  enter_half_open(world, sa);
   world.report(
       sa, Severity::kInfo, "ike-sa-init-received",
       "received IKE_SA_INIT request from " + sa.peer() + ": " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
@@ -208,8 +198,47 @@ Outcome on_cookie_wanted(Turn& turn) {
     return soft_refusal(turn, "cookie-loop", sa.peer() + " asks for a new cookie again and again");
   }
   sa.handshake->cookie = cookie->data;
+  sa.handshake->solution.clear();
   request_answered(turn.world, sa);
   turn.world.report(sa, Severity::kInfo, "cookie-received", sa.peer() + " is busy and asks for a cookie");
+  send_init_request(turn.world, sa);
+  return Outcome::kNext;
+}
+
+Outcome on_puzzle_wanted(Turn& turn) {
+  auto& world = turn.world;
+  auto& sa = *turn.sa;
+  auto& h = *sa.handshake;
+  const auto* cookie = wi::find_notify(*turn.payloads, wi::NotifyType::kCookie);
+  const auto* notification = wi::find_notify(*turn.payloads, wi::NotifyType::kPuzzle);
+  const auto puzzle = wi::parse_puzzle_demand(ByteView(notification->data));
+  // RFC 8019 section 7.1.1.2: the PRF is one of those offered. Who asks for another, or for too much, gets the cookie
+  // alone, as from an initiator that knows no puzzles.
+  const bool fair = puzzle && offers_prf(h.offered, puzzle->prf) && puzzle->difficulty <= kHardestPuzzle;
+  if (!fair || cookie->data == h.cookie) {
+    (void)on_cookie_wanted(turn);
+    return Outcome::kStay;
+  }
+  if (cookie->data.empty() || cookie->data.size() > 64) return Outcome::kStay;
+  if (++h.cookies_seen > kMostCookies) {
+    return soft_refusal(turn, "cookie-loop", sa.peer() + " asks for a new puzzle again and again");
+  }
+  h.cookie = cookie->data;
+  request_answered(world, sa);
+  // RFC 8019 section 8.1: difficulty zero leaves it to the initiator.
+  const unsigned difficulty = puzzle->difficulty == 0 ? kOwnDifficulty : puzzle->difficulty;
+  world.report(
+      sa, Severity::kInfo, "puzzle-received",
+      sa.peer() + " is very busy and asks for the solution of a puzzle of difficulty " + std::to_string(difficulty));
+  world.order_puzzle(sa, puzzle->prf, difficulty, h.cookie);
+  return Outcome::kNext;
+}
+
+Outcome on_puzzle_solved(Turn& turn) {
+  auto& sa = *turn.sa;
+  sa.handshake->solution = turn.puzzle->keys;
+  if (!turn.puzzle->error.empty())
+    turn.world.report(sa, Severity::kWarning, "puzzle-unsolved", turn.puzzle->error + ": asking without a solution");
   send_init_request(turn.world, sa);
   return Outcome::kNext;
 }
@@ -328,11 +357,10 @@ Outcome on_init_request(Turn& turn) {
     if (world.stray_replies.allow(world.now)) send_stateless(turn, notify(wi::NotifyType::kNoProposalChosen));
     return Outcome::kStay;
   }
-  if (world.half_open >= world.settings.setup.half_open_limit) {
+  if (world.half_open.total() >= world.settings.setup.half_open_limit) {
     ++world.counters.half_open_refused;
     return Outcome::kStay;
   }
-  if (cookie_needed(turn, ByteView(nonce->data))) return Outcome::kStay;
   const auto offered = understood(*offer);
   const auto choice = choose_connection(candidates, offered, ke->group);
   if (!choice) {

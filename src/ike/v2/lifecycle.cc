@@ -5,6 +5,7 @@
 
 #include "ike/v2/configuration.h"
 #include "ike/v2/fragments.h"
+#include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/match.h"
 #include "ike/v2/negotiate.h"
@@ -236,8 +237,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   drop_fragments(world, sa);
   const bool was_up = sa.established != Instant{};
   if (is_half_open(sa)) {
-    --world.half_open;
-    if (sa.handshake) world.answered.erase({sa.spi_i, sa.handshake->peer});
+    leave_half_open(world, sa);
   }
   uncount(world, sa);
   sa.state = State::kDead;
@@ -257,7 +257,6 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
     world.act(IkeDown{sa.name(), sa.spi_i, sa.spi_r, replaced, reason});
     world.act(DropCheckpoint{checkpoint_key(sa)});
   }
-  world.counters.half_open = world.half_open;
   world.touch(sa);
 }
 

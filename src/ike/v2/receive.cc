@@ -9,6 +9,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/fragments.h"
+#include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
@@ -270,6 +271,9 @@ void receive(World& world, const Path& path, ByteView datagram) {
     ++world.counters.malformed;
     return;
   }
+  const bool newcomer = header->exchange == wi::ExchangeType::kIkeSaInit && header->initiator && !header->response &&
+                        header->major_version == 2;
+  if (newcomer && !admit(world, path, *header, datagram)) return;
   const auto message = wi::parse_message(datagram);
   if (!message) return on_unreadable(world, path, *header, message.error());
   if (header->exchange == wi::ExchangeType::kIkeSaInit) return on_init_message(world, path, datagram, *message);
@@ -300,6 +304,14 @@ void finish_job(World& world, const JobResult& result) {
   dispatch(turn, job->kind == Job::Kind::kSharedSecret ? Trigger::kSecretReady : Trigger::kKeyReady,
            handshake ? wi::ExchangeType::kIkeSaInit : wi::ExchangeType::kCreateChildSa, job->about);
   receive_deferred(world, *sa);
+}
+
+void finish_puzzle(World& world, const PuzzleResult& result) {
+  const auto job = take_job(world, result.job);
+  auto* sa = job ? world.find_sa(job->sa) : nullptr;
+  if (sa == nullptr || !sa->alive() || job->kind != Job::Kind::kPuzzle) return;
+  Turn turn{world, sa, sa->path, {}, nullptr, nullptr, nullptr, nullptr, &result};
+  dispatch(turn, Trigger::kPuzzleSolved, wi::ExchangeType::kIkeSaInit, job->about);
 }
 
 void finish_auth(World& world, const auth::AuthResult& result) {

@@ -24,6 +24,10 @@ constexpr std::array kTransitions{
     // ---- IKE_SA_INIT, initiator
     Transition{"Our key pair is made: ask for an IKE SA", S::kInitGenerating, T::kKeyReady, kIkeSaInit, About::kInit, 0,
                0, S::kInitSent, Timer::kRetransmit, on_init_key_ready},
+    Transition{"The responder is very busy and wants a puzzle solved", S::kInitSent, T::kResponse, kIkeSaInit,
+               About::kInit, has::kCookie | has::kPuzzle, kExtras, S::kInitSolving, Timer::kNone, on_puzzle_wanted},
+    Transition{"The puzzle is solved: ask again", S::kInitSolving, T::kPuzzleSolved, kIkeSaInit, About::kInit, 0, 0,
+               S::kInitSent, Timer::kRetransmit, on_puzzle_solved},
     Transition{"The responder is busy and wants a cookie", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit,
                has::kCookie, kExtras, S::kInitSent, Timer::kRetransmit, on_cookie_wanted},
     Transition{"The responder wants another group", S::kInitSent, T::kResponse, kIkeSaInit, About::kInit,
@@ -143,6 +147,7 @@ constexpr std::array kNames{Named{has::kSa, "SA"},
                             Named{has::kDelete, "D"},
                             Named{has::kRekeySa, "N(REKEY_SA)"},
                             Named{has::kCookie, "N(COOKIE)"},
+                            Named{has::kPuzzle, "N(PUZZLE)"},
                             Named{has::kInvalidKe, "N(INVALID_KE_PAYLOAD)"},
                             Named{has::kError, "N(error)"},
                             Named{has::kTransport, "N(USE_TRANSPORT_MODE)"},
@@ -159,6 +164,7 @@ PayloadSet bit_of(const wi::NotifyPayload& n) {
   switch (n.type) {
     case wi::NotifyType::kRekeySa: return out | has::kRekeySa;
     case wi::NotifyType::kCookie: return out | has::kCookie;
+    case wi::NotifyType::kPuzzle: return out | has::kPuzzle;
     case wi::NotifyType::kInvalidKePayload: return out | has::kInvalidKe;
     case wi::NotifyType::kUseTransportMode: return out | has::kTransport;
     default: return out;
@@ -173,6 +179,7 @@ std::string_view to_string(Trigger trigger) {
     case Trigger::kSecretReady: return "shared secret";
     case Trigger::kProofReady: return "proof";
     case Trigger::kVerified: return "verification";
+    case Trigger::kPuzzleSolved: return "puzzle";
   }
   return "?";
 }

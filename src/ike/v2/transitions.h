@@ -19,7 +19,8 @@ inline constexpr PayloadSet kSa = 1U << 0U, kKe = 1U << 1U, kNonce = 1U << 2U, k
                             kAuth = 1U << 5U, kTsi = 1U << 6U, kTsr = 1U << 7U, kDelete = 1U << 8U, kNotify = 1U << 9U,
                             kCert = 1U << 10U, kCertReq = 1U << 11U, kVendorId = 1U << 12U, kConfiguration = 1U << 13U,
                             kEap = 1U << 14U, kError = 1U << 15U, kRekeySa = 1U << 16U, kCookie = 1U << 17U,
-                            kInvalidKe = 1U << 18U, kTransport = 1U << 19U, kNatDetection = 1U << 20U;
+                            kInvalidKe = 1U << 18U, kTransport = 1U << 19U, kNatDetection = 1U << 20U,
+                            kPuzzle = 1U << 21U;
 }  // namespace has
 [[nodiscard]] PayloadSet payload_set(const wire::ike::Payloads& payloads);
 [[nodiscard]] std::string to_string(PayloadSet set);
@@ -30,7 +31,8 @@ enum class Trigger : std::uint8_t {
   kKeyReady,     // job: a key pair
   kSecretReady,  // job: the shared secret
   kProofReady,   // job: our AUTH data
-  kVerified      // job: the peer's AUTH data is right, or wrong
+  kVerified,     // job: the peer's AUTH data is right, or wrong
+  kPuzzleSolved  // job: the responder's puzzle, or not
 };
 
 enum class Timer : std::uint8_t { kNone, kRetransmit, kHalfOpen, kRekey, kPatience };
@@ -45,6 +47,7 @@ struct Turn {
   const wire::ike::Payloads* payloads = nullptr;
   const JobResult* job = nullptr;          // key exchange jobs only
   const auth::AuthResult* auth = nullptr;  // proofs and verifications only
+  const PuzzleResult* puzzle = nullptr;    // puzzles only
 };
 
 enum class Outcome : std::uint8_t {

@@ -132,6 +132,12 @@ void World::order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) wha
   act(auth::AuthJob{number, std::move(what)});
 }
 
+void World::order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes cookie) {
+  sa.own_job = next_job++;
+  jobs[sa.own_job] = {sa.local_spi(), About::kInit, Job::Kind::kPuzzle};
+  act(PuzzleJob{sa.own_job, prf, difficulty, std::move(cookie)});
+}
+
 void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event,
                    std::string message) {
   act(Report{severity, connection, peer, std::move(event), std::move(message)});
@@ -149,6 +155,11 @@ void World::checkpoint(const IkeSa& sa) {
 void World::send_raw(const Path& path, Bytes bytes) {
   ++counters.datagrams_out;
   act(SendDatagram{path, std::move(bytes)});
+}
+
+void World::send_at_once(const Path& path, Bytes bytes) {
+  ++counters.datagrams_out;
+  act(SendDatagram{path, std::move(bytes), true});
 }
 
 void World::settle() {

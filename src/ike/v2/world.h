@@ -16,6 +16,7 @@
 #include "ike/auth/jobs.h"
 #include "ike/endpoint.h"
 #include "ike/v2/credentials.h"
+#include "ike/v2/half_open.h"
 #include "ike/v2/ike_sa.h"
 #include "ike/v2/retry_queue.h"
 #include "ike/v2/sa_index.h"
@@ -36,7 +37,7 @@ class RateLimit {
 };
 
 struct Job {
-  enum class Kind : std::uint8_t { kKeyPair, kSharedSecret, kProof, kVerification };
+  enum class Kind : std::uint8_t { kKeyPair, kSharedSecret, kProof, kVerification, kPuzzle };
   IkeSpi sa;  // local SPI
   About about = About::kNothing;
   Kind kind = Kind::kKeyPair;
@@ -65,13 +66,14 @@ struct World {
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
   std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others
-  std::size_t half_open = 0;          // responder's, before IKE_AUTH
+  HalfOpen half_open;                 // responder's, before the end of IKE_AUTH
   std::size_t initiating = 0;         // ours that are on their way: not established, and not waiting in vain
-  bool cookies_on = false;
+  bool cookies_on = false, puzzles_on = false;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;
   Instant cookie_rotated{};
   RateLimit stray_replies{20, std::chrono::milliseconds(100)};
+  RateLimit unsolved_admitted{5, std::chrono::milliseconds(20)};  // newcomers that do not solve puzzles
   RateLimit stray_reports{20, std::chrono::seconds(1)};
 
   // ---- lookup
@@ -106,6 +108,9 @@ struct World {
   // Orders a proof or a verification with long-term keys.
   void order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what);
 
+  // Orders the solution of a puzzle (RFC 8019).
+  void order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes cookie);
+
   // ---- telling
   void act(Action action) { actions.push_back(std::move(action)); }
   void report(Severity severity, const std::string& connection, const std::string& peer, std::string event,
@@ -113,6 +118,8 @@ struct World {
   void report(const IkeSa& sa, Severity severity, std::string event, std::string message);
   void checkpoint(const IkeSa& sa);
   void send_raw(const Path& path, Bytes bytes);
+  // For answers behind which there is no state that had to be stored first.
+  void send_at_once(const Path& path, Bytes bytes);
 
   // ---- end of a turn
   // Every SA that a turn changed is touched, so that its deadline is looked at again.

@@ -20,6 +20,7 @@ struct TypeOf {
   PayloadType operator()(const EncryptedFragmentPayload&) const { return PayloadType::kEncryptedFragment; }
   PayloadType operator()(const ConfigurationPayload&) const { return PayloadType::kConfiguration; }
   PayloadType operator()(const EapPayload&) const { return PayloadType::kEap; }
+  PayloadType operator()(const PuzzleSolutionPayload&) const { return PayloadType::kPuzzleSolution; }
   PayloadType operator()(const UnknownPayload& p) const { return p.type; }
 };
 
@@ -54,6 +55,7 @@ ParseResult<Payload> parse_payload(PayloadType type, const PayloadHeader& header
     case PayloadType::kEncryptedFragment: return parse_encrypted_fragment(header.next, body, offset);
     case PayloadType::kConfiguration: return parse_configuration(body);
     case PayloadType::kEap: return parse_eap(body);
+    case PayloadType::kPuzzleSolution: return parse_puzzle_solution(body);
     case PayloadType::kNone: break;
   }
   return parse_unknown(type, header.critical, body);

@@ -24,6 +24,7 @@
 #include "wire/ike/notify_payload.h"
 #include "wire/ike/parse_error.h"
 #include "wire/ike/payload_type.h"
+#include "wire/ike/puzzle_payload.h"
 #include "wire/ike/sa_payload.h"
 #include "wire/ike/ts_payload.h"
 #include "wire/ike/unknown_payload.h"
@@ -31,9 +32,10 @@
 
 namespace cygnet::wire::ike {
 
-using Payload = std::variant<SaPayload, KePayload, IdPayload, CertPayload, CertReqPayload, AuthPayload, NoncePayload,
-                             NotifyPayload, DeletePayload, VendorIdPayload, TsPayload, EncryptedPayload,
-                             EncryptedFragmentPayload, ConfigurationPayload, EapPayload, UnknownPayload>;
+using Payload =
+    std::variant<SaPayload, KePayload, IdPayload, CertPayload, CertReqPayload, AuthPayload, NoncePayload, NotifyPayload,
+                 DeletePayload, VendorIdPayload, TsPayload, EncryptedPayload, EncryptedFragmentPayload,
+                 ConfigurationPayload, EapPayload, PuzzleSolutionPayload, UnknownPayload>;
 using Payloads = std::vector<Payload>;
 
 inline constexpr std::size_t kMaxPayloads = 64;

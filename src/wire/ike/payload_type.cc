@@ -23,6 +23,7 @@ std::string to_string(PayloadType type) {
     case PayloadType::kConfiguration: return "CP";
     case PayloadType::kEap: return "EAP";
     case PayloadType::kEncryptedFragment: return "SKF";
+    case PayloadType::kPuzzleSolution: return "PS";
   }
   return "payload " + std::to_string(static_cast<unsigned>(type));
 }

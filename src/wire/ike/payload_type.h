@@ -29,7 +29,8 @@ enum class PayloadType : std::uint8_t {
   kEncrypted = 46,
   kConfiguration = 47,
   kEap = 48,
-  kEncryptedFragment = 53  // RFC 7383 section 2.5
+  kEncryptedFragment = 53,  // RFC 7383 section 2.5
+  kPuzzleSolution = 54      // RFC 8019 section 8.2
 };
 
 // "SA", "KE", "IDi", …, "payload 99".

@@ -149,7 +149,8 @@ TEST(Load, SetupWords) {
       "config setup\n\tdevices=tun7, "
       "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
       "priority=78\n"
-      "\tcookie-threshold=0\n\thalf-open-limit=10\n\tlog-level=debug\n\tkeep-alive=5s\n" +
+      "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tpuzzle-"
+      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n" +
       conn_with("ipsec-interface=other"));
   EXPECT_EQ(lines_of(loaded.diagnostics),
             "3:2: warning: allow-key-export=yes lets root on this host read all session keys\n");
@@ -162,6 +163,10 @@ TEST(Load, SetupWords) {
   EXPECT_EQ(loaded.setup.rule_priority, 78U);
   EXPECT_EQ(loaded.setup.cookie_threshold, 0U);
   EXPECT_EQ(loaded.setup.half_open_limit, 10U);
+  EXPECT_EQ(loaded.setup.half_open_per_address, 4U);
+  EXPECT_EQ(loaded.setup.half_open_per_network, 8U);
+  EXPECT_EQ(loaded.setup.puzzle_threshold, 5U);
+  EXPECT_EQ(loaded.setup.puzzle_difficulty, 16U);
   EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);
   EXPECT_EQ(loaded.connections[0].keepalive_s, 5U);
 }

@@ -25,28 +25,38 @@ class CookieTest : public testing::Test {
 };
 
 TEST_F(CookieTest, GoodForWhomItWasMade) {
-  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5));
+  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5), {});
   EXPECT_LE(cookie.size(), 64U);
-  EXPECT_TRUE(cookie_is_good(world, cookie, nonce, peer, IkeSpi(5)));
-  EXPECT_FALSE(cookie_is_good(world, cookie, nonce, peer, IkeSpi(6)));
-  EXPECT_FALSE(cookie_is_good(world, cookie, Bytes(32, 2), peer, IkeSpi(5)));
-  EXPECT_FALSE(cookie_is_good(world, cookie, nonce, {peer.address, 501}, IkeSpi(5)));
-  EXPECT_FALSE(cookie_is_good(world, cookie, nonce, {*IpAddress::parse("198.51.100.8"), 500}, IkeSpi(5)));
-  EXPECT_FALSE(cookie_is_good(world, {}, nonce, peer, IkeSpi(5)));
+  EXPECT_TRUE(read_cookie(world, cookie, nonce, peer, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, cookie, nonce, peer, IkeSpi(6)));
+  EXPECT_FALSE(read_cookie(world, cookie, Bytes(32, 2), peer, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, cookie, nonce, {peer.address, 501}, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, cookie, nonce, {*IpAddress::parse("198.51.100.8"), 500}, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, {}, nonce, peer, IkeSpi(5)));
 }
 
 TEST_F(CookieTest, TheSecretBeforeStaysGoodForOneTurn) {
-  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5));
+  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5), {});
   world.now += 61s;
-  EXPECT_TRUE(cookie_is_good(world, cookie, nonce, peer, IkeSpi(5)));
+  EXPECT_TRUE(read_cookie(world, cookie, nonce, peer, IkeSpi(5)));
   world.now += 61s;
-  EXPECT_FALSE(cookie_is_good(world, cookie, nonce, peer, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, cookie, nonce, peer, IkeSpi(5)));
 }
 
 TEST_F(CookieTest, AfterALongQuietTimeOldCookiesAreWorthless) {
-  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5));
+  const auto cookie = make_cookie(world, nonce, peer, IkeSpi(5), {});
   world.now += 1h;
-  EXPECT_FALSE(cookie_is_good(world, cookie, nonce, peer, IkeSpi(5)));
+  EXPECT_FALSE(read_cookie(world, cookie, nonce, peer, IkeSpi(5)));
+}
+
+TEST_F(CookieTest, KeepsThePuzzleThatWasAskedFor) {
+  const wire::ike::PuzzleDemand puzzle{model::PrfId::kHmacSha2_384, 17};
+  auto cookie = make_cookie(world, nonce, peer, IkeSpi(5), puzzle);
+  EXPECT_LE(cookie.size(), 64U);
+  EXPECT_EQ(read_cookie(world, cookie, nonce, peer, IkeSpi(5)), puzzle);
+  // An easier puzzle cannot be put in its place.
+  cookie[1] = 1;
+  EXPECT_EQ(read_cookie(world, cookie, nonce, peer, IkeSpi(5)), std::nullopt);
 }
 
 TEST(NatHash, IsSha1OfSpisAddressAndPort) {

@@ -316,5 +316,23 @@ TEST(EapAndVendorId, AreOpaque) {
   EXPECT_TRUE(parsed<VendorIdPayload>(PayloadType::kVendorId, "").data.empty());
 }
 
+TEST(PuzzlePayload, FourKeysOfOneSize) {
+  EXPECT_EQ(to_hex(parsed<PuzzleSolutionPayload>(PayloadType::kPuzzleSolution, "0102030405060708").keys),
+            "0102030405060708");
+  EXPECT_FALSE(parse_puzzle_solution({}));
+  EXPECT_FALSE(parse_puzzle_solution(Bytes(6, 1)));
+  EXPECT_FALSE(parse_puzzle_solution(Bytes(260, 1)));
+  EXPECT_TRUE(parse_puzzle_solution(Bytes(256, 1)));
+  EXPECT_EQ(to_string(PayloadType::kPuzzleSolution), "PS");
+}
+
+TEST(PuzzlePayload, DemandIsAPrfAndADifficulty) {
+  const PuzzleDemand demand{model::PrfId::kHmacSha2_512, 17};
+  EXPECT_EQ(to_hex(serialize_puzzle_demand(demand)), "000711");
+  EXPECT_EQ(parse_puzzle_demand(serialize_puzzle_demand(demand)), demand);
+  EXPECT_EQ(parse_puzzle_demand(Bytes(2, 0)), std::nullopt);
+  EXPECT_EQ(parse_puzzle_demand(Bytes(4, 0)), std::nullopt);
+}
+
 }  // namespace
 }  // namespace cygnet::wire::ike

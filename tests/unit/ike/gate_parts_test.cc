@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Puzzles and the count of half-open IKE SAs by where they come from.
+#include <gtest/gtest.h>
+
+#include "crypto/prf.h"
+#include "ike/puzzle.h"
+#include "ike/v2/half_open.h"
+
+namespace cygnet::ike {
+namespace {
+
+IpAddress at(std::string_view text) { return *IpAddress::parse(text); }
+
+TEST(Puzzle, FourDifferentKeysWithEnoughZeroBits) {
+  const Bytes cookie(35, 0x5a);
+  const auto keys = solve_puzzle(model::PrfId::kHmacSha2_256, 8, cookie);
+  ASSERT_TRUE(keys);
+  ASSERT_EQ(keys->size(), 32U);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::array<ByteView, 1> data{cookie};
+    const auto result = crypto::prf(model::PrfId::kHmacSha2_256, ByteView(*keys).subspan(i * 8, 8), data);
+    EXPECT_EQ(result.back(), 0U) << i;  // eight bits at the end
+  }
+  EXPECT_TRUE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 8, cookie, *keys));
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_384, 8, cookie, *keys));
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 20, cookie, *keys));
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 8, Bytes(35, 0x5b), *keys));
+}
+
+TEST(Puzzle, TheSameKeyFourTimesIsNoSolution) {
+  const Bytes cookie(35, 1);
+  auto keys = *solve_puzzle(model::PrfId::kHmacSha2_256, 4, cookie);
+  std::copy_n(keys.begin(), 8, keys.begin() + 8);
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 4, cookie, keys));
+}
+
+TEST(Puzzle, OddSizesAreNoSolution) {
+  const Bytes cookie(35, 1);
+  for (const std::size_t octets : {0U, 1U, 3U, 5U, 33U, 132U, 260U})
+    EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 0, cookie, Bytes(octets, 7))) << octets;
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kNone, 0, cookie, Bytes(4, 7)));
+}
+
+TEST(Puzzle, TooHardOnesAreNotTakenOn) {
+  EXPECT_FALSE(solve_puzzle(model::PrfId::kHmacSha2_256, kHardestPuzzle + 1, Bytes(8)));
+  EXPECT_FALSE(solve_puzzle(model::PrfId::kNone, 1, Bytes(8)));
+}
+
+TEST(HalfOpen, CountsByAddressAndNetwork) {
+  v2::HalfOpen half_open;
+  half_open.enter(at("192.0.2.1"));
+  half_open.enter(at("192.0.2.1"));
+  half_open.enter(at("192.0.2.77"));
+  half_open.enter(at("192.0.3.1"));
+  EXPECT_EQ(half_open.total(), 4U);
+  EXPECT_EQ(half_open.around(at("192.0.2.1")).address, 2U);
+  EXPECT_EQ(half_open.around(at("192.0.2.1")).network, 3U);
+  EXPECT_EQ(half_open.around(at("192.0.2.200")).address, 0U);
+  EXPECT_EQ(half_open.around(at("192.0.2.200")).network, 3U);
+  EXPECT_EQ(half_open.around(at("198.51.100.1")).network, 0U);
+}
+
+TEST(HalfOpen, AnIpv6SubscriberIsItsSixtyFour) {
+  v2::HalfOpen half_open;
+  half_open.enter(at("2001:db8:1:1::1"));
+  half_open.enter(at("2001:db8:1:1:ffff::2"));
+  half_open.enter(at("2001:db8:1:2::1"));
+  half_open.enter(at("2001:db8:2::1"));
+  EXPECT_EQ(half_open.around(at("2001:db8:1:1::3")).address, 2U);
+  EXPECT_EQ(half_open.around(at("2001:db8:1:1::3")).network, 3U);
+}
+
+TEST(HalfOpen, NothingStaysBehind) {
+  v2::HalfOpen half_open;
+  for (std::uint32_t i = 0; i < 1000; ++i) half_open.enter(IpAddress::v4(i * 77777));
+  EXPECT_LE(half_open.entries(), 2000U);
+  for (std::uint32_t i = 0; i < 1000; ++i) half_open.leave(IpAddress::v4(i * 77777));
+  EXPECT_EQ(half_open.total(), 0U);
+  EXPECT_EQ(half_open.entries(), 0U);
+  half_open.leave(at("192.0.2.1"));
+  EXPECT_EQ(half_open.total(), 0U);
+}
+
+}  // namespace
+}  // namespace cygnet::ike

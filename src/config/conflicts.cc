@@ -55,6 +55,7 @@ void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& 
 
 void find_conflicts(const std::vector<ConnectionDraft>& drafts, const model::Setup& setup, Reporter& report) {
   find_equal_selectors(drafts, report);
+  find_ambiguous(drafts, report);
   if (setup.ike_port == setup.nat_port) {
     report.error({}, "ikeport= and nat-ikeport= are both " + std::to_string(setup.ike_port),
                  "give them different ports");

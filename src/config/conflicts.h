@@ -8,6 +8,9 @@
 
 namespace cygnet::config {
 
+// Part of find_conflicts (ambiguous.cc).
+void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report);
+
 void find_conflicts(const std::vector<ConnectionDraft>& drafts, const model::Setup& setup, Reporter& report);
 
 }  // namespace cygnet::config

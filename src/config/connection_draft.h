@@ -37,6 +37,7 @@ struct ConnectionDraft {
   Esn esn = Esn::kEither;
   std::optional<Place> margin_place, dpd_action_place, keying_tries_place;
   bool device_set = false;
+  bool max_children_set = false;
   std::optional<model::AuthMethod> authby;
   std::optional<bool> mobike;
   std::vector<std::string> asked_devices;

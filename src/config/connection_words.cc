@@ -247,6 +247,10 @@ void on_fragment_size(const Context& c) {
   if (c.entry.value == "0") return;  // strongSwan: the default
   number(c, 400, 65535, c.conn().fragment_octets);
 }
+void on_max_children(const Context& c) {
+  number(c, 1, 65535, c.conn().max_children);
+  c.draft.max_children_set = true;
+}
 void on_nat_keepalive(const Context& c) {
   if (const auto yes = yes_or_no(c); yes && !*yes) c.conn().keepalive_s = 0;
 }
@@ -405,6 +409,7 @@ constexpr std::array kConnWords{
     Word{"fragmentation", on_fragmentation},
     Word{"ike-frag", on_fragmentation},
     Word{"fragment-size", on_fragment_size},
+    Word{"max-children", on_max_children},
     Word{"nat-keepalive", on_nat_keepalive},
     Word{"replay-window", on_replay_window},
     Word{"mtu", on_mtu},

@@ -146,6 +146,24 @@ void CredentialFiles::load_public_key(const Entry& entry, const std::string& con
   out_.public_keys.push_back({end.public_key, std::move(*info), source});
 }
 
+// RFC 7619: who proves nothing is nobody, and gets nothing that is given to names.
+void CredentialFiles::check_null(const EndDraft& words, const model::End& end, const ConnectionDraft& draft) {
+  if (end.auth != AuthMethod::kNull) return;
+  const auto what = "conn " + draft.connection.name + ": " + words.side + " proves nothing";
+  if (end.id && end.id->type != model::IdType::kNull) {
+    report_.error(draft.place, what + ", so its name '" + end.id->to_string() + "' means nothing",
+                  "leave " + words.side + "id= out, or write %null");
+  }
+  if (words.subnet && end.host.kind == model::HostSpec::Kind::kAny) {
+    report_.warning(words.subnet->value_place(), what + ": anybody may claim these networks",
+                    "leave " + words.side + "subnet= out: then it gets what is sent to its own address");
+  }
+  if (!end.pools.empty()) {
+    report_.error(draft.place, what + ", and addresses are given to identities",
+                  "write " + words.side + "auth=pubkey or psk, or no pool");
+  }
+}
+
 void CredentialFiles::finish(ConnectionDraft& draft) {
   auto& conn = draft.connection;
   const bool asymmetric = draft.left.auth || draft.right.auth;
@@ -174,6 +192,7 @@ void CredentialFiles::finish(ConnectionDraft& draft) {
     report_.error(draft.place, "conn " + conn.name + ": signatures are asked for, but neither end names a key",
                   "write leftcert= (or leftpubkey=) with this host's certificate (or key)");
   }
+  for (const auto& [words, end] : ends) check_null(*words, *end, draft);
   if (conn.local.auth == AuthMethod::kNull && conn.remote.auth == AuthMethod::kNull) {
     // RFC 7619 section 3: without authentication an active attacker can stand in the middle.
     report_.warning(draft.place,

@@ -27,6 +27,7 @@ class CredentialFiles {
   [[nodiscard]] model::PublicCredentials take() { return std::move(out_); }
 
  private:
+  void check_null(const EndDraft& words, const model::End& end, const ConnectionDraft& draft);
   struct Found {
     std::string path;
     std::string text;

@@ -141,6 +141,9 @@ void Finisher::fill_times() {
   }
   // By hand, one attempt that says what is wrong; what must stay up tries for ever.
   if (!draft_.keying_tries_place && child_.start == StartAction::kAdd && !draft_.keep) conn_.keying_tries = 1;
+  // Every child that is written down must find room, while it is rekeyed as well.
+  if (!draft_.max_children_set)
+    conn_.max_children = std::max(conn_.max_children, 2 * static_cast<std::uint32_t>(conn_.children.size()));
   fill_dead_peer();
 }
 

@@ -178,6 +178,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"fragmentation", kConn, kYes, {}, {}},
     Keyword{"ike-frag", kConn, kYes, {}, {}},
     Keyword{"fragment-size", kConn, kYes, {}, {}},
+    Keyword{"max-children", kConn, kYes, {}, {}},
     Keyword{"forceencaps", kConn, kYes, {}, {}},
     Keyword{"nat-keepalive", kConn, kYes, {}, {}},
     Keyword{"replay-window", kConn, kYes, {}, {}},

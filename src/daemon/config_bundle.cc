@@ -108,31 +108,9 @@ std::string Configuration::problems() const {
   return config::to_string(conf.diagnostics) + config::to_string(secrets.diagnostics);
 }
 
-namespace {
-
-// An end that proves nothing must not be mistaken for one that does.
-void refuse_unproven(config::LoadedConfiguration& conf) {
-  for (const auto& connection : conf.connections) {
-    for (const auto* end : {&connection.local, &connection.remote}) {
-      if (end->auth != model::AuthMethod::kNull) continue;
-      conf.diagnostics.push_back(
-          {.level = config::Level::kError,
-           .file = connection.source,
-           .message = "conn " + connection.name + ": an end that proves nothing (RFC 7619) is not built yet",
-           .hint = "write authby=secret, or authby=pubkey with leftcert= or leftpubkey="});
-      break;
-    }
-  }
-}
-
-}  // namespace
-
 Configuration load(const std::string& config_path, config::FileReader& conf_files, const std::string& secrets_path,
                    config::FileReader& secret_files) {
-  Configuration loaded{config::load_ipsec_conf(config_path, conf_files),
-                       config::load_ipsec_secrets(secrets_path, secret_files)};
-  refuse_unproven(loaded.conf);
-  return loaded;
+  return {config::load_ipsec_conf(config_path, conf_files), config::load_ipsec_secrets(secrets_path, secret_files)};
 }
 
 Configuration load(const std::string& config_path, const std::string& secrets_path, config::FileReader& files) {

@@ -23,7 +23,10 @@ namespace {
 class Event {
  public:
   Event(v2::World& world, Instant now) : world_(world) { world.now = std::max(world.now, now); }
-  ~Event() { world_.settle(); }
+  ~Event() {
+    v2::finish_auth_here(world_);
+    world_.settle();
+  }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 

@@ -107,6 +107,7 @@ struct Connection {
   bool rekey = true;
   bool rekey_children = true;       // false: the peer takes no rekeying of a child from us, it does so itself
   std::uint32_t keying_tries = 0;   // 0: for ever
+  std::uint32_t max_children = 64;  // that a peer may have of this connection on one IKE SA
   std::uint32_t dpd_delay_s = 30;   // 0: off
   std::uint32_t dpd_timeout_s = 0;  // 0: the retransmission schedule decides
   DeadPeerAction dpd_action = DeadPeerAction::kRestart;

@@ -228,6 +228,35 @@ TEST(Certificates, TheSubjectIsTheUsualIdentity) {
       << w.e.b().messages("ike-up");
 }
 
+TEST(Certificates, TheResponderShowsTheNameItIsAskedFor) {
+  World w;
+  w.of_b.local.id.reset();
+  w.expect_up();  // A asks for b.test, which B's certificate carries
+  EXPECT_TRUE(contains(w.e.a().messages("ike-up"), "peer as 'b.test' with")) << w.e.a().messages("ike-up");
+  World subject;
+  subject.of_b.local.id.reset();
+  subject.of_a.remote.id.reset();
+  subject.of_a.remote.id_any = true;
+  subject.expect_up();  // A asks for nobody
+  EXPECT_TRUE(contains(subject.e.a().messages("ike-up"), "peer as 'C=DE, O=Example, OU=VPN, CN=b.test' with"));
+  World stranger;
+  stranger.of_b.local.id.reset();
+  stranger.of_a.remote.id = model::Identity::parse("@c.test");
+  stranger.expect_refused_by_b("identity-unknown", "which asks for 'c.test'");
+  World written;  // who says who he is, is nobody else
+  written.of_b.local.id = model::Identity::parse("C=DE, O=Example, OU=VPN, CN=b.test");
+  written.expect_refused_by_b("identity-unknown", "which asks for 'b.test'");
+}
+
+TEST(Certificates, APeerThatIsNamedIsKnownByThatName) {
+  World w;
+  w.of_a.remote.id.reset();
+  w.of_a.remote.host = {
+      .kind = model::HostSpec::Kind::kName, .address = address("198.51.100.1"), .name = "b.test", .resolved = true};
+  w.expect_up();
+  EXPECT_TRUE(contains(w.e.a().messages("ike-up"), "peer as 'b.test' with")) << w.e.a().messages("ike-up");
+}
+
 TEST(Certificates, APeerCannotCallItselfAPattern) {
   World w;
   w.of_a.local.id = model::Identity::parse("C=DE, O=Example, OU=VPN, CN=*");

@@ -2,9 +2,8 @@
 #include "ike/auth/local_keys.h"
 
 #include <algorithm>
-#include <array>
 
-#include "crypto/prf.h"
+#include "ike/auth/shared_key.h"
 
 namespace cygnet::ike::auth {
 namespace {
@@ -30,14 +29,6 @@ Rank rank(const model::SharedSecret& secret, const PskQuery& q) {
   if (local_id || remote_id) return Rank::kOneIdentity;
   if (local || remote) return Rank::kOneAddress;
   return Rank::kNone;
-}
-
-// RFC 7296 section 2.15: "AUTH = prf( prf(Shared Secret, "Key Pad for IKEv2"), <InitiatorSignedOctets>)".
-SecretBytes psk_auth(model::PrfId prf, const model::SharedSecret& secret, ByteView signed_octets) {
-  const std::array<ByteView, 1> pad{view_of("Key Pad for IKEv2")};
-  const auto key = crypto::prf(prf, ByteView(secret.secret), pad);
-  const std::array<ByteView, 1> octets{signed_octets};
-  return crypto::prf(prf, ByteView(key), octets);
 }
 
 // For peers without RFC 7427. Ed25519 and Ed448 have none: schemes_for() offers them nothing then.
@@ -66,7 +57,7 @@ AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const Ps
   out.ok = true;
   out.source = secret->source;
   out.method = wire::ike::AuthMethodId::kSharedKey;
-  out.auth = psk_auth(prove.prf, *secret, ByteView(prove.octets));
+  out.auth = shared_key_auth(prove.prf, ByteView(secret->secret), ByteView(prove.octets));
   return out;
 }
 
@@ -78,7 +69,7 @@ AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const Ps
     return out;
   }
   out.source = secret->source;
-  const auto expected = psk_auth(verify.prf, *secret, ByteView(verify.octets));
+  const auto expected = shared_key_auth(verify.prf, ByteView(secret->secret), ByteView(verify.octets));
   out.ok = constant_time_equal(ByteView(expected), ByteView(verify.presented));
   if (!out.ok) out.error = "the pre-shared keys differ (here: " + secret->source + ")";
   return out;

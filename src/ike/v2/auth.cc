@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/match.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
 
@@ -13,6 +14,13 @@ namespace {
 namespace wi = wire::ike;
 
 bool same_ends(const IkeSa& a, const IkeSa& b) { return a.local_id == b.local_id && a.remote_id.matches(b.remote_id); }
+
+// What one of them does to the other must have been proven as well as the other was: whoever fulfils the weaker rules
+// of one connection has no say over another.
+bool one_may_speak_for(const IkeSa& a, const IkeSa& b) {
+  if (!a.connection || !b.connection || a.remote_id.type == model::IdType::kNull) return false;
+  return a.connection->name == b.connection->name || same_rules(*a.connection, *b.connection);
+}
 
 }  // namespace
 
@@ -29,7 +37,7 @@ Bytes octets_of(const IkeSa& sa, bool initiator, ByteView id_rest) {
 }
 
 bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<model::Identity>& peer) {
-  if (!peer) return false;
+  if (!peer || peer->type == model::IdType::kNull || sa.local_id.type == model::IdType::kNull) return false;
   const auto known = world.sas_between(sa.local_id, *peer);
   return std::none_of(known.begin(), known.end(), [&](const IkeSa* other) {
     return other->state == State::kEstablished && other->local_id == sa.local_id && other->remote_id.matches(*peer);
@@ -39,7 +47,8 @@ bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<m
 void forget_older(World& world, const IkeSa& fresh) {
   std::vector<IkeSa*> older;
   for (auto* sa : world.sas_between(fresh.local_id, fresh.remote_id)) {
-    if (sa != &fresh && sa->established != Instant{} && same_ends(*sa, fresh)) older.push_back(sa);
+    if (sa != &fresh && sa->established != Instant{} && same_ends(*sa, fresh) && one_may_speak_for(fresh, *sa))
+      older.push_back(sa);
   }
   for (auto* sa : older) {
     const std::string reason = sa->peer() + " started afresh (INITIAL_CONTACT)";
@@ -55,6 +64,7 @@ void forget_older(World& world, const IkeSa& fresh) {
 void drop_redundant(World& world, IkeSa& fresh) {
   for (auto* other : world.sas_between(fresh.local_id, fresh.remote_id)) {
     if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
+    if (!one_may_speak_for(fresh, *other)) continue;
     if (other->initiator == fresh.initiator) continue;
     auto& loser = other->spi_i < fresh.spi_i ? *other : fresh;
     const auto& winner = &loser == &fresh ? *other : fresh;

@@ -120,10 +120,8 @@ std::string begin_auth(World& world, IkeSa& sa) {
   sa.give_up_at = world.now + kJobPatience;
   const auto peer_id = expected_identity(*sa.connection).value_or(model::Identity{});
   const auto idi = wi::make_id(true, sa.local_id);
-  auto work = own_proof(world, sa, *sa.connection, peer_id, octets_of(sa, true, ByteView(idi.rest)));
-  if (!work) return work.error().message;
-  world.order_auth(sa, About::kAuth, std::move(*work));
-  return {};
+  const auto ordered = order_proof(world, sa, About::kAuth, peer_id, octets_of(sa, true, ByteView(idi.rest)));
+  return ordered ? std::string() : ordered.error().message;
 }
 
 Outcome on_proof_ready(Turn& turn) {
@@ -132,7 +130,8 @@ Outcome on_proof_ready(Turn& turn) {
   if (!turn.auth->ok) return auth_failed(turn, "no-secret", turn.auth->error);
   sa.give_up_at = kNever;
   auto peer_id = expected_identity(*sa.connection);
-  if (peer_id && peer_id->is_pattern()) peer_id.reset();  // a rule for many is nobody's name
+  // A rule for many is nobody's name, and who proves nothing has none.
+  if (peer_id && (peer_id->is_pattern() || peer_id->type == model::IdType::kNull)) peer_id.reset();
   wi::Payloads payloads{wi::make_id(true, sa.local_id)};
   add_own_certificates(world, sa, payloads);
   ask_for_certificate(world, {sa.connection}, kAuthoritiesInAuth, payloads);
@@ -155,7 +154,7 @@ Outcome on_auth_response(Turn& turn) {
   request_answered(world, sa);
   const auto& idr = *wi::find_id(*turn.payloads, false);
   const auto& auth = *wi::find_payload<wi::AuthPayload>(*turn.payloads);
-  if (!accepts_identity(*sa.connection, idr.identity)) {
+  if (!accepts_identity(*sa.connection, shown_identity(idr.identity, auth.method))) {
     const auto expected = expected_identity(*sa.connection);
     return refuse_responder(
         turn, "identity-unexpected",
@@ -163,15 +162,13 @@ Outcome on_auth_response(Turn& turn) {
                                        sa.name()));
   }
   if (!method_fits(*sa.connection, auth.method)) {
-    return refuse_responder(turn, "auth-method-unsupported",
-                            sa.peer() + " authenticates with " + wi::to_string(auth.method) + "; connection " +
-                                sa.name() + " wants " + wanted_method(*sa.connection) + ": write the same at the peer");
+    const auto fault = method_fault(sa, *sa.connection, auth.method);
+    return refuse_responder(turn, fault.event, fault.message);
   }
-  sa.remote_id = idr.identity;
+  sa.remote_id = shown_identity(idr.identity, auth.method);
   sa.handshake->answer = *turn.payloads;
   sa.give_up_at = world.now + kJobPatience;
-  world.order_auth(sa, About::kAuth,
-                   peer_check(world, sa, {sa.connection}, *turn.payloads, octets_of(sa, false, ByteView(idr.rest))));
+  order_check(world, sa, About::kAuth, {sa.connection}, *turn.payloads, octets_of(sa, false, ByteView(idr.rest)));
   return Outcome::kNext;
 }
 

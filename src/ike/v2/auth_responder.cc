@@ -41,9 +41,15 @@ Outcome refuse_initiator(Turn& turn, MessageId id, const std::string& event, con
   return Outcome::kStay;
 }
 
-void choose(IkeSa& sa, const ConnectionPtr& connection) {
+// IDr, "with which of the responder's identities it wants to talk" (RFC 7296 section 1.2); null: with whichever.
+const model::Identity* asked_for(const wi::Payloads& request) {
+  const auto* idr = wi::find_id(request, false);
+  return idr == nullptr ? nullptr : &idr->identity;
+}
+
+void choose(const World& world, IkeSa& sa, const ConnectionPtr& connection, const wi::Payloads& request) {
   sa.connection = connection;
-  sa.local_id = own_identity(*connection, sa.path.local.address);
+  sa.local_id = own_identity(world, *connection, sa.path.local.address, asked_for(request));
 }
 
 // The first candidate whose rules the proof satisfies; why not, for each that it does not.
@@ -51,7 +57,8 @@ bool choose_authorized(const World& world, IkeSa& sa, const auth::AuthResult& pr
   const auto candidates = std::move(sa.handshake->candidates);
   for (const auto& candidate : candidates) {
     // A pre-shared key was checked for one pair of identities: it speaks for no other.
-    const bool same_pair = own_identity(*candidate, sa.path.local.address) == sa.local_id;
+    const auto own = own_identity(world, *candidate, sa.path.local.address, asked_for(sa.peer_request->payloads));
+    const bool same_pair = own == sa.local_id;
     if (!proof.facts && !same_pair) continue;
     if (world.find_connection(candidate->name) != candidate) {
       reasons += "\n  " + candidate->name + ": it is no longer loaded";
@@ -59,7 +66,7 @@ bool choose_authorized(const World& world, IkeSa& sa, const auth::AuthResult& pr
     }
     const auto may = authorize(world.credentials, *candidate, sa.remote_id, proof);
     if (may) {
-      choose(sa, candidate);
+      choose(world, sa, candidate, sa.peer_request->payloads);
       return true;
     }
     reasons += "\n  " + candidate->name + ": " + may.error().message;
@@ -99,28 +106,25 @@ Outcome on_auth_request(Turn& turn) {
   auto& sa = *turn.sa;
   const auto id = turn.header->message_id;
   const auto& idi = *wi::find_id(*turn.payloads, true);
-  const auto* idr = wi::find_id(*turn.payloads, false);
   const auto& auth = *wi::find_payload<wi::AuthPayload>(*turn.payloads);
-  const auto* asked_for = idr == nullptr ? nullptr : &idr->identity;
-  auto candidates = by_identity(world, sa, idi.identity, asked_for);
+  const auto shown = shown_identity(idi.identity, auth.method);
+  auto candidates = by_identity(world, sa, shown, asked_for(*turn.payloads));
   if (candidates.empty()) {
     return refuse_initiator(turn, id, "identity-unknown",
-                            diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for, by_address(world, sa.path),
-                                                      sa.path.local.address));
+                            diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for(*turn.payloads),
+                                                      by_address(world, sa.path), sa.path.local.address));
   }
   const auto nearest = candidates.front();
   std::erase_if(candidates, [&](const ConnectionPtr& c) { return !method_fits(*c, auth.method); });
   if (candidates.empty()) {
-    return refuse_initiator(turn, id, "auth-method-unsupported",
-                            sa.peer() + " authenticates with " + wi::to_string(auth.method) + ", but connection " +
-                                nearest->name + " wants " + wanted_method(*nearest) + ": write the same at the peer");
+    const auto fault = method_fault(sa, *nearest, auth.method);
+    return refuse_initiator(turn, id, fault.event, fault.message);
   }
-  choose(sa, candidates.front());
-  sa.remote_id = idi.identity;
+  choose(world, sa, candidates.front(), *turn.payloads);
+  sa.remote_id = shown;
   read_certificate_requests(*sa.handshake, *turn.payloads);
   sa.peer_request = PeerRequest{id, *turn.payloads, About::kAuth};
-  world.order_auth(sa, About::kPeerRequest,
-                   peer_check(world, sa, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest))));
+  order_check(world, sa, About::kPeerRequest, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest)));
   sa.handshake->candidates = std::move(candidates);
   return Outcome::kNext;
 }
@@ -142,9 +146,9 @@ Outcome on_initiator_verified(Turn& turn) {
   }
   sa.handshake->verified_with = proof_words(result);
   const auto idr = wi::make_id(false, sa.local_id);
-  auto work = own_proof(world, sa, *sa.connection, sa.remote_id, octets_of(sa, false, ByteView(idr.rest)));
-  if (!work) return refuse_initiator(turn, id, "no-proof", work.error().message);
-  world.order_auth(sa, About::kPeerRequest, std::move(*work));
+  const auto ordered =
+      order_proof(world, sa, About::kPeerRequest, sa.remote_id, octets_of(sa, false, ByteView(idr.rest)));
+  if (!ordered) return refuse_initiator(turn, id, "no-proof", ordered.error().message);
   return Outcome::kNext;
 }
 

@@ -114,7 +114,10 @@ Result<void> check_revocation(const Case& c) {
 Result<void> authorize(const Credentials& credentials, const model::Connection& connection, const model::Identity& peer,
                        const auth::AuthResult& proof) {
   const auto& rules = connection.remote;
-  if (rules.auth == model::AuthMethod::kPsk && !proof.facts) return {};
+  const bool nothing = proof.method == wire::ike::AuthMethodId::kNull;
+  if (nothing != (rules.auth == model::AuthMethod::kNull))
+    return fail("it wants " + wanted_method(connection) + " of the peer");
+  if (nothing || (rules.auth == model::AuthMethod::kPsk && !proof.facts)) return {};
   if (rules.auth != model::AuthMethod::kSignature || !proof.facts)
     return fail("it wants " + wanted_method(connection) + " of the peer");
   const Case c{credentials, connection, peer, *proof.facts};
@@ -125,6 +128,7 @@ Result<void> authorize(const Credentials& credentials, const model::Connection& 
 }
 
 std::string proof_words(const auth::AuthResult& result) {
+  if (result.method == wire::ike::AuthMethodId::kNull) return "NULL authentication, which proves nothing";
   if (!result.facts) return "pre-shared key (" + result.source + ")";
   const auto& facts = *result.facts;
   if (facts.certificate.empty()) return result.source;
@@ -138,7 +142,7 @@ std::string wanted_method(const model::Connection& connection) {
   switch (connection.remote.auth) {
     case model::AuthMethod::kPsk: return "a pre-shared key (authby=secret)";
     case model::AuthMethod::kSignature: return "a signature (authby=pubkey)";
-    case model::AuthMethod::kNull: return "NULL authentication";
+    case model::AuthMethod::kNull: return "NULL authentication (authby=null)";
   }
   return "nothing";
 }

@@ -30,6 +30,12 @@ const model::Child* config_of(const Task& task, const IkeSa& sa) {
   return nullptr;
 }
 
+bool has_room(const IkeSa& sa, const model::Connection& connection) {
+  const auto has = std::count_if(sa.children.begin(), sa.children.end(),
+                                 [&](const auto& child) { return child->connection->name == connection.name; });
+  return static_cast<std::size_t>(has) < connection.max_children;
+}
+
 std::string group_name(model::KeGroup group) {
   return model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group), 0});
 }
@@ -404,6 +410,14 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
     ++world.counters.negotiations_failed;
     world.report(sa, Severity::kError, terms.error().event, terms.error().message);
     return answer(world, sa, request, refusal(terms.error().notify, terms.error().data));
+  }
+  // RFC 7296 section 3.10.1, NO_ADDITIONAL_SAS: "the responder is unwilling to accept any more Child SAs on this IKE
+  // SA".
+  if (*old == nullptr && !has_room(sa, *terms->connection)) {
+    world.report(sa, Severity::kError, "too-many-children",
+                 sa.peer() + " has " + std::to_string(terms->connection->max_children) + " children of connection " +
+                     terms->connection->name + " already and asks for another: write a larger max-children= if it may");
+    return answer(world, sa, request, refusal(wi::NotifyType::kNoAdditionalSas));
   }
   const auto group = terms->algorithms.group;
   if (group != model::KeGroup::kNone && job == nullptr) {

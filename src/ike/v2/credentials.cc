@@ -65,12 +65,21 @@ void fill_in_identities(World& world, model::Connection& connection) {
   auto& peer = connection.remote;
   const auto* pinned =
       peer.auth == model::AuthMethod::kSignature ? world.credentials.find_certificate(peer.certificate) : nullptr;
-  if (pinned != nullptr && !peer.id && !peer.id_any) peer.id = subject_of(*pinned);
+  if (!peer.id && !peer.id_any) {
+    if (pinned != nullptr) {
+      peer.id = subject_of(*pinned);
+    } else if (peer.auth == model::AuthMethod::kSignature && peer.public_key.empty() &&
+               peer.host.kind == model::HostSpec::Kind::kName) {
+      // The name that was written says who is meant; the address is only what it led to today.
+      peer.id = model::Identity::parse(peer.host.name);
+    }
+  }
   const auto* certificate =
       own.auth == model::AuthMethod::kSignature ? world.credentials.find_certificate(own.certificate) : nullptr;
   if (certificate == nullptr) return;
   if (!own.id) {
     own.id = subject_of(*certificate);
+    own.id_any = true;  // or any other that it carries, to a peer that asks for it
   } else if (!certificate->carries(*own.id)) {
     world.report(Severity::kWarning, connection.name, "", "own-identity-not-in-certificate",
                  "connection " + connection.name + " shows '" + own.id->to_string() + "', which its certificate '" +

@@ -29,8 +29,8 @@ struct Credentials {
 // What cannot be used is reported.
 [[nodiscard]] Credentials read_credentials(World& world, const model::PublicCredentials& credentials);
 
-// Identities that nobody wrote come from the certificates: our own end's, and a pinned peer's. A written one that our
-// certificate does not carry is reported: the peer will not believe it.
+// Identities that nobody wrote come from the certificates, our own end's and a pinned peer's, or from the peer's name.
+// A written one that our certificate does not carry is reported: the peer will not believe it.
 void fill_in_identities(World& world, model::Connection& connection);
 
 }  // namespace cygnet::ike::v2

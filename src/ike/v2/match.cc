@@ -20,12 +20,16 @@ int path_rank(const model::Connection& c, const Path& path) {
   return remote == 0 || local == 0 ? 0 : 4 * remote + local;
 }
 
+constexpr int kNamed = 100000;
+
 int identity_rank(const model::Connection& c, const model::Identity& peer) {
   if (peer.is_pattern()) return 0;  // a rule for many is nobody's name
   const auto expected = expected_identity(c);
   if (!expected) return 1;
-  if (expected->matches(peer)) return 3;
-  return expected->covers(peer) ? 2 : 0;  // a wildcard: behind whoever is named exactly
+  if (expected->matches(peer)) return kNamed;
+  // A wildcard: behind whoever is named exactly, and behind one that leaves less open.
+  constexpr std::size_t kLongest = 65535;
+  return expected->covers(peer) ? 2 + static_cast<int>(std::min(expected->data.size(), kLongest)) : 0;
 }
 
 // The chosen algorithms as the only offer: does the connection allow them?
@@ -45,8 +49,12 @@ bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
 bool may_share(const model::Connection& c, const IkeSa& sa) {
   // Identities alone do not make two connections one: a weaker rule of one must not open the other.
   if (sa.connection && !same_rules(c, *sa.connection)) return false;
-  return path_rank(c, sa.path) != 0 && identity_rank(c, sa.remote_id) != 0 && allows(c, sa.algorithms) &&
-         own_identity(c, sa.path.local.address) == sa.local_id;
+  if (path_rank(c, sa.path) == 0 || identity_rank(c, sa.remote_id) == 0 || !allows(c, sa.algorithms)) return false;
+  const auto own = own_identity(c, sa.path.local.address);
+  if (own == sa.local_id) return true;
+  // By one certificate, whose names are all ours.
+  return sa.connection && c.local.id_any && sa.connection->local.id_any &&
+         own == own_identity(*sa.connection, sa.path.local.address);
 }
 
 std::vector<ConnectionPtr> in_order(std::vector<std::pair<int, ConnectionPtr>> ranked) {
@@ -83,15 +91,30 @@ Path path_of(const World& world, const model::Connection& connection) {
 }
 
 model::Identity own_identity(const model::Connection& connection, const IpAddress& local) {
+  if (connection.local.auth == model::AuthMethod::kNull) return {};  // RFC 7619 section 2.1: ID_NULL
   if (connection.local.id) return *connection.local.id;
   return model::Identity::of(connection.local.host.has_address() ? connection.local.host.address : local);
 }
 
+model::Identity own_identity(const World& world, const model::Connection& connection, const IpAddress& local,
+                             const model::Identity* asked_for) {
+  auto own = own_identity(connection, local);
+  const bool open = connection.local.auth == model::AuthMethod::kSignature && connection.local.id_any;
+  if (asked_for == nullptr || asked_for->is_pattern() || !open) return own;
+  const auto* certificate = world.credentials.find_certificate(connection.local.certificate);
+  return certificate != nullptr && certificate->carries(*asked_for) ? *asked_for : own;
+}
+
 std::optional<model::Identity> expected_identity(const model::Connection& connection) {
+  if (connection.remote.auth == model::AuthMethod::kNull) return model::Identity{};
   if (connection.remote.id_any) return std::nullopt;
   if (connection.remote.id) return connection.remote.id;
   if (connection.remote.host.has_address()) return model::Identity::of(connection.remote.host.address);
   return std::nullopt;
+}
+
+model::Identity shown_identity(const model::Identity& claimed, wire::ike::AuthMethodId method) {
+  return method == wire::ike::AuthMethodId::kNull ? model::Identity{} : claimed;
 }
 
 bool accepts_identity(const model::Connection& connection, const model::Identity& peer) {
@@ -105,7 +128,8 @@ std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, cons
     const int path = path_rank(*c, sa.path);
     const int identity = identity_rank(*c, peer);
     if (path == 0 || identity == 0 || !allows(*c, sa.algorithms)) continue;
-    if (asked_for != nullptr && !own_identity(*c, sa.path.local.address).matches(*asked_for)) continue;
+    if (asked_for != nullptr && !own_identity(world, *c, sa.path.local.address, asked_for).matches(*asked_for))
+      continue;
     ranked.emplace_back(16 * identity + path, c);
   }
   return in_order(std::move(ranked));

@@ -19,8 +19,14 @@ namespace cygnet::ike::v2 {
 
 // The identity we show: the configured one, or our address.
 [[nodiscard]] model::Identity own_identity(const model::Connection& connection, const IpAddress& local);
+// The same, to a peer that asks for one of our identities (IDr; null: for none): where nobody wrote who we are, any
+// that our certificate carries.
+[[nodiscard]] model::Identity own_identity(const World& world, const model::Connection& connection,
+                                           const IpAddress& local, const model::Identity* asked_for);
 // The identity we expect; nothing: any.
 [[nodiscard]] std::optional<model::Identity> expected_identity(const model::Connection& connection);
+// Whose identity it is: without authentication a name says nothing (RFC 7619 section 2.1), and is nobody's.
+[[nodiscard]] model::Identity shown_identity(const model::Identity& claimed, wire::ike::AuthMethodId method);
 [[nodiscard]] bool accepts_identity(const model::Connection& connection, const model::Identity& peer);
 
 // Connections for an authenticating peer: address, IDi, IDr if it sent one, and the IKE algorithms already chosen.

@@ -100,8 +100,17 @@ int rank_of(const Match& m, const TrafficSelectors& tsr, const TrafficSelectors&
   return (same_child ? 16 : 0) + (same_mode ? 8 : 0) + (exact ? 4 : 0) + (inside ? 2 : 0) + 1;
 }
 
+// Our own outer address belongs to a peer's networks only where the configuration says just that, never because the
+// peer chose it out of something wider.
+bool takes_our_address(const IkeSa& sa, const TrafficSelectors& chosen, const TrafficSelectors& configured) {
+  const auto ours = IpRange::of(sa.path.local.address);
+  if (chosen == configured || model::narrow(chosen, {TrafficSelector::of(ours)}).empty()) return false;
+  return std::none_of(configured.begin(), configured.end(), [&](const auto& ts) { return ts.range == ours; });
+}
+
 std::vector<Match> find_matches(const World& world, const IkeSa& sa, const TrafficSelectors& tsr,
-                                const TrafficSelectors& tsi, bool transport, const ChildSa* rekeyed) {
+                                const TrafficSelectors& tsi, bool transport, const ChildSa* rekeyed,
+                                bool& our_address) {
   std::vector<Match> out;
   for (const auto& connection : sharing(world, sa)) {
     for (const auto& child : connection->children) {
@@ -109,6 +118,11 @@ std::vector<Match> find_matches(const World& world, const IkeSa& sa, const Traff
       Match m{connection, &child, model::narrow(tsr, own_local(sa, *connection, child)),
               model::narrow(tsi, own_remote(sa, *connection, child)), 0};
       if (m.local.empty() || m.remote.empty()) continue;
+      const bool known = rekeyed != nullptr && rekeyed->remote == m.remote;
+      if (!known && takes_our_address(sa, m.remote, own_remote(sa, *connection, child))) {
+        our_address = true;
+        continue;
+      }
       m.rank = rank_of(m, tsr, tsi, transport, rekeyed);
       out.push_back(std::move(m));
     }
@@ -241,7 +255,17 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
   const bool translated = transport && (sa.nat_local || sa.nat_remote);
   const auto want_remote = translated ? with_host(tsi->selectors, sa.path.remote.address) : tsi->selectors;
   const auto want_local = translated ? with_host(tsr->selectors, sa.path.local.address) : tsr->selectors;
-  const auto matches = find_matches(world, sa, want_local, want_remote, transport, rekeyed);
+  bool our_address = false;
+  const auto matches = find_matches(world, sa, want_local, want_remote, transport, rekeyed, our_address);
+  if (matches.empty() && our_address) {
+    return std::unexpected(
+        Refusal{wi::NotifyType::kTsUnacceptable,
+                {},
+                "ts-own-address",
+                sa.peer() + " asks for " + model::to_string(want_remote) + ", and our own address " +
+                    sa.path.local.address.to_string() +
+                    " is part of that: write it in rightsubnet= as it stands there if the peer may have it"});
+  }
   if (matches.empty()) return std::unexpected(selectors_refusal(world, sa, want_local, want_remote));
 
   const auto offered = offered_in(*sa_offer);

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include "ike/auth/shared_key.h"
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
+#include "ike/v2/authorize.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/request.h"
 
@@ -48,14 +50,36 @@ void add_known(const Credentials& credentials, const std::vector<ConnectionPtr>&
     out.certificates.push_back(*pinned.front());
 }
 
+// RFC 7619 section 2.1: AUTH without authentication is made as with a shared key; the key is SK_pi or SK_pr, which
+// shows that both ends saw the same IKE_SA_INIT, and no more.
+auth::AuthResult null_proof(const IkeSa& sa, ByteView octets) {
+  auth::AuthResult out;
+  out.ok = true;
+  out.source = "NULL authentication";
+  out.method = wi::AuthMethodId::kNull;
+  out.auth = auth::shared_key_auth(sa.algorithms.prf, ByteView(sa.initiator ? sa.keys.pi : sa.keys.pr), octets);
+  return out;
+}
+
+auth::AuthResult null_check(const IkeSa& sa, ByteView octets, ByteView presented) {
+  auth::AuthResult out;
+  const auto expected =
+      auth::shared_key_auth(sa.algorithms.prf, ByteView(sa.initiator ? sa.keys.pr : sa.keys.pi), octets);
+  out.ok = constant_time_equal(ByteView(expected), presented);
+  out.source = "NULL authentication";
+  out.method = wi::AuthMethodId::kNull;
+  if (!out.ok) out.error = "its AUTH does not belong to this IKE_SA_INIT: somebody stands between, or it is broken";
+  return out;
+}
+
 }  // namespace
 
 bool method_fits(const model::Connection& connection, wi::AuthMethodId shown) {
   switch (connection.remote.auth) {
     case model::AuthMethod::kPsk: return shown == wi::AuthMethodId::kSharedKey;
     case model::AuthMethod::kSignature: return is_signature(shown);
-    // RFC 7619 section 2.2: what proves nothing is not taken for a proof.
-    case model::AuthMethod::kNull: return false;
+    // RFC 7619: only where the connection says so; a peer that could prove something else is not meant either.
+    case model::AuthMethod::kNull: return shown == wi::AuthMethodId::kNull;
   }
   return false;
 }
@@ -79,14 +103,16 @@ void read_peer_wishes(Handshake& handshake, const wi::Payloads& payloads) {
   }
 }
 
-Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Connection& connection,
-                           const model::Identity& peer, Bytes octets) {
+Result<void> order_proof(World& world, IkeSa& sa, About about, const model::Identity& peer, Bytes octets) {
+  const auto& connection = *sa.connection;
   const auto& own = connection.local;
-  if (own.auth == model::AuthMethod::kPsk)
-    return AuthWork(auth::PskProve{sa.algorithms.prf, query_of(sa, sa.local_id, peer), std::move(octets)});
+  if (own.auth == model::AuthMethod::kPsk) {
+    world.order_auth(sa, about, auth::PskProve{sa.algorithms.prf, query_of(sa, sa.local_id, peer), std::move(octets)});
+    return {};
+  }
   if (own.auth == model::AuthMethod::kNull) {
-    return fail("connection " + connection.name +
-                " proves nothing at our end (leftauth=null), which is not spoken: write leftauth=psk or pubkey");
+    world.finish_auth_here(sa, about, true, null_proof(sa, ByteView(octets)));
+    return {};
   }
   const auto* key = world.credentials.key_of(own);
   if (key == nullptr) {
@@ -96,15 +122,21 @@ Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Con
   }
   const auto& hashes = sa.handshake->peer_hashes;
   // RFC 7427 section 4: method 14 is for peers that sent SIGNATURE_HASH_ALGORITHMS.
-  return AuthWork(auth::SignatureProve{key->key_id(), !hashes.empty(), hashes, std::move(octets)});
+  world.order_auth(sa, about, auth::SignatureProve{key->key_id(), !hashes.empty(), hashes, std::move(octets)});
+  return {};
 }
 
-AuthWork peer_check(World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
-                    const wi::Payloads& payloads, Bytes octets) {
+void order_check(World& world, IkeSa& sa, About about, const std::vector<ConnectionPtr>& candidates,
+                 const wi::Payloads& payloads, Bytes octets) {
   const auto& auth = *wi::find_payload<wi::AuthPayload>(payloads);
-  const auto& first = *candidates.front();
-  if (first.remote.auth == model::AuthMethod::kPsk)
-    return auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id), std::move(octets), auth.data};
+  const auto wanted = candidates.front()->remote.auth;
+  if (wanted == model::AuthMethod::kNull)
+    return world.finish_auth_here(sa, about, false, null_check(sa, ByteView(octets), ByteView(auth.data)));
+  if (wanted == model::AuthMethod::kPsk) {
+    return world.order_auth(
+        sa, about,
+        auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id), std::move(octets), auth.data});
+  }
   auth::SignatureVerify out;
   out.method = auth.method;
   out.presented = auth.data;
@@ -113,7 +145,13 @@ AuthWork peer_check(World& world, const IkeSa& sa, const std::vector<ConnectionP
   add_known(world.credentials, candidates, out);
   out.fetch_revocation = std::any_of(candidates.begin(), candidates.end(),
                                      [](const auto& c) { return c->remote.revocation != model::Revocation::kIgnore; });
-  return out;
+  world.order_auth(sa, about, std::move(out));
+}
+
+ProofFault method_fault(const IkeSa& sa, const model::Connection& connection, wi::AuthMethodId shown) {
+  return {"auth-method-unsupported", sa.peer() + " authenticates with " + wi::to_string(shown) + ", but connection " +
+                                         connection.name + " wants " + wanted_method(connection) +
+                                         ": write the same at the peer"};
 }
 
 ProofFault proof_fault(const IkeSa& sa, const auth::AuthResult& result) {

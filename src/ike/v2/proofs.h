@@ -10,8 +10,6 @@
 
 namespace cygnet::ike::v2 {
 
-using AuthWork = decltype(auth::AuthJob::what);
-
 // Does what the peer shows answer what the connection asks for?
 [[nodiscard]] bool method_fits(const model::Connection& connection, wire::ike::AuthMethodId shown);
 
@@ -20,18 +18,21 @@ using AuthWork = decltype(auth::AuthJob::what);
 // What the peer verifies.
 void read_peer_wishes(Handshake& handshake, const wire::ike::Payloads& payloads);
 
-// Our own proof over `octets` for this connection.
-[[nodiscard]] Result<AuthWork> own_proof(const World& world, const IkeSa& sa, const model::Connection& connection,
-                                         const model::Identity& peer, Bytes octets);
-// The check of the peer's proof. All candidates want the same kind of proof.
-[[nodiscard]] AuthWork peer_check(World& world, const IkeSa& sa, const std::vector<ConnectionPtr>& candidates,
-                                  const wire::ike::Payloads& payloads, Bytes octets);
+// Orders our own proof over `octets`, as the SA's connection wants it; the error says why there can be none.
+[[nodiscard]] Result<void> order_proof(World& world, IkeSa& sa, About about, const model::Identity& peer, Bytes octets);
+// Orders the check of the peer's proof. All candidates want the same kind of proof.
+void order_check(World& world, IkeSa& sa, About about, const std::vector<ConnectionPtr>& candidates,
+                 const wire::ike::Payloads& payloads, Bytes octets);
 
-// The check failed: event and sentence.
+// Event and sentence.
 struct ProofFault {
   std::string event;
   std::string message;
 };
+// The peer shows something else than the connection asks for.
+[[nodiscard]] ProofFault method_fault(const IkeSa& sa, const model::Connection& connection,
+                                      wire::ike::AuthMethodId shown);
+// The check failed.
 [[nodiscard]] ProofFault proof_fault(const IkeSa& sa, const auth::AuthResult& result);
 
 }  // namespace cygnet::ike::v2

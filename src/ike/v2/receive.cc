@@ -6,6 +6,7 @@
 #include "ike/v2/receive.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ike/diagnosis.h"
 #include "ike/v2/fragments.h"
@@ -322,6 +323,12 @@ void finish_auth(World& world, const auth::AuthResult& result) {
   dispatch(turn, job->kind == Job::Kind::kProof ? Trigger::kProofReady : Trigger::kVerified, wi::ExchangeType::kIkeAuth,
            job->about);
   receive_deferred(world, *sa);
+}
+
+void finish_auth_here(World& world) {
+  while (!world.auth_done.empty()) {
+    for (const auto& result : std::exchange(world.auth_done, {})) finish_auth(world, result);
+  }
 }
 
 }  // namespace cygnet::ike::v2

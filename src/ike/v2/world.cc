@@ -123,12 +123,17 @@ void World::order_job(IkeSa& sa, About about, model::KeGroup group, std::optiona
   act(std::move(job));
 }
 
-void World::order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what) {
-  const bool proof = std::holds_alternative<auth::PskProve>(what) || std::holds_alternative<auth::SignatureProve>(what);
+std::uint64_t World::new_auth_job(IkeSa& sa, About about, bool proof) {
   const auto number = next_job++;
   (about == About::kPeerRequest ? sa.peer_job : sa.own_job) = number;
   jobs[number] = {sa.local_spi(), about, proof ? Job::Kind::kProof : Job::Kind::kVerification};
   touch(sa);
+  return number;
+}
+
+void World::order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what) {
+  const bool proof = std::holds_alternative<auth::PskProve>(what) || std::holds_alternative<auth::SignatureProve>(what);
+  const auto number = new_auth_job(sa, about, proof);
   act(auth::AuthJob{number, std::move(what)});
 }
 
@@ -136,6 +141,11 @@ void World::order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes
   sa.own_job = next_job++;
   jobs[sa.own_job] = {sa.local_spi(), About::kInit, Job::Kind::kPuzzle};
   act(PuzzleJob{sa.own_job, prf, difficulty, std::move(cookie)});
+}
+
+void World::finish_auth_here(IkeSa& sa, About about, bool proof, auth::AuthResult result) {
+  result.job = new_auth_job(sa, about, proof);
+  auth_done.push_back(std::move(result));
 }
 
 void World::report(Severity severity, const std::string& connection, const std::string& peer, std::string event,

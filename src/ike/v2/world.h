@@ -58,6 +58,7 @@ struct World {
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH
   std::unordered_map<std::uint64_t, Job> jobs;
+  std::vector<auth::AuthResult> auth_done;  // of finish_auth_here
   std::unordered_map<model::ChildId, IkeSpi> child_owner;
   std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
@@ -107,6 +108,8 @@ struct World {
 
   // Orders a proof or a verification with long-term keys.
   void order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) what);
+  // One that needs no such key: its result is there, and comes back at the end of the event as if it had been ordered.
+  void finish_auth_here(IkeSa& sa, About about, bool proof, auth::AuthResult result);
 
   // Orders the solution of a puzzle (RFC 8019).
   void order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes cookie);
@@ -130,6 +133,7 @@ struct World {
  private:
   [[nodiscard]] std::vector<IkeSa*> living(SaIndex::Name name) const;
   void index(IkeSa& sa);
+  [[nodiscard]] std::uint64_t new_auth_job(IkeSa& sa, About about, bool proof);
 
   std::vector<IkeSpi> touched;
   SaIndex sa_index;

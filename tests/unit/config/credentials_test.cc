@@ -117,6 +117,20 @@ TEST(Credentials, WordsOfAnEnd) {
   EXPECT_EQ(faults_with("leftsendcert=maybe"), "7:15: error: 'maybe' is no value of leftsendcert=\n");
 }
 
+TEST(Credentials, WhoProvesNothingIsNobody) {
+  const auto conn = load_one("leftauth=null\nleftid=%null\nrightauth=psk");
+  EXPECT_EQ(conn.local.auth, AuthMethod::kNull);
+  EXPECT_EQ(conn.remote.auth, AuthMethod::kPsk);
+  EXPECT_EQ(faults_of("leftauth=null\nleftid=@moon\nrightauth=psk"),
+            "1:1: error: conn net: left proves nothing, so its name 'moon' means nothing\n");
+  EXPECT_EQ(faults_of("leftauth=psk\nrightauth=null\nrightsourceip=10.9.0.0/24"),
+            "1:1: error: conn net: right proves nothing, and addresses are given to identities\n");
+  EXPECT_EQ(lines_of(load_text("conn a\n\tleft=192.0.2.1\n\tright=%any\n\tleftauth=psk\n\trightauth=null\n"
+                               "\trightsubnet=10.2.0.0/16\n\tauto=add\n")
+                         .diagnostics),
+            "6:14: warning: conn a: right proves nothing: anybody may claim these networks\n");
+}
+
 TEST(Credentials, StrictRevocationForAll) {
   auto files = files_with("config setup\n\tcrl-strict=yes\n\n" + conn_with("leftrevocation=ignore"));
   const auto loaded = load_ipsec_conf("/etc/ipsec.conf", files);

@@ -127,6 +127,12 @@ TEST(Load, WordsOfFragmentation) {
             "8:16: error: '399' is no value of fragment-size=\n");
 }
 
+TEST(Load, HowManyChildrenAPeerMayHave) {
+  EXPECT_EQ(load_one("").max_children, 64U);
+  EXPECT_EQ(load_one("max-children=3").max_children, 3U);
+  EXPECT_FALSE(load_text(conn_with("max-children=0")).ok());
+}
+
 TEST(Load, WordsOfTime) {
   const auto c = load_one(
       "ikelifetime=60m\nlifetime=10m\nmargintime=1m\nrekeyfuzz=50%\nlifebytes=1G\nlifepackets=1000000\nretransmit-"

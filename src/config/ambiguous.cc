@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two connections for one peer that ask for different proofs of it: which of them it gets would depend on their order.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/conflicts.h"
+
+namespace cygnet::config {
+namespace {
+
+using model::End;
+
+// Who an end is, as far as a configuration can tell.
+std::string name_of(const End& end) {
+  if (end.id) return "id " + end.id->to_string();
+  if (end.id_any) return "anyone";
+  if (!end.certificate.empty()) return "certificate " + end.certificate;
+  return end.host.kind == model::HostSpec::Kind::kAny ? "anyone" : "its address";
+}
+std::string key_of(const End& end) { return end.host.to_string() + '\n' + name_of(end); }
+
+bool meet(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::any_of(a.begin(), a.end(), [&](const auto& x) { return std::find(b.begin(), b.end(), x) != b.end(); });
+}
+
+// What one end must prove, or proves. No peer satisfies two that are apart.
+bool apart(const End& a, const End& b) {
+  if (a.auth != b.auth || a.auth != model::AuthMethod::kSignature) return false;
+  const auto differ = [](const auto& x, const auto& y) { return !x.empty() && !y.empty() && x != y; };
+  if (differ(a.certificate, b.certificate) || differ(a.public_key, b.public_key)) return true;
+  if (a.authority && b.authority && *a.authority != *b.authority) return true;
+  return !a.groups.empty() && !b.groups.empty() && !meet(a.groups, b.groups);
+}
+
+bool same_proof(const End& a, const End& b) {
+  return a.auth == b.auth && a.certificate == b.certificate && a.public_key == b.public_key &&
+         a.authority == b.authority && a.same_authority == b.same_authority && a.groups == b.groups &&
+         a.revocation == b.revocation;
+}
+
+// A connection with its ends in the order of their names: left and right may have been swapped.
+struct Seen {
+  const ConnectionDraft* draft;
+  const End* first;
+  const End* second;
+};
+
+// Which end is ours is known for certain only where the other waits for anybody, or where it says so itself.
+bool may_be_peer(const End& end, const End& other) {
+  return end.host.kind != model::HostSpec::Kind::kDefaultRoute && other.host.kind != model::HostSpec::Kind::kAny;
+}
+
+bool same_proofs(const Seen& a, const Seen& b) {
+  return same_proof(*a.first, *b.first) && same_proof(*a.second, *b.second);
+}
+
+// Our own proofs do not tell connections apart: they come after the peer's.
+bool ambiguous(const Seen& a, const Seen& b) {
+  if (may_be_peer(*a.first, *a.second) && apart(*a.first, *b.first)) return false;
+  if (may_be_peer(*a.second, *a.first) && apart(*a.second, *b.second)) return false;
+  return !same_proofs(a, b);
+}
+
+std::string place_of(const ConnectionDraft& draft) { return draft.place.file + ':' + std::to_string(draft.place.line); }
+
+std::string whom(const End& end) {
+  const auto name = name_of(end);
+  if (name == "anyone") return "anyone at " + end.host.to_string();
+  return "'" + (end.id ? end.id->to_string() : end.host.to_string()) + "'";
+}
+
+}  // namespace
+
+void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report) {
+  std::map<std::string, std::vector<Seen>> pairs;  // by hosts and identities; of those with the same proofs one
+  for (const auto& draft : drafts) {
+    if (draft.start() == model::StartAction::kIgnore) continue;
+    Seen seen{&draft, &draft.connection.local, &draft.connection.remote};
+    auto names = std::pair(key_of(*seen.first), key_of(*seen.second));
+    if (names.second < names.first) {
+      std::swap(names.first, names.second);
+      std::swap(seen.first, seen.second);
+    }
+    auto& others = pairs[names.first + '\n' + names.second];
+    if (std::any_of(others.begin(), others.end(), [&](const Seen& other) { return same_proofs(other, seen); }))
+      continue;
+    const auto clash =
+        std::find_if(others.begin(), others.end(), [&](const Seen& other) { return ambiguous(other, seen); });
+    const auto* first = clash == others.end() ? nullptr : clash->draft;
+    others.push_back(seen);
+    if (first == nullptr) continue;
+    report.error(draft.place,
+                 "conn " + draft.connection.name + " and conn " + first->connection.name + " (" + place_of(*first) +
+                     ") are for the same ends, " + whom(draft.connection.local) + " and " +
+                     whom(draft.connection.remote) +
+                     ", and want different proofs: which of them a peer gets would depend on their order",
+                 "give them different identities, or the same rules, or a rightca= (or rightgroups=) each");
+  }
+}
+
+}  // namespace cygnet::config

@@ -178,10 +178,9 @@ std::string keys_differ(const std::string& peer, const model::Identity& local, c
          (secret_source.empty() ? "" : " (here: " + secret_source + ")");
 }
 
-std::string refused_by_peer(const std::string& peer, const model::Identity& local, const std::string& remote) {
-  return peer +
-         " refused our authentication (AUTHENTICATION_FAILED): compare the pre-shared key in ipsec.secrets on both "
-         "ends, and that the peer expects " +
+std::string refused_by_peer(const std::string& peer, const std::string& proof, const model::Identity& local,
+                            const std::string& remote) {
+  return peer + " refused our authentication (AUTHENTICATION_FAILED): " + proof + ", and that the peer expects " +
          quoted(local) + " (leftid here, rightid there) and is " + remote + "; its log says which";
 }
 

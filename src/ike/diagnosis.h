@@ -41,9 +41,9 @@ struct SelectorPair {
 // We verified, and it does not match: with a PSK there is one likely reason.
 [[nodiscard]] std::string keys_differ(const std::string& peer, const model::Identity& local,
                                       const model::Identity& remote, const std::string& secret_source);
-// The peer answered AUTHENTICATION_FAILED.
-[[nodiscard]] std::string refused_by_peer(const std::string& peer, const model::Identity& local,
-                                          const std::string& remote);
+// The peer answered AUTHENTICATION_FAILED. proof: what to look at, "compare the pre-shared key …".
+[[nodiscard]] std::string refused_by_peer(const std::string& peer, const std::string& proof,
+                                          const model::Identity& local, const std::string& remote);
 [[nodiscard]] std::string identity_unexpected(const std::string& peer, const model::Identity& shown,
                                               const std::string& expected, const std::string& connection);
 // The responder's side: nobody here by these names.

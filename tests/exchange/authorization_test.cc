@@ -71,6 +71,11 @@ TEST(NullAuthentication, AResponderThatProvesNothingIsNotTaken) {
   of_a.remote.id.reset();
   of_a.remote.id_any = true;
   Exchange e(of_a, of_b);
+  auto any = secret("s3cret");
+  any.ids.clear();
+  any.any_peer = true;
+  e.a().configure(e.now(), {of_a}, {any});
+  e.b().configure(e.now(), {of_b}, {any});
   e.initiate(e.a());
   e.run();
   EXPECT_TRUE(contains(e.a().messages("auth-method-unsupported"), "wants a pre-shared key"))
@@ -181,8 +186,44 @@ TEST(Authorization, TheLessOpenPatternIsMeant) {
   Exchange e(tunnel("tun"));
   e.a().configure(e.now(), {of_a}, {any});
   e.b().configure(e.now(), {wide, narrow}, {any});
-  e.bring_up();
+  e.initiate(e.a());
+  e.run();
+  ASSERT_TRUE(last_done(e.a()).ok) << last_done(e.a()).message << e.b().messages("identity-unknown")
+                                   << e.b().messages("auth-failed") << e.b().messages("no-secret");
   EXPECT_EQ(e.b().ike_ups.at(0).connection, "tun");
+}
+
+// Whoever has a connection of its own does not slip in as anybody: neither by another proof nor by other algorithms.
+TEST(Authorization, WhoIsNamedIsNotAnybody) {
+  auto named = mirrored(tunnel("named"));
+  named.remote.auth = named.local.auth = AuthMethod::kSignature;
+  named.remote.public_key = "key-a";
+  named.local.public_key = "key-b";
+  named.children = {child("named", "10.7.0.0/16", "10.8.0.0/16")};
+  auto anybody = mirrored(tunnel("tun"));
+  anybody.remote.id.reset();
+  anybody.remote.id_any = true;
+  anybody.remote.host = {};
+  Exchange e(tunnel("tun"), anybody);
+  e.b().configure(e.now(), {named, anybody}, {secret("s3cret")});
+  e.initiate(e.a());
+  e.run();
+  EXPECT_TRUE(contains(e.b().messages("auth-method-unsupported"), "connection named wants a signature"))
+      << e.b().messages("auth-method-unsupported");
+  EXPECT_TRUE(e.b().ike_ups.empty());
+
+  auto by_secret = named;
+  by_secret.remote.auth = by_secret.local.auth = AuthMethod::kPsk;
+  by_secret.remote.public_key = by_secret.local.public_key = "";
+  by_secret.proposals = {ike_proposal(model::EncryptionId::kAesGcm16, 128, model::IntegrityId::kNone,
+                                      model::PrfId::kHmacSha2_256, {model::KeGroup::kX25519})};
+  Exchange other(tunnel("tun"), anybody);
+  other.b().configure(other.now(), {by_secret, anybody}, {secret("s3cret")});
+  other.initiate(other.a());
+  other.run();
+  EXPECT_TRUE(contains(other.b().messages("algorithms-of-others"), "'a.test' (192.0.2.1:500) is for connection named"))
+      << other.b().messages("algorithms-of-others");
+  EXPECT_TRUE(other.b().ike_ups.empty());
 }
 
 // ---- bounds

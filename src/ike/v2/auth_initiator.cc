@@ -208,7 +208,8 @@ Outcome on_eap_wanted(Turn& turn) {
   request_answered(turn.world, *turn.sa);
   return auth_failed(
       turn, "eap-wanted",
-      turn.sa->peer() + " wants EAP, which is not spoken here: give the connection a pre-shared key at the peer");
+      turn.sa->peer() +
+          " wants EAP, which is not spoken here: give the connection a pre-shared key or a certificate at the peer");
 }
 
 Outcome on_auth_refused(Turn& turn) {
@@ -219,7 +220,7 @@ Outcome on_auth_refused(Turn& turn) {
     const auto expected = expected_identity(*sa.connection);
     return auth_failed(turn, "auth-refused",
                        diagnosis::refused_by_peer(
-                           sa.peer(), sa.local_id,
+                           sa.peer(), what_to_compare(turn.world.credentials, *sa.connection), sa.local_id,
                            expected ? "'" + expected->to_string() + "' (rightid here, leftid there)" : "anyone"));
   }
   return auth_failed(

@@ -110,6 +110,16 @@ Outcome on_auth_request(Turn& turn) {
   const auto shown = shown_identity(idi.identity, auth.method);
   auto candidates = by_identity(world, sa, shown, asked_for(*turn.payloads));
   if (candidates.empty()) {
+    const auto named = naming(world, sa, shown, asked_for(*turn.payloads));
+    if (!named.empty()) {
+      return refuse_initiator(
+          turn, id, "algorithms-of-others",
+          "'" + shown.to_string() + "' (" + sa.peer() + ") is for connection " + named.front()->name +
+              ", which does not allow " + model::to_string(sa.algorithms) +
+              ", chosen in IKE_SA_INIT before anybody knew who it is: write the same ike= for all connections with "
+              "this address, or let the peer offer what " +
+              named.front()->name + " allows");
+    }
     return refuse_initiator(turn, id, "identity-unknown",
                             diagnosis::nobody_matches(sa.peer(), idi.identity, asked_for(*turn.payloads),
                                                       by_address(world, sa.path), sa.path.local.address));
@@ -178,7 +188,7 @@ Outcome on_eap_asked(Turn& turn) {
   return refuse_initiator(
       turn, turn.header->message_id, "eap-asked",
       turn.sa->peer() + " ('" + idi.identity.to_string() +
-          "') wants to authenticate with EAP, which is not spoken here: set it to a pre-shared key");
+          "') wants to authenticate with EAP, which is not spoken here: set it to a pre-shared key or a certificate");
 }
 
 }  // namespace cygnet::ike::v2

@@ -138,6 +138,17 @@ std::string proof_words(const auth::AuthResult& result) {
          (facts.revocation_known ? "" : " (revocation not known: " + facts.revocation_text + ")");
 }
 
+std::string what_to_compare(const Credentials& credentials, const model::Connection& connection) {
+  const auto& own = connection.local;
+  if (own.auth == model::AuthMethod::kPsk) return "compare the pre-shared key in ipsec.secrets on both ends";
+  if (own.auth == model::AuthMethod::kNull) return "look whether the peer takes NULL authentication (authby=null)";
+  if (const auto* certificate = credentials.find_certificate(own.certificate)) {
+    return "look whether the peer trusts " + quoted(certificate->issuer()) + ", the authority of our certificate " +
+           certificate->names_text() + " (valid until " + crypto::date_text(certificate->not_after()) + ")";
+  }
+  return "compare our public key (leftpubkey= here) with the one that the peer has";
+}
+
 std::string wanted_method(const model::Connection& connection) {
   switch (connection.remote.auth) {
     case model::AuthMethod::kPsk: return "a pre-shared key (authby=secret)";

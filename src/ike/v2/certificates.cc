@@ -143,6 +143,12 @@ void ask_for_certificate(const World& world, const std::vector<ConnectionPtr>& c
     }
   }
   payloads.emplace_back(std::move(request));
+  const bool revocation = std::any_of(candidates.begin(), candidates.end(), [](const auto& c) {
+    return wants_certificate(c->remote) && c->remote.revocation != model::Revocation::kIgnore;
+  });
+  // RFC 4806 section 3.1: the peer may bring the OCSP response itself. No responder is named: any will do that the
+  // authority of the certificate vouches for.
+  if (revocation) payloads.emplace_back(wi::CertReqPayload{static_cast<std::uint8_t>(CertEncoding::kOcspContent), {}});
 }
 
 void read_certificate_requests(Handshake& handshake, const wi::Payloads& payloads) {

@@ -24,7 +24,7 @@ inline constexpr std::size_t kAuthoritiesInInit = 20;
 inline constexpr std::size_t kAuthoritiesInAuth = 100;
 
 // CERTREQ, where one of these connections wants a certificate of the peer and an authority is trusted here. At most
-// `most` authorities, those that the connections name first.
+// `most` authorities, those that the connections name first. Another for OCSP responses, unless nobody asks for them.
 void ask_for_certificate(const World& world, const std::vector<ConnectionPtr>& candidates, std::size_t most,
                          wire::ike::Payloads& payloads);
 // What the peer asks for.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/authorize.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
@@ -92,7 +93,8 @@ Outcome on_informational_request(Turn& turn) {
   on_mobike_request(turn, answer);
   send_response(world, sa, wi::ExchangeType::kInformational, turn.header->message_id, answer);
   if (disbelieved) {
-    sa.end_reason = diagnosis::refused_by_peer(sa.peer(), sa.local_id, "'" + sa.remote_id.to_string() + "'");
+    sa.end_reason = diagnosis::refused_by_peer(sa.peer(), what_to_compare(world.credentials, *sa.connection),
+                                               sa.local_id, "'" + sa.remote_id.to_string() + "'");
     return Outcome::kDie;
   }
   if (ike_deleted) on_ike_deleted(world, sa);

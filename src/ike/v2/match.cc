@@ -121,18 +121,28 @@ bool accepts_identity(const model::Connection& connection, const model::Identity
   return identity_rank(connection, peer) != 0;
 }
 
-std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
-                                       const model::Identity* asked_for) {
+std::vector<ConnectionPtr> naming(const World& world, const IkeSa& sa, const model::Identity& peer,
+                                  const model::Identity* asked_for) {
   std::vector<std::pair<int, ConnectionPtr>> ranked;
+  int nearest = 0;
   for (const auto& c : world.connections_expecting(peer)) {
     const int path = path_rank(*c, sa.path);
     const int identity = identity_rank(*c, peer);
-    if (path == 0 || identity == 0 || !allows(*c, sa.algorithms)) continue;
+    if (path == 0 || identity < nearest) continue;
     if (asked_for != nullptr && !own_identity(world, *c, sa.path.local.address, asked_for).matches(*asked_for))
       continue;
-    ranked.emplace_back(16 * identity + path, c);
+    if (identity > nearest) ranked.clear();
+    nearest = identity;
+    if (identity != 0) ranked.emplace_back(path, c);
   }
   return in_order(std::move(ranked));
+}
+
+std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
+                                       const model::Identity* asked_for) {
+  auto out = naming(world, sa, peer, asked_for);
+  std::erase_if(out, [&](const ConnectionPtr& c) { return !allows(*c, sa.algorithms); });
+  return out;
 }
 
 bool same_rules(const model::Connection& a, const model::Connection& b) {

@@ -29,7 +29,12 @@ namespace cygnet::ike::v2 {
 [[nodiscard]] model::Identity shown_identity(const model::Identity& claimed, wire::ike::AuthMethodId method);
 [[nodiscard]] bool accepts_identity(const model::Connection& connection, const model::Identity& peer);
 
-// Connections for an authenticating peer: address, IDi, IDr if it sent one, and the IKE algorithms already chosen.
+// Connections for a peer of this identity, by address, and IDr if it sent one. Only those that name it most exactly:
+// whose identity has a connection of its own is not let in by the rules for others, whatever algorithms or proofs it
+// chooses.
+[[nodiscard]] std::vector<ConnectionPtr> naming(const World& world, const IkeSa& sa, const model::Identity& peer,
+                                                const model::Identity* asked_for);
+// Of these, those that allow the IKE algorithms already chosen.
 [[nodiscard]] std::vector<ConnectionPtr> by_identity(const World& world, const IkeSa& sa, const model::Identity& peer,
                                                      const model::Identity* asked_for);
 // The same proofs asked of the peer, and the same given: what one connection established the other would have, too.

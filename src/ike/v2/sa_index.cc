@@ -2,8 +2,10 @@
 #include "ike/v2/sa_index.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "ike/v2/match.h"
+#include "model/distinguished_name.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -20,9 +22,22 @@ bool is_alphanumeric(std::uint8_t c) { return (c >= '0' && c <= '9') || (c >= 'a
 
 bool is_name(model::IdType type) { return type == model::IdType::kDerAsn1Dn || type == model::IdType::kDerAsn1Gn; }
 
-// An asterisk in a distinguished name makes it a pattern.
-bool is_exact(const model::Identity& identity) {
-  return !is_name(identity.type) || std::find(identity.data.begin(), identity.data.end(), '*') == identity.data.end();
+// Names are compared without their string types, without regard to case and white space (RFC 5280 section 7.1), and
+// turned round: the sum of the letters and digits that people would read is the same for all that are equal.
+std::uint64_t letters_of(const Bytes& name) {
+  std::uint64_t sum = 0;
+  const auto text = model::distinguished_name_to_string(name);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\') {
+      // The character itself, or two hexadecimal digits of an octet that is no letter.
+      ++i;
+      if (i < text.size() && std::isxdigit(static_cast<unsigned char>(text[i])) != 0) ++i;
+      continue;
+    }
+    const auto c = lower(static_cast<std::uint8_t>(text[i]));
+    if (is_alphanumeric(c)) sum += mix(0, c);
+  }
+  return sum;
 }
 
 std::optional<IpAddress> address_of(const model::HostSpec& host) {
@@ -39,11 +54,8 @@ bool is_somewhere(const model::HostSpec& host) {
 
 std::uint64_t hash_of(const model::Identity& identity) {
   auto h = mix(0, static_cast<std::uint64_t>(identity.type));
-  for (const auto octet : identity.data) {
-    const auto c = lower(octet);
-    // Names are compared without their string types and without regard to case and white space (RFC 5280 section 7.1).
-    if (!is_name(identity.type) || is_alphanumeric(c)) h = mix(h, c);
-  }
+  if (is_name(identity.type)) return mix(h, letters_of(identity.data));
+  for (const auto octet : identity.data) h = mix(h, lower(octet));
   return h;
 }
 
@@ -91,7 +103,7 @@ void ConnectionIndex::rebuild(const std::vector<ConnectionPtr>& connections) {
     const auto& connection = connections[place];
     by_name_.emplace(connection->name, connection);
     const auto expected = expected_identity(*connection);
-    auto& list = expected && is_exact(*expected) ? by_identity_[hash_of(*expected)] : others_;
+    auto& list = expected && !expected->is_pattern() ? by_identity_[hash_of(*expected)] : others_;
     list.push_back({place, connection});
     if (!is_somewhere(connection->remote.host) || !is_somewhere(connection->local.host)) continue;
     auto& same_hosts = by_addresses_[{address_of(connection->remote.host), address_of(connection->local.host)}];

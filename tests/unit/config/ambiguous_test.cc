@@ -43,18 +43,18 @@ TEST(Ambiguous, TwoWaysToProveOneIdentity) {
   EXPECT_EQ(faults("rightid=@x.test;leftid=@g.test", "rightid=@x.test;leftid=@g.test;authby=pubkey;leftcert=own.pem"),
             clash("8", "'g.test'", "'x.test'"));
   EXPECT_EQ(faults("authby=secret;leftid=@g.test", "leftauth=psk;rightauth=pubkey;leftid=@g.test"),
-            clash("7", "'g.test'", "'192.0.2.2'"));
+            clash("8", "'g.test'", "'192.0.2.2'"));
 }
 
 TEST(Ambiguous, WildcardsOfOneKind) {
   EXPECT_EQ(faults("rightid=@*.test;leftid=@g.test;leftcert=own.pem",
                    "rightid=@*.test;leftid=@g.test;leftcert=own.pem;rightca=\"CN=X\""),
-            clash("8", "'g.test'", "'*.test'"));
+            clash("9", "'g.test'", "'*.test'"));
   EXPECT_EQ(faults("rightid=@*.test;leftid=@g.test;leftcert=own.pem",
                    "rightid=@*.vpn.test;leftid=@g.test;leftcert=own.pem;rightca=\"CN=X\""),
             "");
   EXPECT_EQ(faults("rightid=%any;leftcert=own.pem", "rightid=%any;leftcert=own.pem;rightrevocation=strict"),
-            clash("7", "'192.0.2.1'", "anyone at 192.0.2.2"));
+            clash("8", "'192.0.2.1'", "anyone at 192.0.2.2"));
 }
 
 TEST(Ambiguous, RulesThatNobodySatisfiesBothAreClear) {
@@ -63,9 +63,9 @@ TEST(Ambiguous, RulesThatNobodySatisfiesBothAreClear) {
   EXPECT_EQ(faults(common + "rightgroups=a,b", common + "rightgroups=c"), "");
   EXPECT_EQ(faults(common + "rightcert=x.pem", common + "rightcert=y.pem"), "");
   EXPECT_EQ(faults(common + "rightgroups=a,b", common + "rightgroups=\"b,c\""),
-            clash("8", "'192.0.2.1'", "anyone at 192.0.2.2"));
+            clash("9", "'192.0.2.1'", "anyone at 192.0.2.2"));
   EXPECT_EQ(faults(common + "rightca=\"CN=X\"", common + "rightca=%same"),
-            clash("8", "'192.0.2.1'", "anyone at 192.0.2.2"));
+            clash("9", "'192.0.2.1'", "anyone at 192.0.2.2"));
 }
 
 TEST(Ambiguous, SameRulesAndOtherPeersAreClear) {

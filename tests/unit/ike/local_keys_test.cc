@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/test_pki.h"
+
 namespace cygnet::ike::auth {
 namespace {
 
@@ -95,6 +97,52 @@ TEST(LocalKeys, VerifiesWhatTheSameKeyProved) {
   auto shorter = verify;
   shorter.presented.pop_back();
   EXPECT_FALSE(one.perform({1, shorter}).ok);
+}
+
+// RFC 7296 section 2.15 and RFC 4754 for peers that know no RFC 7427; RFC 7427 and RFC 8420 for the others.
+TEST(LocalKeys, EveryKindSignsInTheOldWayAndInTheNew) {
+  using crypto::KeyKind;
+  using wire::ike::AuthMethodId;
+  struct Case {
+    KeyKind kind;
+    AuthMethodId old_method;
+    bool has_old_way;
+  };
+  for (const auto& [kind, old_method, has_old_way] :
+       {Case{KeyKind::kRsa, AuthMethodId::kRsaSignature, true},
+        Case{KeyKind::kEcdsaP256, AuthMethodId::kEcdsaP256, true},
+        Case{KeyKind::kEcdsaP384, AuthMethodId::kEcdsaP384, true},
+        Case{KeyKind::kEcdsaP521, AuthMethodId::kEcdsaP521, true}, Case{KeyKind::kEd25519, AuthMethodId{}, false},
+        Case{KeyKind::kEd448, AuthMethodId{}, false}}) {
+    model::PrivateKeySource source;
+    source.bytes = test::key_to_pem(test::test_key(kind).get());
+    source.source = "secrets:1";
+    std::vector<model::PrivateKeySource> sources;
+    sources.push_back(std::move(source));
+    const LocalKeys keys({{}, std::move(sources)});
+    ASSERT_EQ(keys.public_keys().size(), 1U);
+    const auto key = keys.public_keys().front();
+    const Bytes octets = to_bytes("signed");
+    for (const bool digital : {false, true}) {
+      const std::vector<crypto::HashId> hashes{crypto::HashId::kSha2_256, crypto::HashId::kSha2_384,
+                                               crypto::HashId::kSha2_512, crypto::HashId::kIdentity};
+      const auto proof = keys.perform({1, SignatureProve{key.key_id(), digital, hashes, octets}});
+      ASSERT_EQ(proof.ok, digital || has_old_way) << key.to_string() << ": " << proof.error;
+      if (!proof.ok) {
+        EXPECT_NE(proof.error.find("lists no hash that goes with our key"), std::string::npos);
+        continue;
+      }
+      EXPECT_EQ(proof.method, digital ? AuthMethodId::kDigitalSignature : old_method);
+      SignatureVerify check;
+      check.method = proof.method;
+      check.presented = Bytes(proof.auth.begin(), proof.auth.end());
+      check.octets = octets;
+      check.known_keys = {key.spki()};
+      EXPECT_TRUE(verify_signature({2, check}, crypto::TrustStore(), 0).result.ok) << key.to_string();
+      check.octets = to_bytes("signet");
+      EXPECT_FALSE(verify_signature({2, check}, crypto::TrustStore(), 0).result.ok) << key.to_string();
+    }
+  }
 }
 
 }  // namespace

@@ -41,6 +41,37 @@ TEST(SaIndex, MatchingIdentitiesHaveOneName) {
   EXPECT_NE(hash_of(fqdn("a")), hash_of({model::IdType::kKeyId, to_bytes("a")}));
 }
 
+TEST(SaIndex, DistinguishedNamesThatAreEqualHaveOneName) {
+  const auto dn = [](const char* text) { return model::Identity::parse(text).value(); };
+  const auto moon = dn("C=DE, O=Example, CN=moon");
+  for (const auto* same : {"C=de, O=EXAMPLE, CN=Moon", "CN=moon, O=Example, C=DE", "C=DE, O=  Example , CN=moon"}) {
+    ASSERT_TRUE(moon.matches(dn(same))) << same;
+    EXPECT_EQ(hash_of(moon), hash_of(dn(same))) << same;
+  }
+  auto printable = moon;  // the same with UTF8String for PrintableString, or the other way round
+  for (auto& octet : printable.data) octet = octet == 0x0c ? 0x13 : octet == 0x13 ? 0x0c : octet;
+  ASSERT_TRUE(moon.matches(printable));
+  EXPECT_EQ(hash_of(moon), hash_of(printable));
+  EXPECT_NE(hash_of(moon), hash_of(dn("C=DE, O=Example, CN=sun")));
+}
+
+TEST(ConnectionIndex, APatternIsOfferedToAllOfItsKind) {
+  ConnectionIndex index;
+  const auto family = expecting("family", fqdn("*.test"));
+  const auto mails = expecting("mails", model::Identity{model::IdType::kRfc822Addr, to_bytes("*@example.org")});
+  const auto names = expecting("names", model::Identity::parse("C=DE, O=Example, CN=*"));
+  const auto bob = expecting("bob", fqdn("bob.test"));
+  index.rebuild({family, mails, names, bob});
+  const auto offered = [&](const model::Identity& id) {
+    std::string text;
+    for (const auto& c : index.expecting(id)) text += c->name + " ";
+    return text;
+  };
+  EXPECT_EQ(offered(fqdn("eve.test")), "family mails names ");
+  EXPECT_EQ(offered(fqdn("bob.test")), "family mails names bob ");
+  EXPECT_EQ(offered(*model::Identity::parse("C=DE, O=Example, CN=moon")), "family mails names ");
+}
+
 TEST(ConnectionIndex, OffersWhoExpectsThePeerInTheOrderWritten) {
   ConnectionIndex index;
   auto anyone = expecting("anyone", std::nullopt);

@@ -419,7 +419,7 @@ Outcome on_answer_ready(Turn& turn) {
   message.payloads.emplace_back(wi::KePayload{h.group, turn.job->own->public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_r});
   // Which connection it is, only IKE_AUTH will tell: any that this peer may be counts.
-  const auto candidates = by_address(world, sa.path);
+  const auto candidates = world.connections_for(sa.path);
   ask_for_certificate(world, candidates, kAuthoritiesInInit, message.payloads);
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
   if (sa.peer_speaks_nat_t)

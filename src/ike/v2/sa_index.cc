@@ -44,6 +44,14 @@ std::optional<IpAddress> address_of(const model::HostSpec& host) {
   return host.has_address() ? std::optional(host.address) : std::nullopt;
 }
 
+// As far as IKE_SA_INIT goes: algorithms, and what is asked of a peer that nobody knows yet.
+bool asks_the_same(const model::Connection& a, const model::Connection& b) {
+  const auto& x = a.remote;
+  const auto& y = b.remote;
+  return a.proposals == b.proposals && x.auth == y.auth && x.public_key.empty() == y.public_key.empty() &&
+         x.authority == y.authority && x.revocation == y.revocation;
+}
+
 // A name that nobody has looked up yet is nowhere.
 bool is_somewhere(const model::HostSpec& host) {
   return host.has_address() || host.kind == model::HostSpec::Kind::kAny ||
@@ -108,7 +116,7 @@ void ConnectionIndex::rebuild(const std::vector<ConnectionPtr>& connections) {
     if (!is_somewhere(connection->remote.host) || !is_somewhere(connection->local.host)) continue;
     auto& same_hosts = by_addresses_[{address_of(connection->remote.host), address_of(connection->local.host)}];
     const bool new_kind = std::none_of(same_hosts.begin(), same_hosts.end(),
-                                       [&](const auto& c) { return c->proposals == connection->proposals; });
+                                       [&](const auto& c) { return asks_the_same(*c, *connection); });
     if (new_kind) same_hosts.push_back(connection);
   }
 }

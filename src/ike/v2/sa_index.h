@@ -44,8 +44,8 @@ class ConnectionIndex {
   [[nodiscard]] ConnectionPtr find(const std::string& name) const;
   // In the order of the configuration: all that may expect this identity, and some that do not.
   [[nodiscard]] std::vector<ConnectionPtr> expecting(const model::Identity& peer) const;
-  // The first of each kind of proposals among those whose hosts may have these addresses: with the peer's address
-  // before those without, then with ours, then in the order of the configuration.
+  // The first of each kind of proposals and proofs among those whose hosts may have these addresses: with the peer's
+  // address before those without, then with ours, then in the order of the configuration.
   [[nodiscard]] std::vector<ConnectionPtr> by_path(const IpAddress& local, const IpAddress& remote) const;
 
  private:

@@ -6,7 +6,7 @@
 kPackagesBuild=(
   g++ cmake ninja-build ccache pkg-config
   libssl-dev libipsec-mb-dev libmnl-dev libseccomp-dev libcap-ng-dev libasio-dev
-  nlohmann-json3-dev libcli11-dev
+  libsqlite3-dev nlohmann-json3-dev libcli11-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 

@@ -14,7 +14,7 @@ using control::Request;
 
 // What CLI11 fills in.
 struct Words {
-  std::string name, child, source, destination, protocol, port, config, secrets;
+  std::string name, child, source, destination, protocol, port, config, secrets, action, address;
   bool ike = false;
   bool summary = false;
 };
@@ -39,6 +39,21 @@ Result<control::ExplainRequest> explain_request(const Words& words) {
   if (!selector || *protocol == 0) return fail("'" + words.port + "' is no port (or, with icmp, type.code)");
   request.port = selector->port_first;
   return request;
+}
+
+// list, or release ADDRESS
+Result<Request> leases_request(const Words& words) {
+  if (words.action.empty() || words.action == "list") {
+    if (words.address.empty()) return Request(control::LeasesRequest{});
+    return fail("leases list takes no address");
+  }
+  if (words.action != "release") return fail("'" + words.action + "' is nothing to do with leases: list or release");
+  const auto address = IpAddress::parse(words.address);
+  if (!address) {
+    return fail(words.address.empty() ? "leases release needs the address of a lease"
+                                      : "'" + words.address + "' is not an IP address");
+  }
+  return Request(control::ReleaseLeaseRequest{*address});
 }
 
 class CommandLine {
@@ -131,6 +146,15 @@ void CommandLine::add_question_commands() {
       [&] { options_.command = Request(control::DropsRequest{}); });
   add("certs", "certificates, authorities and CRLs: whose, until when, used by what",
       [&] { options_.command = Request(control::CertsRequest{}); });
+  auto* leases = add("leases", "addresses given to peers: who has which, and whose they were", [&] {
+    if (auto request = leases_request(words_)) {
+      options_.command = *request;
+    } else {
+      error_ = request.error().message;
+    }
+  });
+  leases->add_option("ACTION", words_.action, "list (default), or release: forget whose an address was");
+  leases->add_option("ADDRESS", words_.address, "the address to release");
   add("monitor", "follow events as they happen", [&] {
     options_.command = Request(control::MonitorRequest{words_.name});
   })->add_option("CONNECTION", words_.name, "only this one");

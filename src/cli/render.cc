@@ -149,6 +149,23 @@ std::string render(const control::ListReport& list, const Style& style) {
   return text;
 }
 
+std::string render(const control::LeasesReport& leases, const Style& style) {
+  std::string text;
+  for (const auto& pool : leases.pools) {
+    text += style.paint(Tone::kBold, pool.pool) + " of " + pool.connection + ": " + grouped(pool.in_use) + " in use, " +
+            grouped(pool.remembered) + " remembered, of " +
+            (pool.size > 0xffffffffULL ? "more than 4,000,000,000" : grouped(pool.size)) + '\n';
+  }
+  Table table;
+  for (const auto& lease : leases.leases) {
+    table.add({lease.address, lease.identity,
+               lease.in_use ? "in use from " + lease.from : "away for " + duration_text(lease.since_s),
+               lease.connection.empty() ? "of no pool any more" : lease.connection});
+  }
+  text += table.to_string("  ");
+  return text.empty() ? "no connection gives addresses (rightaddresspool=), and none is remembered\n" : text;
+}
+
 std::string render(const control::ReloadReport& reload, const Style& style) {
   std::string text;
   const auto line = [&](const char* what, const std::vector<std::string>& names) {

@@ -15,6 +15,7 @@ namespace cygnet::cli {
 [[nodiscard]] std::string render(const control::ReloadReport& reload, const Style& style);
 [[nodiscard]] std::string render(const control::ExplainReport& explain, const Style& style);
 [[nodiscard]] std::string render(const control::DropsReport& drops, const Style& style);
+[[nodiscard]] std::string render(const control::LeasesReport& leases, const Style& style);
 [[nodiscard]] std::string render(const control::KeysReport& keys, const Style& style);
 [[nodiscard]] std::string render(const control::TransitionsReport& transitions, const Style& style);
 [[nodiscard]] std::string render(const control::CertsReport& certs, const Style& style);

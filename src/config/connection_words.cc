@@ -366,6 +366,10 @@ void on_ignore_peer_dns(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().ignore_peer_dns = *yes;
 }
 
+void on_proxyarp(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().proxy_arp = *yes;
+}
+
 void on_ikeport(const Context& c) { number(c, 1, 65535, c.end->ike_port); }
 
 struct Word {
@@ -425,6 +429,7 @@ constexpr std::array kConnWords{
     Word{"modecfgdomains", on_dns_domains},
     Word{"modecfgdomain", on_dns_domains},
     Word{"ignore-peer-dns", on_ignore_peer_dns},
+    Word{"proxyarp", on_proxyarp},
 };
 constexpr std::array kEndWords{
     Word{"", on_host},

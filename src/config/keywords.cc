@@ -61,11 +61,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"perpeerlog", kSetup, kIdle, kOwnLog, {"no"}},
     Keyword{"perpeerlogdir", kSetup, kIdle, kOwnLog, {}},
     Keyword{"statsbin", kSetup, kIdle, kNobody, {}},
-    Keyword{"uniqueids",
-            kSetup,
-            kIdle,
-            "a new IKE SA replaces an older one only if the peer says INITIAL_CONTACT",
-            {"yes,replace"}},
+    Keyword{"uniqueids", kSetup, kYes, {}, {}},
     Keyword{"protostack", kSetup, kIdle, kOwnEngine, {"netkey,xfrm,auto,native"}},
     Keyword{"interfaces",
             kSetup,
@@ -304,6 +300,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"modecfgwins1", kConn, kIdle, "it belongs to IKEv1", {}},
     Keyword{"modecfgwins2", kConn, kIdle, "it belongs to IKEv1", {}},
     Keyword{"ignore-peer-dns", kConn, kYes, {}, {}},
+    Keyword{"proxyarp", kConn, kYes, {}, {}},
 
     // ---- conn, one end: left… and right…
     Keyword{"", kEnd, kYes, {}, {}},

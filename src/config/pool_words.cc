@@ -134,6 +134,10 @@ void finish_addresses(ConnectionDraft& draft, Reporter& report) {
         end->pools.push_back({IpRange::of(address), address.to_string()});
     }
   }
+  if (conn.proxy_arp && conn.local.pools.empty() && conn.remote.pools.empty()) {
+    report.error(draft.place, "conn " + conn.name + ": proxyarp=yes is for addresses that peers get from here",
+                 "write rightaddresspool= with addresses of your network, or remove proxyarp=");
+  }
   if (draft.child.mode == model::Mode::kTransport &&
       (conn.local.requests_address() || conn.remote.requests_address() || !conn.remote.pools.empty())) {
     report.error(draft.place, "conn " + conn.name + ": an assigned address needs a tunnel", "write type=tunnel");

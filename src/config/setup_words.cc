@@ -70,6 +70,22 @@ void on_route_table(const Context& c) {
   c.setup().route_table = table;
 }
 
+void on_unique_ids(const Context& c) {
+  using model::UniqueIds;
+  static constexpr std::array<std::pair<std::string_view, UniqueIds>, 5> kValues{{{"yes", UniqueIds::kReplace},
+                                                                                  {"replace", UniqueIds::kReplace},
+                                                                                  {"keep", UniqueIds::kKeep},
+                                                                                  {"no", UniqueIds::kInitialContact},
+                                                                                  {"never", UniqueIds::kNever}}};
+  for (const auto& [word, value] : kValues) {
+    if (equals_ignoring_case(c.entry.value, word)) {
+      c.setup().unique_ids = value;
+      return;
+    }
+  }
+  c.bad_value("write yes (or replace), no, keep or never");
+}
+
 void on_log_level(const Context& c) {
   static constexpr std::array<Severity, 5> kLevels{Severity::kDebug, Severity::kInfo, Severity::kNotice,
                                                    Severity::kWarning, Severity::kError};
@@ -120,6 +136,7 @@ constexpr std::array kWords{
     Word{"puzzle-difficulty", on_puzzle_difficulty},
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
+    Word{"uniqueids", on_unique_ids},
     Word{"strictcrlpolicy", on_strict_revocation},
     Word{"crl-strict", on_strict_revocation},
     Word{"ocsp-strict", on_strict_revocation},

@@ -36,7 +36,8 @@ void fields(V& v, S& s) {
 }
 template <typename V, typename S>
   requires Is<S, ListRequest> || Is<S, ReloadRequest> || Is<S, DropsRequest> || Is<S, DebugKeysRequest> ||
-           Is<S, DebugTransitionsRequest> || Is<S, DoctorRequest> || Is<S, ShutdownRequest> || Is<S, CertsRequest>
+           Is<S, DebugTransitionsRequest> || Is<S, DoctorRequest> || Is<S, ShutdownRequest> || Is<S, CertsRequest> ||
+           Is<S, LeasesRequest>
 void fields(V&, S&) {}
 template <typename V, Is<ExplainRequest> S>
 void fields(V& v, S& s) {
@@ -305,6 +306,33 @@ void fields(V& v, S& s) {
   v("peer", s.peer);
   v("event", s.event);
   v("message", s.message);
+}
+
+template <typename V, Is<ReleaseLeaseRequest> S>
+void fields(V& v, S& s) {
+  v("address", s.address);
+}
+template <typename V, Is<LeaseReport> S>
+void fields(V& v, S& s) {
+  v("address", s.address);
+  v("identity", s.identity);
+  v("connection", s.connection);
+  v("in_use", s.in_use);
+  v("from", s.from);
+  v("since_s", s.since_s);
+}
+template <typename V, Is<PoolReport> S>
+void fields(V& v, S& s) {
+  v("connection", s.connection);
+  v("pool", s.pool);
+  v("size", s.size);
+  v("in_use", s.in_use);
+  v("remembered", s.remembered);
+}
+template <typename V, Is<LeasesReport> S>
+void fields(V& v, S& s) {
+  v("pools", s.pools);
+  v("leases", s.leases);
 }
 
 }  // namespace cygnet::control

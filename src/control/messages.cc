@@ -251,9 +251,12 @@ constexpr std::array<const char*, std::variant_size_v<Request>> kRequestNames{"u
                                                                               "debug-transitions",
                                                                               "doctor",
                                                                               "shutdown",
-                                                                              "certs"};
-constexpr std::array<const char*, std::variant_size_v<Data>> kDataNames{
-    "none", "status", "list", "reload", "explain", "drops", "keys", "transitions", "doctor", "summary", "certs"};
+                                                                              "certs",
+                                                                              "leases",
+                                                                              "release-lease"};
+constexpr std::array<const char*, std::variant_size_v<Data>> kDataNames{"none",    "status",  "list",  "reload",
+                                                                        "explain", "drops",   "keys",  "transitions",
+                                                                        "doctor",  "summary", "certs", "leases"};
 
 // The alternative of that name, default made.
 template <typename Variant, std::size_t I = 0>

@@ -77,12 +77,19 @@ struct DebugTransitionsRequest {
 struct DoctorRequest {
   bool operator==(const DoctorRequest&) const = default;
 };
+struct LeasesRequest {
+  bool operator==(const LeasesRequest&) const = default;
+};
+struct ReleaseLeaseRequest {
+  IpAddress address;
+  bool operator==(const ReleaseLeaseRequest&) const = default;
+};
 struct ShutdownRequest {
   bool operator==(const ShutdownRequest&) const = default;
 };
 using Request = std::variant<UpRequest, DownRequest, RekeyRequest, StatusRequest, ListRequest, ReloadRequest,
                              ExplainRequest, DropsRequest, MonitorRequest, DebugKeysRequest, DebugTransitionsRequest,
-                             DoctorRequest, ShutdownRequest, CertsRequest>;
+                             DoctorRequest, ShutdownRequest, CertsRequest, LeasesRequest, ReleaseLeaseRequest>;
 
 // ---- reports --------------------------------------------------------------------------------------------------------
 enum class State : std::uint8_t {
@@ -241,6 +248,25 @@ struct KeysReport {  // lines for Wireshark's tables, see wireshark.h
   bool operator==(const KeysReport&) const = default;
 };
 
+struct LeaseReport {
+  std::string address, identity;
+  std::string connection;  // whose pool it is of; empty: of none any more
+  bool in_use = false;     // false: remembered for this identity
+  std::string from;        // in use: where the peer is
+  std::uint64_t since_s = 0;
+  bool operator==(const LeaseReport&) const = default;
+};
+struct PoolReport {  // pools of one address are not listed
+  std::string connection, pool;
+  std::uint64_t size = 0, in_use = 0, remembered = 0;
+  bool operator==(const PoolReport&) const = default;
+};
+struct LeasesReport {
+  std::vector<PoolReport> pools;
+  std::vector<LeaseReport> leases;  // by address
+  bool operator==(const LeasesReport&) const = default;
+};
+
 struct TransitionsReport {
   std::string text;
   bool operator==(const TransitionsReport&) const = default;
@@ -300,7 +326,7 @@ struct DoctorFacts {
 };
 
 using Data = std::variant<std::monostate, StatusReport, ListReport, ReloadReport, ExplainReport, DropsReport,
-                          KeysReport, TransitionsReport, DoctorFacts, SummaryReport, CertsReport>;
+                          KeysReport, TransitionsReport, DoctorFacts, SummaryReport, CertsReport, LeasesReport>;
 
 // ---- responses ------------------------------------------------------------------------------------------------------
 // One event as it happens (an ike::Report, a child that came up, a process that was restarted).

@@ -46,6 +46,10 @@ int main(int argc, char** argv) {
   if (options->check) {
     return daemon::check_configuration(*options);
   }
+  if (options->clean_up) {
+    io::StderrLogger to_person("monitor");
+    return daemon::Monitor(*options, to_person).clean_up();
+  }
   const auto log = make_logger(*options);
   if (!options->role.empty() && !options->foreground) io::close_standard_streams();
   if (options->role == "engine") {

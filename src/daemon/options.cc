@@ -19,11 +19,12 @@ struct Flag {
 constexpr std::array kValued{
     Valued{"--config", &Options::config},   Valued{"--secrets", &Options::secrets},
     Valued{"--run-dir", &Options::run_dir}, Valued{"--user", &Options::user},
-    Valued{"--role", &Options::role},
+    Valued{"--role", &Options::role},       Valued{"--state-dir", &Options::state_dir},
 };
 constexpr std::array kFlags{
     Flag{"--foreground", &Options::foreground},
     Flag{"--check", &Options::check},
+    Flag{"--clean-up", &Options::clean_up},
     Flag{"--help", &Options::help},
     Flag{"-h", &Options::help},
     Flag{"--version", &Options::version},
@@ -70,13 +71,17 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
 }
 
 std::string usage() {
-  return "usage: cygnetd [--config FILE] [--secrets FILE] [--run-dir DIR] [--user NAME] [--foreground] [--check]\n"
+  return "usage: cygnetd [--config FILE] [--secrets FILE] [--run-dir DIR] [--state-dir DIR] [--user NAME] "
+         "[--foreground] "
+         "[--check | --clean-up]\n"
          "  --config FILE   connections (default /etc/cygnet/ipsec.conf)\n"
          "  --secrets FILE  pre-shared keys (default /etc/cygnet/ipsec.secrets)\n"
          "  --run-dir DIR   control socket and pid files (default /run/cygnet)\n"
+         "  --state-dir DIR what outlives a restart: leases (default /var/lib/cygnet)\n"
          "  --user NAME     whom the unprivileged processes run as (default cygnet, else nobody)\n"
          "  --foreground    stay in the foreground and log to standard error\n"
-         "  --check         read the configuration, say what it means, and end\n";
+         "  --check         read the configuration, say what it means, and end\n"
+         "  --clean-up      take back what a killed cygnetd left: routes, rule, resolver; and end\n";
 }
 
 }  // namespace cygnet::daemon

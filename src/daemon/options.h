@@ -13,10 +13,12 @@ struct Options {
   std::string config = "/etc/cygnet/ipsec.conf";
   std::string secrets = "/etc/cygnet/ipsec.secrets";
   std::string run_dir = "/run/cygnet";
+  std::string state_dir = "/var/lib/cygnet";
   std::string user = "cygnet";  // ike, keys and engine run as this user
   std::string role;             // internal: set when the monitor starts us again
   bool foreground = false;
   bool check = false;
+  bool clean_up = false;
   bool help = false;
   bool version = false;
 };

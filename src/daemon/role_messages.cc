@@ -65,7 +65,7 @@ void fields(A& a, V& v) {
 template <typename A, Is<NetworkRequest> V>
 void fields(A& a, V& v) {
   a.number(v.request);
-  a.enumeration(v.what, NetworkRequest::What::kRemoveAddress);
+  a.enumeration(v.what, NetworkRequest::What::kRemoveProxy);
   a.address(v.prefix.address);
   a.number(v.prefix.length);
   if (v.prefix.length > v.prefix.address.bits()) {
@@ -82,6 +82,20 @@ void fields(A& a, V& v) {
     v.source = has_source ? std::optional(source) : std::nullopt;
   }
   a.number(v.mtu);
+}
+template <typename A, Is<LeaseChanges> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& change) {
+    each.flag(change.forgotten);
+    lease_fields(each, change.lease);
+  });
+}
+template <typename A, Is<ResolverRequest> V>
+void fields(A& a, V& v) {
+  a.text(v.connection);
+  a.text(v.device);
+  a.list(v.servers, [](A& each, auto& server) { each.address(server); });
+  a.list(v.domains, [](A& each, auto& domain) { each.text(domain); });
 }
 // Messages without members.
 template <typename A, typename V>

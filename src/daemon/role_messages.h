@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "daemon/lease_messages.h"
 #include "io/outer_socket.h"
 
 namespace cygnet::daemon {
@@ -34,7 +35,7 @@ struct StartEngine {  // descriptors: one a device, one a socket
   std::vector<PassedSocket> sockets;
   Severity log_level{};
 };
-struct StartIke {  // descriptors: configuration bundle, control listener, one a socket
+struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;
   std::string secrets_path;
   std::string run_dir;
@@ -65,19 +66,27 @@ using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, Keys
 struct Ready {};
 struct WantReload {};
 struct WantShutDown {};
-// A route into one of our devices, or an address on it. The monitor refuses everything else.
+// A route into one of our devices, an address on it, or an address behind it for which this machine answers in the
+// networks it is attached to (proxy ARP, RFC 4389 for IPv6). The monitor refuses everything else.
 struct NetworkRequest {
-  enum class What : std::uint8_t { kAddRoute, kRemoveRoute, kAddAddress, kRemoveAddress };
+  enum class What : std::uint8_t { kAddRoute, kRemoveRoute, kAddAddress, kRemoveAddress, kAddProxy, kRemoveProxy };
   std::uint32_t request = 0;
   What what{};
-  IpPrefix prefix;  // addresses: full length
+  IpPrefix prefix;  // addresses and proxies: full length
   std::string device;
   std::optional<IpAddress> source;
   std::uint32_t mtu = 0;
 };
+// The DNS servers that a peer told a connection of; none: they are taken back.
+struct ResolverRequest {
+  std::string connection;
+  std::string device;
+  std::vector<IpAddress> servers;
+  std::vector<std::string> domains;  // the names they are for; none: all
+};
 // ike has asked for all it needs: what an earlier ike asked for and this one did not, goes.
 struct Settled {};
-using ToMonitor = std::variant<Ready, WantReload, WantShutDown, NetworkRequest, Settled>;
+using ToMonitor = std::variant<Ready, WantReload, WantShutDown, NetworkRequest, Settled, LeaseChanges, ResolverRequest>;
 
 [[nodiscard]] Bytes encode(const FromMonitor& message);
 [[nodiscard]] Bytes encode(const ToMonitor& message);

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
@@ -254,6 +255,36 @@ Request address_request(int index, const IpAddress& address, std::uint16_t type,
   return request;
 }
 
+Request proxy_request(const ProxyNeighbour& proxy, std::uint16_t type, std::uint16_t flags) {
+  Request request(type, flags);
+  auto* body = request.body<ndmsg>();
+  body->ndm_family = af_of(proxy.address.family());
+  body->ndm_ifindex = proxy.device;
+  body->ndm_flags = NTF_PROXY;
+  request.address(NDA_DST, proxy.address);
+  mnl_attr_put_u8(request.header, NDA_PROTOCOL, kOurRouteProtocol);
+  return request;
+}
+
+std::optional<ProxyNeighbour> parse_our_proxy(const nlmsghdr& message) {
+  const auto* body = body_of<ndmsg>(message);
+  const auto family = body == nullptr ? std::nullopt : family_of(body->ndm_family);
+  if (!family || message.nlmsg_type != RTM_NEWNEIGH || (body->ndm_flags & NTF_PROXY) == 0) return std::nullopt;
+  ProxyNeighbour out{.device = body->ndm_ifindex, .address = {}};
+  bool ours = false;
+  std::optional<IpAddress> address;
+  each_attribute<ndmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == NDA_DST) {
+      address = address_of(attribute, *family);
+    } else if (type == NDA_PROTOCOL) {
+      ours = mnl_attr_get_payload_len(attribute) == 1 && mnl_attr_get_u8(attribute) == kOurRouteProtocol;
+    }
+  });
+  if (!ours || !address) return std::nullopt;
+  out.address = *address;
+  return out;
+}
+
 }  // namespace
 
 Result<RouteSocket> RouteSocket::open() {
@@ -455,6 +486,32 @@ Result<void> RouteSocket::add_rule(const MarkRule& rule) {
 Result<void> RouteSocket::remove_rule(const MarkRule& rule) {
   auto request = rule_request(rule, RTM_DELRULE, NLM_F_ACK);
   return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
+}
+
+Result<void> RouteSocket::add_proxy(const ProxyNeighbour& proxy) {
+  auto request = proxy_request(proxy, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+  return talk(*request.header, {}, "cannot answer for " + proxy.address.to_string(), EEXIST);
+}
+
+Result<void> RouteSocket::remove_proxy(const ProxyNeighbour& proxy) {
+  auto request = proxy_request(proxy, RTM_DELNEIGH, NLM_F_ACK);
+  return talk(*request.header, {}, "cannot stop answering for " + proxy.address.to_string(), ENOENT);
+}
+
+Result<std::vector<ProxyNeighbour>> RouteSocket::our_proxies(Family family) {
+  Request request(RTM_GETNEIGH, NLM_F_DUMP);
+  auto* body = request.body<ndmsg>();
+  body->ndm_family = af_of(family);
+  body->ndm_flags = NTF_PROXY;
+  std::vector<ProxyNeighbour> out;
+  const auto done = talk(
+      *request.header,
+      [&](const nlmsghdr& message) {
+        if (auto proxy = parse_our_proxy(message)) out.push_back(*proxy);
+      },
+      "cannot list the addresses answered for");
+  if (!done) return std::unexpected(done.error());
+  return out;
 }
 
 Result<UniqueFd> open_route_changes() {

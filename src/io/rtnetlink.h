@@ -50,6 +50,13 @@ struct MarkRule {
   auto operator<=>(const MarkRule&) const = default;
 };
 
+// An address for which a device answers ARP or neighbour solicitations though it is not its own.
+struct ProxyNeighbour {
+  int device = 0;
+  IpAddress address;
+  auto operator<=>(const ProxyNeighbour&) const = default;
+};
+
 class RouteSocket {
  public:
   [[nodiscard]] static Result<RouteSocket> open();
@@ -71,6 +78,9 @@ class RouteSocket {
   [[nodiscard]] Result<void> remove_route(const Route& route);
   [[nodiscard]] Result<void> add_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> remove_rule(const MarkRule& rule);
+  [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
+  [[nodiscard]] Result<void> remove_proxy(const ProxyNeighbour& proxy);
+  [[nodiscard]] Result<std::vector<ProxyNeighbour>> our_proxies(Family family);  // those add_proxy() made
 
  private:
   explicit RouteSocket(UniqueFd fd) : fd_(std::move(fd)) {}

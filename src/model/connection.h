@@ -119,6 +119,7 @@ struct Connection {
   std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
   bool ignore_peer_dns = false;
   Profile profile = Profile::kDefault;
+  bool proxy_arp = false;  // this machine answers for the peers' addresses in the networks it is attached to
   Fragmentation fragmentation = Fragmentation::kYes;
   std::uint32_t fragment_octets = 0;  // of an IP datagram that carries a fragment; 0: what every usual path takes
   bool operator==(const Connection&) const = default;
@@ -129,6 +130,14 @@ struct Connection {
 [[nodiscard]] Result<void> orient(Connection& connection, const std::vector<IpAddress>& own_addresses);
 
 // `config setup`.
+// What an identity's new IKE SA does to an older one that it has from elsewhere.
+enum class UniqueIds : std::uint8_t {
+  kInitialContact,  // uniqueids=no: the older one ends only if the peer says INITIAL_CONTACT
+  kReplace,         // the older one ends
+  kKeep,            // the new one is refused, unless the peer says INITIAL_CONTACT
+  kNever            // both live, whatever the peer says
+};
+
 struct Setup {
   std::vector<std::string> devices = {"ipsec0"};
   bool allow_key_export = false;
@@ -143,6 +152,7 @@ struct Setup {
   std::uint32_t half_open_per_network = 2500;  // of one IPv4 /24, or one IPv6 /48
   std::uint32_t puzzle_threshold = 3000;       // half-open SAs before puzzles are asked (RFC 8019); 0: never
   std::uint32_t puzzle_difficulty = 14;        // zero bits at the threshold; more, the more SAs are half-open
+  UniqueIds unique_ids = UniqueIds::kInitialContact;
   Severity log_level = Severity::kInfo;
   bool operator==(const Setup&) const = default;
 };

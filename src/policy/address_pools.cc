@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace cygnet::policy {
 
@@ -39,7 +40,8 @@ IpAddress plus(const IpAddress& address, std::uint64_t n) {
   return IpAddress::from_bytes({bytes.data(), from.size()});
 }
 
-// How many addresses; at most 2^32.
+}  // namespace
+
 std::uint64_t size_of(const IpRange& range) {
   constexpr std::uint64_t kMost = 1ULL << 32U;
   const auto a = range.first.bytes();
@@ -58,8 +60,6 @@ std::uint64_t size_of(const IpRange& range) {
   }
   return difference + 1;
 }
-
-}  // namespace
 
 void AddressPools::configure(const std::vector<model::Connection>& connections) {
   reserved_.clear();
@@ -149,6 +149,8 @@ void AddressPools::hold(const IpAddress& address, const model::Identity& peer, c
   entry.peer = peer;
   entry.key = key;
   entry.from = from;
+  entry.last_used_s = wall_s_;
+  note_change(address);
   if (std::find(entry.holders.begin(), entry.holders.end(), holder) == entry.holders.end())
     entry.holders.push_back(holder);
 }
@@ -161,9 +163,32 @@ void AddressPools::claim(const model::Identity& peer, const IpAddress& from, con
 void AddressPools::release(const IpAddress& address, std::uint64_t holder) {
   const auto it = entries_.find(address);
   if (it == entries_.end() || std::erase(it->second.holders, holder) == 0 || !it->second.holders.empty()) return;
-  it->second.away_since = ++changes_;
+  it->second.last_used_s = wall_s_;
+  note_change(address);
+  put_away(address, it->second);
+}
+
+void AddressPools::put_away(const IpAddress& address, Entry& entry) {
+  entry.away_since = ++changes_;
   away_[changes_] = address;
   if (away_.size() > kMostRemembered) drop(away_.begin()->second);
+}
+
+void AddressPools::remember(const IpAddress& address, const model::Identity& peer, std::uint64_t last_used_s) {
+  const auto [it, fresh] = entries_.try_emplace(address);
+  if (!fresh) return;
+  auto& entry = it->second;
+  entry.peer = peer;
+  entry.key = key_of(peer);
+  entry.last_used_s = last_used_s;
+  of_peer_[entry.key].push_back(address);
+  put_away(address, entry);
+}
+
+std::vector<IpAddress> AddressPools::take_changes() {
+  keeps_changes_ = true;
+  const auto out = std::exchange(changed_, {});
+  return {out.begin(), out.end()};
 }
 
 bool AddressPools::forget(const IpAddress& address) {
@@ -173,7 +198,8 @@ bool AddressPools::forget(const IpAddress& address) {
   return true;
 }
 
-void AddressPools::drop(const IpAddress& address) {
+// By value: the caller's may be inside what is erased here.
+void AddressPools::drop(IpAddress address) {
   const auto it = entries_.find(address);
   if (it == entries_.end()) return;
   if (it->second.holders.empty()) away_.erase(it->second.away_since);
@@ -182,14 +208,23 @@ void AddressPools::drop(const IpAddress& address) {
     if (known->second.empty()) of_peer_.erase(known);
   }
   entries_.erase(it);
+  note_change(address);
   ++changes_;
+}
+
+Lease AddressPools::lease_of(const IpAddress& address, const Entry& entry) {
+  return {address, entry.peer, entry.from, !entry.holders.empty(), entry.last_used_s};
+}
+
+std::optional<Lease> AddressPools::find(const IpAddress& address) const {
+  const auto it = entries_.find(address);
+  return it == entries_.end() ? std::nullopt : std::optional(lease_of(address, it->second));
 }
 
 std::vector<Lease> AddressPools::leases() const {
   std::vector<Lease> out;
   out.reserve(entries_.size());
-  for (const auto& [address, entry] : entries_)
-    out.push_back({address, entry.peer, entry.from, !entry.holders.empty()});
+  for (const auto& [address, entry] : entries_) out.push_back(lease_of(address, entry));
   std::sort(out.begin(), out.end(), [](const Lease& a, const Lease& b) { return a.address < b.address; });
   return out;
 }

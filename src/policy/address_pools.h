@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,9 +20,13 @@ namespace cygnet::policy {
 struct Lease {
   IpAddress address;
   model::Identity peer;
-  IpAddress from;       // outer address of the last holder
-  bool in_use = false;  // else it is only remembered for this peer
+  IpAddress from;                 // outer address of the last holder
+  bool in_use = false;            // else it is only remembered for this peer
+  std::uint64_t last_used_s = 0;  // wall clock: given, or given back
 };
+
+// How many addresses; at most 2^32.
+[[nodiscard]] std::uint64_t size_of(const IpRange& range);
 
 class AddressPools {
  public:
@@ -47,6 +52,14 @@ class AddressPools {
   void release(const IpAddress& address, std::uint64_t holder);
   // Forgets whom an address was for. False: it is in use, or nobody's.
   [[nodiscard]] bool forget(const IpAddress& address);
+  // From an earlier life, the longest unused first: whose the address was. What is known already stays.
+  void remember(const IpAddress& address, const model::Identity& peer, std::uint64_t last_used_s);
+  // What the leases are dated with from now on.
+  void set_wall_clock(std::uint64_t seconds) { wall_s_ = seconds; }
+
+  // From the first call on: the addresses whose lease has changed since the call before, to be kept somewhere.
+  [[nodiscard]] std::vector<IpAddress> take_changes();
+  [[nodiscard]] std::optional<Lease> find(const IpAddress& address) const;
 
   [[nodiscard]] std::vector<Lease> leases() const;  // by address
   [[nodiscard]] std::size_t in_use() const { return entries_.size() - away_.size(); }
@@ -58,13 +71,19 @@ class AddressPools {
     IpAddress from;
     std::vector<std::uint64_t> holders;  // empty: away
     std::uint64_t away_since = 0;        // place in away_
+    std::uint64_t last_used_s = 0;
   };
   [[nodiscard]] bool is_reserved_for_other(const IpAddress& address, const std::string& key) const;
   [[nodiscard]] std::optional<IpAddress> find_wished(const Question& q, const std::string& key) const;
   [[nodiscard]] std::optional<IpAddress> find_known(const Question& q, const std::string& key, bool shared) const;
   [[nodiscard]] std::optional<IpAddress> find_free(const IpRange& range, const std::string& key, bool forget_others);
   void hold(const IpAddress& address, const model::Identity& peer, const IpAddress& from, std::uint64_t holder);
-  void drop(const IpAddress& address);
+  void drop(IpAddress address);
+  void put_away(const IpAddress& address, Entry& entry);
+  void note_change(const IpAddress& address) {
+    if (keeps_changes_) changed_.insert(address);
+  }
+  static Lease lease_of(const IpAddress& address, const Entry& entry);
 
   std::unordered_map<IpAddress, Entry> entries_;
   std::unordered_map<std::string, std::vector<IpAddress>> of_peer_;
@@ -72,6 +91,9 @@ class AddressPools {
   std::unordered_map<IpAddress, std::string> reserved_;
   std::map<IpRange, std::uint64_t> full_at_;  // as of which change a range had nothing left
   std::uint64_t changes_ = 1;
+  std::uint64_t wall_s_ = 0;
+  bool keeps_changes_ = false;
+  std::set<IpAddress> changed_;
 };
 
 }  // namespace cygnet::policy

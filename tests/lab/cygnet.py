@@ -39,6 +39,7 @@ class Cygnet:
         self.conf = self.dir / "ipsec.conf"
         self.secrets = self.dir / "ipsec.secrets"
         self.run_dir = self.dir / "run"
+        self.state_dir = self.dir / "state"
         self.log = self.dir / "cygnetd.log"
         self.process = None
         self.configure("")
@@ -55,7 +56,7 @@ class Cygnet:
     def start(self, wait=True):
         self.process = self.host.spawn(
             [program("cygnetd"), "--config", self.conf, "--secrets", self.secrets, "--run-dir",
-             self.run_dir, "--foreground"], name="cygnetd", log=self.log)
+             self.run_dir, "--state-dir", self.state_dir, "--foreground"], name="cygnetd", log=self.log)
         if wait:
             self.wait_ready()
         return self

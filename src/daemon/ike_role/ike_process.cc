@@ -87,7 +87,7 @@ void IkeProcess::on_monitor_message(io::Message message) {
 }
 
 Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueFd> fds) {
-  if (fds.size() != start.sockets.size() + 2) {
+  if (fds.size() != start.sockets.size() + 3) {
     return fail("the monitor passed other descriptors than it said");
   }
   start_ = start;
@@ -97,9 +97,10 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
   }
   configuration_ = std::move(*configuration);
   set_level(log_, configuration_.conf.setup.log_level);
+  take_over_leases(fds[2]);
   for (std::size_t i = 0; i < start.sockets.size(); ++i) {
     const auto& s = start.sockets[i];
-    sockets_.push_back({std::move(fds[i + 2]), s.kind, s.family, s.port});
+    sockets_.push_back({std::move(fds[i + 3]), s.kind, s.family, s.port});
   }
   auto netlink = io::RouteSocket::open();
   if (!netlink) {
@@ -293,6 +294,7 @@ void IkeProcess::end() {
     // Tells the peers; what else it wants done ends with this process and the engine.
     endpoint_->shut_down(clock_.monotonic());
     pump();
+    send_leases();
   }
   loop_.post([this] { loop_.stop(); });
 }

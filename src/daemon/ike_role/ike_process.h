@@ -83,6 +83,12 @@ class IkeProcess {
   void on_event(const sadb::IkeDatagram& event);
   void on_event(const sadb::BackendLost& event);
 
+  // ---- leases.cc
+  void take_over_leases(const io::UniqueFd& file);
+  void keep_leases();
+  void send_leases();
+  void tell_resolver(const std::string& connection);
+
   // ---- perform_actions.cc
   void pump();
   void set_timer();
@@ -132,6 +138,8 @@ class IkeProcess {
   void answer(ClientId client, const control::DoctorRequest& request);
   void answer(ClientId client, const control::ShutdownRequest& request);
   void answer(ClientId client, const control::CertsRequest& request);
+  void answer(ClientId client, const control::LeasesRequest& request);
+  void answer(ClientId client, const control::ReleaseLeaseRequest& request);
   // False, and the client has been told, if there is no such connection (or child).
   [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child);
   void on_client_gone(ClientId client);
@@ -177,7 +185,8 @@ class IkeProcess {
   sadb::EngineClient engine_{loop_};
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
-  PoolSource address_pools_;
+  PoolSource address_pools_{clock_};
+  bool leases_timer_ = false;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see

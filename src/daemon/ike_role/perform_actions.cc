@@ -27,6 +27,7 @@ void IkeProcess::pump() {
     }
   }
   pumping_ = false;
+  keep_leases();
   check_waiting();
   set_timer();
 }
@@ -225,18 +226,6 @@ void IkeProcess::perform(const ike::IkeDown& action) {
   }
 }
 
-void IkeProcess::perform(const ike::AddressesAssigned& action) {
-  std::erase_if(assigned_,
-                [&](const auto& a) { return a.connection == action.connection && a.holder == action.holder; });
-  assigned_.push_back(action);
-}
-
-// The addresses themselves leave the device with the policies that use them.
-void IkeProcess::perform(const ike::AddressesWithdrawn& action) {
-  std::erase_if(assigned_,
-                [&](const auto& a) { return a.connection == action.connection && a.holder == action.holder; });
-}
-
 void IkeProcess::perform(const ike::InitiationDone& action) {
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, action.ok, action.will_retry);
   if (action.ok) {
@@ -302,7 +291,8 @@ void IkeProcess::add_routes(const model::PolicySpec& policy) {
       if (speaks && std::ranges::find(sources, address) == sources.end()) sources.push_back(address);
     }
   }
-  routes_.add(policy, sources, own_addresses_, child == nullptr ? 0 : child->mtu);
+  routes_.add(policy, sources, own_addresses_, child == nullptr ? 0 : child->mtu,
+              connection != nullptr && connection->proxy_arp);
 }
 
 }  // namespace cygnet::daemon

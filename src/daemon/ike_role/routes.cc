@@ -22,6 +22,24 @@ std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family fa
   return std::nullopt;
 }
 
+NetworkRequest::What Routes::adding(What what) {
+  switch (what) {
+    case What::kAddress: return NetworkRequest::What::kAddAddress;
+    case What::kProxy: return NetworkRequest::What::kAddProxy;
+    case What::kRoute: break;
+  }
+  return NetworkRequest::What::kAddRoute;
+}
+
+NetworkRequest::What Routes::removing(What what) {
+  switch (what) {
+    case What::kAddress: return NetworkRequest::What::kRemoveAddress;
+    case What::kProxy: return NetworkRequest::What::kRemoveProxy;
+    case What::kRoute: break;
+  }
+  return NetworkRequest::What::kRemoveRoute;
+}
+
 void Routes::request(NetworkRequest::What what, const Wanted& wanted, const Held& held) {
   send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu});
 }
@@ -39,23 +57,26 @@ void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<Ip
   if (fresh || differs) {
     held.source = source;
     held.mtu = mtu;
-    request(wanted.address ? NetworkRequest::What::kAddAddress : NetworkRequest::What::kAddRoute, wanted, held);
+    request(adding(wanted.what), wanted, held);
   }
 }
 
 void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
-                 const std::vector<IpAddress>& own, std::uint32_t mtu) {
+                 const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy) {
   if (policy.action != model::PolicyAction::kProtect) {
     return;
   }
   // Addresses first: a route's source must exist.
   for (const auto& ip : source_ips) {
-    hold({true, IpPrefix::host(ip), policy.device}, policy.id, std::nullopt, 0);
+    hold({What::kAddress, IpPrefix::host(ip), policy.device}, policy.id, std::nullopt, 0);
   }
   for (const auto& selector : policy.remote) {
     const auto source = route_source(policy, selector.range.first.family(), source_ips, own);
     for (const auto& prefix : selector.range.to_prefixes()) {
-      hold({false, prefix, policy.device}, policy.id, source, mtu);
+      hold({What::kRoute, prefix, policy.device}, policy.id, source, mtu);
+    }
+    if (proxy && selector.range.first == selector.range.last) {
+      hold({What::kProxy, IpPrefix::host(selector.range.first), policy.device}, policy.id, std::nullopt, 0);
     }
   }
 }
@@ -65,7 +86,7 @@ void Routes::remove(const model::PolicySpec& policy) {
   if (of == of_policy_.end()) {
     return;
   }
-  // Routes before the addresses they use: false sorts first.
+  // Routes before the addresses they use: they sort first.
   for (const auto& wanted : of->second) {
     const auto it = held_.find(wanted);
     if (it == held_.end()) {
@@ -73,8 +94,7 @@ void Routes::remove(const model::PolicySpec& policy) {
     }
     it->second.users.erase(policy.id);
     if (it->second.users.empty()) {
-      request(wanted.address ? NetworkRequest::What::kRemoveAddress : NetworkRequest::What::kRemoveRoute, wanted,
-              it->second);
+      request(removing(wanted.what), wanted, it->second);
       held_.erase(it);
     }
   }
@@ -84,7 +104,7 @@ void Routes::remove(const model::PolicySpec& policy) {
 std::vector<control::RouteFact> Routes::facts() const {
   std::vector<control::RouteFact> out;
   for (const auto& [wanted, held] : held_) {
-    if (!wanted.address) {
+    if (wanted.what == What::kRoute) {
       out.push_back({wanted.prefix.to_string(), wanted.device, held.source ? held.source->to_string() : ""});
     }
   }

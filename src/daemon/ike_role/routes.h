@@ -21,14 +21,16 @@ class Routes {
   explicit Routes(Send send) : send_(std::move(send)) {}
 
   // A policy was installed (or replaced). source_ips: of its connection; own: addresses of this machine.
+  // proxy: this machine answers for the policy's single remote addresses in the networks it is attached to.
   void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own,
-           std::uint32_t mtu);
+           std::uint32_t mtu, bool proxy = false);
   void remove(const model::PolicySpec& policy);
   [[nodiscard]] std::vector<control::RouteFact> facts() const;
 
  private:
+  enum class What : std::uint8_t { kRoute, kAddress, kProxy };  // routes go first
   struct Wanted {
-    bool address = false;
+    What what = What::kRoute;
     IpPrefix prefix;
     std::string device;
     auto operator<=>(const Wanted&) const = default;
@@ -39,6 +41,8 @@ class Routes {
     std::uint32_t mtu = 0;
   };
   void hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu);
+  [[nodiscard]] static NetworkRequest::What adding(What what);
+  [[nodiscard]] static NetworkRequest::What removing(What what);
   void request(NetworkRequest::What what, const Wanted& wanted, const Held& held);
 
   Send send_;

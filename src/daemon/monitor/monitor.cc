@@ -32,7 +32,28 @@ PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, sock
 
 }  // namespace
 
-Monitor::Monitor(Options options, Logger& log) : options_(std::move(options)), log_(log) {}
+Monitor::Monitor(Options options, Logger& log)
+    : options_(std::move(options)), log_(log), resolver_(loop_, {.state_dir = options_.state_dir}, log_) {}
+
+int Monitor::clean_up() {
+  if (::geteuid() != 0) {
+    log_.error("monitor", "cygnetd --clean-up must be run as root");
+    return 1;
+  }
+  // The lock of a living one: its socket answers.
+  if (io::connect_stream(path(std::string(control::kSocketName)))) {
+    log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
+    return 1;
+  }
+  auto loaded = read_configuration();
+  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
+  resolver_.clean_up_earlier();
+  if (auto done = network_->clean_up(); !done) {
+    log_.error("network", done.error().message);
+    return 1;
+  }
+  return 0;
+}
 
 int Monitor::run(const std::function<void()>& on_started) {
   io::set_process_name("cygnetd-monitor");
@@ -101,10 +122,11 @@ Result<void> Monitor::start() {
   }
   warn_about_secrets_file();
   if (!user_exists(options_.user)) {
-    log_.warning("monitor",
-                 "there is no user '" + options_.user +
-                     "': ike, keys and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
-                     options_.user);
+    log_.warning(
+        "monitor",
+        "there is no user '" + options_.user +
+            "': ike, keys and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
+            options_.user);
   }
   if (auto made = prepare_run_dir(); !made) {
     return made;
@@ -123,6 +145,8 @@ Result<void> Monitor::start() {
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
+  leases_.open(options_.state_dir);
+  resolver_.clean_up_earlier();
   bundle_ = std::move(loaded.bundle);
   loop_.watch(signals_.get(), [this] { on_signal(); });
   if (auto changes = io::open_route_changes()) {
@@ -242,10 +266,12 @@ void Monitor::start_ike() {
   }
   engine_lost_ = false;
   network_->begin_sync();
+  resolver_.begin_sync();
   StartIke start{options_.config, options_.secrets, options_.run_dir, {}};
   std::vector<io::UniqueFd> fds;
   fds.push_back(bundle_file());
   fds.push_back(control_.duplicate());
+  fds.push_back(leases_file());
   for (const auto& socket : network_->sockets()) {
     if (socket.kind == io::OuterKind::kUdp) {
       start.sockets.push_back(describe(socket));
@@ -321,6 +347,15 @@ io::UniqueFd Monitor::bundle_file() {
   return std::move(*file);
 }
 
+io::UniqueFd Monitor::leases_file() {
+  auto file = io::make_memory_file("cygnet-leases", encode_leases(leases_.leases()));
+  if (!file) {
+    log_.error("monitor", file.error().message);
+    return {};
+  }
+  return std::move(*file);
+}
+
 void Monitor::send_processes() {
   send(ike_, Processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0},
                         {"ike", static_cast<std::uint64_t>(ike_.pid), ike_.restarts},
@@ -349,8 +384,13 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   }
   if (const auto* request = std::get_if<NetworkRequest>(&*decoded)) {
     on_network_request(*request);
+  } else if (const auto* changes = std::get_if<LeaseChanges>(&*decoded)) {
+    leases_.on_changes(*changes);
+  } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
+    resolver_.request(*asked, network_->setup().devices);
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();
+    resolver_.end_sync();
   } else if (std::holds_alternative<WantReload>(*decoded)) {
     reload();
   } else if (std::holds_alternative<WantShutDown>(*decoded)) {
@@ -402,9 +442,11 @@ void Monitor::reload() {
     const auto& now = loaded.configuration.conf.setup;
     const auto& was = network_->setup();
     if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
-        now.fwmark != was.fwmark || now.route_table != was.route_table || now.rule_priority != was.rule_priority) {
-      log_.warning("config",
-                   "devices, ports, mark, table and rule of config setup change only with a restart of cygnetd");
+        now.fwmark != was.fwmark || now.route_table != was.route_table || now.rule_priority != was.rule_priority ||
+        now.unique_ids != was.unique_ids) {
+      log_.warning(
+          "config",
+          "devices, ports, mark, table, rule and uniqueids of config setup change only with a restart of cygnetd");
     }
   }
   send(ike_, message, std::move(fds));
@@ -448,6 +490,9 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
       log_.error("keys", "the process " + how + "; tunnels keep running: starting it again");
       restart_later(keys_, &Monitor::start_keys_again);
     }
+    return;
+  }
+  if (resolver_.on_child_ended(pid, how, clean)) {
     return;
   }
   if (pid != engine_.pid) {
@@ -495,6 +540,8 @@ void Monitor::end_shut_down() {
     }
     io::remove_file(path(child->role + ".pid"));
   }
+  leases_.close();
+  resolver_.close();
   network_->close();
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));

@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "daemon/config_bundle.h"
+#include "daemon/monitor/lease_keeper.h"
 #include "daemon/monitor/network.h"
+#include "daemon/monitor/resolver.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
 #include "io/event_loop.h"
@@ -23,6 +25,8 @@ class Monitor {
   // Until SIGTERM or SIGINT. on_started is called once devices, sockets and the engine process are there. The exit
   // status.
   int run(const std::function<void()>& on_started = {});
+  // cygnetd --clean-up: takes back what a killed one left, and ends. The exit status.
+  int clean_up();
 
  private:
   // One process that the monitor keeps alive.
@@ -54,6 +58,7 @@ class Monitor {
   void connect_ike_to_engine();
   void connect_ike_to_keys();
   [[nodiscard]] io::UniqueFd bundle_file();
+  [[nodiscard]] io::UniqueFd leases_file();
   void send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds = {});
   void send_processes();
 
@@ -74,6 +79,8 @@ class Monitor {
   io::UniqueFd route_changes_;
   io::UniqueFd control_;
   std::unique_ptr<Network> network_;
+  LeaseKeeper leases_{loop_, log_};
+  Resolver resolver_;
   Child engine_{.role = "engine"};
   Child ike_{.role = "ike"};
   Child keys_{.role = "keys"};

@@ -54,6 +54,7 @@ Result<void> Network::open() {
     return ok;
   }
   clean_up_earlier();
+  proxies_.emplace(netlink_[0], proxy_switches_path(), log_);
   if (auto ok = open_devices(); !ok) {
     return ok;
   }
@@ -65,6 +66,17 @@ Result<void> Network::open() {
   opened_ = true;
   on_network_changed();
   return add_rules();
+}
+
+Result<void> Network::clean_up() {
+  auto netlink = io::RouteSocket::open();
+  if (!netlink) {
+    return std::unexpected(netlink.error());
+  }
+  netlink_.push_back(std::move(*netlink));
+  clean_up_earlier();
+  io::remove_file(state_path_);
+  return {};
 }
 
 Result<void> Network::open_devices() {
@@ -154,6 +166,7 @@ void Network::clean_up_earlier() {
     remove_ours(table, priority, mark);
   }
   remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+  ProxyNeighbours::take_back_earlier(netlink_[0], proxy_switches_path());
 }
 
 Result<Network::Placed> Network::check(const NetworkRequest& request) const {
@@ -162,10 +175,14 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
     return fail("'" + request.device + "' is not one of our devices: name it in config setup");
   }
   Placed what;
-  what.is_address =
-      request.what == NetworkRequest::What::kAddAddress || request.what == NetworkRequest::What::kRemoveAddress;
+  using What = NetworkRequest::What;
+  if (request.what == What::kAddAddress || request.what == What::kRemoveAddress) {
+    what.what = Placed::What::kAddress;
+  } else if (request.what == What::kAddProxy || request.what == What::kRemoveProxy) {
+    what.what = Placed::What::kProxy;
+  }
   if (request.prefix.length > request.prefix.address.bits() ||
-      (what.is_address && request.prefix.length != request.prefix.address.bits()) ||
+      (what.what != Placed::What::kRoute && request.prefix.length != request.prefix.address.bits()) ||
       (request.source && request.source->family() != request.prefix.address.family())) {
     return fail("an impossible route or address was asked for");
   }
@@ -178,29 +195,34 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
 }
 
 Result<void> Network::place(const Placed& what) {
-  if (what.is_address) {
-    return netlink_[0].add_address(what.route.device, what.route.destination.address);
+  switch (what.what) {
+    case Placed::What::kAddress: return netlink_[0].add_address(what.route.device, what.route.destination.address);
+    case Placed::What::kProxy: proxies_->want(what.route.destination.address); return {};
+    case Placed::What::kRoute: break;
   }
   return netlink_[0].add_route(what.route);
 }
 
 Result<void> Network::displace(const Placed& what) {
-  if (what.is_address) {
-    return netlink_[0].remove_address(what.route.device, what.route.destination.address);
+  switch (what.what) {
+    case Placed::What::kAddress: return netlink_[0].remove_address(what.route.device, what.route.destination.address);
+    case Placed::What::kProxy: proxies_->stop_wanting(what.route.destination.address); return {};
+    case Placed::What::kRoute: break;
   }
   return netlink_[0].remove_route(what.route);
 }
 
 void Network::remember(const Placed& what) {
   placed_.insert(what);
-  if (!what.is_address) {
+  if (what.what == Placed::What::kRoute) {
     ++tunnelled_count_[what.route.destination];
     tunnelled_.insert(what.route.destination);
   }
 }
 
 void Network::forget(const Placed& what) {
-  if (placed_.erase(what) == 1 && !what.is_address && --tunnelled_count_[what.route.destination] == 0) {
+  if (placed_.erase(what) == 1 && what.what == Placed::What::kRoute &&
+      --tunnelled_count_[what.route.destination] == 0) {
     tunnelled_count_.erase(what.route.destination);
     tunnelled_.erase(what.route.destination);
   }
@@ -211,14 +233,15 @@ Result<void> Network::apply(const NetworkRequest& request) {
   if (!what) {
     return std::unexpected(what.error());
   }
-  const bool adding =
-      request.what == NetworkRequest::What::kAddRoute || request.what == NetworkRequest::What::kAddAddress;
+  const bool adding = request.what == NetworkRequest::What::kAddRoute ||
+                      request.what == NetworkRequest::What::kAddAddress ||
+                      request.what == NetworkRequest::What::kAddProxy;
   Result<void> done;
   forget(*what);
   wanted_.erase(*what);
   if (adding) {
     // A throw route for the same prefix would be another entry under the same key.
-    if (!what->is_address && thrown_.erase(what->route.destination) == 1) {
+    if (what->what == Placed::What::kRoute && thrown_.erase(what->route.destination) == 1) {
       (void)netlink_[0].remove_route(
           {.kind = io::Route::Kind::kThrow, .destination = what->route.destination, .table = setup_.route_table});
     }
@@ -249,15 +272,18 @@ void Network::end_sync() {
 
 void Network::on_network_changed() {
   connected_.clear();
+  std::vector<AttachedNetwork> attached;
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto routes = netlink_[0].routes(family, kMainTable);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
       const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
       if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
         connected_.push_back(route.destination);
+        attached.push_back({route.destination, route.device});
       }
     }
   }
+  proxies_->on_networks(std::move(attached));
   set_throw_routes();
 }
 
@@ -284,6 +310,7 @@ void Network::set_throw_routes() {
 }
 
 void Network::close() {
+  if (proxies_) proxies_->close();
   if (!netlink_.empty() && opened_) {
     remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
     io::remove_file(state_path_);

@@ -9,11 +9,13 @@
 // carry MARK. A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those
 // that lies inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/monitor/proxy_neighbours.h"
 #include "daemon/role_messages.h"
 #include "io/rtnetlink.h"
 #include "io/tun.h"
@@ -36,6 +38,8 @@ class Network {
   void end_sync();                        // ... has done so: the rest goes
   void on_network_changed();              // routes or addresses of this machine are not what they were
   void close();
+  // Only what an earlier one left, without beginning anything.
+  [[nodiscard]] Result<void> clean_up();
 
   [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
@@ -43,9 +47,10 @@ class Network {
 
  private:
   struct Placed {  // what was set, by what it is
+    enum class What : std::uint8_t { kRoute, kAddress, kProxy };
     io::Route route;
-    bool is_address = false;
-    auto key() const { return std::tuple(is_address, route.destination, route.device); }
+    What what = What::kRoute;
+    auto key() const { return std::tuple(what, route.destination, route.device); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
   };
   [[nodiscard]] Result<void> open_devices();
@@ -60,11 +65,13 @@ class Network {
   void remember(const Placed& what);
   void forget(const Placed& what);
   void set_throw_routes();
+  [[nodiscard]] std::string proxy_switches_path() const { return state_path_ + ".proxy-ndp"; }
 
   model::Setup setup_;
   std::string state_path_;
   Logger& log_;
   std::vector<io::RouteSocket> netlink_;  // one, once opened
+  std::optional<ProxyNeighbours> proxies_;
   std::vector<io::TunDevice> devices_;
   std::vector<io::OuterSocket> sockets_;
   std::set<Placed> placed_;

@@ -22,6 +22,26 @@ bool one_may_speak_for(const IkeSa& a, const IkeSa& b) {
   return a.connection->name == b.connection->name || same_rules(*a.connection, *b.connection);
 }
 
+void forget(World& world, IkeSa& sa, const std::string& event, const std::string& reason) {
+  world.report(sa, Severity::kNotice, event, "forgetting an older IKE SA: " + reason);
+  // Should the peer know it after all, it learns here that it is gone.
+  wi::DeletePayload goodbye;
+  goodbye.protocol = model::Protocol::kIke;
+  if (sa.state == State::kEstablished) send_parting(world, sa, {goodbye});
+  end_sa(world, sa, reason, Aftermath::kKeepUp);
+}
+
+// Established IKE SAs of the same two identities that lead to another address.
+std::vector<IkeSa*> from_elsewhere(const World& world, const IkeSa& fresh) {
+  std::vector<IkeSa*> out;
+  for (auto* sa : world.sas_between(fresh.local_id, fresh.remote_id)) {
+    if (sa != &fresh && sa->state == State::kEstablished && same_ends(*sa, fresh) && one_may_speak_for(fresh, *sa) &&
+        sa->path.remote.address != fresh.path.remote.address)
+      out.push_back(sa);
+  }
+  return out;
+}
+
 }  // namespace
 
 auth::PskQuery query_of(const IkeSa& sa, const model::Identity& local, const model::Identity& remote) {
@@ -50,14 +70,25 @@ void forget_older(World& world, const IkeSa& fresh) {
     if (sa != &fresh && sa->established != Instant{} && same_ends(*sa, fresh) && one_may_speak_for(fresh, *sa))
       older.push_back(sa);
   }
-  for (auto* sa : older) {
-    const std::string reason = sa->peer() + " started afresh (INITIAL_CONTACT)";
-    world.report(*sa, Severity::kNotice, "initial-contact", "forgetting an older IKE SA: " + reason);
-    // Should the peer know it after all, it learns here that it is gone.
-    wi::DeletePayload goodbye;
-    goodbye.protocol = model::Protocol::kIke;
-    if (sa->state == State::kEstablished) send_parting(world, *sa, {goodbye});
-    end_sa(world, *sa, reason, Aftermath::kKeepUp);
+  for (auto* sa : older) forget(world, *sa, "initial-contact", sa->peer() + " started afresh (INITIAL_CONTACT)");
+}
+
+std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_contact) {
+  if (world.settings.setup.unique_ids != model::UniqueIds::kKeep || initial_contact) return {};
+  const auto others = from_elsewhere(world, fresh);
+  if (others.empty()) return {};
+  return "'" + fresh.remote_id.to_string() + "' at " + fresh.peer() + " is connected from " + others.front()->peer() +
+         " already, and uniqueids=keep refuses a second one: end the other first, or write uniqueids=replace";
+}
+
+void enforce_unique(World& world, const IkeSa& fresh, bool initial_contact) {
+  const auto rule = world.settings.setup.unique_ids;
+  if (rule == model::UniqueIds::kNever) return;
+  if (initial_contact) return forget_older(world, fresh);
+  if (rule != model::UniqueIds::kReplace) return;
+  for (auto* sa : from_elsewhere(world, fresh)) {
+    forget(world, *sa, "replaced-by-newer",
+           "'" + fresh.remote_id.to_string() + "' has connected from " + fresh.peer() + " (uniqueids=replace)");
   }
 }
 

@@ -20,6 +20,11 @@ void establish(World& world, IkeSa& sa, const std::string& with);
 // authenticated identities".
 [[nodiscard]] bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<model::Identity>& peer);
 void forget_older(World& world, const IkeSa& fresh);
+// uniqueids=: what a new IKE SA of an identity does to one that it has from elsewhere. From the same place it is
+// reauthentication, and the peer ends the older one itself.
+// Why a new one is refused (keep); empty: it is not.
+[[nodiscard]] std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_contact);
+void enforce_unique(World& world, const IkeSa& fresh, bool initial_contact);
 // Both ends initiated at the same time: of two IKE SAs with the same children, the one with the lower initiator's SPI
 // is given up by its initiator.
 void drop_redundant(World& world, IkeSa& fresh);

@@ -166,11 +166,14 @@ Outcome on_answer_proof_ready(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   if (!turn.auth->ok) return refuse_initiator(turn, sa.peer_request->id, "no-secret", turn.auth->error);
+  const bool afresh = wi::find_notify(sa.peer_request->payloads, wi::NotifyType::kInitialContact) != nullptr;
+  if (const auto fault = unique_fault(world, sa, afresh); !fault.empty())
+    return refuse_initiator(turn, sa.peer_request->id, "identity-in-use", fault);
   leave_half_open(world, sa);
   const auto request = std::move(*sa.peer_request);
   sa.peer_request.reset();
   establish(world, sa, sa.handshake->verified_with);
-  if (wi::find_notify(request.payloads, wi::NotifyType::kInitialContact) != nullptr) forget_older(world, sa);
+  enforce_unique(world, sa, afresh);
   wi::Payloads answer{wi::make_id(false, sa.local_id)};
   add_own_certificates(world, sa, answer);
   answer.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});

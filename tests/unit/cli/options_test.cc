@@ -53,6 +53,10 @@ TEST(Options, EveryCommand) {
   EXPECT_EQ(request_of<control::DebugTransitionsRequest>({"debug", "transitions"}), control::DebugTransitionsRequest{});
   EXPECT_EQ(request_of<control::CertsRequest>({"certs"}), control::CertsRequest{});
   EXPECT_EQ(request_of<control::ShutdownRequest>({"shutdown"}), control::ShutdownRequest{});
+  EXPECT_EQ(request_of<control::LeasesRequest>({"leases"}), control::LeasesRequest{});
+  EXPECT_EQ(request_of<control::LeasesRequest>({"leases", "list"}), control::LeasesRequest{});
+  EXPECT_EQ(request_of<control::ReleaseLeaseRequest>({"leases", "release", "10.9.0.7"}),
+            control::ReleaseLeaseRequest{*IpAddress::parse("10.9.0.7")});
   const auto check = parse({"check", "f.conf", "--secrets", "f.secrets"});
   ASSERT_TRUE(check.options);
   EXPECT_EQ(std::get<CheckCommand>(check.options->command).config, "f.conf");
@@ -69,6 +73,10 @@ TEST(Options, Explain) {
   EXPECT_EQ(request_of<control::ExplainRequest>({"explain", "10.1.0.5", "10.2.0.5", "icmp", "8.0"}),
             (control::ExplainRequest{a, b, 1, 0x0800}));
   EXPECT_EQ(code_of({"explain", "10.1.0.5"}), kUsage);
+  EXPECT_EQ(code_of({"leases", "release"}), kUsage);
+  EXPECT_EQ(code_of({"leases", "release", "carol"}), kUsage);
+  EXPECT_EQ(code_of({"leases", "list", "10.9.0.7"}), kUsage);
+  EXPECT_EQ(code_of({"leases", "drop", "10.9.0.7"}), kUsage);
   EXPECT_EQ(code_of({"explain", "10.1.0.5", "::1"}), kUsage);
   EXPECT_EQ(code_of({"explain", "10.1.0.5", "nowhere"}), kUsage);
   EXPECT_EQ(code_of({"explain", "10.1.0.5", "10.2.0.5", "tpc"}), kUsage);

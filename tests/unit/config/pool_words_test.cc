@@ -71,5 +71,31 @@ TEST(PoolWords, FaultsAreNamed) {
   EXPECT_TRUE(has(fault(kClient + "\tleftsourceip=%config\n\ttype=transport\n"), "needs a tunnel"));
 }
 
+TEST(PoolWords, ProxyArpNeedsAPool) {
+  const auto loaded = load_text(kServer + "\trightaddresspool=10.1.0.200-10.1.0.220\n\tproxyarp=yes\n");
+  ASSERT_EQ(lines_of(loaded.diagnostics), "");
+  EXPECT_TRUE(loaded.connections.at(0).proxy_arp);
+  const auto without = lines_of(load_text(kServer + "\tproxyarp=yes\n").diagnostics);
+  EXPECT_NE(without.find("proxyarp=yes is for addresses that peers get from here"), std::string::npos) << without;
+}
+
+TEST(PoolWords, UniqueIdsOfBothDialects) {
+  using model::UniqueIds;
+  const auto value = [](const std::string& text) {
+    const auto loaded = load_text("config setup\n" + text + kClient);
+    EXPECT_EQ(lines_of(loaded.diagnostics), "") << text;
+    return loaded.setup.unique_ids;
+  };
+  EXPECT_EQ(value(""), UniqueIds::kInitialContact);
+  EXPECT_EQ(value("\tuniqueids=yes\n"), UniqueIds::kReplace);
+  EXPECT_EQ(value("\tuniqueids=replace\n"), UniqueIds::kReplace);
+  EXPECT_EQ(value("\tuniqueids=no\n"), UniqueIds::kInitialContact);
+  EXPECT_EQ(value("\tuniqueids=keep\n"), UniqueIds::kKeep);
+  EXPECT_EQ(value("\tuniqueids=never\n"), UniqueIds::kNever);
+  EXPECT_NE(lines_of(load_text("config setup\n\tuniqueids=maybe\n" + kClient).diagnostics)
+                .find("write yes (or replace), no, keep or never"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace cygnet::config

@@ -75,6 +75,8 @@ TEST(ControlMessages, RequestsSurviveTheWire) {
   expect_round_trip(DoctorRequest{});
   expect_round_trip(ShutdownRequest{});
   expect_round_trip(CertsRequest{});
+  expect_round_trip(LeasesRequest{});
+  expect_round_trip(ReleaseLeaseRequest{*IpAddress::parse("fd09::7")});
 }
 
 void expect_round_trip(const Response& response) {
@@ -122,6 +124,10 @@ TEST(ControlMessages, ResponsesSurviveTheWire) {
   expect_round_trip(Response(Done{true, "", drops}));
   expect_round_trip(Response(Done{true, "", KeysReport{{"\"IPv4\",…"}, {"01,02"}}}));
   expect_round_trip(Response(Done{true, "", TransitionsReport{"table"}}));
+  expect_round_trip(Response(Done{true, "",
+                                  LeasesReport{{{"roadwarriors", "10.9.0.0/24", 254, 1, 2}},
+                                               {{"10.9.0.7", "carol", "carol", true, "192.0.2.9", 60},
+                                                {"10.9.0.8", "dave", "", false, "", 3600}}}}));
   DoctorFacts facts;
   facts.processes = {{"ike", 77, 1}};
   facts.devices = {"ipsec0"};

@@ -20,7 +20,7 @@ model::PolicySpec policy(std::uint32_t id, const char* local, const char* remote
 class RoutesTest : public ::testing::Test {
  protected:
   static std::string text(const NetworkRequest& r) {
-    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address "};
+    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address ", "+proxy ", "-proxy "};
     return kWords.at(static_cast<std::size_t>(r.what)) + r.prefix.to_string() + " " + r.device +
            (r.source ? " src " + r.source->to_string() : "");
   }
@@ -57,6 +57,17 @@ TEST_F(RoutesTest, ARouteStaysUntilItsLastPolicyGoes) {
   routes.remove(second);
   EXPECT_EQ(sent.back(), "-route 10.2.0.0/16 ipsec0 src 10.1.0.1");
   EXPECT_TRUE(routes.facts().empty());
+}
+
+TEST_F(RoutesTest, SingleAddressesArePutOnTheNeighboursList) {
+  auto p = policy(1, "10.1.0.0/16", "10.1.0.200/32");
+  p.remote.push_back(*model::TrafficSelector::parse("10.7.0.0/24"));
+  routes.add(p, {}, own, 0, true);
+  routes.remove(p);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+route 10.1.0.200/32 ipsec0 src 10.1.0.1", "+proxy 10.1.0.200/32 ipsec0",
+                                            "+route 10.7.0.0/24 ipsec0 src 10.1.0.1",
+                                            "-route 10.1.0.200/32 ipsec0 src 10.1.0.1",
+                                            "-route 10.7.0.0/24 ipsec0 src 10.1.0.1", "-proxy 10.1.0.200/32 ipsec0"}));
 }
 
 TEST_F(RoutesTest, ARangeBecomesItsPrefixes) {

@@ -56,6 +56,49 @@ TEST(RoleMessages, EveryMessageTravels) {
   EXPECT_EQ(std::get<StartEngine>(*decoded).sockets[0].family, Family::kV6);
 }
 
+TEST(RoleMessages, LeasesTravelInMessagesThatFit) {
+  std::vector<store::LeaseChange> changes;
+  for (std::uint32_t i = 0; i < 5000; ++i) {
+    changes.push_back({{IpAddress::v4(0x0a090000U + i),
+                        {model::IdType::kDerAsn1Dn, Bytes(i % 500, static_cast<std::uint8_t>(i))},
+                        1'700'000'000U + i},
+                       i % 7 == 0});
+  }
+  // Nobody has such a name; it stays in memory.
+  changes.push_back({{IpAddress::v4(1), {model::IdType::kKeyId, Bytes(kMaxStoredIdentity + 1)}, 1}, false});
+  const auto messages = split_to_messages(changes);
+  std::vector<store::LeaseChange> arrived;
+  for (const auto& message : messages) {
+    const auto bytes = encode(ToMonitor(message));
+    EXPECT_LE(bytes.size(), io::kMaxMessage);
+    const auto decoded = decode_to_monitor(bytes);
+    ASSERT_TRUE(decoded);
+    const auto& list = std::get<LeaseChanges>(*decoded).list;
+    arrived.insert(arrived.end(), list.begin(), list.end());
+  }
+  changes.pop_back();
+  EXPECT_EQ(arrived, changes);
+
+  std::vector<store::LeaseRecord> records;
+  for (const auto& change : changes) records.push_back(change.lease);
+  const auto text = encode_leases(records);
+  EXPECT_EQ(*decode_leases(text), records);
+  EXPECT_TRUE(decode_leases("")->empty());
+  EXPECT_FALSE(decode_leases(text.substr(0, text.size() - 1)));
+}
+
+TEST(RoleMessages, WhatTheResolverIsAskedTravels) {
+  const ResolverRequest request{
+      "office", "ipsec0", {*IpAddress::parse("10.2.0.53"), *IpAddress::parse("fd02::53")}, {"office.example"}};
+  const auto decoded = decode_to_monitor(encode(ToMonitor(request)));
+  ASSERT_TRUE(decoded);
+  const auto& arrived = std::get<ResolverRequest>(*decoded);
+  EXPECT_EQ(arrived.connection, request.connection);
+  EXPECT_EQ(arrived.device, request.device);
+  EXPECT_EQ(arrived.servers, request.servers);
+  EXPECT_EQ(arrived.domains, request.domains);
+}
+
 TEST(RoleMessages, AnImpossiblePrefixIsRefused) {
   NetworkRequest request{.request = 1,
                          .prefix = *IpPrefix::parse("10.0.0.0/8"),

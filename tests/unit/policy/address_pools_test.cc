@@ -121,5 +121,36 @@ TEST_F(Pools, ThousandsOfPeersAreQuick) {
   EXPECT_EQ(seen.size(), 100'000U);
 }
 
+TEST_F(Pools, ChangesAreToldOnceAndRememberedInTheNextLife) {
+  EXPECT_TRUE(pools.take_changes().empty());
+  pools.set_wall_clock(1000);
+  const auto carol = ask("carol", 1);
+  ASSERT_TRUE(carol);
+  EXPECT_EQ(pools.take_changes(), std::vector<IpAddress>{*carol});
+  EXPECT_TRUE(pools.take_changes().empty());
+  pools.set_wall_clock(2000);
+  pools.release(*carol, 1);
+  EXPECT_EQ(pools.take_changes(), std::vector<IpAddress>{*carol});
+  const auto lease = pools.find(*carol);
+  ASSERT_TRUE(lease);
+  EXPECT_EQ(lease->last_used_s, 2000U);
+  EXPECT_FALSE(lease->in_use);
+
+  // Another one would be led to this address by its name, were it not known whose it was.
+  AddressPools next;
+  const auto other = ip("10.9.0.3") == *carol ? ip("10.9.0.4") : ip("10.9.0.3");
+  next.remember(other, id("carol"), 1500);
+  next.remember(other, id("eve"), 1600);
+  const auto peer = id("carol");
+  const auto again = next.assign({list, peer, ip("192.0.2.9"), Family::kV4, std::nullopt, 7});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(*again, other);
+  EXPECT_TRUE(next.take_changes().empty());
+  next.release(other, 7);
+  EXPECT_TRUE(next.forget(other));
+  EXPECT_EQ(next.take_changes(), std::vector<IpAddress>{other});
+  EXPECT_FALSE(next.find(other));
+}
+
 }  // namespace
 }  // namespace cygnet::policy

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// uniqueids=: one identity connects from two places. The second client has met another gateway of the same name before,
+// and therefore does not say INITIAL_CONTACT.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+class TwoPlaces : public ::testing::Test {
+ protected:
+  void start(model::UniqueIds rule) {
+    ike::EndpointSettings settings;
+    settings.setup.unique_ids = rule;
+    auto client = tunnel("tun");
+    auto gateway = mirrored(client);
+    gateway.remote.host.kind = model::HostSpec::Kind::kAny;
+    e.add("A", "192.0.2.1", {client}, {secret("s3cret")});
+    e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
+    gateway.local.host.address = address("198.51.100.2");
+    e.add("D", "198.51.100.2", {gateway}, {secret("s3cret")}, settings);
+    auto elsewhere = client;
+    elsewhere.local.host.address = address("203.0.113.9");
+    auto other = elsewhere;
+    other.name = other.children[0].name = "other";
+    other.remote.host.address = address("198.51.100.2");
+    e.add("C", "203.0.113.9", {elsewhere, other}, {secret("s3cret")});
+    e.initiate(c(), "other");
+    e.run();
+    e.initiate(e.a());
+    e.run();
+    ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  }
+  Side& c() { return e.side(3); }
+  [[nodiscard]] std::vector<std::string> peers() {
+    std::vector<std::string> out;
+    for (const auto& sa : e.b().endpoint().status()) {
+      if (sa.state == "established") out.push_back(sa.path.remote.address.to_string());
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  Exchange e;
+};
+
+TEST_F(TwoPlaces, ReplaceEndsTheOlder) {
+  start(model::UniqueIds::kReplace);
+  e.initiate(c());
+  e.run();
+  EXPECT_EQ(peers(), std::vector<std::string>{"203.0.113.9"});
+  EXPECT_TRUE(contains(e.b().messages("replaced-by-newer"), "has connected from 203.0.113.9"))
+      << e.b().messages("replaced-by-newer");
+  EXPECT_TRUE(e.a().endpoint().status().empty());
+}
+
+TEST_F(TwoPlaces, KeepRefusesTheNewer) {
+  start(model::UniqueIds::kKeep);
+  e.initiate(c());
+  e.run();
+  EXPECT_EQ(peers(), std::vector<std::string>{"192.0.2.1"});
+  EXPECT_TRUE(contains(e.b().messages("identity-in-use"), "is connected from 192.0.2.1"))
+      << e.b().messages("identity-in-use");
+  EXPECT_FALSE(last_done(c()).ok);
+  // Once the older one is gone there is room.
+  e.advance_and_run(30s);
+  e.terminate(e.a());
+  e.run();
+  e.initiate(c());
+  e.run();
+  EXPECT_EQ(peers(), std::vector<std::string>{"203.0.113.9"});
+}
+
+TEST_F(TwoPlaces, NoAndNeverLetBothLive) {
+  start(model::UniqueIds::kInitialContact);
+  e.initiate(c());
+  e.run();
+  EXPECT_EQ(peers(), (std::vector<std::string>{"192.0.2.1", "203.0.113.9"}));
+}
+
+TEST(UniqueIds, NeverDoesNotEvenListenToInitialContact) {
+  for (const auto rule : {model::UniqueIds::kInitialContact, model::UniqueIds::kNever}) {
+    ike::EndpointSettings settings;
+    settings.setup.unique_ids = rule;
+    auto gateway = mirrored(tunnel("tun"));
+    gateway.remote.host.kind = model::HostSpec::Kind::kAny;
+    auto elsewhere = tunnel("tun");
+    elsewhere.local.host.address = address("203.0.113.9");
+    Exchange e;
+    e.add("A", "192.0.2.1", {tunnel("tun")}, {secret("s3cret")});
+    e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
+    e.add("C", "203.0.113.9", {elsewhere}, {secret("s3cret")});
+    e.initiate(e.a());
+    e.run();
+    e.initiate(e.side(2));
+    e.run();
+    EXPECT_EQ(e.b().endpoint().status().size(), rule == model::UniqueIds::kNever ? 2U : 1U);
+  }
+}
+
+}  // namespace
+}  // namespace cygnet::test

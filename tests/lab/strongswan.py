@@ -84,11 +84,12 @@ libtls {{ }}
         return self.host.run(["swanctl", *words], check=check, timeout_s=timeout_s,
                              env={"STRONGSWAN_CONF": str(self._conf)})
 
-    def load(self, connections, secrets=None):
-        """connections: text of swanctl.conf's `connections { ... }` inside; secrets likewise."""
+    def load(self, connections, secrets=None, pools=""):
+        """connections: text of swanctl.conf's `connections { ... }` inside; secrets, pools likewise."""
         secrets = secrets or f'ike-lab {{ secret = "{PSK}" }}'
         file = self.dir / "swanctl.conf"
-        file.write_text(f"connections {{\n{connections}\n}}\nsecrets {{\n{secrets}\n}}\n")
+        file.write_text(f"connections {{\n{connections}\n}}\nsecrets {{\n{secrets}\n}}\n"
+                        f"pools {{\n{pools}\n}}\n")
         return self._swanctl("--load-all", "--file", file, "--noprompt")
 
     def up(self, child, timeout_s=20, check=True):

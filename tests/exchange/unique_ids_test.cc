@@ -17,7 +17,7 @@ class TwoPlaces : public ::testing::Test {
     settings.setup.unique_ids = rule;
     auto client = tunnel("tun");
     auto gateway = mirrored(client);
-    gateway.remote.host.kind = model::HostSpec::Kind::kAny;
+    gateway.remote.host = {};
     e.add("A", "192.0.2.1", {client}, {secret("s3cret")});
     e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
     gateway.local.host.address = address("198.51.100.2");
@@ -38,7 +38,7 @@ class TwoPlaces : public ::testing::Test {
   [[nodiscard]] std::vector<std::string> peers() {
     std::vector<std::string> out;
     for (const auto& sa : e.b().endpoint().status()) {
-      if (sa.state == "established") out.push_back(sa.path.remote.address.to_string());
+      if (sa.state == "ESTABLISHED") out.push_back(sa.path.remote.address.to_string());
     }
     std::sort(out.begin(), out.end());
     return out;
@@ -85,7 +85,7 @@ TEST(UniqueIds, NeverDoesNotEvenListenToInitialContact) {
     ike::EndpointSettings settings;
     settings.setup.unique_ids = rule;
     auto gateway = mirrored(tunnel("tun"));
-    gateway.remote.host.kind = model::HostSpec::Kind::kAny;
+    gateway.remote.host = {};
     auto elsewhere = tunnel("tun");
     elsewhere.local.host.address = address("203.0.113.9");
     Exchange e;

@@ -7,6 +7,7 @@
 #include "daemon/ike_role/key_jobs.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
+#include "io/unix_socket.h"
 
 namespace cygnet::daemon {
 namespace {

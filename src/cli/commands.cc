@@ -5,8 +5,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "cli/check_credentials.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/host_facts.h"
@@ -150,11 +152,13 @@ int run_check(const Options& options, const CheckCommand& command) {
   config::DiskFiles files;
   const auto loaded = config::load_ipsec_conf(command.config, files);
   auto diagnostics = loaded.diagnostics;
+  const auto more = check_credentials(loaded.credentials, static_cast<std::int64_t>(std::time(nullptr)));
+  diagnostics.insert(diagnostics.end(), more.begin(), more.end());
   std::size_t secrets = 0;
   if (!command.secrets.empty()) {
-    auto more = config::load_ipsec_secrets(command.secrets, files);
-    secrets = more.secrets.size();
-    diagnostics.insert(diagnostics.end(), more.diagnostics.begin(), more.diagnostics.end());
+    auto of_secrets = config::load_ipsec_secrets(command.secrets, files);
+    secrets = of_secrets.secrets.size();
+    diagnostics.insert(diagnostics.end(), of_secrets.diagnostics.begin(), of_secrets.diagnostics.end());
   }
   const bool ok = !config::has_errors(diagnostics);
   if (options.json) {

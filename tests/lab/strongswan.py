@@ -10,7 +10,7 @@ from .net import LabError, wait_until
 
 CHARON = "/usr/sbin/charon-systemd"
 # In this order: the first plugin that offers kernel-ipsec is the one used.
-PLUGINS = ("random nonce openssl aes sha1 sha2 hmac gcm chapoly curve25519 kdf gmp pem pkcs1 x509 "
+PLUGINS = ("random nonce openssl aes sha1 sha2 hmac gcm chapoly curve25519 kdf gmp pem pkcs1 pkcs8 x509 "
            "pubkey constraints revocation vici kernel-libipsec kernel-netlink socket-default "
            "updown")
 
@@ -57,7 +57,7 @@ charon-systemd {{
   }}
 }}
 charon {{ load = {PLUGINS} }}
-swanctl {{ load = random openssl pem pkcs1 x509 }}
+swanctl {{ load = random openssl pem pkcs1 pkcs8 x509 }}
 libtls {{ }}
 """)
 
@@ -85,7 +85,10 @@ libtls {{ }}
                              env={"STRONGSWAN_CONF": str(self._conf)})
 
     def load(self, connections, secrets=None, pools=""):
-        """connections: text of swanctl.conf's `connections { ... }` inside; secrets, pools likewise."""
+        """connections: text of swanctl.conf's `connections { ... }` inside; secrets, pools likewise.
+
+        Certificates and keys are looked for in x509/, x509ca/, private/ … of self.dir.
+        """
         secrets = secrets or f'ike-lab {{ secret = "{PSK}" }}'
         file = self.dir / "swanctl.conf"
         file.write_text(f"connections {{\n{connections}\n}}\nsecrets {{\n{secrets}\n}}\n"

@@ -15,16 +15,12 @@
 #include <map>
 #include <tuple>
 
+#include "crypto/evp.h"
+
 namespace cygnet::test {
 namespace {
 
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
+using crypto::FreeWith;
 using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 using Cert = std::unique_ptr<X509, FreeWith<X509_free>>;
 using Crl = std::unique_ptr<X509_CRL, FreeWith<X509_CRL_free>>;

@@ -108,7 +108,8 @@ void KeysProcess::take_secrets(const std::string& path, const std::vector<io::Un
   auto fresh = std::make_shared<const ike::auth::LocalKeys>(
       model::Secrets{std::move(loaded.secrets), std::move(loaded.private_keys)});
   for (const auto& problem : fresh->problems()) log_.warning("secrets", problem);
-  log_.info("secrets", "loaded " + std::to_string(shared) + " pre-shared keys");
+  log_.info("secrets", "loaded " + std::to_string(shared) + " pre-shared keys and " +
+                           std::to_string(fresh->public_keys().size()) + " private keys");
   keys_ = std::move(fresh);
   tell_held_keys();
 }

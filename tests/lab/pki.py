@@ -63,9 +63,9 @@ class Issued:
     def key_pem(self):
         return key_pem(self.key)
 
-    def pkcs12(self, passphrase, authorities=()):
+    def pkcs12(self, passphrase, authorities=(), name="lab"):
         return pkcs12.serialize_key_and_certificates(
-            b"lab", self.key, self.certificate, list(authorities),
+            name.encode(), self.key, self.certificate, list(authorities),
             serialization.BestAvailableEncryption(passphrase.encode()))
 
 

@@ -161,15 +161,28 @@ swanctl {{ load = random openssl }}
         return log.read_text(errors="replace") if log.exists() else ""
 
 
+_NSS = "sql:/var/lib/ipsec/nss"
+
+
 class GuestLibreswan:
     """Libreswan's pluto in a guest made with root="libreswan", over the kernel's own ESP.
 
     load() takes ipsec.conf text: Cygnet reads the same dialect, so tests give both ends one file.
     """
 
-    def __init__(self, guest):
+    def __init__(self, guest, authority=None, own=None):
+        """authority: PEM of the one whose word counts; own: {nickname: (PKCS#12, passphrase)}."""
         self.guest = guest
         self.loaded = []
+        if authority:
+            (guest.mailbox / "root.pem").write_text(authority)
+            # Over the root's own database, which other guests share.
+            commands = ["mount -t tmpfs none /var/lib/ipsec/nss", f"certutil -N --empty-password -d {_NSS}",
+                        f"certutil -A -d {_NSS} -n root -t CT,, -a -i /lab/root.pem"]
+            for name, (octets, passphrase) in (own or {}).items():
+                (guest.mailbox / f"{name}.p12").write_bytes(octets)
+                commands.append(f"pk12util -d {_NSS} -i /lab/{name}.p12 -W '{passphrase}'")
+            guest.run(" && ".join(commands), timeout_s=60)
         guest.write("/etc/ipsec.conf", "config setup\n\tlogfile=/lab/pluto.log\n\tlogtime=no\n")
         guest.write("/etc/ipsec.secrets", f': PSK "{PSK}"\n')
         guest.run("mkdir -p /run/pluto && chmod 600 /etc/ipsec.secrets && "

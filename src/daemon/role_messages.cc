@@ -39,6 +39,7 @@ void fields(A& a, V& v) {
   a.text(v.secrets_path);
   a.text(v.run_dir);
   sockets(a, v.sockets);
+  a.octets(v.crash_secret);
 }
 template <typename A, Is<StartKeys> V>
 void fields(A& a, V& v) {

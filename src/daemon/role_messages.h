@@ -40,6 +40,7 @@ struct StartIke {  // descriptors: configuration bundle, control listener, lease
   std::string secrets_path;
   std::string run_dir;
   std::vector<PassedSocket> sockets;
+  SecretBytes crash_secret;  // RFC 6290; empty: there is none
 };
 struct StartKeys {  // descriptor: bundle of the secrets' files
   std::string secrets_path;

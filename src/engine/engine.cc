@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/path_mtu.h"
@@ -121,6 +122,10 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     const auto* old = state_->sad.find_inbound(spec.spi);
     if (old != nullptr && same_keys(old->spec, spec)) sa->replay = old->replay;
     state_->schedule(state_->sad.insert(std::move(sa)));
+    if (!state_->expected.empty()) {
+      auto waited = state_->expected.take(spec.spi);
+      std::ranges::move(waited, std::back_inserter(state_->early));
+    }
   } else {
     auto sa = std::make_unique<OutboundSa>();
     fill(*state_, *sa, spec, std::move(*cipher), now);
@@ -149,6 +154,21 @@ Result<void> Engine::remove_sa(model::Direction direction, Spi spi, model::Child
   }
   state_->changed();
   return {};
+}
+
+void Engine::expect_spi(Spi spi, Instant now) {
+  if (state_->sad.find_inbound(spi) == nullptr) state_->expected.expect(spi, now);
+}
+
+std::vector<Usage> Engine::usage(std::span<const Spi> spis) const {
+  std::vector<Usage> out;
+  out.reserve(spis.size());
+  for (const auto spi : spis) {
+    const auto* sa = state_->sad.find_inbound(spi);
+    if (sa == nullptr) continue;
+    out.push_back({spi, sa->counters.last_used, sa->sibling == nullptr ? Instant{} : sa->sibling->counters.last_used});
+  }
+  return out;
 }
 
 Result<void> Engine::activate(model::ChildId child) {

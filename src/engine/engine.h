@@ -50,6 +50,12 @@ struct SaState {
   std::uint32_t inner_mtu = 0;  // outbound: largest clear-text packet that fits
 };
 
+struct Usage {
+  Spi spi;
+  Instant inbound{};  // Instant{}: never
+  Instant outbound{};
+};
+
 struct Dump {
   std::vector<SaState> sas;
   std::vector<model::PolicySpec> policies;  // in the order they are looked at
@@ -91,6 +97,10 @@ class Engine {
   // Replaces an SA with the same direction and SPI (and remote address, if outbound). Refuses what cannot be right.
   [[nodiscard]] Result<void> install_sa(const model::SaSpec& spec, Instant now);
   [[nodiscard]] Result<void> remove_sa(model::Direction direction, Spi spi, model::ChildId child);
+  // An inbound SA with this SPI is on its way (its keys are being computed): packets for it wait for it, briefly.
+  void expect_spi(Spi spi, Instant now);
+  // When SAs were last used. Inbound SPIs; what is not there is left out. outbound: of the same child.
+  [[nodiscard]] std::vector<Usage> usage(std::span<const Spi> spis) const;
   // A standby outbound SA goes into use.
   [[nodiscard]] Result<void> activate(model::ChildId child);
   // Both directions of the child: after NAT rebinding or MOBIKE. Another address family than before is fine.

@@ -38,7 +38,8 @@ struct ChildActivatedEvent {
   model::ChildId child;
 };
 
-// A packet for an SPI we do not have (RFC 4303 section 3.4.2: an auditable event). At most one a second.
+// A packet for an SPI we do not have (RFC 4303 section 3.4.2: an auditable event). At most one a second from an
+// address.
 struct UnknownSpiEvent {
   Spi spi;
   Endpoint local;

@@ -28,6 +28,7 @@ namespace cygnet::engine {
 namespace {
 
 constexpr Duration kUnknownSpiPause = std::chrono::seconds(1);
+constexpr std::uint32_t kUnknownSpisASecond = 64;
 constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; nothing counts it down any more
 
 class InboundRun {
@@ -93,6 +94,10 @@ void InboundRun::take_esp(MutableByteView esp, std::uint32_t index) {
   // RFC 4303 section 2.1: SPIs 0 to 255 are never on the wire; we have no SA with one.
   auto* sa = sa_ != nullptr && sa_->spec.spi == spi ? sa_ : state_.sad.find_inbound(spi);
   if (sa == nullptr) {
+    if (!state_.expected.empty() && state_.expected.hold(spi, esp, packets_[index], now_)) {
+      out_.add(index, Held{});
+      return;
+    }
     on_unknown_spi(spi, packets_[index]);
     drop(index, DropReason::kUnknownSpi, esp);
     return;
@@ -123,8 +128,16 @@ void InboundRun::take_esp(MutableByteView esp, std::uint32_t index) {
 }
 
 void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
-  if (state_.unknown_spi_reported != Instant::min() && now_ - state_.unknown_spi_reported < kUnknownSpiPause) return;
-  state_.unknown_spi_reported = now_;
+  const auto slot = std::hash<IpAddress>{}(packet.remote.address) * 0x9e3779b97f4a7c15ULL >> 56U;
+  auto& told = state_.unknown_spi_told[slot];
+  if (told != Instant{} && now_ - told < kUnknownSpiPause) return;
+  if (state_.unknown_spi_refilled == Instant::min() || now_ - state_.unknown_spi_refilled >= kUnknownSpiPause) {
+    state_.unknown_spi_refilled = now_;
+    state_.unknown_spi_tokens = kUnknownSpisASecond;
+  }
+  if (state_.unknown_spi_tokens == 0) return;
+  --state_.unknown_spi_tokens;
+  told = now_;
   state_.raise(UnknownSpiEvent{spi, packet.local, packet.remote, packet.udp});
 }
 
@@ -330,6 +343,24 @@ void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info,
 void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out) {
   InboundRun run(state, packets, now, out);
   for (std::size_t i = 0; i < packets.size(); ++i) run.process(static_cast<std::uint32_t>(i));
+}
+
+void release_early(EngineState& state, Instant now, Verdicts& out) {
+  for (const auto& early : std::exchange(state.early, {})) {
+    // Verdicts may point into what they were given: the arena outlives this call, the queue does not.
+    auto* bytes = out.allocate(early.esp.size());
+    if (bytes == nullptr) {
+      state.drop(out, Verdict::kNoPacket, DropReason::kNoBuffer);
+      continue;
+    }
+    std::ranges::copy(early.esp, bytes);
+    InPacket packet{.bytes = {bytes, early.esp.size()},
+                    .local = early.local,
+                    .remote = early.remote,
+                    .udp = early.udp,
+                    .tos = early.tos};
+    run_inbound(state, {&packet, 1}, now, out);
+  }
 }
 
 }  // namespace cygnet::engine

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
 #include "engine/engine.h"
+#include "engine/expected_spis.h"
 #include "engine/flow_cache.h"
 #include "engine/hold_queue.h"
 #include "engine/reassembly.h"
@@ -56,7 +57,13 @@ struct EngineState {
   std::vector<DeadSa> dead;  // to be removed at the next on_timer()
   bool try_held = false;     // held packets may be free to go
   std::uint64_t next_serial = 1;
-  Instant unknown_spi_reported = Instant::min();
+  ExpectedSpis expected;
+  std::vector<EarlyPacket> early;  // whose SA has come: to be opened at the next on_timer()
+  // Unknown SPIs are told once a second for each slot that a peer's address falls into, and no more often than
+  // unknown_spi_tokens allow: anybody can send them.
+  std::array<Instant, 256> unknown_spi_told{};
+  std::uint32_t unknown_spi_tokens = 0;
+  Instant unknown_spi_refilled = Instant::min();
   SeededRandom dummy_content;  // filling of dummy packets: no secret
   std::array<crypto::EspJob, kCipherBurst> jobs;
 
@@ -98,6 +105,8 @@ void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now,
 // Held packets try again; those that still find no SA wait on.
 void release_held(EngineState& state, Instant now, Verdicts& out);
 void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out);
+// Packets that came before their SA was there.
+void release_early(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now,
                                      Verdicts& out);
 void run_timers(EngineState& state, Instant now, Verdicts& out);

@@ -118,8 +118,9 @@ Instant deadline_of(const EngineState& state, const OutboundSa& sa) {
 }
 
 Instant first_deadline(const EngineState& state) {
-  if (!state.dead.empty() || (state.try_held && !state.holding.empty())) return Instant::min();
-  Instant next = std::min(state.holding.next_deadline(), state.reassembly.next_deadline());
+  if (!state.dead.empty() || !state.early.empty() || (state.try_held && !state.holding.empty())) return Instant::min();
+  Instant next =
+      std::min({state.holding.next_deadline(), state.reassembly.next_deadline(), state.expected.next_deadline()});
   if (!state.timers.empty()) next = std::min(next, state.timers.top().when);
   return next;
 }
@@ -132,6 +133,10 @@ void run_timers(EngineState& state, Instant now, Verdicts& out) {
   }
   bury_dead(state);
   tend_held(state, now, out);
+  release_early(state, now, out);
+  for (std::size_t lost = state.expected.expire(now); lost > 0; --lost) {
+    state.drop(out, Verdict::kNoPacket, DropReason::kUnknownSpi);
+  }
   for (std::size_t lost = state.reassembly.expire(now); lost > 0; --lost) {
     state.drop(out, Verdict::kNoPacket, DropReason::kFragmentTimeout);
   }

@@ -68,6 +68,10 @@ struct RemoveSa {
   Spi spi;
   model::ChildId child;
 };
+// A peer may soon send on this inbound SPI, before its SA is installed: what comes waits a moment.
+struct ExpectSpi {
+  Spi spi;
+};
 struct ActivateChild {  // stop waiting: use the standby outbound SA
   model::ChildId child;
 };
@@ -78,7 +82,7 @@ struct UpdateChildEndpoints {
   bool udp_encapsulation = false;
   std::uint32_t keepalive_s = 0;  // RFC 3948 section 4; 0: none
 };
-// Ask when the child's inbound SA last received something; answered with IkeEndpoint::on_usage.
+// Ask when both SAs of the child were last used; answered with IkeEndpoint::on_usage.
 struct QueryUsage {
   model::ChildId child;
   Spi inbound_spi;
@@ -153,9 +157,9 @@ struct DropCheckpoint {
 };
 
 // auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
-using Action = std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ActivateChild,
-                            UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown, AddressesAssigned,
-                            AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
+using Action = std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ExpectSpi,
+                            ActivateChild, UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown,
+                            AddressesAssigned, AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 
 }  // namespace cygnet::ike

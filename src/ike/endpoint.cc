@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "ike/v2/administer.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
 #include "ike/v2/receive.h"
@@ -155,9 +156,15 @@ void IkeEndpoint::on_local_addresses(Instant now, std::vector<IpAddress> address
   v2::on_local_addresses(impl_->world, std::move(addresses));
 }
 
-void IkeEndpoint::on_usage(Instant now, model::ChildId child, Instant last_inbound) {
+void IkeEndpoint::on_usage(Instant now, model::ChildId child, Instant last_inbound, Instant last_outbound) {
   const Event event(impl_->world, now);
-  if (auto* sa = impl_->world.find_owner(child)) v2::note_life(impl_->world, *sa, last_inbound);
+  if (auto* sa = impl_->world.find_owner(child)) v2::note_usage(impl_->world, *sa, child, last_inbound, last_outbound);
+}
+
+void IkeEndpoint::on_unknown_spi(Instant now, Spi spi, const cygnet::Endpoint& local, const cygnet::Endpoint& remote,
+                                 bool udp) {
+  const Event event(impl_->world, now);
+  v2::on_unknown_spi(impl_->world, spi, local, remote, udp);
 }
 
 void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, Bytes>>& checkpoints,

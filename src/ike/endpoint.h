@@ -21,6 +21,8 @@ struct EndpointSettings {
   model::Setup setup;
   std::uint32_t half_open_timeout_s = 30;
   AddressSource* addresses = nullptr;  // outlives the endpoint; null: no address is assigned
+  // What tokens for quick crash detection (RFC 6290) are made of: the same after a reboot. Empty: none are made.
+  SecretBytes crash_secret;
 };
 
 // Keys for Wireshark; handed out only when config setup allows it.
@@ -100,7 +102,9 @@ class IkeEndpoint {
   void on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local);
   // The addresses this machine has, loopback and those inside of tunnels left out; at start and whenever they change.
   void on_local_addresses(Instant now, std::vector<IpAddress> addresses);
-  void on_usage(Instant now, model::ChildId child, Instant last_inbound);
+  void on_usage(Instant now, model::ChildId child, Instant last_inbound, Instant last_outbound = {});
+  // ESP came for an SPI that the data plane does not have.
+  void on_unknown_spi(Instant now, Spi spi, const cygnet::Endpoint& local, const cygnet::Endpoint& remote, bool udp);
 
   // After a restart: checkpoints as put, and the SAs the data plane still holds. IKE SAs without their children, and
   // children without their IKE SA, are removed (actions). Call after configure().

@@ -35,6 +35,8 @@ enum class Encapsulation : std::uint8_t { kAuto, kForce, kNever };
 enum class Fragmentation : std::uint8_t { kNo, kYes, kForce };
 // Manners of clients that are not like others.
 enum class Profile : std::uint8_t { kDefault, kWindows, kWindowsStock, kApple, kAndroid };
+// An IKE SA without a first child (RFC 6023): never, if the peer begins so, if the peer allows it, or nothing else.
+enum class Childless : std::uint8_t { kNever, kAllow, kPrefer, kForce };
 enum class DfPolicy : std::uint8_t { kCopy, kSet, kClear };
 
 struct HostSpec {
@@ -51,6 +53,7 @@ struct HostSpec {
 
 struct End {
   HostSpec host;
+  std::vector<HostSpec> alternatives;  // right=a,b: where the other end is if not there, in order of preference
   std::uint16_t ike_port = 500;
   std::optional<Identity> id;          // unset: the address (local), anything that authenticates (remote %any)
   bool id_any = false;                 // remote id=%any was written
@@ -105,7 +108,12 @@ struct Connection {
   std::uint32_t rekey_margin_s = 540;
   std::uint32_t rekey_fuzz_percent = 100;
   bool rekey = true;
-  bool rekey_children = true;       // false: the peer takes no rekeying of a child from us, it does so itself
+  bool rekey_children = true;  // false: the peer takes no rekeying of a child from us, it does so itself
+  bool reauth = false;         // the ends prove themselves anew instead of rekeying the IKE SA (RFC 4478)
+  bool failback = true;        // from an alternative back to the first address, once it answers again
+  std::uint32_t failback_interval_s = 300;
+  Childless childless = Childless::kAllow;
+  bool refuse_tfc = false;          // tell peers not to pad ESP (RFC 7296 section 3.10.1)
   std::uint32_t keying_tries = 0;   // 0: for ever
   std::uint32_t max_children = 64;  // that a peer may have of this connection on one IKE SA
   std::uint32_t dpd_delay_s = 30;   // 0: off

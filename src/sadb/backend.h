@@ -41,14 +41,27 @@ struct IkeDatagram {  // IKE found behind the non-ESP marker on the encapsulatio
   Endpoint remote;
   Bytes bytes;
 };
+// ESP for an SPI that no SA here has (RFC 4303 section 3.4.2); some of them only.
+struct UnknownSpi {
+  Spi spi;
+  Endpoint local;
+  Endpoint remote;
+  bool udp = false;
+};
 struct BackendLost {  // the data plane died; everything it held is gone
   std::string reason;
 };
-using Event = std::variant<Acquire, SaExpiring, PeerMoved, ChildActivated, IkeDatagram, BackendLost>;
+using Event = std::variant<Acquire, SaExpiring, PeerMoved, ChildActivated, IkeDatagram, BackendLost, UnknownSpi>;
 
 struct SaState {
   model::SaSpec spec;  // keys included: this is how a restarted daemon adopts
   model::SaCounters counters;
+};
+// When both SAs of a child were last used; Instant{}: never.
+struct Usage {
+  Spi spi;  // inbound
+  Instant inbound{};
+  Instant outbound{};
 };
 struct Dump {
   std::vector<SaState> sas;
@@ -77,6 +90,8 @@ class SaBackend {
   virtual void install_sa(const model::SaSpec& spec,
                           Done done) = 0;  // replaces an SA with the same direction, SPI (and remote, if outbound)
   virtual void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) = 0;
+  // An inbound SA with this SPI is on its way: packets that come first wait a moment.
+  virtual void expect_spi(Spi spi, Done done) = 0;
   virtual void activate(model::ChildId child, Done done) = 0;  // standby -> in use
   virtual void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
                                 bool udp_encapsulation, std::uint32_t keepalive_s, Done done) = 0;
@@ -87,6 +102,8 @@ class SaBackend {
   virtual void put_checkpoint(const std::string& key, const Bytes& value, Done done) = 0;
   virtual void drop_checkpoint(const std::string& key, Done done) = 0;
   virtual void query_sas(bool with_keys, std::function<void(Result<Dump>)> done) = 0;
+  // By inbound SPIs, at most kMaxItems; those that are not there are left out.
+  virtual void query_usage(const std::vector<Spi>& spis, std::function<void(Result<std::vector<Usage>>)> done) = 0;
   virtual void query_statistics(std::function<void(Result<Statistics>)> done) = 0;
   virtual void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
                        std::function<void(Result<Explanation>)> done) = 0;

@@ -119,6 +119,7 @@ void EngineClient::install_sa(const model::SaSpec& spec, Done done) { ask(Instal
 void EngineClient::remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) {
   ask(RemoveSaRequest{direction, spi, child}, std::move(done));
 }
+void EngineClient::expect_spi(Spi spi, Done done) { ask(ExpectSpiRequest{spi}, std::move(done)); }
 void EngineClient::activate(model::ChildId child, Done done) { ask(ActivateRequest{child}, std::move(done)); }
 void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
                                     bool udp_encapsulation, std::uint32_t keepalive_s, Done done) {
@@ -140,6 +141,13 @@ void EngineClient::query_sas(bool with_keys, std::function<void(Result<Dump>)> d
   ask(QuerySasRequest{with_keys}, OnReply([done = std::move(done)](Result<Reply> reply) {
         auto piece = expect<DumpPiece>(std::move(reply));
         done(piece ? Result<Dump>(std::move(piece->part)) : std::unexpected(piece.error()));
+      }));
+}
+
+void EngineClient::query_usage(const std::vector<Spi>& spis, std::function<void(Result<std::vector<Usage>>)> done) {
+  ask(QueryUsageRequest{spis}, OnReply([done = std::move(done)](Result<Reply> reply) {
+        auto answer = expect<UsageReply>(std::move(reply));
+        done(answer ? Result<std::vector<Usage>>(std::move(answer->list)) : std::unexpected(answer.error()));
       }));
 }
 

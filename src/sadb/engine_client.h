@@ -21,6 +21,7 @@ class EngineClient final : public SaBackend {
 
   void install_sa(const model::SaSpec& spec, Done done) override;
   void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) override;
+  void expect_spi(Spi spi, Done done) override;
   void activate(model::ChildId child, Done done) override;
   void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
                         std::uint32_t keepalive_s, Done done) override;
@@ -30,6 +31,7 @@ class EngineClient final : public SaBackend {
   void put_checkpoint(const std::string& key, const Bytes& value, Done done) override;
   void drop_checkpoint(const std::string& key, Done done) override;
   void query_sas(bool with_keys, std::function<void(Result<Dump>)> done) override;
+  void query_usage(const std::vector<Spi>& spis, std::function<void(Result<std::vector<Usage>>)> done) override;
   void query_statistics(std::function<void(Result<Statistics>)> done) override;
   void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
                std::function<void(Result<Explanation>)> done) override;

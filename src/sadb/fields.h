@@ -194,6 +194,15 @@ void fields(A& a, V& v) {
   fields(a, v.remote);
 }
 
+template <typename A, Is<ExpectSpiRequest> V>
+void fields(A& a, V& v) {
+  a.number(v.spi.value);
+}
+template <typename A, Is<QueryUsageRequest> V>
+void fields(A& a, V& v) {
+  a.list(v.spis, [](A& each, auto& spi) { each.number(spi.value); });
+}
+
 // ---- replies
 template <typename A, Is<Acknowledgement> V>
 void fields(A& a, V& v) {
@@ -214,6 +223,15 @@ void fields(A& a, V& v) {
   fields(a, v.explanation.policy);
   a.list(v.explanation.outbound, [](A& each, auto& state) { fields(each, state); });
   a.text(v.explanation.verdict);
+}
+
+template <typename A, Is<UsageReply> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& usage) {
+    each.number(usage.spi.value);
+    each.instant(usage.inbound);
+    each.instant(usage.outbound);
+  });
 }
 
 // ---- events
@@ -249,6 +267,13 @@ void fields(A& a, V& v) {
 template <typename A, Is<BackendLost> V>
 void fields(A& a, V& v) {
   a.text(v.reason);
+}
+template <typename A, Is<UnknownSpi> V>
+void fields(A& a, V& v) {
+  a.number(v.spi.value);
+  fields(a, v.local);
+  fields(a, v.remote);
+  a.flag(v.udp);
 }
 
 }  // namespace cygnet::sadb

@@ -68,9 +68,16 @@ struct QueryStatisticsRequest {};
 struct ExplainRequest {
   model::TrafficSelector local, remote;
 };
-using Request = std::variant<InstallSaRequest, RemoveSaRequest, ActivateRequest, UpdateEndpointsRequest,
-                             InstallPolicyRequest, RemovePolicyRequest, AcquireFailedRequest, PutCheckpointRequest,
-                             DropCheckpointRequest, QuerySasRequest, QueryStatisticsRequest, ExplainRequest>;
+struct ExpectSpiRequest {
+  Spi spi;
+};
+struct QueryUsageRequest {
+  std::vector<Spi> spis;
+};
+using Request =
+    std::variant<InstallSaRequest, RemoveSaRequest, ActivateRequest, UpdateEndpointsRequest, InstallPolicyRequest,
+                 RemovePolicyRequest, AcquireFailedRequest, PutCheckpointRequest, DropCheckpointRequest,
+                 QuerySasRequest, QueryStatisticsRequest, ExplainRequest, ExpectSpiRequest, QueryUsageRequest>;
 
 // ---- answered by engine
 struct Acknowledgement {
@@ -87,7 +94,10 @@ struct StatisticsReply {
 struct ExplainReply {
   Explanation explanation;
 };
-using Reply = std::variant<Acknowledgement, DumpPiece, StatisticsReply, ExplainReply>;
+struct UsageReply {
+  std::vector<Usage> list;
+};
+using Reply = std::variant<Acknowledgement, DumpPiece, StatisticsReply, ExplainReply, UsageReply>;
 
 // What the engine sends: answers, and events on its own account. BackendLost never travels.
 using FromEngine = std::variant<Reply, Event>;

@@ -40,6 +40,10 @@ void RecordingBackend::remove_sa(model::Direction direction, Spi spi, model::Chi
   answer("remove-sa " + text_of(direction, spi), done);
 }
 
+void RecordingBackend::expect_spi(Spi spi, Done done) {
+  answer("expect-spi " + text_of(model::Direction::kInbound, spi), done);
+}
+
 void RecordingBackend::activate(model::ChildId child, Done done) {
   for (auto& sa : sas) {
     sa.standby = sa.standby && sa.child != child;
@@ -98,6 +102,17 @@ void RecordingBackend::query_sas(bool with_keys, std::function<void(Result<Dump>
   }
   dump.checkpoints.assign(checkpoints.begin(), checkpoints.end());
   done(std::move(dump));
+}
+
+void RecordingBackend::query_usage(const std::vector<Spi>& spis, std::function<void(Result<std::vector<Usage>>)> done) {
+  std::vector<Usage> list;
+  for (const auto spi : spis) {
+    if (std::ranges::any_of(sas,
+                            [&](const auto& s) { return s.direction == model::Direction::kInbound && s.spi == spi; })) {
+      list.push_back({spi, {}, {}});
+    }
+  }
+  done(std::move(list));
 }
 
 void RecordingBackend::query_statistics(std::function<void(Result<Statistics>)> done) { done(Statistics{}); }

@@ -112,6 +112,17 @@ Instant DataPlane::last_inbound(model::ChildId child) const {
   return entry == nullptr ? Instant{} : entry->last_used;
 }
 
+Instant DataPlane::last_outbound(model::ChildId child) const {
+  const auto* entry = find(child, model::Direction::kOutbound);
+  return entry == nullptr ? Instant{} : entry->last_used;
+}
+
+void DataPlane::note_sent(model::ChildId child, Instant now) {
+  for (auto& entry : entries_) {
+    if (entry.spec.child == child && entry.spec.direction == model::Direction::kOutbound) entry.last_used = now;
+  }
+}
+
 std::size_t DataPlane::count(model::Direction direction) const {
   return static_cast<std::size_t>(
       std::ranges::count_if(entries_, [&](const Entry& entry) { return entry.spec.direction == direction; }));

@@ -35,6 +35,8 @@ class DataPlane {
   // A packet sealed by the peer's SA arrives. True if it opens. `activated` is set if it ends a standby.
   bool receive(const model::SaSpec& sealed_by, Instant now, std::optional<model::ChildId>& activated);
   [[nodiscard]] Instant last_inbound(model::ChildId child) const;
+  [[nodiscard]] Instant last_outbound(model::ChildId child) const;
+  void note_sent(model::ChildId child, Instant now);
 
   [[nodiscard]] std::size_t count(model::Direction direction) const;
   [[nodiscard]] std::vector<model::SaSpec> specs() const;

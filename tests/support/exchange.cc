@@ -222,6 +222,7 @@ std::vector<std::string> Exchange::advance_and_run(Duration duration) {
 bool Exchange::packet(Side& from, Side& to, const std::string& connection, const std::string& child) {
   const auto* out = from.plane.outbound(connection, child);
   if (out == nullptr) return false;
+  from.plane.note_sent(out->spec.child, now_);
   std::optional<model::ChildId> activated;
   const bool opened = to.plane.receive(out->spec, now_, activated);
   if (activated) to.act(now_, [&](ike::IkeEndpoint& e) { e.on_child_activated(now_, *activated); });

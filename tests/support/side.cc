@@ -192,7 +192,9 @@ bool Side::perform(Instant now, const ike::Action& action) {
       for (const auto& each : ready) run(now, each);
     }
   } else if (const auto* usage = std::get_if<ike::QueryUsage>(&action)) {
-    endpoint_->on_usage(now, usage->child, plane.last_inbound(usage->child));
+    endpoint_->on_usage(now, usage->child, plane.last_inbound(usage->child), plane.last_outbound(usage->child));
+  } else if (const auto* expected = std::get_if<ike::ExpectSpi>(&action)) {
+    if (options_.keep_history) expected_spis.push_back(expected->spi);
   } else if (const auto* put = std::get_if<ike::Checkpoint>(&action)) {
     store(*put);
   } else if (const auto* drop = std::get_if<ike::DropCheckpoint>(&action)) {

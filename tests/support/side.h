@@ -91,6 +91,7 @@ class Side {
   std::vector<ike::ChildDown> child_downs;
   std::vector<ike::IkeUp> ike_ups;
   std::vector<ike::IkeDown> ike_downs;
+  std::vector<Spi> expected_spis;
   std::map<std::string, Bytes> checkpoints;
   std::function<void(const ike::SendDatagram&)> on_send;
   std::function<void(const ike::Report&)> on_report;

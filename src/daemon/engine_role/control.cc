@@ -12,6 +12,7 @@ sadb::Event translate(const engine::SaExpiringEvent& e) {
   return sadb::SaExpiring{e.spi, e.direction, e.child, e.hard};
 }
 sadb::Event translate(const engine::PeerMovedEvent& e) { return sadb::PeerMoved{e.child, e.remote, e.local}; }
+sadb::Event translate(const engine::UnknownSpiEvent& e) { return sadb::UnknownSpi{e.spi, e.local, e.remote, e.udp}; }
 sadb::Event translate(const engine::ChildActivatedEvent& e) { return sadb::ChildActivated{e.child}; }
 
 }  // namespace
@@ -28,6 +29,8 @@ bool EngineControl::on_message(ByteView message, Instant now) {
         using T = std::decay_t<decltype(request)>;
         if constexpr (std::is_same_v<T, sadb::QuerySasRequest>) {
           answer_dump(number, request.with_keys);
+        } else if constexpr (std::is_same_v<T, sadb::QueryUsageRequest>) {
+          answer_usage(number, request);
         } else if constexpr (std::is_same_v<T, sadb::QueryStatisticsRequest>) {
           answer_statistics(number);
         } else if constexpr (std::is_same_v<T, sadb::ExplainRequest>) {
@@ -50,6 +53,10 @@ Result<void> EngineControl::perform(const sadb::RemoveSaRequest& r, Instant /*no
 }
 Result<void> EngineControl::perform(const sadb::ActivateRequest& r, Instant /*now*/) {
   return engine_.activate(r.child);
+}
+Result<void> EngineControl::perform(const sadb::ExpectSpiRequest& r, Instant now) {
+  engine_.expect_spi(r.spi, now);
+  return {};
 }
 Result<void> EngineControl::perform(const sadb::UpdateEndpointsRequest& r, Instant /*now*/) {
   return engine_.update_endpoints(r.child, r.local, r.remote, r.udp_encapsulation, r.keepalive_s);
@@ -103,6 +110,14 @@ void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
   }
 }
 
+void EngineControl::answer_usage(std::uint32_t request, const sadb::QueryUsageRequest& r) {
+  sadb::UsageReply reply;
+  for (const auto& usage : engine_.usage(r.spis)) {
+    reply.list.push_back({usage.spi, usage.inbound, usage.outbound});
+  }
+  queue_.push_back(encode(request, sadb::Reply{std::move(reply)}));
+}
+
 void EngineControl::answer_statistics(std::uint32_t request) {
   const auto& s = engine_.statistics();
   queue_.push_back(encode(request, sadb::Reply{sadb::StatisticsReply{{s.drops, s.packets_out, s.bytes_out, s.packets_in,
@@ -123,18 +138,7 @@ void EngineControl::collect_events() {
     return;
   }
   for (const auto& event : engine_.take_events()) {
-    std::visit(
-        [&](const auto& e) {
-          using T = std::decay_t<decltype(e)>;
-          if constexpr (std::is_same_v<T, engine::UnknownSpiEvent>) {
-            log_.notice(e.remote.to_string(), "sends ESP with SPI " + std::to_string(e.spi.value) + " to " +
-                                                  e.local.address.to_string() +
-                                                  ", which no SA here has (it still uses a tunnel that is gone here?)");
-          } else {
-            queue_.push_back(encode(translate(e)));
-          }
-        },
-        event);
+    std::visit([&](const auto& e) { queue_.push_back(encode(translate(e))); }, event);
   }
 }
 

@@ -33,6 +33,7 @@ class EngineControl {
   [[nodiscard]] Result<void> perform(const sadb::InstallSaRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::RemoveSaRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::ActivateRequest& r, Instant now);
+  [[nodiscard]] Result<void> perform(const sadb::ExpectSpiRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::UpdateEndpointsRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::InstallPolicyRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::RemovePolicyRequest& r, Instant now);
@@ -41,6 +42,7 @@ class EngineControl {
   [[nodiscard]] Result<void> perform(const sadb::DropCheckpointRequest& r, Instant now);
   void drop_checkpoint(const std::string& key);
   void answer_dump(std::uint32_t request, bool with_keys);
+  void answer_usage(std::uint32_t request, const sadb::QueryUsageRequest& r);
   void answer_statistics(std::uint32_t request);
   void answer_explain(std::uint32_t request, const sadb::ExplainRequest& r);
 

@@ -64,6 +64,10 @@ void IkeProcess::on_event(const sadb::IkeDatagram& event) {
   endpoint_->handle_datagram(clock_.monotonic(), {event.local, event.remote, true}, event.bytes);
 }
 
+void IkeProcess::on_event(const sadb::UnknownSpi& event) {
+  endpoint_->on_unknown_spi(clock_.monotonic(), event.spi, event.local, event.remote, event.udp);
+}
+
 void IkeProcess::on_event(const sadb::BackendLost& event) {
   // The monitor sees it too and tells us to say goodbye to the peers.
   log_.error("engine", event.reason);

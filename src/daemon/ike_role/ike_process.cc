@@ -147,7 +147,9 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   }
   begun_ = true;
   endpoint_ = std::make_unique<ike::IkeEndpoint>(
-      ike::EndpointSettings{.setup = configuration_.conf.setup, .addresses = &address_pools_}, random_);
+      ike::EndpointSettings{
+          .setup = configuration_.conf.setup, .addresses = &address_pools_, .crash_secret = start_.crash_secret},
+      random_);
   std::vector<model::SaSpec> sas;
   for (const auto& sa : dump->sas) {
     sas.push_back(sa.spec);

@@ -81,6 +81,7 @@ class IkeProcess {
   void on_event(const sadb::PeerMoved& event);
   void on_event(const sadb::ChildActivated& event);
   void on_event(const sadb::IkeDatagram& event);
+  void on_event(const sadb::UnknownSpi& event);
   void on_event(const sadb::BackendLost& event);
 
   // ---- leases.cc
@@ -99,6 +100,7 @@ class IkeProcess {
   void on_auth_results(std::vector<ike::auth::AuthResult> results);
   void perform(const ike::InstallSa& action);
   void perform(const ike::RemoveSa& action);
+  void perform(const ike::ExpectSpi& action);
   void perform(const ike::ActivateChild& action);
   void perform(const ike::UpdateChildEndpoints& action);
   void perform(const ike::QueryUsage& action);
@@ -118,7 +120,7 @@ class IkeProcess {
   void send_what_may_go();
   // A Done that counts as an acknowledgement for datagrams that wait.
   [[nodiscard]] sadb::Done counted(sadb::Done then);
-  void on_usage_dump(const Result<sadb::Dump>& dump);
+  void ask_usage();
   // For the engine's acknowledgements: an error becomes a log line.
   [[nodiscard]] sadb::Done or_log(std::string what);
 

@@ -7,6 +7,7 @@
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
 #include "ike/puzzle.h"
+#include "sadb/archive.h"
 
 namespace cygnet::daemon {
 
@@ -180,32 +181,40 @@ void IkeProcess::perform(const ike::UpdateChildEndpoints& action) {
                            or_log("a peer's new address was not taken"));
 }
 
-// One dump answers all questions of a moment.
+void IkeProcess::perform(const ike::ExpectSpi& action) { engine_.expect_spi(action.spi, counted(or_log("expecting"))); }
+
+// One question to the engine for all of a moment.
 void IkeProcess::perform(const ike::QueryUsage& action) {
   usage_asked_.push_back(action);
   if (!std::exchange(usage_under_way_, true)) {
-    loop_.after(kUsageGathering,
-                [this] { engine_.query_sas(false, [this](const Result<sadb::Dump>& dump) { on_usage_dump(dump); }); });
+    loop_.after(kUsageGathering, [this] { ask_usage(); });
   }
 }
 
-void IkeProcess::on_usage_dump(const Result<sadb::Dump>& dump) {
+void IkeProcess::ask_usage() {
   usage_under_way_ = false;
-  const auto asked = std::exchange(usage_asked_, {});
-  if (!dump || ending_) {
-    return;
-  }
-  std::map<Spi, Instant> last;
-  for (const auto& sa : dump->sas) {
-    if (sa.spec.direction == model::Direction::kInbound) {
-      last[sa.spec.spi] = sa.counters.last_used;
+  auto asked = std::exchange(usage_asked_, {});
+  for (std::size_t from = 0; from < asked.size() && !ending_; from += sadb::kMaxItems) {
+    const auto n = std::min(asked.size() - from, sadb::kMaxItems);
+    std::vector<Spi> spis;
+    std::map<Spi, model::ChildId> children;
+    for (const auto& question : std::span(asked).subspan(from, n)) {
+      spis.push_back(question.inbound_spi);
+      children[question.inbound_spi] = question.child;
     }
+    engine_.query_usage(spis, [this, children = std::move(children)](const Result<std::vector<sadb::Usage>>& answer) {
+      if (!answer || ending_) {
+        return;
+      }
+      const auto now = clock_.monotonic();
+      for (const auto& usage : *answer) {
+        if (const auto it = children.find(usage.spi); it != children.end()) {
+          endpoint_->on_usage(now, it->second, usage.inbound, usage.outbound);
+        }
+      }
+      pump();
+    });
   }
-  for (const auto& question : asked) {
-    const auto it = last.find(question.inbound_spi);
-    endpoint_->on_usage(clock_.monotonic(), question.child, it == last.end() ? Instant{} : it->second);
-  }
-  pump();
 }
 
 void IkeProcess::perform(const ike::ChildUp& action) {

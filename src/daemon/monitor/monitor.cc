@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "control/messages.h"
+#include "daemon/monitor/crash_secret.h"
 #include "daemon/privileges.h"
 #include "io/clock.h"
 #include "io/errno_text.h"
@@ -130,6 +131,12 @@ Result<void> Monitor::start() {
   }
   if (auto made = prepare_run_dir(); !made) {
     return made;
+  }
+  io::SystemRandom random;
+  if (auto secret = load_crash_secret(options_.state_dir, random)) {
+    crash_secret_ = std::move(*secret);
+  } else {
+    log_.warning("monitor", secret.error().message);
   }
   auto signals = io::open_signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE});
   if (!signals) {
@@ -267,7 +274,7 @@ void Monitor::start_ike() {
   engine_lost_ = false;
   network_->begin_sync();
   resolver_.begin_sync();
-  StartIke start{options_.config, options_.secrets, options_.run_dir, {}};
+  StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_};
   std::vector<io::UniqueFd> fds;
   fds.push_back(bundle_file());
   fds.push_back(control_.duplicate());

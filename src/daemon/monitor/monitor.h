@@ -85,6 +85,7 @@ class Monitor {
   Child ike_{.role = "ike"};
   Child keys_{.role = "keys"};
   std::string bundle_;
+  SecretBytes crash_secret_;
   bool routes_dirty_ = false;
   bool shutting_down_ = false;
   bool engine_lost_ = false;  // ike says goodbye, then both start again

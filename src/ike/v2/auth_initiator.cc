@@ -11,6 +11,7 @@
 #include "ike/v2/authorize.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -140,6 +141,7 @@ Outcome on_proof_ready(Turn& turn) {
   if (peer_id) payloads.emplace_back(wi::make_id(false, *peer_id));
   payloads.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   add_mobike_support(world, sa, payloads);
+  add_crash_token(world, sa, payloads);
   const auto* child = add_first_child(world, sa, payloads);
   world.report(sa, Severity::kInfo, "ike-auth-sent",
                "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
@@ -187,6 +189,7 @@ Outcome on_responder_verified(Turn& turn) {
   }
   establish(world, sa, proof_words(result));
   read_mobike_support(sa, sa.handshake->answer);
+  read_crash_token(sa, sa.handshake->answer);
   auto wants = std::move(sa.handshake->wants);
   sa.handshake->wants.clear();
   if (!wants.empty()) {

@@ -10,6 +10,7 @@
 #include "ike/v2/authorize.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -179,6 +180,8 @@ Outcome on_answer_proof_ready(Turn& turn) {
   answer.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   read_mobike_support(sa, request.payloads);
   add_mobike_support(world, sa, answer);
+  read_crash_token(sa, request.payloads);
+  add_crash_token(world, sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);

@@ -65,6 +65,8 @@ void send_child_request(World& world, IkeSa& sa) {
   world.report(sa, Severity::kInfo, old != nullptr ? "child-rekey-sent" : "child-sent",
                "sent CREATE_CHILD_SA request to " + sa.peer() +
                    (old != nullptr ? " to rekey child " + old->name : " for child " + task.want.child));
+  // The peer may send on it as soon as it has answered, while our half of the keys is still being computed.
+  world.act(ExpectSpi{task.new_spi});
   send_request(world, sa, wi::ExchangeType::kCreateChildSa, payloads);
 }
 

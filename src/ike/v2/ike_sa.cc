@@ -39,6 +39,7 @@ std::string_view to_string(About about) {
     case About::kPeerRequest: return "peer's request";
     case About::kUpdateAddresses: return "address update";
     case About::kRoutability: return "address check";
+    case About::kToken: return "crash token";
   }
   return "?";
 }

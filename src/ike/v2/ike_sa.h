@@ -51,7 +51,8 @@ enum class About : std::uint8_t {
   kLiveness,
   kPeerRequest,
   kUpdateAddresses,  // RFC 4555: where we are now
-  kRoutability       // RFC 4555: is the peer where it says?
+  kRoutability,      // RFC 4555: is the peer where it says?
+  kToken             // RFC 6290: the token of an IKE SA that was rekeyed
 };
 [[nodiscard]] std::string_view to_string(About about);
 
@@ -97,7 +98,8 @@ struct Task {
   About about = About::kNothing;
   ChildWant want;        // kNewChild; kRekeyChild: of what
   model::ChildId child;  // kRekeyChild: the old one; kDeleteChild
-  Spi orphan_spi;        // kDeleteChild of something only the peer has: our inbound SPI
+  Spi orphan_spi;        // kDeleteChild of something only the peer has: our inbound SPI; kLiveness: one that we do not
+                         // know and the peer sends on
   std::string reason;    // kDeleteIke: for people
   unsigned tries = 0;    // answered with TEMPORARY_FAILURE
   Instant not_before{};
@@ -199,9 +201,18 @@ struct IkeSa {
   Instant established{};
   Instant rekey_at = kNever;
   Instant expires_at = kNever;
-  Instant give_up_at = kNever;        // half-open; kRekeyed: patience with a peer that never deletes
-  Instant last_inbound{};             // of anything authentic, IKE or ESP
-  Instant usage_asked = kNever;       // QueryUsage was sent then
+  Instant give_up_at = kNever;   // half-open; kRekeyed: patience with a peer that never deletes
+  Instant last_inbound{};        // of anything authentic, IKE or ESP
+  Instant usage_asked = kNever;  // QueryUsage was sent then
+  Instant spi_told{};            // INVALID_SPI was sent then
+  // RFC 4478, and reauth=yes: it ends then, however often it is rekeyed; when its initiator proves itself anew.
+  Instant authenticated_until = kNever;
+  Instant reauth_at = kNever;
+  Instant unheard_since = kNever;     // IKE got no answer, yet children receive: kept while another IKE SA is tried
+  IkeSpi stands_in_for;               // our SPI of the older IKE SA that goes once this one carries what it carries
+  IkeSpi stand_in;                    // the other way round
+  Bytes peer_token;                   // RFC 6290: with this the peer proves that it has lost this IKE SA
+  bool disowned = false;              // somebody unproven says, to our request, that the peer does not know this IKE SA
   IkeSpi rival_of;                    // our SPI of the IKE SA whose collision with the peer's rekey made this one
   std::optional<IkeSpi> replaced_by;  // our SPI of the newer IKE SA
   std::uint64_t rekeys = 0;

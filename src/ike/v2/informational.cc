@@ -4,6 +4,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/authorize.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
@@ -82,12 +83,15 @@ Outcome on_informational_request(Turn& turn) {
       }
     } else if (const auto* n = std::get_if<wi::NotifyPayload>(&payload)) {
       disbelieved = disbelieved || n->type == wi::NotifyType::kAuthenticationFailed;
-      if (wi::is_error(n->type)) {
+      if (n->type == wi::NotifyType::kInvalidSpi) {
+        on_spi_disowned(world, sa, *n);
+      } else if (wi::is_error(n->type)) {
         world.report(sa, Severity::kWarning, "peer-reports",
                      sa.peer() + " reports: " + diagnosis::meaning(n->type) + " (" + wi::to_string(n->type) + ")");
       }
     }
   }
+  read_crash_token(sa, *turn.payloads);
   wi::Payloads answer;
   if (!closed.spis.empty()) answer.emplace_back(std::move(closed));
   on_mobike_request(turn, answer);

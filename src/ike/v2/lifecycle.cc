@@ -219,11 +219,12 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
   if (want.connection != child.connection) return;
   const auto* config = child.config();
   const bool keep_up = config != nullptr && config->start == model::StartAction::kStart;
-  const bool restart =
-      aftermath == Aftermath::kPeerDead && child.connection->dpd_action == model::DeadPeerAction::kRestart;
+  const bool restarted = aftermath == Aftermath::kPeerRestarted;
+  const bool restart = (aftermath == Aftermath::kPeerDead || restarted) &&
+                       child.connection->dpd_action == model::DeadPeerAction::kRestart;
   if ((!keep_up && !restart) || !can_initiate(*child.connection)) return;
   want.keep_trying = true;
-  try_later(world, std::move(want), jitter(world.random, std::chrono::seconds(1), 50));
+  try_later(world, std::move(want), restarted ? Duration(0) : jitter(world.random, std::chrono::seconds(1), 50));
 }
 
 bool is_half_open(const IkeSa& sa) {
@@ -273,6 +274,7 @@ void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath
   }
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
   sa.end_reason = reason;
+  sa.rekey_at = sa.expires_at = sa.reauth_at = sa.authenticated_until = kNever;
   uncount(world, sa);
   world.report(sa, Severity::kInfo, "ike-delete-sent", "deleting the IKE SA with " + sa.peer() + ": " + reason);
   world.touch(sa);

@@ -8,9 +8,10 @@ namespace cygnet::ike::v2 {
 
 // What follows the end of an IKE SA or a child.
 enum class Aftermath : std::uint8_t {
-  kForget,   // somebody wanted it so
-  kKeepUp,   // children with start=kStart come back
-  kPeerDead  // as kKeepUp, and dpd_action counts
+  kForget,        // somebody wanted it so
+  kKeepUp,        // children with start=kStart come back
+  kPeerDead,      // as kKeepUp, and dpd_action counts
+  kPeerRestarted  // as kPeerDead, but the peer is there: at once
 };
 
 // Brings a child up: on an IKE SA that is there or on its way, or on a new one. Ends in exactly one InitiationDone.

@@ -167,14 +167,7 @@ std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {
 IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   IkeSa* on_its_way = nullptr;
   auto candidates = world.sas_of(connection.name);
-  const auto& local = connection.local;
-  if (local.id || local.host.has_address()) {
-    for (auto* sa : world.sas_with_peer(connection.remote.host.address, own_identity(connection, {})))
-      candidates.push_back(sa);
-  } else {
-    // Which identity it shows depends on the path.
-    for (const auto& [spi, sa] : world.sas) candidates.push_back(sa.get());
-  }
+  for (auto* sa : world.sas_with_peer(connection.remote.host.address)) candidates.push_back(sa);
   for (auto* sa : candidates) {
     if (sa->doomed) continue;
     if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {

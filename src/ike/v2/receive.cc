@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/gate.h"
 #include "ike/v2/handlers.h"
@@ -67,20 +68,6 @@ void on_unreadable(World& world, const Path& path, const wi::Header& header, con
   }
   stray_report(world, Severity::kInfo, path, "malformed",
                "cannot read a message of " + path.remote.to_string() + ": " + error.message);
-}
-
-// Without protection anybody may have sent it: at most a reason to look after the peer (RFC 7296 section 2.4).
-void on_unprotected(World& world, IkeSa& sa, const Path& path, const wi::Message& message) {
-  const auto* error = wi::find_error_notify(message.payloads);
-  if (error == nullptr || !world.stray_replies.allow(world.now)) return;
-  if (sa.state == State::kDeleting && error->type == wi::NotifyType::kInvalidIkeSpi) {
-    return end_sa(world, sa, sa.end_reason, Aftermath::kForget, sa.replaced_by.has_value());
-  }
-  if (sa.state != State::kEstablished) return;
-  stray_report(world, Severity::kInfo, path, "hint",
-               path.remote.to_string() + " says, unprotected, that " + diagnosis::meaning(error->type) +
-                   ": asking for a sign of life");
-  check_liveness(world, sa);
 }
 
 // A message that is authentic and yet cannot be read.
@@ -283,10 +270,7 @@ void receive(World& world, const Path& path, ByteView datagram) {
   auto* sa = world.find_sa(local_spi);
   const bool ours = sa != nullptr && sa->alive() && sa->initiator != header->initiator &&
                     sa->remote_spi() == (header->initiator ? header->spi_i : header->spi_r);
-  if (!ours) {
-    ++world.counters.unknown_spi;
-    return reply_unprotected(world, path, *header, notify(wi::NotifyType::kInvalidIkeSpi));
-  }
+  if (!ours) return on_unknown_ike_sa(world, path, *message);
   const bool is_protected = wi::find_payload<wi::EncryptedPayload>(message->payloads) != nullptr ||
                             wi::find_payload<wi::EncryptedFragmentPayload>(message->payloads) != nullptr;
   if (!is_protected) return on_unprotected(world, *sa, path, *message);

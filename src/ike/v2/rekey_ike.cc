@@ -4,6 +4,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/collision.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/request.h"
@@ -63,6 +64,8 @@ std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool init
   sa->algorithms = algorithms;
   sa->established = world.now;
   sa->rekeys = old.rekeys + 1;
+  sa->authenticated_until = old.authenticated_until;
+  sa->reauth_at = old.reauth_at;
   return sa;
 }
 
@@ -210,6 +213,8 @@ Outcome on_ike_rekey_secret_ready(Turn& turn) {
   if (!keyed) return rekey_failed(turn, keyed.error().message);
   auto& fresh = world.add_sa(std::move(owned));
   plan_lifetime(world, fresh);
+  read_crash_token(fresh, task.answer);
+  queue_crash_token(world, sa, fresh);
   auto* theirs = task.collision ? world.find_sa(task.collision->ike_spi) : nullptr;
   const bool loses = theirs != nullptr && ours_is_redundant(task, *task.collision);
   sa.task.reset();
@@ -327,10 +332,11 @@ void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job) {
   const bool collides = sa.task && sa.task->about == About::kRekeyIke && !sa.task->nonce.empty();
   if (sa.task && sa.task->about == About::kRekeyIke && !collides)
     sa.task.reset();  // our request was not sent yet, and need not be
+  wi::Payloads reply{std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}};
+  if (!sa.peer_token.empty()) add_crash_token(world, fresh, reply);
   // State first, all of it, then the checkpoints, then the datagram: a crash in between finds either the old or the
   // new.
-  prepare_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id,
-                   {std::move(answer), wi::NoncePayload{nonce}, wi::KePayload{ke.group, job.own->public_value}});
+  prepare_response(world, sa, wi::ExchangeType::kCreateChildSa, request.id, reply);
   if (collides) {
     // Who inherits the children is known when the answer to our own request is there.
     fresh.rival_of = sa.local_spi();

@@ -16,6 +16,7 @@ namespace wi = wire::ike;
 constexpr unsigned kJitterPercent = 10;
 constexpr unsigned kTriesBeforeSmaller = 3;
 constexpr std::size_t kLeastFragment = 128;  // octets of an IKE message
+constexpr Duration kDisowned = std::chrono::seconds(8);
 constexpr Duration kLongestInterval = std::chrono::seconds(15);
 
 // AEAD: a counter, unique under its key; CBC: unpredictable octets (RFC 7296 section 3.14).
@@ -110,6 +111,7 @@ Duration patience(const IkeSa& sa) {
   if (!sa.connection) return std::chrono::seconds(60);
   if (sa.state == State::kDeleting || sa.doomed) return std::chrono::seconds(15);
   const auto& c = *sa.connection;
+  if (sa.disowned) return std::min<Duration>(kDisowned, std::chrono::milliseconds(c.retransmit_timeout_ms));
   if (c.dpd_timeout_s != 0 && sa.state == State::kEstablished) return std::chrono::seconds(c.dpd_timeout_s);
   return std::chrono::milliseconds(c.retransmit_timeout_ms);
 }
@@ -202,7 +204,7 @@ void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
 
 void request_answered(World& world, IkeSa& sa) {
   sa.outstanding.reset();
-  sa.silent_reported = false;
+  sa.silent_reported = sa.disowned = false;
   world.touch(sa);
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersion = 3;
 constexpr std::size_t kMostItems = 1024;    // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -266,6 +266,8 @@ void visit(A& a, ChildSa& v) {
   for (auto* when : {&v.established, &v.rekey_at, &v.expires_at, &v.activate_at, &v.remove_at}) visit(a, *when);
   visit(a, v.replaced_by);
   visit(a, v.rekeys);
+  visit(a, v.last_inbound);
+  visit(a, v.replaced_unheard);
 }
 template <typename A>
 void visit(A& a, std::unique_ptr<ChildSa>& v) {
@@ -309,8 +311,11 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.task);
   visit_list(a, v.queue);
   visit_list(a, v.children);
-  for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound})
+  for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound,
+                     &v.authenticated_until, &v.reauth_at, &v.unheard_since})
     visit(a, *when);
+  visit(a, v.stands_in_for);
+  visit(a, v.peer_token);
   visit(a, v.rival_of);
   visit(a, v.replaced_by);
   visit(a, v.rekeys);

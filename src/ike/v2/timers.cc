@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -186,6 +187,11 @@ void note_life(World& world, IkeSa& sa, Instant when) {
   world.touch(sa);
 }
 
+void note_usage(World& world, IkeSa& sa, model::ChildId id, Instant last_inbound, Instant /*last_outbound*/) {
+  if (auto* child = sa.find_child(id)) child->last_inbound = std::max(child->last_inbound, last_inbound);
+  note_life(world, sa, last_inbound);
+}
+
 void check_liveness(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.outstanding || sa.task) return;
   Task task;
@@ -248,9 +254,22 @@ void start_next_task(World& world, IkeSa& sa) {
       payload.spis.push_back(child != nullptr ? child->spi_in : task.orphan_spi);
       return send_request(world, sa, wi::ExchangeType::kInformational, {std::move(payload)});
     }
-    case About::kLiveness:
+    case About::kLiveness: {
       world.report(sa, Severity::kDebug, "liveness-sent", "asking " + sa.peer() + " for a sign of life");
-      return send_request(world, sa, wi::ExchangeType::kInformational, liveness_payloads(world, sa));
+      auto payloads = liveness_payloads(world, sa);
+      // RFC 7296 section 1.5: "The Notification Data contains the SPI of the invalid packet."
+      if (!task.orphan_spi.is_zero()) {
+        Bytes spi(4);
+        store_be32(spi.data(), task.orphan_spi.value);
+        payloads.emplace_back(notify(wi::NotifyType::kInvalidSpi, std::move(spi)));
+      }
+      return send_request(world, sa, wi::ExchangeType::kInformational, payloads);
+    }
+    case About::kToken: {
+      wi::Payloads payloads;
+      add_crash_token(world, sa, payloads);
+      return send_request(world, sa, wi::ExchangeType::kInformational, payloads);
+    }
     case About::kUpdateAddresses: return send_address_update(world, sa);
     case About::kRoutability: return send_routability_check(world, sa);
     default: break;

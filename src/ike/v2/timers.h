@@ -11,6 +11,8 @@ namespace cygnet::ike::v2 {
 void on_sa_timer(World& world, IkeSa& sa);
 // The peer showed that it lives.
 void note_life(World& world, IkeSa& sa, Instant when);
+// The data plane says when a child was last used.
+void note_usage(World& world, IkeSa& sa, model::ChildId id, Instant last_inbound, Instant last_outbound);
 // Asks the peer for a sign of life now, unless a request is on its way anyway.
 void check_liveness(World& world, IkeSa& sa);
 // The data plane says that a child nears its end, or (hard) is over.

@@ -114,6 +114,8 @@ constexpr std::array kTransitions{
                About::kUpdateAddresses, 0, kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
     Transition{"The peer is where it says", S::kEstablished, T::kResponse, kInformational, About::kRoutability, 0,
                kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
+    Transition{"The peer takes note of our token", S::kEstablished, T::kResponse, kInformational, About::kToken, 0,
+               kExtras, S::kEstablished, Timer::kRekey, on_informational_answer},
     Transition{"The peer confirms the end of a child", S::kEstablished, T::kResponse, kInformational,
                About::kDeleteChild, 0, kExtras | has::kDelete, S::kEstablished, Timer::kRekey, on_informational_answer},
     // ---- the end

@@ -75,6 +75,8 @@ struct World {
   Instant cookie_rotated{};
   RateLimit stray_replies{20, std::chrono::milliseconds(100)};
   RateLimit unsolved_admitted{5, std::chrono::milliseconds(20)};  // newcomers that do not solve puzzles
+  RateLimit lost_replies{100, std::chrono::milliseconds(10)};     // INVALID_IKE_SPI and INVALID_SPI to strangers
+  RateLimit hints{10, std::chrono::milliseconds(200)};            // unproven news about SAs that are looked after
   RateLimit stray_reports{20, std::chrono::seconds(1)};
 
   // ---- lookup
@@ -83,8 +85,8 @@ struct World {
   [[nodiscard]] IkeSa* find_owner(model::ChildId child) const;
   // Living IKE SAs, in the order of their SPIs. All with these identities are among them, whatever else is.
   [[nodiscard]] std::vector<IkeSa*> sas_between(const model::Identity& local, const model::Identity& remote) const;
-  // All with this peer's address that show this identity, and what else there may be.
-  [[nodiscard]] std::vector<IkeSa*> sas_with_peer(const IpAddress& remote, const model::Identity& local) const;
+  // All with this peer's address, and what else there may be.
+  [[nodiscard]] std::vector<IkeSa*> sas_with_peer(const IpAddress& remote) const;
   // All that are this connection's or have a child of it, and what else there may be.
   [[nodiscard]] std::vector<IkeSa*> sas_of(const std::string& connection) const;
   // Connections that may expect this identity, and some that do not, in the order of the configuration.

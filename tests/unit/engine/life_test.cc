@@ -385,5 +385,64 @@ TEST_F(Life, TheNumberOfSasIsBounded) {
   EXPECT_FALSE(small.engine.install_sa(out(), small.now));
 }
 
+// ---- packets that come before their SA
+
+TEST_F(Life, PacketsOfAnExpectedSaWaitForIt) {
+  connect();
+  ok(b.engine.remove_sa(Direction::kInbound, kSpiToB, kChild));
+  b.engine.expect_spi(kSpiToB, b.now);
+  const auto first = a.send(hello()).esp()[0];
+  const auto second = a.send(hello()).esp()[0];
+  EXPECT_EQ(b.receive(first).held, 1U);
+  EXPECT_EQ(b.receive(second).held, 1U);
+  EXPECT_TRUE(b.events<UnknownSpiEvent>().empty());
+  ok(b.engine.install_sa(spec({}, true, Direction::kInbound), b.now));
+  EXPECT_EQ(b.engine.next_deadline(), Instant::min());
+  EXPECT_EQ(b.tick().packets(), (std::vector<Bytes>{hello(), hello()}));
+  EXPECT_EQ(b.drops(DropReason::kUnknownSpi), 0U);
+  // It is there now: what is sent twice is seen twice.
+  EXPECT_EQ(b.receive(second).dropped, std::vector{DropReason::kReplaySeen});
+}
+
+TEST_F(Life, WhatWaitsForAnExpectedSaWaitsASecond) {
+  connect();
+  ok(b.engine.remove_sa(Direction::kInbound, kSpiToB, kChild));
+  b.engine.expect_spi(kSpiToB, b.now);
+  EXPECT_EQ(b.receive(a.send(hello()).esp()[0]).held, 1U);
+  EXPECT_EQ(b.tick(999ms).dropped.size(), 0U);
+  EXPECT_EQ(b.tick(1ms).dropped, std::vector{DropReason::kUnknownSpi});
+  // The SPI itself is expected for a minute.
+  EXPECT_EQ(b.receive(a.send(hello()).esp()[0]).held, 1U);
+  (void)b.tick(61s);
+  EXPECT_EQ(b.receive(a.send(hello()).esp()[0]).dropped, std::vector{DropReason::kUnknownSpi});
+}
+
+TEST_F(Life, OnlySoManyPacketsWait) {
+  connect();
+  ok(b.engine.remove_sa(Direction::kInbound, kSpiToB, kChild));
+  b.engine.expect_spi(kSpiToB, b.now);
+  std::size_t held = 0;
+  for (int i = 0; i < 300; ++i) held += b.receive(a.send(hello()).esp()[0]).held;
+  EXPECT_EQ(held, 256U);
+  EXPECT_EQ(b.drops(DropReason::kUnknownSpi), 44U);
+  // Others get nothing of it.
+  EXPECT_EQ(b.receive(Bytes(60, 7)).dropped, std::vector{DropReason::kUnknownSpi});
+}
+
+TEST_F(Life, UsageOfSomeSas) {
+  connect();
+  b.now += 5s;
+  (void)b.receive(a.send(hello()).esp()[0]);
+  const Instant received = b.now;
+  b.now += 2s;
+  (void)b.send(udp_packet("10.2.0.6", "10.1.0.5", 20));
+  const std::array asked{kSpiToB, Spi{0x7777}};
+  const auto usage = b.engine.usage(asked);
+  ASSERT_EQ(usage.size(), 1U);
+  EXPECT_EQ(usage[0].spi, kSpiToB);
+  EXPECT_EQ(usage[0].inbound, received);
+  EXPECT_EQ(usage[0].outbound, b.now);
+}
+
 }  // namespace
 }  // namespace cygnet::engine::test

@@ -98,6 +98,8 @@ TEST(SadbMessages, EveryRequestTravels) {
   EXPECT_EQ(request_round_trip(PutCheckpointRequest{"k", {1, 2, 3}}).value, (Bytes{1, 2, 3}));
   EXPECT_EQ(request_round_trip(DropCheckpointRequest{"k"}).key, "k");
   EXPECT_TRUE(request_round_trip(QuerySasRequest{true}).with_keys);
+  EXPECT_EQ(request_round_trip(ExpectSpiRequest{Spi(77)}).spi, Spi(77));
+  EXPECT_EQ(request_round_trip(QueryUsageRequest{{Spi(1), Spi(2)}}).spis, (std::vector{Spi(1), Spi(2)}));
   (void)request_round_trip(QueryStatisticsRequest{});
   EXPECT_EQ(request_round_trip(ExplainRequest{full_policy().local[0], full_policy().remote[0]}).remote,
             full_policy().remote[0]);
@@ -109,13 +111,24 @@ TEST(SadbMessages, EveryEventTravels) {
   for (const Event& event : {Event{Acquire{model::PolicyId(1), selector, selector}},
                              Event{SaExpiring{Spi(1), model::Direction::kOutbound, model::ChildId(2), true}},
                              Event{PeerMoved{model::ChildId(2), a, a}}, Event{ChildActivated{model::ChildId(3)}},
-                             Event{IkeDatagram{a, a, Bytes(2000, 7)}}}) {
+                             Event{IkeDatagram{a, a, Bytes(2000, 7)}}, Event{UnknownSpi{Spi(9), a, a, true}}}) {
     const auto bytes = encode(event);
     const auto decoded = decode_from_engine(bytes);
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(std::get<Event>(decoded->second).index(), event.index());
     EXPECT_EQ(encode(std::get<Event>(decoded->second)), bytes);
   }
+}
+
+TEST(SadbMessages, UsageTravels) {
+  const auto decoded =
+      decode_from_engine(encode(3, Reply{UsageReply{{{Spi(7), Instant(Duration(5)), Instant(Duration(9))}}}}));
+  ASSERT_TRUE(decoded);
+  const auto& got = std::get<UsageReply>(std::get<Reply>(decoded->second)).list;
+  ASSERT_EQ(got.size(), 1U);
+  EXPECT_EQ(got[0].spi, Spi(7));
+  EXPECT_EQ(got[0].inbound, Instant(Duration(5)));
+  EXPECT_EQ(got[0].outbound, Instant(Duration(9)));
 }
 
 TEST(SadbMessages, StatisticsKeepEveryCounterApart) {

@@ -164,6 +164,9 @@ void on_esn(const Context& c) {
 void on_rekey(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().rekey = *yes;
 }
+void on_reauth(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().reauth = *yes;
+}
 void on_ikelifetime(const Context& c) { seconds(c, c.conn().ike_lifetime_s); }
 void on_lifetime(const Context& c) { seconds(c, c.child().lifetime_s); }
 void on_margin(const Context& c) {
@@ -390,6 +393,7 @@ constexpr std::array kConnWords{
     Word{"pfs", on_pfs},
     Word{"esn", on_esn},
     Word{"rekey", on_rekey},
+    Word{"reauth", on_reauth},
     Word{"ikelifetime", on_ikelifetime},
     Word{"lifetime", on_lifetime},
     Word{"salifetime", on_lifetime},

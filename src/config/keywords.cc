@@ -152,6 +152,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"pfs", kConn, kYes, {}, {}},
     Keyword{"esn", kConn, kYes, {}, {}},
     Keyword{"rekey", kConn, kYes, {}, {}},
+    Keyword{"reauth", kConn, kYes, {}, {}},
     Keyword{"ikelifetime", kConn, kYes, {}, {}},
     Keyword{"lifetime", kConn, kYes, {}, {}},
     Keyword{"salifetime", kConn, kYes, {}, {}},
@@ -193,7 +194,6 @@ constexpr Keyword kKeywords[] = {
     Keyword{"clientaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
     Keyword{
         "compress", kConn, kIdle, "IPComp is not built yet; packets go uncompressed, which the peer accepts", {"no"}},
-    Keyword{"reauth", kConn, kIdle, "IKE SAs are rekeyed without authenticating again", {"no"}},
     Keyword{"narrowing", kConn, kIdle, "narrowing (RFC 7296 section 2.9) is always on", {"yes"}},
     Keyword{"initial-contact", kConn, kIdle, "INITIAL_CONTACT is sent on the first SA to a peer", {"*"}},
     Keyword{"send-vendorid", kConn, kIdle, "no vendor ID is sent", {"no"}},

@@ -97,6 +97,8 @@ void drop_redundant(World& world, IkeSa& fresh) {
     if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
     if (!one_may_speak_for(fresh, *other)) continue;
     if (other->initiator == fresh.initiator) continue;
+    // One of them is there to replace the other, in its time.
+    if (fresh.stands_in_for == other->local_spi() || other->stands_in_for == fresh.local_spi()) continue;
     auto& loser = other->spi_i < fresh.spi_i ? *other : fresh;
     const auto& winner = &loser == &fresh ? *other : fresh;
     if (!loser.initiator) continue;

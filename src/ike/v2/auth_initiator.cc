@@ -9,6 +9,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
 #include "ike/v2/authorize.h"
+#include "ike/v2/beside.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/crash_detection.h"
@@ -146,6 +147,8 @@ Outcome on_proof_ready(Turn& turn) {
   world.report(sa, Severity::kInfo, "ike-auth-sent",
                "sent IKE_AUTH request to " + sa.peer() + " as '" + sa.local_id.to_string() + "'" +
                    (child == nullptr ? "" : " for child " + child->name));
+  // Traffic is on its way already: the peer may move it here as soon as it has answered.
+  if (!sa.stands_in_for.is_zero() && !sa.handshake->child_spi.is_zero()) world.act(ExpectSpi{sa.handshake->child_spi});
   send_request(world, sa, wi::ExchangeType::kIkeAuth, payloads);
   return sa.outstanding ? Outcome::kNext : auth_failed(turn, "seal-failed", "cannot protect the IKE_AUTH request");
 }
@@ -190,6 +193,7 @@ Outcome on_responder_verified(Turn& turn) {
   establish(world, sa, proof_words(result));
   read_mobike_support(sa, sa.handshake->answer);
   read_crash_token(sa, sa.handshake->answer);
+  read_auth_lifetime(world, sa, sa.handshake->answer);
   auto wants = std::move(sa.handshake->wants);
   sa.handshake->wants.clear();
   if (!wants.empty()) {

@@ -8,6 +8,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
 #include "ike/v2/authorize.h"
+#include "ike/v2/beside.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/crash_detection.h"
@@ -89,7 +90,8 @@ void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& a
     if (keys) {
       const Spi spi_in = world.new_esp_spi();
       for (auto& payload : answer_child(*terms, spi_in)) answer.push_back(std::move(payload));
-      install_child(world, sa, *terms, *keys, {.spi_in = spi_in});
+      const bool twin = has_twin(world, sa, terms->connection->name, terms->child);
+      install_child(world, sa, *terms, *keys, {.spi_in = spi_in, .standby = twin, .twin = twin});
       return;
     }
     terms =
@@ -182,6 +184,7 @@ Outcome on_answer_proof_ready(Turn& turn) {
   add_mobike_support(world, sa, answer);
   read_crash_token(sa, request.payloads);
   add_crash_token(world, sa, answer);
+  add_auth_lifetime(sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);

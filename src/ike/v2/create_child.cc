@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/beside.h"
 #include "ike/v2/collision.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -445,9 +446,11 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
                         ByteView(nonce), group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
   if (!keys) return answer(world, sa, request, refusal(wi::NotifyType::kNoProposalChosen));
   const Spi spi_in = world.new_esp_spi();
+  const bool twin = *old == nullptr && has_twin(world, sa, terms->connection->name, terms->child);
   auto& fresh = install_child(world, sa, *terms, *keys,
                               {.spi_in = spi_in,
-                               .standby = *old != nullptr,
+                               .standby = twin || *old != nullptr,
+                               .twin = twin,
                                .replaces = *old != nullptr ? std::optional((*old)->id) : std::nullopt});
   note_collision(world, sa, fresh, *old, peer_nonce, nonce);
   wi::Payloads reply = answer_child(*terms, spi_in);

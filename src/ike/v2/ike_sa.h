@@ -211,6 +211,7 @@ struct IkeSa {
   Instant unheard_since = kNever;     // IKE got no answer, yet children receive: kept while another IKE SA is tried
   IkeSpi stands_in_for;               // our SPI of the older IKE SA that goes once this one carries what it carries
   IkeSpi stand_in;                    // the other way round
+  bool force_encapsulation = false;   // in UDP, whatever NAT detection says
   Bytes peer_token;                   // RFC 6290: with this the peer proves that it has lost this IKE SA
   bool disowned = false;              // somebody unproven says, to our request, that the peer does not know this IKE SA
   IkeSpi rival_of;                    // our SPI of the IKE SA whose collision with the peer's rekey made this one

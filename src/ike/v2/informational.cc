@@ -4,6 +4,7 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/authorize.h"
+#include "ike/v2/beside.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -33,6 +34,10 @@ std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
   if (child->replaced_by) {
     if (auto* newer = sa.find_child(*child->replaced_by)) activate(world, sa, *newer);
     fade_child(world, sa, *child, "rekeyed", true);
+    return ours;
+  }
+  if (use_twin(world, sa, *child)) {
+    fade_child(world, sa, *child, "it lives on on a newer IKE SA", true);
     return ours;
   }
   const std::string reason = "deleted by " + sa.peer();
@@ -92,6 +97,7 @@ Outcome on_informational_request(Turn& turn) {
     }
   }
   read_crash_token(sa, *turn.payloads);
+  read_auth_lifetime(world, sa, *turn.payloads);  // RFC 4478 section 3: in an exchange of its own too
   wi::Payloads answer;
   if (!closed.spis.empty()) answer.emplace_back(std::move(closed));
   on_mobike_request(turn, answer);

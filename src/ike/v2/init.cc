@@ -66,7 +66,7 @@ void send_init_request(World& world, IkeSa& sa) {
   message.payloads.emplace_back(ike_sa_payload(h.offered));
   message.payloads.emplace_back(wi::KePayload{h.group, h.own.public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_i});
-  add_nat_detection(world, message.payloads, sa.spi_i, IkeSpi(), sa.path, sa.connection->encapsulation);
+  add_nat_detection(world, message.payloads, sa.spi_i, IkeSpi(), sa.path, wish(sa));
   if (speaks_fragmentation(*sa.connection))
     message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
   if (sa.connection->remote.auth == model::AuthMethod::kSignature)
@@ -422,8 +422,7 @@ Outcome on_answer_ready(Turn& turn) {
   const auto candidates = world.connections_for(sa.path);
   ask_for_certificate(world, candidates, kAuthoritiesInInit, message.payloads);
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
-  if (sa.peer_speaks_nat_t)
-    add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
+  if (sa.peer_speaks_nat_t) add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, wish(sa));
   if (sa.fragmentation) message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
   if (std::any_of(candidates.begin(), candidates.end(),
                   [](const auto& c) { return c->remote.auth == model::AuthMethod::kSignature; }))

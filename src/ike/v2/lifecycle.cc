@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/beside.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/gate.h"
@@ -46,33 +47,6 @@ bool already_up(const World& world, const ChildWant& want) {
   });
 }
 
-void begin_ike_sa(World& world, ChildWant want) {
-  const auto connection = want.connection;
-  auto sa = std::make_unique<IkeSa>();
-  sa->initiator = true;
-  sa->spi_i = world.new_ike_spi();
-  sa->connection = connection;
-  sa->path = path_of(world, *connection);
-  sa->local_id = own_identity(*connection, sa->path.local.address);
-  sa->state = State::kInitGenerating;
-  sa->handshake = std::make_unique<Handshake>();
-  auto& h = *sa->handshake;
-  h.offered = connection->proposals;
-  const auto groups = model::groups_of(h.offered);
-  const auto child = want.child;
-  if (groups.empty()) {
-    want_failed(world, std::move(want), "connection " + connection->name + " has no key exchange group in ike=", false);
-    return;
-  }
-  h.group = groups.front();
-  h.groups_tried.push_back(h.group);
-  h.wants.push_back(std::move(want));
-  auto& added = world.add_sa(std::move(sa));
-  world.report(added, Severity::kInfo, "initiating",
-               "initiating " + connection->name + " to " + added.peer() + " for child " + child);
-  world.order_job(added, About::kInit, h.group, std::nullopt, std::nullopt);
-}
-
 void forget_data_plane(World& world, ChildSa& child) {
   remove_outbound(world, child);
   world.act(RemoveSa{model::Direction::kInbound, child.spi_in, child.id});
@@ -107,6 +81,34 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
 
 }  // namespace
 
+IkeSa* begin_ike_sa(World& world, ChildWant want) {
+  const auto connection = want.connection;
+  auto sa = std::make_unique<IkeSa>();
+  sa->initiator = true;
+  sa->spi_i = world.new_ike_spi();
+  sa->connection = connection;
+  sa->path = path_of(world, *connection);
+  sa->local_id = own_identity(*connection, sa->path.local.address);
+  sa->state = State::kInitGenerating;
+  sa->handshake = std::make_unique<Handshake>();
+  auto& h = *sa->handshake;
+  h.offered = connection->proposals;
+  const auto groups = model::groups_of(h.offered);
+  const auto child = want.child;
+  if (groups.empty()) {
+    want_failed(world, std::move(want), "connection " + connection->name + " has no key exchange group in ike=", false);
+    return nullptr;
+  }
+  h.group = groups.front();
+  h.groups_tried.push_back(h.group);
+  h.wants.push_back(std::move(want));
+  auto& added = world.add_sa(std::move(sa));
+  world.report(added, Severity::kInfo, "initiating",
+               "initiating " + connection->name + " to " + added.peer() + " for child " + child);
+  world.order_job(added, About::kInit, h.group, std::nullopt, std::nullopt);
+  return &added;
+}
+
 void want_child(World& world, ChildWant want) {
   const auto* child = child_config(want);
   if (child == nullptr) return want_failed(world, std::move(want), "no such child", false);
@@ -121,7 +123,10 @@ void want_child(World& world, ChildWant want) {
                        name);
   }
   auto* sa = find_shared_sa(world, *want.connection);
-  if (sa == nullptr) return begin_ike_sa(world, std::move(want));
+  if (sa == nullptr) {
+    (void)begin_ike_sa(world, std::move(want));
+    return;
+  }
   if (sa->wants_child(want.connection->name, want.child)) return;  // its InitiationDone is still to come
   world.touch(*sa);
   if (sa->handshake) {
@@ -237,6 +242,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   if (!sa.alive()) return;
   drop_fragments(world, sa);
   const bool was_up = sa.established != Instant{};
+  if (!sa.stands_in_for.is_zero()) beside_ended(world, sa);
   if (is_half_open(sa)) {
     leave_half_open(world, sa);
   }
@@ -247,9 +253,11 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   while (!sa.children.empty()) {
     auto& child = *sa.children.back();
     const bool mattered = child.usable() && !child.announced_down;
+    // The same child on a newer IKE SA carries on: there is nothing to mourn.
+    const bool lives_on = mattered && use_twin(world, sa, child);
     forget_data_plane(world, child);
-    announce_down(world, child, reason, false);
-    if (mattered) after_child_loss(world, child, aftermath);
+    announce_down(world, child, reason, lives_on);
+    if (mattered && !lives_on) after_child_loss(world, child, aftermath);
     sa.children.pop_back();
   }
   give_addresses_back(world, sa);
@@ -264,12 +272,18 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
 void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath) {
   if (sa.state == State::kDead || sa.state == State::kDeleting || sa.doomed) return;
   if (sa.state != State::kEstablished && sa.state != State::kRekeyed) return end_sa(world, sa, reason, aftermath);
-  while (!sa.children.empty()) {
+  // What a newer IKE SA has taken over receives here until the peer confirms.
+  const bool only_drains = sa.replaced_by && std::none_of(sa.children.begin(), sa.children.end(), [](const auto& c) {
+                             return c->usable() || c->outbound_installed;
+                           });
+  while (!only_drains && !sa.children.empty()) {
     auto& child = *sa.children.back();
     const bool mattered = child.usable() && !child.announced_down;
+    // The same child on a newer IKE SA carries on: there is nothing to mourn.
+    const bool lives_on = mattered && use_twin(world, sa, child);
     forget_data_plane(world, child);
-    announce_down(world, child, reason, false);
-    if (mattered) after_child_loss(world, child, aftermath);
+    announce_down(world, child, reason, lives_on);
+    if (mattered && !lives_on) after_child_loss(world, child, aftermath);
     sa.children.pop_back();
   }
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
@@ -317,6 +331,7 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
     check.about = About::kRoutability;
     to.queue.push_front(std::move(check));
   }
+  follow_beside(world, from, to);
   // An older collision is still to be settled with `from`: with `to` then, which lives on in its place.
   if (auto* rival = world.find_sa(from.rival_of); rival != nullptr && rival != &to) {
     if (rival->task && rival->task->collision && rival->task->collision->ike_spi == from.local_spi()) {

@@ -25,6 +25,9 @@ void try_later(World& world, ChildWant want, Duration delay);
 void run_retries(World& world);
 [[nodiscard]] Instant next_retry(const World& world);
 
+// A new IKE SA of ours, with this first child; null: it cannot be begun, and the want has failed.
+IkeSa* begin_ike_sa(World& world, ChildWant want);
+
 // Takes both SAs out of the data plane and says so. The ChildSa is gone afterwards.
 void remove_child(World& world, IkeSa& sa, model::ChildId id, const std::string& reason, bool replaced);
 // As above, but packets on their way to us may still arrive for a moment.

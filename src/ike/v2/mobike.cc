@@ -300,9 +300,9 @@ void send_address_update(World& world, IkeSa& sa) {
   wi::Payloads payloads;
   if (sa.initiator) {
     payloads.emplace_back(notify(NotifyType::kUpdateSaAddresses));
-    const auto wish = sa.connection->encapsulation;
-    add_nat_detection(world, payloads, sa.spi_i, sa.spi_r, sa.path, wish);
-    if (wish == model::Encapsulation::kNever)
+    const auto wanted = wish(sa);
+    add_nat_detection(world, payloads, sa.spi_i, sa.spi_r, sa.path, wanted);
+    if (wanted == model::Encapsulation::kNever)
       payloads.emplace_back(notify(NotifyType::kNoNatsAllowed, no_nats(sa.path)));
   }
   const auto before = payloads.size();
@@ -324,7 +324,7 @@ wi::Payloads liveness_payloads(World& world, const IkeSa& sa) {
   wi::Payloads out;
   // RFC 4555 section 3.8: NAT detection in a sign of life shows the initiator that a mapping has changed.
   if (sa.initiator && sa.mobility.agreed && sa.path.marked)
-    add_nat_detection(world, out, sa.spi_i, sa.spi_r, sa.path, sa.connection->encapsulation);
+    add_nat_detection(world, out, sa.spi_i, sa.spi_r, sa.path, wish(sa));
   return out;
 }
 
@@ -401,8 +401,7 @@ void on_mobike_request(Turn& turn, wi::Payloads& answer) {
     }
     follow_update(turn);
   }
-  if (speaks_of_nat(*turn.payloads))
-    add_nat_detection(world, answer, sa.spi_i, sa.spi_r, turn.path, sa.connection->encapsulation);
+  if (speaks_of_nat(*turn.payloads)) add_nat_detection(world, answer, sa.spi_i, sa.spi_r, turn.path, wish(sa));
 }
 
 }  // namespace cygnet::ike::v2

@@ -14,11 +14,12 @@ namespace wi = wire::ike;
 
 constexpr std::uint16_t kNatPort = 4500;  // RFC 7296 section 2.23
 
+}  // namespace
+
 model::Encapsulation wish(const IkeSa& sa) {
+  if (sa.force_encapsulation) return model::Encapsulation::kForce;
   return sa.connection ? sa.connection->encapsulation : model::Encapsulation::kAuto;
 }
-
-}  // namespace
 
 Bytes nat_hash(IkeSpi spi_i, IkeSpi spi_r, const Endpoint& endpoint) {
   ByteWriter out;

@@ -6,6 +6,8 @@
 
 namespace cygnet::ike::v2 {
 
+// What connection and circumstances want.
+[[nodiscard]] model::Encapsulation wish(const IkeSa& sa);
 // SHA-1( SPIi | SPIr | IP | Port ).
 [[nodiscard]] Bytes nat_hash(IkeSpi spi_i, IkeSpi spi_r, const Endpoint& endpoint);
 // Appends NAT_DETECTION_SOURCE_IP and _DESTINATION_IP; with kForce the source is untrue on purpose, so that both ends

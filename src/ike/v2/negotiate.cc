@@ -17,6 +17,8 @@ using model::TrafficSelector;
 using model::TrafficSelectors;
 
 constexpr Duration kStandbyPatience = std::chrono::seconds(15);
+// The older IKE SA may be one that the peer has forgotten.
+constexpr Duration kTwinPatience = std::chrono::seconds(3);
 
 TrafficSelectors or_host(const TrafficSelectors& configured, const IpAddress& host) {
   return configured.empty() ? TrafficSelectors{TrafficSelector::of(IpRange::of(host))} : configured;
@@ -398,9 +400,12 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
     child.expires_at = world.now + std::chrono::seconds(config->lifetime_s);
     if (terms.connection->rekey) child.rekey_at = world.now + soft;
   }
-  if (how.standby) child.activate_at = world.now + kStandbyPatience;
+  if (how.standby) child.activate_at = world.now + (how.twin ? kTwinPatience : kStandbyPatience);
   if (how.replaces) {
-    if (const auto* old = sa.find_child(*how.replaces)) child.rekeys = old->rekeys + 1;
+    if (const auto* old = sa.find_child(*how.replaces)) {
+      child.rekeys = old->rekeys + 1;
+      child.replaced_unheard = old->replaced_unheard;
+    }
   }
 
   auto in = spec_of(world, sa, child, *config);

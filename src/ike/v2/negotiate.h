@@ -63,6 +63,7 @@ struct NewChild {
   Spi spi_in;
   bool we_initiated = false;  // the exchange, not the IKE SA
   bool standby = false;       // outbound waits for the peer (responder of a rekey)
+  bool twin = false;          // the peer has this child on an older IKE SA still
   std::optional<model::ChildId> replaces;
 };
 // Derives nothing, installs everything: both SAs, ChildUp, timers.

@@ -205,6 +205,7 @@ void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
 void request_answered(World& world, IkeSa& sa) {
   sa.outstanding.reset();
   sa.silent_reported = sa.disowned = false;
+  sa.unheard_since = kNever;
   world.touch(sa);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/beside.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/handlers.h"
@@ -60,6 +61,7 @@ Instant child_due(const ChildSa& child) {
 }
 
 void gave_up(World& world, IkeSa& sa) {
+  if (outlives_silence(world, sa)) return;
   const auto& out = *sa.outstanding;
   const auto message = diagnosis::no_answer(sa.peer(), out.sent, world.now - out.first_sent, sa.path.marked);
   if (sa.state == State::kDeleting) {
@@ -121,12 +123,22 @@ void on_liveness_timer(World& world, IkeSa& sa) {
 }
 
 void on_lifetime_timer(World& world, IkeSa& sa) {
+  if (sa.authenticated_until <= world.now) {
+    const std::string reason = "the ends did not prove themselves anew in time (reauth=, RFC 4478)";
+    world.report(sa, Severity::kWarning, "auth-expired", "the IKE SA with " + sa.peer() + " ends: " + reason);
+    return delete_ike_sa(world, sa, reason, Aftermath::kKeepUp);
+  }
   if (sa.expires_at <= world.now) {
     // Once: the Delete may have to wait for the request under way.
     sa.expires_at = sa.rekey_at = kNever;
     world.report(sa, Severity::kWarning, "ike-expired",
                  "the IKE SA with " + sa.peer() + " reached the end of its life");
     return delete_ike_sa(world, sa, "its lifetime ended", Aftermath::kKeepUp);
+  }
+  if (sa.reauth_at <= world.now) {
+    sa.reauth_at = kNever;
+    const bool unheard = sa.unheard_since != kNever;
+    (void)begin_beside(world, sa, {unheard ? "because this one gets no answer" : "to authenticate again", false});
   }
   if (sa.rekey_at <= world.now) {
     sa.rekey_at = kNever;
@@ -141,7 +153,8 @@ void on_lifetime_timer(World& world, IkeSa& sa) {
 Instant next_due(const IkeSa& sa) {
   auto due = std::min({sa.give_up_at, liveness_due(sa), fragments_due(sa)});
   if (sa.outstanding) due = std::min(due, sa.outstanding->retransmit_at);
-  if (sa.state == State::kEstablished) due = std::min({due, sa.rekey_at, sa.expires_at, queue_due(sa)});
+  if (sa.state == State::kEstablished)
+    due = std::min({due, sa.rekey_at, sa.expires_at, sa.reauth_at, sa.authenticated_until, queue_due(sa)});
   for (const auto& child : sa.children) due = std::min(due, child_due(*child));
   return due;
 }
@@ -149,7 +162,11 @@ Instant next_due(const IkeSa& sa) {
 void on_sa_timer(World& world, IkeSa& sa) {
   world.touch(sa);
   drop_stale_fragments(world, sa);
-  if (sa.outstanding && sa.outstanding->retransmit_at <= world.now && !retransmit(world, sa)) return gave_up(world, sa);
+  if (sa.outstanding && sa.outstanding->retransmit_at <= world.now) {
+    if (!retransmit(world, sa)) return gave_up(world, sa);
+    // Before anything is given up it will be asked whether the children are heard.
+    if (sa.state == State::kEstablished && sa.outstanding->sent > 2) ask_usage(world, sa);
+  }
   if (sa.give_up_at <= world.now) {
     if (sa.state == State::kInitSent) return end_sa(world, sa, sa.handshake->refusal, Aftermath::kKeepUp);
     if (sa.state == State::kProving || sa.state == State::kVerifying) {
@@ -158,8 +175,12 @@ void on_sa_timer(World& world, IkeSa& sa) {
       world.report(sa, Severity::kError, "keys-silent", message);
       return end_sa(world, sa, message, Aftermath::kKeepUp);
     }
-    if (sa.state == State::kRekeyed)
-      return delete_ike_sa(world, sa, "rekeyed; the peer never deleted it", Aftermath::kForget);
+    if (sa.state == State::kRekeyed) {
+      sa.give_up_at = kNever;
+      return delete_ike_sa(world, sa,
+                           sa.end_reason.empty() ? "rekeyed; the peer never deleted it" : std::string(sa.end_reason),
+                           Aftermath::kForget);
+    }
     if (!sa.end_reason.empty()) return end_sa(world, sa, sa.end_reason, Aftermath::kForget);  // refused, as was said
     world.report(sa, Severity::kInfo, "half-open-expired", sa.peer() + " began an IKE SA and did not go on");
     return end_sa(world, sa, "the peer did not go on", Aftermath::kForget);
@@ -187,9 +208,12 @@ void note_life(World& world, IkeSa& sa, Instant when) {
   world.touch(sa);
 }
 
-void note_usage(World& world, IkeSa& sa, model::ChildId id, Instant last_inbound, Instant /*last_outbound*/) {
-  if (auto* child = sa.find_child(id)) child->last_inbound = std::max(child->last_inbound, last_inbound);
+void note_usage(World& world, IkeSa& sa, model::ChildId id, Instant last_inbound, Instant last_outbound) {
   note_life(world, sa, last_inbound);
+  auto* child = sa.find_child(id);
+  if (child == nullptr) return;
+  child->last_inbound = std::max(child->last_inbound, last_inbound);
+  check_child(world, sa, *child, last_outbound);
 }
 
 void check_liveness(World& world, IkeSa& sa) {
@@ -221,6 +245,14 @@ void plan_lifetime(World& world, IkeSa& sa) {
   sa.rekey_at = sa.expires_at = kNever;
   if (!sa.connection || sa.connection->ike_lifetime_s == 0) return;
   sa.expires_at = world.now + std::chrono::seconds(sa.connection->ike_lifetime_s);
+  if (sa.connection->reauth) {
+    // A rekey by the peer does not make the proof any younger.
+    if (sa.authenticated_until != kNever) return;
+    sa.authenticated_until = sa.expires_at;
+    if (sa.initiator && sa.connection->rekey)
+      sa.reauth_at = world.now + soft_life(world, *sa.connection, sa.connection->ike_lifetime_s);
+    return;
+  }
   if (sa.connection->rekey) sa.rekey_at = world.now + soft_life(world, *sa.connection, sa.connection->ike_lifetime_s);
 }
 
@@ -229,7 +261,7 @@ void start_next_task(World& world, IkeSa& sa) {
   if (sa.doomed) return send_ike_delete(world, sa);
   const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(),
                                   [&](const Task& t) { return t.not_before <= world.now && !too_early(sa, t); });
-  if (ready == sa.queue.end()) return;
+  if (ready == sa.queue.end()) return settle_beside(world, sa);
   sa.task = std::move(*ready);
   sa.queue.erase(ready);
   world.touch(sa);

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/beside.h"
+
+#include <algorithm>
+
+#include "ike/v2/lifecycle.h"
+#include "ike/v2/match.h"
+#include "ike/v2/negotiate.h"
+#include "ike/v2/request.h"
+#include "ike/v2/timers.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+// What is on its way under the old SAs has arrived by then.
+constexpr Duration kDrain = std::chrono::seconds(1);
+constexpr Duration kNextAttempt = std::chrono::seconds(20);
+constexpr Duration kHeardLately = std::chrono::seconds(20);  // retransmissions ask at least every 15 s
+constexpr std::uint32_t kShortestAuthLifetime = 10;          // seconds
+
+std::vector<ChildWant> wants_of(const World& world, const IkeSa& sa) {
+  std::vector<ChildWant> out;
+  for (const auto& child : sa.children) {
+    if (!child->usable() || world.find_connection(child->connection->name) != child->connection) continue;
+    const auto same = [&](const ChildWant& w) { return w.connection == child->connection && w.child == child->name; };
+    if (child->config() == nullptr || std::any_of(out.begin(), out.end(), same)) continue;
+    ChildWant want;
+    want.connection = child->connection;
+    want.child = child->name;
+    out.push_back(std::move(want));
+  }
+  // The IKE SA's own connection first: it decides how the ends prove who they are.
+  std::stable_partition(out.begin(), out.end(), [&](const ChildWant& w) { return w.connection == sa.connection; });
+  return out;
+}
+
+ChildSa* twin_of(const World& world, const IkeSa& sa, const std::string& connection, const std::string& child) {
+  for (auto* other : world.sas_between(sa.local_id, sa.remote_id)) {
+    if (other == &sa || other->state != State::kEstablished || other->local_id != sa.local_id ||
+        other->remote_id != sa.remote_id)
+      continue;
+    for (const auto& c : other->children) {
+      if (c->usable() && c->name == child && c->connection->name == connection) return c.get();
+    }
+  }
+  return nullptr;
+}
+
+// Traffic goes on over the new IKE SA; the old children receive until the peer has confirmed their end.
+void retire(World& world, IkeSa& old, IkeSa& fresh) {
+  for (const auto& child : old.children) {
+    if (!child->usable()) continue;
+    const bool lives_on = fresh.has_usable_child(child->connection->name, child->name);
+    remove_outbound(world, *child);
+    announce_down(world, *child, lives_on ? "its IKE SA was replaced" : "the new IKE SA did not get it", lives_on);
+    if (!lives_on) after_child_loss(world, *child, Aftermath::kKeepUp);
+    child->state = ChildState::kRekeyed;
+    child->rekey_at = child->expires_at = child->activate_at = kNever;
+  }
+  for (auto& task : old.queue) {
+    if (task.about == About::kNewChild) fresh.queue.push_back(std::move(task));
+  }
+  old.queue.clear();
+  old.replaced_by = fresh.local_spi();
+  old.stand_in = fresh.stands_in_for = IkeSpi();
+  old.end_reason = "replaced by a new IKE SA";
+  old.rekey_at = old.expires_at = old.reauth_at = old.authenticated_until = kNever;
+  if (old.counted) --world.counters.established;
+  old.counted = false;
+  if (old.unheard_since != kNever) {
+    old.outstanding.reset();
+    old.task.reset();
+    old.own_job = 0;
+  }
+  if (old.task || old.outstanding) {
+    old.doomed = true;
+  } else {
+    old.state = State::kRekeyed;
+    old.give_up_at = world.now + kDrain;
+  }
+  world.report(fresh, Severity::kNotice, "ike-replaced",
+               "the new IKE SA with " + fresh.peer() + " carries everything: deleting the old one");
+  world.touch(old);
+  world.checkpoint(fresh);
+  world.checkpoint(old);
+}
+
+}  // namespace
+
+bool begin_beside(World& world, IkeSa& old, const Beside& how) {
+  if (old.state != State::kEstablished || old.doomed || !old.connection || !can_initiate(*old.connection)) return false;
+  if (world.find_sa(old.stand_in) != nullptr) return true;
+  auto wants = wants_of(world, old);
+  if (wants.empty()) return false;
+  world.report(old, Severity::kNotice, "ike-beside",
+               "making a new IKE SA with " + old.peer() + " beside this one " + how.why);
+  auto* fresh = begin_ike_sa(world, std::move(wants.front()));
+  if (fresh == nullptr) return false;
+  for (std::size_t i = 1; i < wants.size(); ++i) fresh->handshake->wants.push_back(std::move(wants[i]));
+  fresh->path.local.address = old.path.local.address;
+  fresh->path.remote.address = old.path.remote.address;
+  fresh->force_encapsulation = how.force_encapsulation;
+  fresh->stands_in_for = old.local_spi();
+  old.stand_in = fresh->local_spi();
+  world.touch(old);
+  return true;
+}
+
+void settle_beside(World& world, IkeSa& fresh) {
+  if (fresh.stands_in_for.is_zero() || fresh.state != State::kEstablished || fresh.handshake || fresh.task ||
+      fresh.doomed)
+    return;
+  const auto asks = [](const Task& t) { return t.about == About::kNewChild; };
+  if (std::any_of(fresh.queue.begin(), fresh.queue.end(), asks)) return;
+  auto* old = world.find_sa(fresh.stands_in_for);
+  if (old == nullptr || old->state != State::kEstablished || old->doomed) {
+    fresh.stands_in_for = IkeSpi();
+    return;
+  }
+  const bool carries =
+      std::any_of(fresh.children.begin(), fresh.children.end(), [](const auto& c) { return c->usable(); });
+  if (carries) return retire(world, *old, fresh);
+  delete_ike_sa(world, fresh, "it carries nothing of the one it was to replace", Aftermath::kForget);
+}
+
+void beside_ended(World& world, const IkeSa& fresh) {
+  auto* old = world.find_sa(fresh.stands_in_for);
+  if (old == nullptr || !old->alive() || old->stand_in != fresh.local_spi()) return;
+  old->stand_in = IkeSpi();
+  world.touch(*old);
+  if (old->state != State::kEstablished) return;
+  if (old->authenticated_until != kNever) {
+    const auto left = old->authenticated_until - world.now;
+    old->reauth_at = left > 2 * kDrain ? world.now + std::min(left / 2, kNextAttempt) : kNever;
+  } else if (old->unheard_since != kNever) {
+    old->reauth_at = world.now + jitter(world.random, kNextAttempt, 25);
+  }
+}
+
+void follow_beside(World& world, IkeSa& from, IkeSa& to) {
+  if (auto* fresh = world.find_sa(from.stand_in)) {
+    to.stand_in = from.stand_in;
+    fresh->stands_in_for = to.local_spi();
+  }
+  if (auto* old = world.find_sa(from.stands_in_for)) {
+    to.stands_in_for = from.stands_in_for;
+    old->stand_in = to.local_spi();
+  }
+  from.stand_in = from.stands_in_for = IkeSpi();
+}
+
+bool has_twin(const World& world, const IkeSa& sa, const std::string& connection, const std::string& child) {
+  return twin_of(world, sa, connection, child) != nullptr;
+}
+
+bool use_twin(World& world, const IkeSa& sa, const ChildSa& child) {
+  auto* twin = twin_of(world, sa, child.connection->name, child.name);
+  if (twin == nullptr) return false;
+  if (auto* owner = world.find_owner(twin->id)) activate(world, *owner, *twin);
+  return true;
+}
+
+void add_auth_lifetime(const IkeSa& sa, wi::Payloads& answer) {
+  if (sa.connection == nullptr || !sa.connection->reauth || sa.connection->ike_lifetime_s == 0) return;
+  // RFC 4478 section 3: "the time in seconds before the peer should initiate reauthentication".
+  Bytes seconds(4);
+  store_be32(seconds.data(), sa.connection->ike_lifetime_s);
+  answer.emplace_back(notify(wi::NotifyType::kAuthLifetime, std::move(seconds)));
+}
+
+void read_auth_lifetime(World& world, IkeSa& sa, const wi::Payloads& payloads) {
+  const auto* n = wi::find_notify(payloads, wi::NotifyType::kAuthLifetime);
+  if (n == nullptr || n->data.size() != 4 || !sa.initiator || !sa.connection) return;
+  const auto seconds = std::max(load_be32(n->data.data()), kShortestAuthLifetime);
+  const auto until = world.now + std::chrono::seconds(seconds);
+  if (until >= sa.authenticated_until) return;
+  sa.authenticated_until = until;
+  sa.reauth_at = world.now + soft_life(world, *sa.connection, seconds);
+  world.report(sa, Severity::kInfo, "auth-lifetime",
+               sa.peer() + " wants to be shown who we are again within " + std::to_string(seconds) + " s");
+  world.touch(sa);
+}
+
+void ask_usage(World& world, const IkeSa& sa) {
+  for (const auto& child : sa.children) {
+    if (child->usable()) world.act(QueryUsage{child->id, child->spi_in});
+  }
+}
+
+bool outlives_silence(World& world, IkeSa& sa) {
+  if (sa.state != State::kEstablished || sa.doomed || sa.established == Instant{}) return false;
+  const bool heard = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) {
+    return c->usable() && c->last_inbound != Instant{} && c->last_inbound + kHeardLately > world.now;
+  });
+  if (!heard) return false;
+  if (sa.unheard_since == kNever) {
+    sa.unheard_since = world.now;
+    world.report(sa, Severity::kWarning, "ike-unheard",
+                 "IKE gets no answer from " + sa.peer() +
+                     ", but ESP comes from there: its children stay (is something on the way dropping UDP port 500 or "
+                     "4500?)");
+  }
+  sa.outstanding->first_sent = world.now;
+  sa.outstanding->retransmit_at = world.now;
+  sa.silent_reported = true;
+  (void)begin_beside(world, sa, {"because this one gets no answer", false});
+  world.touch(sa);
+  return true;
+}
+
+void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound) {
+  if (child.last_inbound >= child.established && child.last_inbound + kHeardLately > world.now)
+    child.replaced_unheard = 0;
+  if (!child.usable() || child.activate_at != kNever || sa.state != State::kEstablished || sa.doomed || !sa.connection)
+    return;
+  const Duration delay = std::chrono::seconds(sa.connection->dpd_delay_s);
+  if (delay == Duration(0) || child.established + delay > world.now || last_outbound + delay < world.now) return;
+  // It must have been heard once, this one or the one it replaced: there is traffic that goes one way only.
+  const bool heard = child.last_inbound != Instant{};
+  const Instant silent_since = heard ? child.last_inbound : child.established;
+  if (silent_since + delay > last_outbound) return;
+  const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == child.id; };
+  if ((sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
+  if (heard && child.replaced_unheard == 0) {
+    world.report(sa, Severity::kWarning, "child-unheard",
+                 "child " + child.name + " sends and hears nothing from " + sa.peer() + ": replacing it");
+    child.replaced_unheard = 1;
+    Task task;
+    task.about = About::kRekeyChild;
+    task.child = child.id;
+    sa.queue.push_back(std::move(task));
+    world.touch(sa);
+    return start_next_task(world, sa);
+  }
+  if (!heard && child.replaced_unheard == 1) {
+    child.replaced_unheard = 2;
+    const bool in_udp = sa.connection->encapsulation == model::Encapsulation::kAuto && !sa.udp_encapsulation;
+    world.report(sa, Severity::kWarning, "child-unheard",
+                 "child " + child.name + " hears nothing from " + sa.peer() + " after it was replaced" +
+                     (in_udp ? ": trying it in UDP (is something on the way dropping ESP, IP protocol 50?)" : ""));
+    (void)begin_beside(world, sa, {"because ESP gets no answer", in_udp});
+  }
+}
+
+}  // namespace cygnet::ike::v2

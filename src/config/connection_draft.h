@@ -26,8 +26,15 @@ struct EndDraft {
 enum class Pfs : std::uint8_t { kOptional, kRequired, kOff };
 enum class Esn : std::uint8_t { kEither, kOnly, kNever };
 
-struct ConnectionDraft {
+// Before any word is read.
+[[nodiscard]] inline model::Connection blank_connection() {
   model::Connection connection;
+  connection.childless = model::Childless::kAllow;
+  return connection;
+}
+
+struct ConnectionDraft {
+  model::Connection connection = blank_connection();
   model::Child child;  // what all children have in common
   EndDraft left{"left"}, right{"right"};
   Place place;  // of the section header

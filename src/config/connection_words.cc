@@ -167,6 +167,21 @@ void on_rekey(const Context& c) {
 void on_reauth(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().reauth = *yes;
 }
+void on_childless(const Context& c) {
+  using model::Childless;
+  static constexpr std::array<Choice<Childless>, 4> kChoices{{{"allow", Childless::kAllow},
+                                                              {"prefer", Childless::kPrefer},
+                                                              {"force", Childless::kForce},
+                                                              {"never", Childless::kNever}}};
+  if (const auto value = choose(c, kChoices)) c.conn().childless = *value;
+}
+void on_send_no_tfc(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().refuse_tfc = *yes;
+}
+void on_failback(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().failback = *yes;
+}
+void on_failback_interval(const Context& c) { seconds(c, c.conn().failback_interval_s); }
 void on_ikelifetime(const Context& c) { seconds(c, c.conn().ike_lifetime_s); }
 void on_lifetime(const Context& c) { seconds(c, c.child().lifetime_s); }
 void on_margin(const Context& c) {
@@ -312,27 +327,9 @@ bool is_host_name(std::string_view text) {
          });
 }
 
-void on_host(const Context& c) {
-  auto& host = c.end->host;
-  const auto& text = c.entry.value;
+// One address or name.
+void read_host(const Context& c, const std::string& text, model::HostSpec& host) {
   using Kind = model::HostSpec::Kind;
-  c.end_draft->host_set = true;
-  c.end_draft->host_place = c.entry.value_place();
-  host = {};
-  if (text == "%any" || text == "%any4" || text == "%any6" || text == "0.0.0.0" || text == "::") return;
-  if (text == "%defaultroute") {
-    host.kind = Kind::kDefaultRoute;
-    return;
-  }
-  if (text.starts_with('%')) {
-    static constexpr std::array<std::string_view, 6> kOther{"%group", "%opportunistic", "%opportunisticgroup",
-                                                            "%oppo",  "%oppogroup",     "%hostname"};
-    const bool known = std::find(kOther.begin(), kOther.end(), text) != kOther.end();
-    if (known) return c.not_built("opportunistic encryption and policy groups are not built yet");
-    return c.bad_value(suggestion(text, {"%any", "%defaultroute"}, "write an address, a name, %any or %defaultroute"));
-  }
-  if (text.find_first_of(",/") != std::string::npos)
-    return c.not_built("several addresses or a network as peer are not built yet; use %any");
   if (const auto address = IpAddress::parse(text)) {
     if (address->is_multicast()) return c.bad("a multicast address cannot be an IKE peer");
     host.kind = Kind::kAddress;
@@ -345,6 +342,50 @@ void on_host(const Context& c) {
                  "write an address, a name, %any or %defaultroute");
   host.kind = Kind::kName;
   host.name = text;
+}
+
+// right=a,b: where the peer is if it is not at the first.
+void read_alternatives(const Context& c, std::string_view list) {
+  constexpr std::size_t kMostAlternatives = 15;
+  while (true) {
+    const auto end = std::min(list.find(','), list.size());
+    auto text = list.substr(0, end);
+    while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+    while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+    if (text.empty() || text.front() == '%') return c.bad_value("write addresses or names, with commas between them");
+    if (c.end->alternatives.size() >= kMostAlternatives) return c.bad("more than 16 addresses of one peer");
+    read_host(c, std::string(text), c.end->alternatives.emplace_back());
+    if (end == list.size()) return;
+    list.remove_prefix(end + 1);
+  }
+}
+
+void on_host(const Context& c) {
+  auto& host = c.end->host;
+  auto text = c.entry.value;
+  using Kind = model::HostSpec::Kind;
+  c.end_draft->host_set = true;
+  c.end_draft->host_place = c.entry.value_place();
+  host = {};
+  c.end->alternatives.clear();
+  if (text == "%any" || text == "%any4" || text == "%any6" || text == "0.0.0.0" || text == "::") return;
+  if (text == "%defaultroute") {
+    host.kind = Kind::kDefaultRoute;
+    return;
+  }
+  if (text.starts_with('%')) {
+    static constexpr std::array<std::string_view, 6> kOther{"%group", "%opportunistic", "%opportunisticgroup",
+                                                            "%oppo",  "%oppogroup",     "%hostname"};
+    const bool known = std::find(kOther.begin(), kOther.end(), text) != kOther.end();
+    if (known) return c.not_built("opportunistic encryption and policy groups are not built yet");
+    return c.bad_value(suggestion(text, {"%any", "%defaultroute"}, "write an address, a name, %any or %defaultroute"));
+  }
+  if (text.find('/') != std::string::npos) return c.not_built("a network as peer is not built yet; use %any");
+  if (const auto comma = text.find(','); comma != std::string::npos) {
+    read_alternatives(c, std::string_view(text).substr(comma + 1));
+    text.resize(comma);
+  }
+  read_host(c, text, host);
 }
 
 void on_subnet(const Context& c) { c.end_draft->subnet = c.entry; }
@@ -394,6 +435,10 @@ constexpr std::array kConnWords{
     Word{"esn", on_esn},
     Word{"rekey", on_rekey},
     Word{"reauth", on_reauth},
+    Word{"childless", on_childless},
+    Word{"send-no-esp-tfc", on_send_no_tfc},
+    Word{"failback", on_failback},
+    Word{"failback-interval", on_failback_interval},
     Word{"ikelifetime", on_ikelifetime},
     Word{"lifetime", on_lifetime},
     Word{"salifetime", on_lifetime},

@@ -57,6 +57,7 @@ class Finisher {
   void fill_mobike();
   void check_transport();
   void check_networks();
+  void check_alternatives(const EndDraft& draft, const model::End& end, const HostSpec& other);
   void check_source_ips(const EndDraft& draft, const model::End& end);
 
   ConnectionDraft& draft_;
@@ -84,6 +85,12 @@ void Finisher::check_ends() {
       left.address.family() != right.address.family()) {
     error(draft_.right.host_place, "left= and right= are addresses of different families");
   }
+  if ((conn_.childless == model::Childless::kPrefer || conn_.childless == model::Childless::kForce) &&
+      (conn_.local.requests_address() || conn_.remote.requests_address()))
+    error(draft_.place, "with sourceip=%config the first child must come with IKE_AUTH, which asks for the address",
+          "write childless=allow");
+  check_alternatives(draft_.left, conn_.local, right);
+  check_alternatives(draft_.right, conn_.remote, left);
   if (right.kind == HostSpec::Kind::kAny &&
       (child_.start == StartAction::kStart || child_.start == StartAction::kOnDemand)) {
     error(draft_.right.host_place, "with right=%any there is nobody to call",
@@ -91,6 +98,20 @@ void Finisher::check_ends() {
   }
   if (conn_.local.id && conn_.remote.id && *conn_.local.id == *conn_.remote.id) {
     warning(draft_.place, "leftid= and rightid= are the same identity");
+  }
+}
+
+// Who the peer is must not depend on where it answers.
+void Finisher::check_alternatives(const EndDraft& draft, const model::End& end, const HostSpec& other) {
+  if (end.alternatives.empty()) return;
+  if (!end.id && !end.id_any && end.certificate.empty()) {
+    error(draft.host_place, "several addresses in " + draft.side + "= need " + draft.side + "id=",
+          "write who the peer is, wherever it answers");
+  }
+  for (const auto& host : end.alternatives) {
+    if (other.kind == HostSpec::Kind::kAddress && host.kind == HostSpec::Kind::kAddress &&
+        host.address.family() != other.address.family())
+      error(draft.host_place, "left= and right= are addresses of different families");
   }
 }
 

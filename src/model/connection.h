@@ -112,7 +112,7 @@ struct Connection {
   bool reauth = false;         // the ends prove themselves anew instead of rekeying the IKE SA (RFC 4478)
   bool failback = true;        // from an alternative back to the first address, once it answers again
   std::uint32_t failback_interval_s = 300;
-  Childless childless = Childless::kAllow;
+  Childless childless = Childless::kNever;
   bool refuse_tfc = false;          // tell peers not to pad ESP (RFC 7296 section 3.10.1)
   std::uint32_t keying_tries = 0;   // 0: for ever
   std::uint32_t max_children = 64;  // that a peer may have of this connection on one IKE SA

@@ -56,6 +56,11 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
       if (end->host.kind == model::HostSpec::Kind::kName) {
         names.insert(end->host.name);
       }
+      for (const auto& host : end->alternatives) {
+        if (host.kind == model::HostSpec::Kind::kName) {
+          names.insert(host.name);
+        }
+      }
     }
   }
   auto lookup = std::make_shared<Lookup>();
@@ -128,12 +133,21 @@ Result<model::Connection> Hosts::orient_one(model::Connection connection, const 
     if (end->host.kind == model::HostSpec::Kind::kName) {
       fill(end->host, {});
     }
+    for (auto& host : end->alternatives) {
+      if (host.kind == model::HostSpec::Kind::kName) {
+        fill(host, {});
+      }
+    }
   }
   // Which end is ours must be decided before %any of that end is given an address.
   if (auto oriented = model::orient(connection, own); !oriented) {
     return std::unexpected(oriented.error());
   }
-  if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved) {
+  if (!connection.local.alternatives.empty()) {
+    return fail("several addresses are for the peer; this machine's end takes one, %defaultroute or %any");
+  }
+  const bool elsewhere = std::ranges::any_of(connection.remote.alternatives, &model::HostSpec::has_address);
+  if (connection.remote.host.kind == model::HostSpec::Kind::kName && !connection.remote.host.resolved && !elsewhere) {
     return fail("the name " + connection.remote.host.name + " cannot be resolved: check it with: getent hosts " +
                 connection.remote.host.name);
   }

@@ -139,6 +139,8 @@ bool differs_only_in_found_addresses(const model::Connection& a, model::Connecti
   };
   level(a.local.host, b.local.host);
   level(a.remote.host, b.remote.host);
+  for (std::size_t i = 0; i < std::min(a.remote.alternatives.size(), b.remote.alternatives.size()); ++i)
+    level(a.remote.alternatives[i], b.remote.alternatives[i]);
   return a == b;
 }
 

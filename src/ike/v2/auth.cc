@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/gateways.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/request.h"
@@ -117,6 +118,7 @@ void establish(World& world, IkeSa& sa, const std::string& with) {
   sa.last_inbound = world.now;
   sa.give_up_at = kNever;
   plan_lifetime(world, sa);
+  arrive_at_gateway(world, sa);
   ++world.counters.established;
   sa.counted = true;
   world.report(sa, Severity::kNotice, "ike-up",

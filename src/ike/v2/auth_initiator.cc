@@ -86,10 +86,16 @@ void finish_first_child(Turn& turn, ChildWant want) {
   want_failed(world, std::move(want), terms.error().message);
 }
 
+// RFC 6023: the IKE SA alone; its children follow in exchanges of their own.
+bool begins_childless(const IkeSa& sa) {
+  const auto wish = sa.connection->childless;
+  return sa.handshake->childless && (wish == model::Childless::kPrefer || wish == model::Childless::kForce);
+}
+
 // The child of the first want: SA, TSi, TSr and what belongs to them.
 const model::Child* add_first_child(World& world, IkeSa& sa, wi::Payloads& payloads) {
   auto& h = *sa.handshake;
-  const auto* child = h.wants.empty() ? nullptr : child_of(h.wants.front());
+  const auto* child = h.wants.empty() || begins_childless(sa) ? nullptr : child_of(h.wants.front());
   if (child != nullptr) {
     h.child_spi = world.new_esp_spi();
     auto request = request_child(sa, h.wants.front(), *child, h.child_spi, model::ChildKeyExchange::kIgnore);
@@ -196,7 +202,7 @@ Outcome on_responder_verified(Turn& turn) {
   read_auth_lifetime(world, sa, sa.handshake->answer);
   auto wants = std::move(sa.handshake->wants);
   sa.handshake->wants.clear();
-  if (!wants.empty()) {
+  if (!wants.empty() && !begins_childless(sa)) {
     finish_first_child(turn, std::move(wants.front()));
     wants.pop_front();
   }

@@ -90,7 +90,7 @@ void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& a
     if (keys) {
       const Spi spi_in = world.new_esp_spi();
       for (auto& payload : answer_child(*terms, spi_in)) answer.push_back(std::move(payload));
-      const bool twin = has_twin(world, sa, terms->connection->name, terms->child);
+      const bool twin = has_twin(world, sa, *terms);
       install_child(world, sa, *terms, *keys, {.spi_in = spi_in, .standby = twin, .twin = twin});
       return;
     }

@@ -36,13 +36,22 @@ std::vector<ChildWant> wants_of(const World& world, const IkeSa& sa) {
   return out;
 }
 
-ChildSa* twin_of(const World& world, const IkeSa& sa, const std::string& connection, const std::string& child) {
+struct Wanted {
+  const std::string& connection;
+  const std::string& child;
+  const model::TrafficSelectors& local;
+  const model::TrafficSelectors& remote;
+};
+
+ChildSa* twin_of(const World& world, const IkeSa& sa, const Wanted& wanted) {
   for (auto* other : world.sas_between(sa.local_id, sa.remote_id)) {
     if (other == &sa || other->state != State::kEstablished || other->local_id != sa.local_id ||
         other->remote_id != sa.remote_id)
       continue;
     for (const auto& c : other->children) {
-      if (c->usable() && c->name == child && c->connection->name == connection) return c.get();
+      if (c->usable() && c->name == wanted.child && c->connection->name == wanted.connection &&
+          c->local == wanted.local && c->remote == wanted.remote)
+        return c.get();
     }
   }
   return nullptr;
@@ -100,7 +109,7 @@ bool begin_beside(World& world, IkeSa& old, const Beside& how) {
   if (fresh == nullptr) return false;
   for (std::size_t i = 1; i < wants.size(); ++i) fresh->handshake->wants.push_back(std::move(wants[i]));
   fresh->path.local.address = old.path.local.address;
-  fresh->path.remote.address = old.path.remote.address;
+  fresh->path.remote.address = how.remote.value_or(old.path.remote.address);
   fresh->force_encapsulation = how.force_encapsulation;
   fresh->stands_in_for = old.local_spi();
   old.stand_in = fresh->local_spi();
@@ -151,12 +160,12 @@ void follow_beside(World& world, IkeSa& from, IkeSa& to) {
   from.stand_in = from.stands_in_for = IkeSpi();
 }
 
-bool has_twin(const World& world, const IkeSa& sa, const std::string& connection, const std::string& child) {
-  return twin_of(world, sa, connection, child) != nullptr;
+bool has_twin(const World& world, const IkeSa& sa, const ChildTerms& terms) {
+  return twin_of(world, sa, {terms.connection->name, terms.child, terms.local, terms.remote}) != nullptr;
 }
 
 bool use_twin(World& world, const IkeSa& sa, const ChildSa& child) {
-  auto* twin = twin_of(world, sa, child.connection->name, child.name);
+  auto* twin = twin_of(world, sa, {child.connection->name, child.name, child.local, child.remote});
   if (twin == nullptr) return false;
   if (auto* owner = world.find_owner(twin->id)) activate(world, *owner, *twin);
   return true;
@@ -205,7 +214,7 @@ bool outlives_silence(World& world, IkeSa& sa) {
   sa.outstanding->first_sent = world.now;
   sa.outstanding->retransmit_at = world.now;
   sa.silent_reported = true;
-  (void)begin_beside(world, sa, {"because this one gets no answer", false});
+  (void)begin_beside(world, sa, {"because this one gets no answer", false, {}});
   world.touch(sa);
   return true;
 }
@@ -240,7 +249,7 @@ void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound)
     world.report(sa, Severity::kWarning, "child-unheard",
                  "child " + child.name + " hears nothing from " + sa.peer() + " after it was replaced" +
                      (in_udp ? ": trying it in UDP (is something on the way dropping ESP, IP protocol 50?)" : ""));
-    (void)begin_beside(world, sa, {"because ESP gets no answer", in_udp});
+    (void)begin_beside(world, sa, {"because ESP gets no answer", in_udp, {}});
   }
 }
 

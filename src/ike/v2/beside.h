@@ -4,8 +4,10 @@
 // A new IKE SA beside one that lives on until the new one carries all that it carries: to prove oneself anew (RFC 7296
 // section 2.8.3, RFC 4478), and where IKE or ESP of the old one gets no answer. Nothing healthy ends before its
 // successor is there.
+#include <optional>
 #include <string>
 
+#include "ike/v2/negotiate.h"
 #include "ike/v2/world.h"
 
 namespace cygnet::ike::v2 {
@@ -13,6 +15,7 @@ namespace cygnet::ike::v2 {
 struct Beside {
   std::string why;                   // for people: "to authenticate again"
   bool force_encapsulation = false;  // ESP itself does not get through: try it in UDP
+  std::optional<IpAddress> remote;   // another address of the peer
 };
 // Begins it, with all children of `old`, unless one is on its way already. False: it cannot be begun from here.
 bool begin_beside(World& world, IkeSa& old, const Beside& how);
@@ -23,9 +26,8 @@ void beside_ended(World& world, const IkeSa& fresh);
 // The old IKE SA, or the new one, was rekeyed meanwhile.
 void follow_beside(World& world, IkeSa& from, IkeSa& to);
 
-// Has the same peer this child on another IKE SA too?
-[[nodiscard]] bool has_twin(const World& world, const IkeSa& sa, const std::string& connection,
-                            const std::string& child);
+// Has the same peer this child on another IKE SA too, for the same traffic? (Several devices may share an identity.)
+[[nodiscard]] bool has_twin(const World& world, const IkeSa& sa, const ChildTerms& terms);
 // The child goes: its twin, if it waited for the peer, is used from here on. True: there is one.
 bool use_twin(World& world, const IkeSa& sa, const ChildSa& child);
 

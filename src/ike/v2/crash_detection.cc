@@ -80,7 +80,7 @@ bool proves_loss(const IkeSa& sa, const wi::Payloads& payloads) {
 // RFC 7296 section 1.5, on the unprotected INVALID_SPI: "the receiving node MUST NOT respond to it".
 void on_spi_hint(World& world, const Path& path, Spi spi) {
   if (!world.hints.allow(world.now)) return;
-  for (auto* sa : world.sas_with_peer(path.remote.address)) {
+  for (auto* sa : world.sas_at(path.remote.address)) {
     if (sa->path.remote.address != path.remote.address || sa->state != State::kEstablished) continue;
     const auto* child = sa->find_child_out(spi);
     if (child == nullptr || !child->usable()) continue;
@@ -168,7 +168,7 @@ void on_unprotected(World& world, IkeSa& sa, const Path& path, const wi::Message
 void on_unknown_spi(World& world, Spi spi, const Endpoint& local, const Endpoint& remote, bool udp) {
   if (world.esp_spis.contains(spi)) return;  // it is being made, or being closed
   bool known = false;
-  for (auto* sa : world.sas_with_peer(remote.address)) {
+  for (auto* sa : world.sas_at(remote.address)) {
     if (sa->path.remote.address != remote.address) continue;
     if (udp && sa->path.marked && sa->path.remote.port != remote.port) continue;  // another one behind the same NAT
     known = true;

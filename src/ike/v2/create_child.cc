@@ -446,7 +446,7 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
                         ByteView(nonce), group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
   if (!keys) return answer(world, sa, request, refusal(wi::NotifyType::kNoProposalChosen));
   const Spi spi_in = world.new_esp_spi();
-  const bool twin = *old == nullptr && has_twin(world, sa, terms->connection->name, terms->child);
+  const bool twin = *old == nullptr && has_twin(world, sa, *terms);
   auto& fresh = install_child(world, sa, *terms, *keys,
                               {.spi_in = spi_in,
                                .standby = twin || *old != nullptr,

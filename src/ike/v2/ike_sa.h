@@ -73,6 +73,7 @@ struct Handshake {
   unsigned cookies_seen = 0;
   std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
+  bool childless = false;  // RFC 6023: the responder takes an IKE_AUTH without a child
   std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
   model::TrafficSelectors tsi, tsr;  // as proposed
@@ -209,6 +210,7 @@ struct IkeSa {
   Instant authenticated_until = kNever;
   Instant reauth_at = kNever;
   Instant unheard_since = kNever;     // IKE got no answer, yet children receive: kept while another IKE SA is tried
+  Instant failback_at = kNever;       // time to look whether the first of the peer's addresses answers again
   IkeSpi stands_in_for;               // our SPI of the older IKE SA that goes once this one carries what it carries
   IkeSpi stand_in;                    // the other way round
   bool force_encapsulation = false;   // in UDP, whatever NAT detection says

@@ -303,6 +303,13 @@ Outcome on_init_response(Turn& turn) {
   sa.path.local.address = turn.path.local.address;
   read_nat_detection(sa, *turn.payloads, sa.spi_i, sa.spi_r, turn.path);
   read_fragmentation(sa, *turn.payloads);
+  h.childless = wi::find_notify(*turn.payloads, wi::NotifyType::kChildlessIkev2Supported) != nullptr;
+  if (sa.connection->childless == model::Childless::kForce && !h.childless) {
+    return init_failed(turn, "childless-unsupported",
+                       sa.peer() +
+                           " does not take an IKE SA without a child (RFC 6023), and childless=force wants "
+                           "nothing else: write childless=prefer");
+  }
   turn.world.report(sa, Severity::kInfo, "ike-sa-init-received",
                     "received IKE_SA_INIT response: " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
   turn.world.order_job(sa, About::kInit, h.group, h.own, ke.data);
@@ -424,6 +431,9 @@ Outcome on_answer_ready(Turn& turn) {
   // RFC 7296 section 2.23: an answer to a peer that did not speak of NATs need not either.
   if (sa.peer_speaks_nat_t) add_nat_detection(world, message.payloads, sa.spi_i, sa.spi_r, sa.path, wish(sa));
   if (sa.fragmentation) message.payloads.emplace_back(notify(wi::NotifyType::kIkev2FragmentationSupported));
+  // RFC 6023 section 3: the responder says so here; the initiator decides whether it begins without a child.
+  if (sa.connection->childless != model::Childless::kNever)
+    message.payloads.emplace_back(notify(wi::NotifyType::kChildlessIkev2Supported));
   if (std::any_of(candidates.begin(), candidates.end(),
                   [](const auto& c) { return c->remote.auth == model::AuthMethod::kSignature; }))
     message.payloads.emplace_back(signature_hash_algorithms());

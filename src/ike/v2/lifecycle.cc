@@ -7,6 +7,7 @@
 #include "ike/v2/configuration.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/gate.h"
+#include "ike/v2/gateways.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/match.h"
 #include "ike/v2/negotiate.h"
@@ -243,6 +244,9 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   drop_fragments(world, sa);
   const bool was_up = sa.established != Instant{};
   if (!sa.stands_in_for.is_zero()) beside_ended(world, sa);
+  std::deque<ChildWant> elsewhere;
+  if (was_up ? aftermath == Aftermath::kPeerDead : aftermath != Aftermath::kForget)
+    elsewhere = leave_gateway(world, sa, was_up);
   if (is_half_open(sa)) {
     leave_half_open(world, sa);
   }
@@ -262,6 +266,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   }
   give_addresses_back(world, sa);
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
+  for (auto& want : elsewhere) want_child(world, std::move(want));
   if (was_up) {
     world.act(IkeDown{sa.name(), sa.spi_i, sa.spi_r, replaced, reason});
     world.act(DropCheckpoint{checkpoint_key(sa)});

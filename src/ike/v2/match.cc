@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/gateways.h"
 #include "model/selection.h"
 
 namespace cygnet::ike::v2 {
@@ -15,7 +16,10 @@ int address_rank(const model::HostSpec& host, const IpAddress& address) {
 }
 
 int path_rank(const model::Connection& c, const Path& path) {
-  const int remote = address_rank(c.remote.host, path.remote.address);
+  int remote = address_rank(c.remote.host, path.remote.address);
+  for (const auto& host : c.remote.alternatives) {
+    if (host.has_address()) remote = std::max(remote, address_rank(host, path.remote.address));
+  }
   const int local = address_rank(c.local.host, path.local.address);
   return remote == 0 || local == 0 ? 0 : 4 * remote + local;
 }
@@ -76,11 +80,11 @@ std::vector<ConnectionPtr> by_address(const World& world, const Path& path) {
   return in_order(std::move(ranked));
 }
 
-bool can_initiate(const model::Connection& connection) { return connection.remote.host.has_address(); }
+bool can_initiate(const model::Connection& connection) { return !gateways_of(connection).empty(); }
 
 Path path_of(const World& world, const model::Connection& connection) {
   Path path;
-  path.remote = {connection.remote.host.address, connection.remote.ike_port};
+  path.remote = {gateway_of(world, connection), connection.remote.ike_port};
   path.local.address = connection.local.host.has_address() ? connection.local.host.address
                                                            : IpAddress::any(path.remote.address.family());
   // RFC 7296 section 2.23: "Port 4500 is reserved for UDP-encapsulated ESP and IKE": whoever says another port than 500
@@ -167,7 +171,14 @@ std::vector<ConnectionPtr> sharing(const World& world, const IkeSa& sa) {
 IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   IkeSa* on_its_way = nullptr;
   auto candidates = world.sas_of(connection.name);
-  for (auto* sa : world.sas_with_peer(connection.remote.host.address)) candidates.push_back(sa);
+  const auto& local = connection.local;
+  if (local.id || local.host.has_address()) {
+    for (auto* sa : world.sas_with_peer(connection.remote.host.address, own_identity(connection, {})))
+      candidates.push_back(sa);
+  } else {
+    // Which identity it shows depends on the path.
+    for (auto* sa : world.sas_at(connection.remote.host.address)) candidates.push_back(sa);
+  }
   for (auto* sa : candidates) {
     if (sa->doomed) continue;
     if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {

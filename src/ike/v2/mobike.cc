@@ -386,7 +386,7 @@ void on_mobike_request(Turn& turn, wi::Payloads& answer) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   if (!sa.mobility.agreed || sa.state != State::kEstablished) return;
-  // RFC 4555 section 4.2.5: COOKIE2 "MUST be copied to the response"; 8 to 64 octets.
+  // RFC 4555 sections 3.7 and 4.2.5: COOKIE2 goes back as it came; it has 8 to 64 octets.
   const auto* cookie = wi::find_notify(*turn.payloads, NotifyType::kCookie2);
   if (cookie != nullptr && cookie->data.size() >= 8 && cookie->data.size() <= 64)
     answer.emplace_back(notify(NotifyType::kCookie2, cookie->data));

@@ -8,7 +8,7 @@
 
 namespace cygnet::ike::v2 {
 
-// May MOBIKE be offered or taken? RFC 4555 section 1: it updates "IKE SAs and tunnel mode IPsec SAs" alone.
+// May MOBIKE be offered or taken? RFC 4555 is about "IKEv2 and tunnel mode" SAs alone.
 [[nodiscard]] bool wants_mobike(const IkeSa& sa);
 
 // IKE_AUTH. Appends MOBIKE_SUPPORTED and our other addresses: to a request if the connection allows it, to a response

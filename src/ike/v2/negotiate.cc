@@ -220,6 +220,8 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   out.tsi = std::move(local);
   out.tsr = std::move(remote);
   if (child.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
+  // RFC 7296 section 3.10.1: what we take in ESP is for us to say; we pad nothing beyond the block ourselves.
+  if (want.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
   out.sa = payload;
@@ -235,6 +237,7 @@ ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
   out.tsi = old.local;
   out.tsr = old.remote;
   if (old.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
+  if (old.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
   out.sa = payload;
@@ -305,6 +308,7 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
 
 wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   wi::Payloads out;
+  if (terms.connection->refuse_tfc) out.emplace_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   if (terms.mode == model::Mode::kTransport) out.emplace_back(notify(wi::NotifyType::kUseTransportMode));
   wi::SaPayload sa;
   wi::SaProposal p;

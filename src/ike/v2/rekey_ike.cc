@@ -66,6 +66,7 @@ std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool init
   sa->rekeys = old.rekeys + 1;
   sa->authenticated_until = old.authenticated_until;
   sa->reauth_at = old.reauth_at;
+  sa->failback_at = old.failback_at;
   return sa;
 }
 

@@ -16,6 +16,7 @@ namespace wi = wire::ike;
 constexpr unsigned kJitterPercent = 10;
 constexpr unsigned kTriesBeforeSmaller = 3;
 constexpr std::size_t kLeastFragment = 128;  // octets of an IKE message
+constexpr Duration kNextGateway = std::chrono::seconds(8);
 constexpr Duration kDisowned = std::chrono::seconds(8);
 constexpr Duration kLongestInterval = std::chrono::seconds(15);
 
@@ -111,6 +112,9 @@ Duration patience(const IkeSa& sa) {
   if (!sa.connection) return std::chrono::seconds(60);
   if (sa.state == State::kDeleting || sa.doomed) return std::chrono::seconds(15);
   const auto& c = *sa.connection;
+  // Another address of the peer may answer sooner than this one would.
+  if (sa.initiator && sa.established == Instant{} && !c.remote.alternatives.empty())
+    return std::min<Duration>(kNextGateway, std::chrono::milliseconds(c.retransmit_timeout_ms));
   if (sa.disowned) return std::min<Duration>(kDisowned, std::chrono::milliseconds(c.retransmit_timeout_ms));
   if (c.dpd_timeout_s != 0 && sa.state == State::kEstablished) return std::chrono::seconds(c.dpd_timeout_s);
   return std::chrono::milliseconds(c.retransmit_timeout_ms);

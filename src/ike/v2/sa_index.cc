@@ -71,7 +71,11 @@ SaIndex::Name SaIndex::of_ends(const model::Identity& local, const model::Identi
   return mix(mix(1, hash_of(local)), hash_of(remote));
 }
 
-SaIndex::Name SaIndex::of_peer(const IpAddress& remote) { return mix(2, std::hash<IpAddress>{}(remote)); }
+SaIndex::Name SaIndex::of_peer(const IpAddress& remote, const model::Identity& local) {
+  return mix(mix(2, hash_of(local)), std::hash<IpAddress>{}(remote));
+}
+
+SaIndex::Name SaIndex::of_address(const IpAddress& remote) { return mix(4, std::hash<IpAddress>{}(remote)); }
 
 SaIndex::Name SaIndex::of_connection(const std::string& name) { return mix(3, std::hash<std::string>{}(name)); }
 

@@ -25,7 +25,8 @@ class SaIndex {
  public:
   using Name = std::uint64_t;
   [[nodiscard]] static Name of_ends(const model::Identity& local, const model::Identity& remote);
-  [[nodiscard]] static Name of_peer(const IpAddress& remote);
+  [[nodiscard]] static Name of_peer(const IpAddress& remote, const model::Identity& local);
+  [[nodiscard]] static Name of_address(const IpAddress& remote);
   [[nodiscard]] static Name of_connection(const std::string& name);
 
   // `names` are what the SA is known by from now on; `known` what it was known by, and becomes `names`.

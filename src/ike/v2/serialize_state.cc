@@ -312,7 +312,7 @@ void visit(A& a, IkeSa& v) {
   visit_list(a, v.queue);
   visit_list(a, v.children);
   for (auto* when : {&v.created, &v.established, &v.rekey_at, &v.expires_at, &v.give_up_at, &v.last_inbound,
-                     &v.authenticated_until, &v.reauth_at, &v.unheard_since})
+                     &v.authenticated_until, &v.reauth_at, &v.unheard_since, &v.failback_at})
     visit(a, *when);
   visit(a, v.stands_in_for);
   visit(a, v.peer_token);

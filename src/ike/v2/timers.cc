@@ -7,6 +7,7 @@
 #include "ike/v2/beside.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
+#include "ike/v2/gateways.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
@@ -135,10 +136,11 @@ void on_lifetime_timer(World& world, IkeSa& sa) {
                  "the IKE SA with " + sa.peer() + " reached the end of its life");
     return delete_ike_sa(world, sa, "its lifetime ended", Aftermath::kKeepUp);
   }
+  if (sa.failback_at <= world.now) try_first_gateway(world, sa);
   if (sa.reauth_at <= world.now) {
     sa.reauth_at = kNever;
     const bool unheard = sa.unheard_since != kNever;
-    (void)begin_beside(world, sa, {unheard ? "because this one gets no answer" : "to authenticate again", false});
+    (void)begin_beside(world, sa, {unheard ? "because this one gets no answer" : "to authenticate again", false, {}});
   }
   if (sa.rekey_at <= world.now) {
     sa.rekey_at = kNever;
@@ -154,7 +156,8 @@ Instant next_due(const IkeSa& sa) {
   auto due = std::min({sa.give_up_at, liveness_due(sa), fragments_due(sa)});
   if (sa.outstanding) due = std::min(due, sa.outstanding->retransmit_at);
   if (sa.state == State::kEstablished)
-    due = std::min({due, sa.rekey_at, sa.expires_at, sa.reauth_at, sa.authenticated_until, queue_due(sa)});
+    due = std::min(
+        {due, sa.rekey_at, sa.expires_at, sa.reauth_at, sa.failback_at, sa.authenticated_until, queue_due(sa)});
   for (const auto& child : sa.children) due = std::min(due, child_due(*child));
   return due;
 }

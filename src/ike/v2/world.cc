@@ -52,7 +52,11 @@ std::vector<IkeSa*> World::sas_between(const model::Identity& local, const model
   return living(SaIndex::of_ends(local, remote));
 }
 
-std::vector<IkeSa*> World::sas_with_peer(const IpAddress& remote) const { return living(SaIndex::of_peer(remote)); }
+std::vector<IkeSa*> World::sas_with_peer(const IpAddress& remote, const model::Identity& local) const {
+  return living(SaIndex::of_peer(remote, local));
+}
+
+std::vector<IkeSa*> World::sas_at(const IpAddress& remote) const { return living(SaIndex::of_address(remote)); }
 
 std::vector<IkeSa*> World::sas_of(const std::string& connection) const {
   return living(SaIndex::of_connection(connection));
@@ -62,7 +66,8 @@ void World::index(IkeSa& sa) {
   std::vector<SaIndex::Name> names;
   if (sa.alive()) {
     names.push_back(SaIndex::of_ends(sa.local_id, sa.remote_id));
-    names.push_back(SaIndex::of_peer(sa.path.remote.address));
+    names.push_back(SaIndex::of_peer(sa.path.remote.address, sa.local_id));
+    names.push_back(SaIndex::of_address(sa.path.remote.address));
     if (sa.connection) names.push_back(SaIndex::of_connection(sa.connection->name));
     for (const auto& child : sa.children) {
       if (child->connection != sa.connection) names.push_back(SaIndex::of_connection(child->connection->name));

@@ -43,6 +43,11 @@ struct Job {
   Kind kind = Kind::kKeyPair;
 };
 
+// Which of the peer's addresses is in use, and how many in a row did not answer.
+struct GatewayChoice {
+  std::size_t index = 0, tried = 0;
+};
+
 struct World {
   World(EndpointSettings endpoint_settings, Random& randomness);
 
@@ -63,6 +68,7 @@ struct World {
   std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
   RetryQueue retries;
+  std::map<std::string, GatewayChoice> gateways;                // of connections with several addresses of the peer
   std::map<std::string, std::vector<IpAddress>> last_assigned;  // to us, by connection: asked for again
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
@@ -85,8 +91,10 @@ struct World {
   [[nodiscard]] IkeSa* find_owner(model::ChildId child) const;
   // Living IKE SAs, in the order of their SPIs. All with these identities are among them, whatever else is.
   [[nodiscard]] std::vector<IkeSa*> sas_between(const model::Identity& local, const model::Identity& remote) const;
+  // All with this peer's address that show this identity, and what else there may be.
+  [[nodiscard]] std::vector<IkeSa*> sas_with_peer(const IpAddress& remote, const model::Identity& local) const;
   // All with this peer's address, and what else there may be.
-  [[nodiscard]] std::vector<IkeSa*> sas_with_peer(const IpAddress& remote) const;
+  [[nodiscard]] std::vector<IkeSa*> sas_at(const IpAddress& remote) const;
   // All that are this connection's or have a child of it, and what else there may be.
   [[nodiscard]] std::vector<IkeSa*> sas_of(const std::string& connection) const;
   // Connections that may expect this identity, and some that do not, in the order of the configuration.

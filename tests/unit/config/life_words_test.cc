@@ -12,5 +12,53 @@ TEST(LifeWords, Reauth) {
   EXPECT_EQ(faults_of("reauth=perhaps"), "7:9: error: 'perhaps' is no value of reauth=\n");
 }
 
+// A connection whose right= line, the third, is this one.
+std::string to(const std::string& right) {
+  return "conn net\n\tleft=192.0.2.1\n\tright=" + right +
+         "\n\tleftsubnet=10.1.0.0/16\n\trightsubnet=10.2.0.0/16\n\tauthby=secret\n\tauto=add\n";
+}
+
+TEST(LifeWords, SeveralAddressesOfThePeer) {
+  const auto loaded = load_text(to("198.51.100.1, gw.example.net,198.51.100.3\n\trightid=@gw"));
+  ASSERT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+  const auto& c = loaded.connections.at(0);
+  EXPECT_EQ(c.remote.host.to_string(), "198.51.100.1");
+  ASSERT_EQ(c.remote.alternatives.size(), 2U);
+  EXPECT_EQ(c.remote.alternatives[0].name, "gw.example.net");
+  EXPECT_EQ(c.remote.alternatives[1].to_string(), "198.51.100.3");
+  EXPECT_TRUE(c.failback);
+  EXPECT_EQ(c.failback_interval_s, 300U);
+}
+
+TEST(LifeWords, Childless) {
+  using model::Childless;
+  EXPECT_EQ(load_one("mtu=1400").childless, Childless::kAllow);
+  EXPECT_EQ(load_one("childless=never").childless, Childless::kNever);
+  EXPECT_EQ(load_one("childless=prefer").childless, Childless::kPrefer);
+  EXPECT_EQ(load_one("childless=force").childless, Childless::kForce);
+  EXPECT_EQ(faults_of("childless=yes"), "7:12: error: 'yes' is no value of childless=\n");
+}
+
+TEST(LifeWords, Tfc) {
+  EXPECT_FALSE(load_one("mtu=1400").refuse_tfc);
+  EXPECT_TRUE(load_one("send-no-esp-tfc=yes").refuse_tfc);
+}
+
+TEST(LifeWords, TheWayBack) {
+  const auto c = load_one("failback=no\nfailback-interval=2m");
+  EXPECT_FALSE(c.failback);
+  EXPECT_EQ(c.failback_interval_s, 120U);
+}
+
+TEST(LifeWords, AddressesThatCannotBe) {
+  const auto faults = [](const std::string& right) { return lines_of(load_text(to(right)).diagnostics); };
+  EXPECT_EQ(faults("198.51.100.1,198.51.100.2"), "3:8: error: several addresses in right= need rightid=\n");
+  EXPECT_EQ(faults("198.51.100.1,,198.51.100.2\n\trightid=@gw"),
+            "3:8: error: '198.51.100.1,,198.51.100.2' is no value of right=\n");
+  EXPECT_EQ(faults("198.51.100.1,%any\n\trightid=@gw"), "3:8: error: '198.51.100.1,%any' is no value of right=\n");
+  EXPECT_EQ(faults("198.51.100.1,2001:db8::1\n\trightid=@gw"),
+            "3:8: error: left= and right= are addresses of different families\n");
+}
+
 }  // namespace
 }  // namespace cygnet::config

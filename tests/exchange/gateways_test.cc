@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// right=a,b: several addresses of one peer.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+class Gateways : public ::testing::Test {
+ protected:
+  static model::HostSpec host(std::string_view text) {
+    model::HostSpec out;
+    out.kind = model::HostSpec::Kind::kAddress;
+    out.address = address(text);
+    return out;
+  }
+  void begin(std::uint32_t failback_s = 60) {
+    auto of_a = tunnel("tun");
+    of_a.remote.alternatives = {host("198.51.100.2"), host("198.51.100.3")};
+    of_a.failback_interval_s = failback_s;
+    of_a.keying_tries = 1;
+    of_a.dpd_delay_s = 10;
+    of_a.dpd_action = model::DeadPeerAction::kRestart;
+    of_a.retransmit_timeout_ms = 20000;
+    auto of_b = mirrored(of_a);
+    of_b.local.alternatives.clear();
+    of_b.local.host = {};
+    of_b.dpd_action = model::DeadPeerAction::kClear;
+    e.add("A", "192.0.2.1", {of_a}, {secret("s3cret")});
+    e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+    e.also_at[address("198.51.100.2")] = e.also_at[address("198.51.100.3")] = 1;
+    e.on_wire = [this](const Flight& f) {
+      return !dead.contains(f.path.remote.address) && !dead.contains(f.path.local.address);
+    };
+  }
+  IpAddress peer() { return e.a().endpoint().status().at(0).path.remote.address; }
+
+  Exchange e;
+  std::set<IpAddress> dead;
+};
+
+TEST_F(Gateways, TheFirstThatAnswersIsUsed) {
+  begin();
+  e.initiate(e.a());
+  e.run();
+  EXPECT_EQ(peer(), address("198.51.100.1"));
+  e.expect_tunnel();
+}
+
+TEST_F(Gateways, EachIsTriedBeforeTheWantFails) {
+  begin();
+  dead = {address("198.51.100.1"), address("198.51.100.2")};
+  e.initiate(e.a());
+  e.advance_and_run(7s);
+  EXPECT_TRUE(e.a().done.empty());
+  e.advance_and_run(13s);
+  EXPECT_TRUE(last_done(e.a()).ok);
+  EXPECT_EQ(e.a().done.size(), 1U);
+  EXPECT_EQ(peer(), address("198.51.100.3"));
+  e.expect_tunnel();
+}
+
+TEST_F(Gateways, NoneAnswers) {
+  begin();
+  dead = {address("198.51.100.1"), address("198.51.100.2"), address("198.51.100.3")};
+  e.initiate(e.a());
+  e.advance_and_run(60s);
+  ASSERT_EQ(e.a().done.size(), 1U);
+  EXPECT_FALSE(last_done(e.a()).ok);
+  EXPECT_TRUE(contains(e.a().messages("gateway-failed"), "none of the addresses of right= answers"));
+  EXPECT_EQ(e.a().endpoint().status().size(), 0U);
+  // The next wish begins at the first again.
+  dead.clear();
+  e.initiate(e.a());
+  e.run();
+  EXPECT_EQ(peer(), address("198.51.100.1"));
+}
+
+TEST_F(Gateways, ADeadOneMakesRoomForTheNext) {
+  begin();
+  e.initiate(e.a());
+  e.run();
+  dead = {address("198.51.100.1")};
+  e.advance_and_run(60s);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+}
+
+TEST_F(Gateways, TheWayLeadsBackWithoutALostPacket) {
+  begin();
+  dead = {address("198.51.100.1")};
+  e.initiate(e.a());
+  e.advance_and_run(20s);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  const auto live = [&](Duration duration) {
+    for (Duration passed{}; passed < duration; passed += 500ms) {
+      e.advance_and_run(500ms);
+      ASSERT_TRUE(e.packet(e.a(), e.b()));
+      ASSERT_TRUE(e.packet(e.b(), e.a()));
+    }
+  };
+  live(100s);  // tried in vain
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  dead.clear();
+  live(70s);
+  EXPECT_EQ(peer(), address("198.51.100.1"));
+  EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.b().endpoint().status().size(), 1U);
+  e.expect_tunnel();
+  for (const auto& down : e.a().child_downs) EXPECT_TRUE(down.replaced) << down.reason;
+}
+
+TEST_F(Gateways, NobodyGoesBackWhereItIsForbidden) {
+  begin(0);
+  dead = {address("198.51.100.1")};
+  e.initiate(e.a());
+  e.advance_and_run(20s);
+  dead.clear();
+  e.advance_and_run(3600s);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+}
+
+}  // namespace
+}  // namespace cygnet::test

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // IKE_AUTH with certificates (RFC 7296 sections 2.15, 3.6 and 3.7, RFC 4945): who is believed, who is not, and why.
+#include "crypto/certificate.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -525,6 +527,39 @@ TEST(Certificates, OneConnectionsRulesAreNotAnothers) {
   EXPECT_TRUE(contains(w.e.b().messages("ts-unacceptable"), "10.2.0.0/16")) << w.e.b().messages("ts-unacceptable");
   EXPECT_TRUE(w.e.b().child_ups.empty());
   EXPECT_FALSE(last_done(w.e.a()).ok);
+}
+
+// What is asked of a peer whom nobody knows yet: all that some connection for its address wants.
+TEST(Certificates, AConnectionWithASecretDoesNotHideTheOneWithCertificates) {
+  World w;
+  w.load();
+  auto other = mirrored(tunnel("other"));
+  other.remote.id = model::Identity::parse("@c.test");
+  other.children = {child("other", "10.8.0.0/16", "10.9.0.0/16")};
+  w.e.b().configure(w.e.now(), {other, w.of_b}, {secret("s3cret")}, w.b.credentials(), {w.b.key()});
+  w.e.initiate(w.e.a());
+  w.e.run();
+  EXPECT_TRUE(last_done(w.e.a()).ok) << last_done(w.e.a()).message;
+  w.e.expect_tunnel();
+}
+
+// The answer to IKE_SA_INIT goes to anybody: it must not grow with what is trusted here.
+TEST(Certificates, AFewAuthoritiesAreNamedToStrangersTheWantedOnesFirst) {
+  World w;
+  const auto wanted = make_authority("C=DE, O=Example, CN=Wanted");
+  for (int i = 0; i < 30; ++i) w.b.anchors.push_back(make_authority("C=DE, CN=Other " + std::to_string(i)).der);
+  w.b.anchors.push_back(wanted.der);
+  w.of_b.remote.authority = model::Identity::parse("C=DE, O=Example, CN=Wanted");
+  w.load();
+  w.e.initiate(w.e.a());
+  w.e.deliver("IKE_SA_INIT request");
+  const auto answer = w.e.drop("IKE_SA_INIT response");
+  const auto* request = wire::ike::find_payload<wire::ike::CertReqPayload>(answer.decoded.payloads);
+  ASSERT_NE(request, nullptr);
+  EXPECT_EQ(request->encoding, 4);
+  ASSERT_EQ(request->authorities.size(), 400U);
+  const auto hash = crypto::Certificate::parse(wanted.der)->public_key().authority_hash();
+  EXPECT_TRUE(std::equal(hash.begin(), hash.end(), request->authorities.begin()));
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <array>
 #include <cctype>
 
+#include "model/legacy.h"
+
 namespace cygnet::config {
 namespace {
 
@@ -70,12 +72,11 @@ struct Weak {
   std::uint16_t id;
 };
 // RFC 8247 and RFC 8221: MUST NOT or SHOULD NOT.
-constexpr std::array kWeak{
-    Weak{TransformType::kEncryption, 2},  Weak{TransformType::kEncryption, 3},   Weak{TransformType::kEncryption, 7},
-    Weak{TransformType::kPrf, 1},         Weak{TransformType::kPrf, 2},          Weak{TransformType::kIntegrity, 1},
-    Weak{TransformType::kIntegrity, 2},   Weak{TransformType::kKeyExchange, 1},  Weak{TransformType::kKeyExchange, 2},
-    Weak{TransformType::kKeyExchange, 5}, Weak{TransformType::kKeyExchange, 22}, Weak{TransformType::kKeyExchange, 23},
-    Weak{TransformType::kKeyExchange, 24}};
+constexpr std::array kWeak{Weak{TransformType::kEncryption, 2},   Weak{TransformType::kEncryption, 3},
+                           Weak{TransformType::kEncryption, 7},   Weak{TransformType::kPrf, 1},
+                           Weak{TransformType::kIntegrity, 1},    Weak{TransformType::kKeyExchange, 1},
+                           Weak{TransformType::kKeyExchange, 22}, Weak{TransformType::kKeyExchange, 23},
+                           Weak{TransformType::kKeyExchange, 24}};
 
 bool is_weak(const Transform& t) {
   return std::any_of(kWeak.begin(), kWeak.end(), [&](const Weak& w) { return w.type == t.type && w.id == t.id; });
@@ -117,6 +118,7 @@ void add_row(AlgorithmWord& found, const TransformInfo& row) {
   }
   if (found.kind == Kind::kUnsupported) return;
   found.kind = kind_of(row.transform.type);
+  found.legacy = found.legacy || model::legacy::is_legacy(row.transform);
   found.transforms.push_back(row.transform);
   if (found.kind == Kind::kHash) found.prfs = prfs_over(row);
 }
@@ -151,7 +153,7 @@ AlgorithmWord find_algorithm(std::string_view word) {
 std::vector<std::string_view> algorithm_words(bool ike) {
   std::vector<std::string_view> words;
   const auto fits = [&](const TransformInfo& row) {
-    if (!row.supported) return false;
+    if (!row.supported || model::legacy::is_legacy(row.transform)) return false;
     return ike ? row.for_ike : row.for_esp;
   };
   for (const auto& row : model::all_transforms()) {

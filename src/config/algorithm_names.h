@@ -17,6 +17,7 @@ struct AlgorithmWord {
   // kHash: the integrity algorithms; prfs holds the PRFs over the same hashes.
   std::vector<model::Transform> transforms;
   std::vector<model::Transform> prfs;
+  bool legacy = false;     // only for connections that ask for it
   bool weak = false;       // kUnsupported, and never will be
   bool libreswan = false;  // only Libreswan spells it so
 };

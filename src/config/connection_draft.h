@@ -43,7 +43,7 @@ struct ConnectionDraft {
   Pfs pfs = Pfs::kOptional;
   Esn esn = Esn::kEither;
   std::optional<Place> margin_place, dpd_action_place, keying_tries_place;
-  bool device_set = false;
+  bool device_set = false, lifetime_set = false;
   bool max_children_set = false;
   std::optional<model::AuthMethod> authby;
   std::optional<bool> mobike;

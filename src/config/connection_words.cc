@@ -140,8 +140,28 @@ void take_proposals(const Context& c, ParsedProposals parsed, std::vector<model:
   }
   to = std::move(parsed.proposals);
 }
-void on_ike(const Context& c) { take_proposals(c, parse_ike_proposals(c.entry.value), c.conn().proposals); }
-void on_esp(const Context& c) { take_proposals(c, parse_esp_proposals(c.entry.value), c.child().proposals); }
+// profile= stands before the words it is about: load.cc sees to it.
+bool legacy(const Context& c) { return c.draft.connection.profile == model::Profile::kWindowsStock; }
+void on_ike(const Context& c) { take_proposals(c, parse_ike_proposals(c.entry.value, legacy(c)), c.conn().proposals); }
+void on_esp(const Context& c) { take_proposals(c, parse_esp_proposals(c.entry.value, legacy(c)), c.child().proposals); }
+
+void on_profile(const Context& c) {
+  using model::Profile;
+  static constexpr std::array<Choice<Profile>, 5> kChoices{{{"default", Profile::kDefault},
+                                                            {"windows", Profile::kWindows},
+                                                            {"windows-stock", Profile::kWindowsStock},
+                                                            {"apple", Profile::kApple},
+                                                            {"android", Profile::kAndroid}}};
+  const auto profile = choose(c, kChoices);
+  if (!profile) return;
+  c.conn().profile = *profile;
+  if (*profile == Profile::kWindowsStock)
+    c.report.warning(c.entry.value_place(),
+                     "conn " + c.conn().name +
+                         ": profile=windows-stock accepts modp1024 and SHA-1, which an attacker with means can break",
+                     "set NegotiateDH2048_AES256=2 on the clients, or Set-VpnConnectionIPsecConfiguration, and write "
+                     "profile=windows");
+}
 
 void on_auth_protocol(const Context& c) {
   if (c.entry.value == "ah" || c.entry.value == "ah+esp") return c.not_built("AH is not built yet; ESP protects more");
@@ -183,7 +203,10 @@ void on_failback(const Context& c) {
 }
 void on_failback_interval(const Context& c) { seconds(c, c.conn().failback_interval_s); }
 void on_ikelifetime(const Context& c) { seconds(c, c.conn().ike_lifetime_s); }
-void on_lifetime(const Context& c) { seconds(c, c.child().lifetime_s); }
+void on_lifetime(const Context& c) {
+  c.draft.lifetime_set = true;
+  seconds(c, c.child().lifetime_s);
+}
 void on_margin(const Context& c) {
   c.draft.margin_place = c.entry.value_place();
   seconds(c, c.conn().rekey_margin_s);
@@ -426,6 +449,7 @@ constexpr std::array kConnWords{
     Word{"type", on_type},
     Word{"keyexchange", on_keyexchange},
     Word{"ikev2", on_ikev2},
+    Word{"profile", on_profile},
     Word{"ike", on_ike},
     Word{"esp", on_esp},
     Word{"phase2alg", on_esp},

@@ -16,6 +16,8 @@ using model::StartAction;
 using model::Transform;
 using model::TransformType;
 
+constexpr std::uint32_t kDay = 86400;
+
 bool covers_everything(const model::TrafficSelectors& selectors) {
   return std::all_of(selectors.begin(), selectors.end(),
                      [](const auto& ts) { return ts.range == IpRange::all(ts.range.first.family()); });
@@ -28,6 +30,7 @@ class Finisher {
 
   void finish() {
     check_ends();
+    fill_manners();
     fill_proposals();
     fill_times();
     if (!draft_.device_set) child_.device = defaults_.device;
@@ -50,6 +53,7 @@ class Finisher {
     report_.warning(place, "conn " + conn_.name + ": " + message, std::move(hint));
   }
   void check_ends();
+  void fill_manners();
   void fill_proposals();
   void fill_groups(model::Proposal& proposal) const;
   void fill_times();
@@ -128,9 +132,28 @@ void Finisher::fill_groups(model::Proposal& proposal) const {
   }
 }
 
+// What clients of this kind need otherwise than others do.
+void Finisher::fill_manners() {
+  using model::Profile;
+  switch (conn_.profile) {
+    case Profile::kDefault: return;
+    case Profile::kWindows:
+    case Profile::kWindowsStock:
+      // Behind a NAT it refuses to have a child rekeyed and ends; it does so itself, in time.
+      conn_.rekey_children = false;
+      if (!draft_.lifetime_set) child_.lifetime_s = kDay;
+      return;
+    case Profile::kApple:
+    case Profile::kAndroid:
+      // Children come without a key exchange of their own, first and at each rekey, unless pfs= or esp= says otherwise.
+      if (draft_.pfs == Pfs::kOptional && child_.proposals.empty()) draft_.pfs = Pfs::kOff;
+      return;
+  }
+}
+
 void Finisher::fill_proposals() {
-  if (conn_.proposals.empty()) conn_.proposals = default_ike_proposals();
-  if (child_.proposals.empty()) child_.proposals = default_esp_proposals();
+  if (conn_.proposals.empty()) conn_.proposals = profile_ike_proposals(conn_.profile);
+  if (child_.proposals.empty()) child_.proposals = profile_esp_proposals(conn_.profile);
   for (auto& proposal : child_.proposals) {
     fill_groups(proposal);
     if (!proposal.of(TransformType::kEsn).empty()) continue;

@@ -150,6 +150,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"phase2", kConn, kYes, {}, {}},
     Keyword{"auth", kConn, kYes, {}, {}},
     Keyword{"pfs", kConn, kYes, {}, {}},
+    Keyword{"profile", kConn, kYes, {}, {}},
     Keyword{"esn", kConn, kYes, {}, {}},
     Keyword{"rekey", kConn, kYes, {}, {}},
     Keyword{"reauth", kConn, kYes, {}, {}},

@@ -106,7 +106,10 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
   draft.connection.source = section.place.file + ':' + std::to_string(section.place.line);
   draft.child.start = model::StartAction::kIgnore;
   bool all_known = true;
-  for (const auto& entry : resolver.resolve(section)) {
+  auto entries = resolver.resolve(section);
+  // What a client is decides how other words are read.
+  std::ranges::stable_partition(entries, [](const auto& entry) { return entry.key == "profile"; });
+  for (const auto& entry : entries) {
     if (!apply_word(entry, draft, report_) && find_keyword(entry.key, false) == nullptr && !entry.key.starts_with("x-"))
       all_known = false;
   }

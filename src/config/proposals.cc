@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "config/algorithm_names.h"
 #include "config/suggest.h"
@@ -50,7 +51,7 @@ Transforms default_integrity() { return ids(TransformType::kIntegrity, {12, 13, 
 
 class ListParser {
  public:
-  ListParser(std::string_view text, bool ike) : text_(text), ike_(ike) {}
+  ListParser(std::string_view text, bool ike, bool legacy) : text_(text), ike_(ike), legacy_(legacy) {}
   ParsedProposals parse();
 
  private:
@@ -67,6 +68,7 @@ class ListParser {
 
   std::string_view text_;
   bool ike_;
+  bool legacy_;
   bool positional_ = false;  // Libreswan: the second hash of an IKE proposal is the PRF
   bool next_hash_is_prf_ = false;
   ParsedProposals out_;
@@ -125,6 +127,13 @@ void ListParser::parse_field(const Piece& field, Draft& draft) {
       } else {
         fault(offset, "'" + name + "' is known, but not built yet", "see ALGORITHMS in ipsec.conf(5)");
       }
+      continue;
+    }
+    if (algorithm.legacy && !legacy_) {
+      draft.bad = true;
+      fault(offset, "'" + std::string(word.text) + "' is too weak to be used (RFC 8247)",
+            "ask the peer for aes256gcm16 or aes256-sha256, and x25519, ecp256 or modp2048; for Windows as it comes "
+            "there is profile=windows-stock");
       continue;
     }
     hash = hash || algorithm.kind == Kind::kHash;
@@ -245,8 +254,12 @@ Proposal joined(Protocol protocol, std::initializer_list<Transforms> parts) {
 
 }  // namespace
 
-ParsedProposals parse_ike_proposals(std::string_view text) { return ListParser(text, true).parse(); }
-ParsedProposals parse_esp_proposals(std::string_view text) { return ListParser(text, false).parse(); }
+ParsedProposals parse_ike_proposals(std::string_view text, bool legacy) {
+  return ListParser(text, true, legacy).parse();
+}
+ParsedProposals parse_esp_proposals(std::string_view text, bool legacy) {
+  return ListParser(text, false, legacy).parse();
+}
 
 std::vector<Proposal> default_ike_proposals() {
   return {joined(Protocol::kIke, {aead_ciphers(), default_prfs(), default_groups()}),
@@ -255,6 +268,47 @@ std::vector<Proposal> default_ike_proposals() {
 
 std::vector<Proposal> default_esp_proposals() {
   return {joined(Protocol::kEsp, {aead_ciphers()}), joined(Protocol::kEsp, {cbc_ciphers(), default_integrity()})};
+}
+
+namespace {
+
+void append_stock_windows(std::vector<Proposal>& out) {
+  const auto groups = ids(TransformType::kKeyExchange, {20, 19, 14, 2});
+  const std::array<std::pair<std::uint16_t, std::uint16_t>, 3> hashes{{{13, 6}, {12, 5}, {2, 2}}};  // and their PRFs
+  for (const auto& [integrity, prf] : hashes) {
+    for (const auto& cipher : {encryption(EncryptionId::kAesGcm16, 256), encryption(EncryptionId::kAesGcm16, 128)})
+      out.push_back(joined(Protocol::kIke, {{cipher}, ids(TransformType::kPrf, {prf}), groups}));
+  }
+  for (const auto& [integrity, prf] : hashes) {
+    for (const auto& cipher : cbc_ciphers()) {
+      out.push_back(
+          joined(Protocol::kIke,
+                 {{cipher}, ids(TransformType::kIntegrity, {integrity}), ids(TransformType::kPrf, {prf}), groups}));
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Proposal> profile_ike_proposals(model::Profile profile) {
+  auto out = default_ike_proposals();
+  if (profile == model::Profile::kAndroid) {
+    // Android guesses modp4096 first; a second round trip with Curve25519 is cheaper for both than that exponentiation.
+    for (auto& proposal : out)
+      std::erase_if(proposal.transforms, [](const Transform& t) {
+        return t.type == TransformType::kKeyExchange && (t.id == 15 || t.id == 16);
+      });
+  }
+  // Windows offers each combination by itself, the weakest first: the strongest are named one by one, too.
+  if (profile == model::Profile::kWindowsStock) append_stock_windows(out);
+  return out;
+}
+
+std::vector<Proposal> profile_esp_proposals(model::Profile profile) {
+  auto out = default_esp_proposals();
+  if (profile == model::Profile::kWindowsStock)
+    out.push_back(joined(Protocol::kEsp, {cbc_ciphers(), ids(TransformType::kIntegrity, {2})}));
+  return out;
 }
 
 }  // namespace cygnet::config

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/diagnostic.h"
+#include "model/connection.h"
 #include "model/proposal.h"
 
 namespace cygnet::config {
@@ -26,11 +27,15 @@ struct ParsedProposals {
   std::vector<ProposalFault> faults;
 };
 
-[[nodiscard]] ParsedProposals parse_ike_proposals(std::string_view text);
+// legacy: weak algorithms too, for clients that can do nothing better.
+[[nodiscard]] ParsedProposals parse_ike_proposals(std::string_view text, bool legacy = false);
 // ESN transforms only where esn or noesn is written; groups only where they are written.
-[[nodiscard]] ParsedProposals parse_esp_proposals(std::string_view text);
+[[nodiscard]] ParsedProposals parse_esp_proposals(std::string_view text, bool legacy = false);
 
 [[nodiscard]] std::vector<model::Proposal> default_ike_proposals();
 [[nodiscard]] std::vector<model::Proposal> default_esp_proposals();  // without groups and ESN
+// Of connections with profile=: what such clients offer, and what they are best answered with.
+[[nodiscard]] std::vector<model::Proposal> profile_ike_proposals(model::Profile profile);
+[[nodiscard]] std::vector<model::Proposal> profile_esp_proposals(model::Profile profile);
 
 }  // namespace cygnet::config

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "model/legacy.h"
+
 namespace cygnet::control {
 namespace {
 
@@ -36,6 +38,7 @@ std::optional<std::string_view> esp_encryption(EncryptionId id) {
 }
 
 std::string_view esp_integrity(IntegrityId id) {
+  if (id == model::legacy::kHmacSha1_96) return "HMAC-SHA-1-96 [RFC2404]";
   switch (id) {
     case IntegrityId::kHmacSha2_256_128: return "HMAC-SHA-256-128 [RFC4868]";
     case IntegrityId::kHmacSha2_384_192: return "HMAC-SHA-384-192 [RFC4868]";
@@ -54,6 +57,7 @@ std::optional<std::string> ike_encryption(EncryptionId id, std::uint16_t bits) {
 }
 
 std::string_view ike_integrity(IntegrityId id) {
+  if (id == model::legacy::kHmacSha1_96) return "HMAC_SHA1_96 [RFC2404]";
   switch (id) {
     case IntegrityId::kHmacSha2_256_128: return "HMAC_SHA2_256_128 [RFC4868]";
     case IntegrityId::kHmacSha2_384_192: return "HMAC_SHA2_384_192 [RFC4868]";

@@ -7,6 +7,7 @@
 
 #include "crypto/esp_transform.h"
 #include "crypto/evp.h"
+#include "model/legacy.h"
 
 namespace cygnet::crypto {
 namespace {
@@ -69,7 +70,10 @@ class ByBurstSize final : public EspTransform {
 };
 
 std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec& spec, const EspKeys& keys) {
-  if (provider == EspProvider::kOpenSsl || !ipsec_mb_available()) return create_openssl_esp_cipher(spec, keys);
+  // HMAC-SHA1-96 is for old clients alone: it need not be fast.
+  const bool legacy = spec.integrity == model::legacy::kHmacSha1_96;
+  if (provider == EspProvider::kOpenSsl || legacy || !ipsec_mb_available())
+    return create_openssl_esp_cipher(spec, keys);
   if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption))
     return create_ipsec_mb_esp_cipher(spec, keys);
   return std::make_unique<ByBurstSize>(spec, keys);

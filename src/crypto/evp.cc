@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdlib>
 
+#include "model/legacy.h"
+
 namespace cygnet::crypto {
 namespace {
 
@@ -47,6 +49,7 @@ const std::array<CipherRow, 7>& ciphers() {
 }  // namespace
 
 const EVP_MD* digest_of(model::PrfId id) {
+  if (id == model::legacy::kPrfHmacSha1) return digests().sha1;
   switch (id) {
     case model::PrfId::kHmacSha2_256: return digests().sha2_256;
     case model::PrfId::kHmacSha2_384: return digests().sha2_384;
@@ -57,6 +60,7 @@ const EVP_MD* digest_of(model::PrfId id) {
 }
 
 const EVP_MD* digest_of(model::IntegrityId id) {
+  if (id == model::legacy::kHmacSha1_96) return digests().sha1;
   switch (id) {
     case model::IntegrityId::kHmacSha2_256_128: return digests().sha2_256;
     case model::IntegrityId::kHmacSha2_384_192: return digests().sha2_384;

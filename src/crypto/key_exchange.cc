@@ -8,16 +8,18 @@
 #include <array>
 
 #include "crypto/evp.h"
+#include "model/legacy.h"
 
 namespace cygnet::crypto {
 namespace {
 
-// MODP: p, its Montgomery form and the size of our exponents. All of these p are safe primes with g = 2 (RFC 3526).
+// MODP: p, its Montgomery form and the size of our exponents. All of these p are safe primes with g = 2 (RFC 3526;
+// the smallest: RFC 7296 appendix B.2).
 struct ModpGroup {
   const BIGNUM* prime;
   const BN_MONT_CTX* montgomery;
   std::size_t octets;
-  std::size_t exponent_octets;  // RFC 3526 section 8: the larger of its two estimates (320, 420, 480 bits)
+  std::size_t exponent_octets;  // RFC 3526 section 8: the larger of its two estimates (240, 320, 420, 480 bits)
 };
 
 struct EcpGroup {
@@ -36,11 +38,13 @@ ModpGroup make_modp(BIGNUM* (*prime)(BIGNUM*), std::size_t octets, std::size_t e
 
 // Group constants live as long as the process.
 const ModpGroup* modp_group(model::KeGroup group) {
-  static const std::array<ModpGroup, 3> kGroups = {
-      make_modp(BN_get_rfc3526_prime_2048, 256, 40),
-      make_modp(BN_get_rfc3526_prime_3072, 384, 53),
-      make_modp(BN_get_rfc3526_prime_4096, 512, 60),
+  static const std::array<ModpGroup, 5> kGroups = {
+      make_modp(BN_get_rfc3526_prime_2048, 256, 40), make_modp(BN_get_rfc3526_prime_3072, 384, 53),
+      make_modp(BN_get_rfc3526_prime_4096, 512, 60), make_modp(BN_get_rfc2409_prime_1024, 128, 30),
+      make_modp(BN_get_rfc3526_prime_1536, 192, 30),
   };
+  if (group == model::legacy::kModp1024) return &kGroups[3];
+  if (group == model::legacy::kModp1536) return &kGroups[4];
   switch (group) {
     case model::KeGroup::kModp2048: return kGroups.data();
     case model::KeGroup::kModp3072: return &kGroups[1];

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "ike/v2/match.h"
+#include "model/legacy.h"
 #include "model/selection.h"
 
 namespace cygnet::ike::diagnosis {
@@ -76,7 +77,7 @@ std::string line_to_write(const Proposal& ours, const Proposal& theirs, const st
     const bool take_theirs = std::find(missing.begin(), missing.end(), type) != missing.end();
     for (const auto& t : (take_theirs ? theirs : ours).of(type)) {
       const auto* known = model::find_transform(t);
-      if (t.id != 0 && (known == nullptr || !known->supported)) continue;
+      if (t.id != 0 && (known == nullptr || !known->supported || model::legacy::is_legacy(t))) continue;
       wanted.transforms.push_back(t);
       if (take_theirs) break;
     }
@@ -89,7 +90,7 @@ std::string line_to_write(const Proposal& ours, const Proposal& theirs, const st
   if (!aead && wanted.of(TransformType::kIntegrity).empty()) {
     for (const auto& t : theirs.of(TransformType::kIntegrity)) {
       const auto* known = model::find_transform(t);
-      if (known != nullptr && known->supported) wanted.transforms.push_back(t);
+      if (known != nullptr && known->supported && !model::legacy::is_legacy(t)) wanted.transforms.push_back(t);
     }
     if (wanted.of(TransformType::kIntegrity).empty()) return {};
   }
@@ -217,6 +218,30 @@ std::string no_connection_for(const Endpoint& local, const Endpoint& remote,
            c->remote.host.to_string() + ")";
   }
   return out + (all.empty() ? ": none is loaded" : "");
+}
+
+namespace {
+
+// Windows' own words for what it says in MS_NOTIFY_STATUS.
+std::string_view windows_error(std::uint32_t number) {
+  switch (number) {
+    case 13801: return "it does not accept our credentials: look at the certificate's names, purposes and issuer";
+    case 13806: return "it has no machine certificate that fits";
+    case 13816: return "it takes no key exchange in a rekey, because PFS is not set there: write pfs=no";
+    case 13863: return "it lets nobody else rekey a child from behind a NAT: write profile=windows";
+    case 13868: return "no policy of it matches our proposals: compare ike= and esp= with Get-VpnConnection there";
+    default: return {};
+  }
+}
+
+}  // namespace
+
+std::string meaning(const wi::NotifyPayload& notification) {
+  if (notification.type != kMicrosoftStatus || notification.data.size() != 4) return meaning(notification.type);
+  auto number = load_be32(notification.data.data());
+  if (number > 0xffffU) number = __builtin_bswap32(number);  // seen in either order
+  const auto words = windows_error(number);
+  return "Windows error " + std::to_string(number) + (words.empty() ? std::string() : ": " + std::string(words));
 }
 
 std::string meaning(wi::NotifyType type) {

@@ -53,7 +53,11 @@ struct SelectorPair {
 [[nodiscard]] std::string no_connection_for(const Endpoint& local, const Endpoint& remote,
                                             const std::vector<v2::ConnectionPtr>& all);
 
+// Windows, from the range for private use: data is a Windows error number.
+inline constexpr auto kMicrosoftStatus = static_cast<wire::ike::NotifyType>(12345);
 // What a notification means, in words.
 [[nodiscard]] std::string meaning(wire::ike::NotifyType type);
+// The same, with what its data says (Windows: an error number).
+[[nodiscard]] std::string meaning(const wire::ike::NotifyPayload& notification);
 
 }  // namespace cygnet::ike::diagnosis

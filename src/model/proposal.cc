@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/legacy.h"
+
 namespace cygnet::model {
 namespace {
 
@@ -29,6 +31,10 @@ bool says_nothing(const Transform& t) {
 bool prf_is_implied(const Proposal& proposal) {
   std::vector<std::uint16_t> implied;
   for (const auto& t : proposal.of(TransformType::kIntegrity)) {
+    if (legacy::is_legacy(t)) {
+      implied.push_back(static_cast<std::uint16_t>(legacy::kPrfHmacSha1));
+      continue;
+    }
     switch (static_cast<IntegrityId>(t.id)) {
       case IntegrityId::kHmacSha2_256_128: implied.push_back(static_cast<std::uint16_t>(PrfId::kHmacSha2_256)); break;
       case IntegrityId::kHmacSha2_384_192: implied.push_back(static_cast<std::uint16_t>(PrfId::kHmacSha2_384)); break;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/legacy.h"
+
 namespace cygnet::model {
 namespace {
 
@@ -46,7 +48,7 @@ constexpr std::array kTransforms{
     TransformInfo{{kEncr, 23, 256}, "CAMELLIA_CBC_256", "camellia256", "camellia256", false, false, false},
 
     TransformInfo{{kPrf, 1, 0}, "PRF_HMAC_MD5", "md5", "prfmd5", false, false, false},
-    TransformInfo{{kPrf, 2, 0}, "PRF_HMAC_SHA1", "sha1", "prfsha1", false, false, false},
+    TransformInfo{{kPrf, 2, 0}, "PRF_HMAC_SHA1", "sha1", "prfsha1", true, true, false},
     TransformInfo{{kPrf, 4, 0}, "PRF_AES128_XCBC", "aes_xcbc", "prfaesxcbc", false, false, false},
     TransformInfo{{kPrf, 5, 0}, "PRF_HMAC_SHA2_256", "sha2_256", "prfsha256", true, true, false},
     TransformInfo{{kPrf, 6, 0}, "PRF_HMAC_SHA2_384", "sha2_384", "prfsha384", true, true, false},
@@ -54,7 +56,7 @@ constexpr std::array kTransforms{
     TransformInfo{{kPrf, 8, 0}, "PRF_AES128_CMAC", "aes_cmac", "prfaescmac", false, false, false},
 
     TransformInfo{{kInteg, 1, 0}, "HMAC_MD5_96", "md5", "md5", false, false, false},
-    TransformInfo{{kInteg, 2, 0}, "HMAC_SHA1_96", "sha1", "sha1", false, false, false},
+    TransformInfo{{kInteg, 2, 0}, "HMAC_SHA1_96", "sha1", "sha1", true, true, true},
     TransformInfo{{kInteg, 5, 0}, "AES_XCBC_96", "aes_xcbc", "aesxcbc", false, false, false},
     TransformInfo{{kInteg, 8, 0}, "AES_CMAC_96", "aes_cmac", "aescmac", false, false, false},
     TransformInfo{{kInteg, 12, 0}, "HMAC_SHA2_256_128", "sha2_256", "sha256", true, true, true},
@@ -62,8 +64,8 @@ constexpr std::array kTransforms{
     TransformInfo{{kInteg, 14, 0}, "HMAC_SHA2_512_256", "sha2_512", "sha512", true, true, true},
 
     TransformInfo{{kKe, 1, 0}, "MODP_768", "dh1", "modp768", false, false, false},
-    TransformInfo{{kKe, 2, 0}, "MODP_1024", "dh2", "modp1024", false, false, false},
-    TransformInfo{{kKe, 5, 0}, "MODP_1536", "dh5", "modp1536", false, false, false},
+    TransformInfo{{kKe, 2, 0}, "MODP_1024", "dh2", "modp1024", true, true, true},
+    TransformInfo{{kKe, 5, 0}, "MODP_1536", "dh5", "modp1536", true, true, true},
     TransformInfo{{kKe, 14, 0}, "MODP_2048", "dh14", "modp2048", true, true, true},
     TransformInfo{{kKe, 15, 0}, "MODP_3072", "dh15", "modp3072", true, true, true},
     TransformInfo{{kKe, 16, 0}, "MODP_4096", "dh16", "modp4096", true, true, true},
@@ -134,6 +136,7 @@ std::size_t key_octets(EncryptionId id, std::uint16_t key_bits) {
 std::size_t salt_octets(EncryptionId id) { return is_aead(id) ? 4 : 0; }
 
 std::size_t key_octets(IntegrityId id) {
+  if (id == legacy::kHmacSha1_96) return 20;
   switch (id) {
     case IntegrityId::kHmacSha2_256_128: return 32;
     case IntegrityId::kHmacSha2_384_192: return 48;
@@ -143,9 +146,11 @@ std::size_t key_octets(IntegrityId id) {
   return 0;
 }
 
-std::size_t icv_octets(IntegrityId id) { return key_octets(id) / 2; }
+// RFC 2404 section 2: "the first 96 bits are stored"; RFC 4868 section 2.6: half of the hash.
+std::size_t icv_octets(IntegrityId id) { return id == legacy::kHmacSha1_96 ? 12 : key_octets(id) / 2; }
 
 std::size_t key_octets(PrfId id) {
+  if (id == legacy::kPrfHmacSha1) return 20;
   switch (id) {
     case PrfId::kHmacSha2_256: return 32;
     case PrfId::kHmacSha2_384: return 48;

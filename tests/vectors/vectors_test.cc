@@ -12,6 +12,7 @@
 #include "crypto/key_exchange.h"
 #include "crypto/prf.h"
 #include "ike/v2/keymat.h"
+#include "model/legacy.h"
 #include "vectors/vector_file.h"
 
 namespace cygnet::vectors {
@@ -33,14 +34,16 @@ T lookup(const std::map<std::string, T>& table, const std::string& word) {
 }
 
 PrfId prf_of(const Record& r) {
-  static const std::map<std::string, PrfId> kPrfs = {{"hmac-sha2-256", PrfId::kHmacSha2_256},
+  static const std::map<std::string, PrfId> kPrfs = {{"hmac-sha1", model::legacy::kPrfHmacSha1},
+                                                     {"hmac-sha2-256", PrfId::kHmacSha2_256},
                                                      {"hmac-sha2-384", PrfId::kHmacSha2_384},
                                                      {"hmac-sha2-512", PrfId::kHmacSha2_512}};
   return lookup(kPrfs, r.word("prf"));
 }
 
 IntegrityId integrity_of(const Record& r) {
-  static const std::map<std::string, IntegrityId> kIntegrity = {{"hmac-sha2-256-128", IntegrityId::kHmacSha2_256_128},
+  static const std::map<std::string, IntegrityId> kIntegrity = {{"hmac-sha1-96", model::legacy::kHmacSha1_96},
+                                                                {"hmac-sha2-256-128", IntegrityId::kHmacSha2_256_128},
                                                                 {"hmac-sha2-384-192", IntegrityId::kHmacSha2_384_192},
                                                                 {"hmac-sha2-512-256", IntegrityId::kHmacSha2_512_256}};
   return lookup(kIntegrity, r.word("integrity"));
@@ -57,9 +60,9 @@ EncryptionId encryption_of(const std::string& word) {
 
 KeGroup group_of(const Record& r) {
   static const std::map<std::string, KeGroup> kGroups = {
-      {"modp2048", KeGroup::kModp2048}, {"modp3072", KeGroup::kModp3072}, {"modp4096", KeGroup::kModp4096},
-      {"ecp256", KeGroup::kEcp256},     {"ecp384", KeGroup::kEcp384},     {"ecp521", KeGroup::kEcp521},
-      {"x25519", KeGroup::kX25519}};
+      {"modp1024", model::legacy::kModp1024}, {"modp1536", model::legacy::kModp1536}, {"modp2048", KeGroup::kModp2048},
+      {"modp3072", KeGroup::kModp3072},       {"modp4096", KeGroup::kModp4096},       {"ecp256", KeGroup::kEcp256},
+      {"ecp384", KeGroup::kEcp384},           {"ecp521", KeGroup::kEcp521},           {"x25519", KeGroup::kX25519}};
   return lookup(kGroups, r.word("group"));
 }
 

@@ -16,6 +16,7 @@
 #include "io/poller.h"
 #include "io/process.h"
 #include "io/unix_socket.h"
+#include "model/legacy.h"
 
 namespace cygnet::daemon {
 
@@ -36,6 +37,7 @@ void warm_up_ciphers() {
   };
   for (const auto& kind : {Kind{model::EncryptionId::kAesGcm16, model::IntegrityId::kNone},
                            Kind{model::EncryptionId::kAesCbc, model::IntegrityId::kHmacSha2_256_128},
+                           Kind{model::EncryptionId::kAesCbc, model::legacy::kHmacSha1_96},
                            Kind{model::EncryptionId::kChaCha20Poly1305, model::IntegrityId::kNone}}) {
     model::SaSpec spec{.encryption = kind.encryption, .encryption_bits = 256, .integrity = kind.integrity};
     spec.encryption_key.resize(model::key_octets(kind.encryption, 256) + model::salt_octets(kind.encryption));

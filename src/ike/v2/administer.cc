@@ -224,6 +224,7 @@ void claim_children(World& world, IkeSa& sa, const std::vector<model::SaSpec>& s
         !child->outbound_installed || data_plane_has(sas, model::Direction::kOutbound, child->spi_out, child->id);
     if (!in || !out) lost.push_back(child->id);
     world.child_owner[child->id] = sa.local_spi();
+    world.claims.add(child->id, child->remote);
     world.esp_spis.insert(child->spi_in);
     world.next_child = std::max(world.next_child, child->id.value + 1);
   }

@@ -236,9 +236,8 @@ Outcome on_auth_refused(Turn& turn) {
                            sa.peer(), what_to_compare(turn.world.credentials, *sa.connection), sa.local_id,
                            expected ? "'" + expected->to_string() + "' (rightid here, leftid there)" : "anyone"));
   }
-  return auth_failed(
-      turn, "ike-auth-refused",
-      sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
+  return auth_failed(turn, "ike-auth-refused",
+                     sa.peer() + " refused: " + diagnosis::meaning(*error) + " (" + wi::to_string(error->type) + ")");
 }
 
 }  // namespace cygnet::ike::v2

@@ -210,8 +210,8 @@ bool try_other_group(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
 void rekey_failed(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
   auto* old = sa.find_child(sa.task->child);
   if (old == nullptr || old->replaced_by) return task_done(world, sa);
-  const auto message = sa.peer() + " refused to rekey child " + old->name + ": " + diagnosis::meaning(error.type) +
-                       " (" + wi::to_string(error.type) + ")";
+  const auto message = sa.peer() + " refused to rekey child " + old->name + ": " + diagnosis::meaning(error) + " (" +
+                       wi::to_string(error.type) + ")";
   if (error.type == wi::NotifyType::kChildSaNotFound) {
     // RFC 7296 section 2.25: "the peer that receives ... CHILD_SA_NOT_FOUND SHOULD silently delete the Child SA (if it
     // still exists) and send a request to create a new Child SA from scratch".

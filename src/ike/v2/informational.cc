@@ -92,7 +92,7 @@ Outcome on_informational_request(Turn& turn) {
         on_spi_disowned(world, sa, *n);
       } else if (wi::is_error(n->type)) {
         world.report(sa, Severity::kWarning, "peer-reports",
-                     sa.peer() + " reports: " + diagnosis::meaning(n->type) + " (" + wi::to_string(n->type) + ")");
+                     sa.peer() + " reports: " + diagnosis::meaning(*n) + " (" + wi::to_string(n->type) + ")");
       }
     }
   }

@@ -324,9 +324,8 @@ Outcome on_init_refused(Turn& turn) {
                         diagnosis::proposals_refused(sa.peer(), sa.handshake->offered, "ike") +
                             " (or the peer has no connection for our address at all)");
   }
-  return soft_refusal(
-      turn, "ike-sa-init-refused",
-      sa.peer() + " refused: " + diagnosis::meaning(error->type) + " (" + wi::to_string(error->type) + ")");
+  return soft_refusal(turn, "ike-sa-init-refused",
+                      sa.peer() + " refused: " + diagnosis::meaning(*error) + " (" + wi::to_string(error->type) + ")");
 }
 
 Outcome on_init_secret_ready(Turn& turn) {

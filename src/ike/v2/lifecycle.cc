@@ -53,6 +53,7 @@ void forget_data_plane(World& world, ChildSa& child) {
   world.act(RemoveSa{model::Direction::kInbound, child.spi_in, child.id});
   world.esp_spis.erase(child.spi_in);
   world.child_owner.erase(child.id);
+  world.claims.remove(child.id, child.remote);
 }
 
 void uncount(World& world, IkeSa& sa) {

@@ -295,6 +295,8 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.reply = selected->reply;
     terms.tsi = translated ? with_hosts_of(m.remote, tsi->selectors) : m.remote;
     terms.tsr = translated ? with_hosts_of(m.local, tsr->selectors) : m.local;
+    if (auto why = claimed_by_another(world, sa, terms); !why.empty())
+      return std::unexpected(Refusal{wi::NotifyType::kTsUnacceptable, {}, "address-claimed", std::move(why)});
     return terms;
   }
   const auto& nearest = *matches.front().child;
@@ -376,8 +378,7 @@ Refusal explain_refusal(const IkeSa& sa, const wi::NotifyPayload& error, const s
     case wi::NotifyType::kTsUnacceptable:
       return {error.type, {}, "ts-unacceptable", diagnosis::selectors_refused(sa.peer(), local, remote)};
     default:
-      return {error.type, error.data, "child-refused",
-              sa.peer() + " refused the child: " + diagnosis::meaning(error.type)};
+      return {error.type, error.data, "child-refused", sa.peer() + " refused the child: " + diagnosis::meaning(error)};
   }
 }
 
@@ -402,7 +403,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   const auto soft = soft_life(world, *terms.connection, config->lifetime_s);
   if (config->lifetime_s != 0) {
     child.expires_at = world.now + std::chrono::seconds(config->lifetime_s);
-    if (terms.connection->rekey) child.rekey_at = world.now + soft;
+    if (terms.connection->rekey && terms.connection->rekey_children) child.rekey_at = world.now + soft;
   }
   if (how.standby) child.activate_at = world.now + (how.twin ? kTwinPatience : kStandbyPatience);
   if (how.replaces) {
@@ -431,6 +432,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   world.act(InstallSa{std::move(out)});
   world.esp_spis.insert(child.spi_in);
   world.child_owner[child.id] = sa.local_spi();
+  world.claims.add(child.id, child.remote);
   world.act(ChildUp{child.connection->name, child.name, child.id, how.replaces, child.local, child.remote,
                     sa.path.local, sa.path.remote, child.mode, model::to_string(child.algorithms)});
   if (config->mode == model::Mode::kTransport && child.mode == model::Mode::kTunnel) {

@@ -265,7 +265,7 @@ Outcome on_ike_rekey_refused(Turn& turn) {
       return Outcome::kNext;
     }
   }
-  return rekey_failed(turn, sa.peer() + " refused to rekey the IKE SA: " + diagnosis::meaning(error.type) + " (" +
+  return rekey_failed(turn, sa.peer() + " refused to rekey the IKE SA: " + diagnosis::meaning(error) + " (" +
                                 wi::to_string(error.type) + ")");
 }
 

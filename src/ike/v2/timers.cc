@@ -237,7 +237,8 @@ void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard) {
     return start_next_task(world, sa);
   }
   const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == id; };
-  if (!child->usable() || !child->connection->rekey || (sa.task && asked(*sa.task)) ||
+  const auto& connection = *child->connection;
+  if (!child->usable() || !connection.rekey || !connection.rekey_children || (sa.task && asked(*sa.task)) ||
       std::any_of(sa.queue.begin(), sa.queue.end(), asked))
     return;
   ask_for_rekey(world, sa, *child);

@@ -15,6 +15,7 @@
 #include "ike/actions.h"
 #include "ike/auth/jobs.h"
 #include "ike/endpoint.h"
+#include "ike/v2/claims.h"
 #include "ike/v2/credentials.h"
 #include "ike/v2/half_open.h"
 #include "ike/v2/ike_sa.h"
@@ -65,6 +66,7 @@ struct World {
   std::unordered_map<std::uint64_t, Job> jobs;
   std::vector<auth::AuthResult> auth_done;  // of finish_auth_here
   std::unordered_map<model::ChildId, IkeSpi> child_owner;
+  Claims claims;                     // of all children
   std::unordered_set<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
   RetryQueue retries;

@@ -14,7 +14,8 @@ struct NotifyName {
   NotifyType type;
   std::string_view name;
 };
-constexpr std::array<NotifyName, 78> kNames = {{
+// 12345 is Windows' own, from the range for private use.
+constexpr std::array<NotifyName, 79> kNames = {{
     {NotifyType::kUnsupportedCriticalPayload, "UNSUPPORTED_CRITICAL_PAYLOAD"},
     {NotifyType::kInvalidIkeSpi, "INVALID_IKE_SPI"},
     {NotifyType::kInvalidMajorVersion, "INVALID_MAJOR_VERSION"},
@@ -34,6 +35,7 @@ constexpr std::array<NotifyName, 78> kNames = {{
     {NotifyType::kUnexpectedNatDetected, "UNEXPECTED_NAT_DETECTED"},
     {NotifyType::kTemporaryFailure, "TEMPORARY_FAILURE"},
     {NotifyType::kChildSaNotFound, "CHILD_SA_NOT_FOUND"},
+    {static_cast<NotifyType>(12345), "MS_NOTIFY_STATUS"},
     {NotifyType::kInitialContact, "INITIAL_CONTACT"},
     {NotifyType::kSetWindowSize, "SET_WINDOW_SIZE"},
     {NotifyType::kAdditionalTsPossible, "ADDITIONAL_TS_POSSIBLE"},

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "crypto/esp_cipher.h"
+#include "model/legacy.h"
 
 namespace cygnet::crypto::test {
 
@@ -31,6 +32,7 @@ inline const std::vector<Algorithm>& algorithms() {
       {"AesCbc192Sha384", E::kAesCbc, 192, I::kHmacSha2_384_192},
       {"AesCbc256Sha384", E::kAesCbc, 256, I::kHmacSha2_384_192},
       {"AesCbc256Sha512", E::kAesCbc, 256, I::kHmacSha2_512_256},
+      {"AesCbc256Sha1", E::kAesCbc, 256, model::legacy::kHmacSha1_96},
       {"NullSha256", E::kNull, 0, I::kHmacSha2_256_128},
       {"NullSha384", E::kNull, 0, I::kHmacSha2_384_192},
       {"NullSha512", E::kNull, 0, I::kHmacSha2_512_256},

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/legacy.h"
+
 namespace cygnet::crypto {
 namespace {
 
@@ -18,11 +20,15 @@ struct GroupCase {
   std::size_t public_size;
   std::size_t shared_size;
 };
-constexpr std::array<GroupCase, 7> kGroups = {
-    GroupCase{"Modp2048", KeGroup::kModp2048, 256, 256}, GroupCase{"Modp3072", KeGroup::kModp3072, 384, 384},
-    GroupCase{"Modp4096", KeGroup::kModp4096, 512, 512}, GroupCase{"Ecp256", KeGroup::kEcp256, 64, 32},
-    GroupCase{"Ecp384", KeGroup::kEcp384, 96, 48},       GroupCase{"Ecp521", KeGroup::kEcp521, 132, 66},
-    GroupCase{"X25519", KeGroup::kX25519, 32, 32}};
+constexpr std::array<GroupCase, 9> kGroups = {GroupCase{"Modp1024", model::legacy::kModp1024, 128, 128},
+                                              GroupCase{"Modp1536", model::legacy::kModp1536, 192, 192},
+                                              GroupCase{"Modp2048", KeGroup::kModp2048, 256, 256},
+                                              GroupCase{"Modp3072", KeGroup::kModp3072, 384, 384},
+                                              GroupCase{"Modp4096", KeGroup::kModp4096, 512, 512},
+                                              GroupCase{"Ecp256", KeGroup::kEcp256, 64, 32},
+                                              GroupCase{"Ecp384", KeGroup::kEcp384, 96, 48},
+                                              GroupCase{"Ecp521", KeGroup::kEcp521, 132, 66},
+                                              GroupCase{"X25519", KeGroup::kX25519, 32, 32}};
 
 KeyPair pair_of(KeGroup group, std::uint64_t seed) {
   SeededRandom random(seed);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Which children lead to which inner addresses: two clients that claim the same ones cannot both be served, for nobody
+// could tell whose the packets are.
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/address.h"
+#include "base/strong.h"
+#include "model/sa_spec.h"
+#include "model/traffic_selector.h"
+
+namespace cygnet::ike::v2 {
+
+class Claims {
+ public:
+  void add(model::ChildId child, const model::TrafficSelectors& remote);
+  void remove(model::ChildId child, const model::TrafficSelectors& remote);
+  // Children that claim exactly this range, and perhaps some that do not.
+  [[nodiscard]] std::vector<model::ChildId> of(const IpRange& range) const;
+  [[nodiscard]] std::size_t size() const { return children_.size(); }
+
+ private:
+  std::unordered_multimap<std::size_t, model::ChildId> children_;  // by hash of the range
+};
+
+struct World;
+struct IkeSa;
+struct ChildTerms;
+
+// Why this peer cannot have these inner addresses: another peer, or in transport mode another host behind the same NAT,
+// has them. Empty: it can. Asked where the configuration leaves open who comes (right=%any); what an administrator
+// wrote for two known peers is meant.
+[[nodiscard]] std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildTerms& terms);
+
+}  // namespace cygnet::ike::v2

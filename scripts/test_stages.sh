@@ -32,7 +32,7 @@ stage_title() {
 # Test programs of a build directory, one path a line.
 test_programs() {
   find "$1/bin" -maxdepth 1 -type f -executable \
-    \( -name 'unit_*' -o -name 'vectors*' -o -name 'exchange*' -o -name 'sim_test*' -o -name 'regress_*' \) |
+    \( -name 'unit_*' -o -name 'vectors*' -o -name 'exchange*' -o -name 'sim_test*' -o -name 'sim_mutant_*' -o -name 'regress_*' \) |
     sort
 }
 
@@ -47,7 +47,7 @@ run_gtests() {
     out="$kLogs/$stage/$name"
     started=$SECONDS
     case $name in
-    regress_*) # a corpus, not GoogleTest: one result for the program
+    regress_* | sim_mutant_*) # not GoogleTest: one result for the program
       timeout 600 "{}" >"$out.log" 2>&1
       status=$?
       [ $status -ne 0 ] || echo "<testsuites tests=\"1\" failures=\"0\"/>" >"$out.xml"

@@ -128,6 +128,8 @@ class Life {
   void check_always();
   void check_identities();
   void check_selectors(std::size_t index);
+  void check_leases();
+  void check_no_lease_leaks();
   void check_links();
   void check_healed();
   [[nodiscard]] std::optional<std::string> disagreement(const Link& link,

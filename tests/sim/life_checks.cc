@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What must be true in every life: at every step, every second, and at its end.
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "sim/life.h"
 #include "sim/seconds_text.h"
+#include "support/connections.h"
 
 namespace cygnet::sim {
 namespace {
@@ -48,7 +51,40 @@ std::optional<std::string> sas_differ(const test::Side& each, const test::Side& 
   return std::nullopt;
 }
 
+// A child without networks of its own has what the pool gives.
+model::TrafficSelectors allowed(const model::TrafficSelectors& configured) {
+  return configured.empty() ? test::selectors({"10.9.0.0/29"}) : configured;
+}
+
 }  // namespace
+
+// Every second. No address of the pool leads to two peers.
+void Life::check_leases() {
+  for (const auto& each : sides_) {
+    std::map<IpAddress, std::string> holders;
+    for (const auto& entry : each->plane.entries()) {
+      const auto& remote = entry.spec.remote_selectors;
+      if (remote.size() != 1 || remote[0].range.first != remote[0].range.last) continue;
+      const auto [it, fresh] = holders.try_emplace(remote[0].range.first, entry.spec.connection);
+      if (!fresh && it->second != entry.spec.connection)
+        return fail(each->name() + " gave " + it->first.to_string() + " to " + it->second + " and " +
+                    entry.spec.connection);
+    }
+  }
+}
+
+// At the end: an address is in use for each IKE SA that has one, and for no other.
+void Life::check_no_lease_leaks() {
+  for (const auto& each : sides_) {
+    if (!each->alive()) continue;
+    std::set<IpAddress> used;
+    for (const auto& row : each->endpoint().status())
+      used.insert(row.assigned_remote.begin(), row.assigned_remote.end());
+    if (each->addresses.pools.in_use() != used.size())
+      return fail(each->name() + " keeps " + std::to_string(each->addresses.pools.in_use()) + " addresses for " +
+                  std::to_string(used.size()) + " that IKE SAs have");
+  }
+}
 
 void Life::check_always() {
   if (result_.fault) return;
@@ -70,6 +106,7 @@ void Life::check_always() {
 // Every second. Nobody is taken for somebody else: the keys of an IKE SA are held by whom it is with and by
 // no third.
 void Life::check_identities() {
+  check_leases();
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     check_selectors(i);
     if (!side(i).alive()) continue;
@@ -100,7 +137,8 @@ void Life::check_selectors(std::size_t index) {
     const auto child = std::ranges::find(connection->children, spec.child_name, &model::Child::name);
     if (child == connection->children.end()) return fail("an SA of no child");
     if (spec.local_selectors.empty() || spec.remote_selectors.empty() ||
-        !model::covers(child->local, spec.local_selectors) || !model::covers(child->remote, spec.remote_selectors)) {
+        !model::covers(allowed(child->local), spec.local_selectors) ||
+        !model::covers(allowed(child->remote), spec.remote_selectors)) {
       return fail(side(index).name() + " protects " + model::to_string(spec.local_selectors) + " to " +
                   model::to_string(spec.remote_selectors) + ", which nobody configured");
     }
@@ -155,6 +193,7 @@ void Life::check_links() {
 
 // Rekeys go on while the network heals, so the ends are not of one mind every second; but most of the time they are.
 void Life::check_healed() {
+  check_no_lease_leaks();
   for (std::size_t i = 0; i < links_.size(); ++i) {
     if (links_[i].agreed_seconds >= kMinAgreedSeconds) continue;
     return fail("the ends of " + plan_.links[i].connection + " agreed in only " +

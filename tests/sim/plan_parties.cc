@@ -81,6 +81,20 @@ model::Connection other_end(Random& random, const model::Connection& a, bool sta
   return b;
 }
 
+// Some clients of a gateway have no network of their own but an address from its pool (RFC 7296 section 2.19), which
+// has room for all and one more. Nothing is drawn for it, so that old seeds stay what they were.
+bool gets_address(const Plan& plan, const model::Connection& a) {
+  return plan.parties.size() > 2 && !plan.both_start && a.retransmit_first_ms % 3 == 0;
+}
+
+void give_address(model::Connection& a, model::Connection& b) {
+  a.local.request_ip4 = true;
+  const auto prefix = *IpPrefix::parse("10.9.0.0/29");
+  b.remote.pools = {{model::usable_range(prefix), prefix.to_string()}};
+  for (auto& child : a.children) child.local = {};
+  for (auto& child : b.children) child.remote = {};
+}
+
 model::SharedSecret secret_of(const Party& a, const Party& b, std::string_view text) {
   model::SharedSecret out = test::secret(text);
   out.ids = {identity_of(a.name), identity_of(b.name)};
@@ -100,6 +114,7 @@ void join(Random& random, Plan& plan, std::size_t client, bool groups_differ) {
   set_host(of_a.remote, b);
   auto of_b = other_end(random, of_a, plan.both_start);
   if (groups_differ) disagree_on_groups(of_a, of_b);
+  if (gets_address(plan, of_a)) give_address(of_a, of_b);
   if (a.behind_nat) of_b.remote.host = {};  // whoever proves to be a.test
   Link link{of_a.name, client, plan.parties.size() - 1, {}, a.behind_nat};
   for (const auto& child : of_a.children) link.children.push_back(child.name);

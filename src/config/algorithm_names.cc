@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <string>
+#include <unordered_map>
 
 #include "model/legacy.h"
 
@@ -82,13 +84,20 @@ bool is_weak(const Transform& t) {
   return std::any_of(kWeak.begin(), kWeak.end(), [&](const Weak& w) { return w.type == t.type && w.id == t.id; });
 }
 
-// A PRF's libreswan name is the hash's name, which the integrity row already has.
+// By bare name; of rows with the same name, the first. A PRF's libreswan name is the hash's name, which the integrity
+// row already has.
 const TransformInfo* find_row(std::string_view word) {
-  for (const auto& row : model::all_transforms()) {
-    if (bare(row.strongswan) == word) return &row;
-    if (row.transform.type != TransformType::kPrf && !row.libreswan.empty() && bare(row.libreswan) == word) return &row;
-  }
-  return nullptr;
+  static const auto rows = [] {
+    std::unordered_map<std::string, const TransformInfo*> by_name;
+    for (const auto& row : model::all_transforms()) {
+      by_name.emplace(bare(row.strongswan), &row);
+      if (row.transform.type != TransformType::kPrf && !row.libreswan.empty())
+        by_name.emplace(bare(row.libreswan), &row);
+    }
+    return by_name;
+  }();
+  const auto found = rows.find(std::string(word));
+  return found == rows.end() ? nullptr : found->second;
 }
 
 std::vector<Transform> prfs_over(const TransformInfo& integrity) {

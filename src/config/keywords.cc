@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 
 namespace cygnet::config {
 namespace {
@@ -373,9 +376,15 @@ const std::vector<std::string>& end_words() {
 }
 
 const Keyword* find_in(Scope scope, std::string_view name) {
-  const auto* row = std::find_if(std::begin(kKeywords), std::end(kKeywords),
-                                 [&](const Keyword& k) { return k.scope == scope && k.name == name; });
-  return row == std::end(kKeywords) ? nullptr : row;
+  static const auto rows = [] {
+    std::map<Scope, std::unordered_map<std::string_view, const Keyword*>> by_name;
+    for (const auto& k : kKeywords) by_name[k.scope].emplace(k.name, &k);
+    return by_name;
+  }();
+  const auto in = rows.find(scope);
+  if (in == rows.end()) return nullptr;
+  const auto found = in->second.find(name);
+  return found == in->second.end() ? nullptr : found->second;
 }
 
 }  // namespace

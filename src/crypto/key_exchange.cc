@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/key_exchange.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
+#include <openssl/params.h>
 
 #include <algorithm>
 #include <array>
@@ -202,6 +204,24 @@ KeyHandle x25519_private(ByteView key) {
   return KeyHandle(EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, key.data(), key.size()));
 }
 
+// With the public value at hand OpenSSL need not compute it once more, which takes as long as the derivation itself.
+KeyHandle x25519_pair(const KeyPair& own) {
+  if (own.public_value.size() != kX25519Octets) return x25519_private(own.private_key);
+  // Parameters are read only; OpenSSL's constructor lacks the const.
+  auto* secret = const_cast<std::uint8_t*>(own.private_key.data());
+  auto* value = const_cast<std::uint8_t*>(own.public_value.data());
+  std::array<OSSL_PARAM, 3> parts = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, secret, own.private_key.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, value, own.public_value.size()),
+      OSSL_PARAM_construct_end()};
+  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
+  require(context != nullptr);
+  require_ok(EVP_PKEY_fromdata_init(context.get()));
+  EVP_PKEY* key = nullptr;
+  require_ok(EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, parts.data()));
+  return KeyHandle(key);
+}
+
 KeyPair generate_x25519(Random& random) {
   SecretBytes scalar(kX25519Octets);
   random.fill(scalar);  // clamped where it is used (RFC 7748 section 5)
@@ -214,7 +234,7 @@ KeyPair generate_x25519(Random& random) {
 }
 
 Result<SecretBytes> derive_x25519(const KeyPair& own, ByteView peer_public) {
-  const auto key = x25519_private(own.private_key);
+  const auto key = x25519_pair(own);
   const KeyHandle peer(
       EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer_public.data(), peer_public.size()));
   require(key != nullptr && peer != nullptr);

@@ -61,6 +61,7 @@ void fields(A& a, V& v) {
 template <typename A, Is<NetworkDone> V>
 void fields(A& a, V& v) {
   a.number(v.request);
+  a.number(v.count);
   a.text(v.error);
 }
 template <typename A, Is<NetworkRequest> V>

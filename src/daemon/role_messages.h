@@ -56,9 +56,10 @@ struct NetworkChanged {};  // addresses or routes of this machine
 struct Processes {
   std::vector<ProcessState> list;
 };
-struct NetworkDone {
-  std::uint32_t request = 0;
-  std::string error;
+struct NetworkDone {          // of requests that came together, in their order
+  std::uint32_t request = 0;  // the last one
+  std::uint32_t count = 1;
+  std::string error;  // the last one there was
 };
 using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
                                  NetworkChanged, Processes, NetworkDone>;

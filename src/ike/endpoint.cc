@@ -174,7 +174,9 @@ void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, By
 }
 
 Actions IkeEndpoint::take_actions() { return std::exchange(impl_->world.actions, {}); }
-std::vector<IkeStatus> IkeEndpoint::status() const { return v2::status(impl_->world); }
+std::vector<IkeStatus> IkeEndpoint::status(const std::string& connection) const {
+  return v2::status(impl_->world, connection);
+}
 const EndpointCounters& IkeEndpoint::counters() const { return impl_->world.counters; }
 std::size_t IkeEndpoint::initiating() const { return impl_->world.initiating; }
 std::size_t IkeEndpoint::waiting() const { return impl_->world.retries.size(); }

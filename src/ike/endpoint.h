@@ -112,7 +112,8 @@ class IkeEndpoint {
              const std::vector<model::SaSpec>& sas);
 
   [[nodiscard]] Actions take_actions();
-  [[nodiscard]] std::vector<IkeStatus> status() const;
+  // Of one connection and of the children it has on IKE SAs of others; empty: of all.
+  [[nodiscard]] std::vector<IkeStatus> status(const std::string& connection = {}) const;
   [[nodiscard]] const EndpointCounters& counters() const;
   // Ours that are on their way; and those that wait for their turn, or for another attempt.
   [[nodiscard]] std::size_t initiating() const;

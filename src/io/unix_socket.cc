@@ -85,9 +85,11 @@ SendStatus send_message(int fd, ByteView bytes, std::span<const int> fds) {
 }
 
 ReceiveStatus receive_message(int fd, Message& out) {
-  out.bytes.resize(kMaxMessage);
+  out.bytes.clear();
   out.fds.clear();
-  iovec iov{out.bytes.data(), out.bytes.size()};
+  // Not cleared beforehand: most messages are short.
+  std::array<std::uint8_t, kMaxMessage> buffer;
+  iovec iov{buffer.data(), buffer.size()};
   msghdr header{};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxMessageFds)> control{};
   header.msg_iov = &iov;
@@ -116,7 +118,9 @@ ReceiveStatus receive_message(int fd, Message& out) {
   if (n == 0 || (header.msg_flags & MSG_TRUNC) != 0) {
     return ReceiveStatus::kClosed;
   }
-  out.bytes.resize(static_cast<std::size_t>(n));
+  const auto received = MutableByteView(buffer).first(static_cast<std::size_t>(n));
+  out.bytes.assign(received.begin(), received.end());
+  wipe(received);  // keys pass here
   return ReceiveStatus::kMessage;
 }
 

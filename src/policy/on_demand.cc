@@ -18,11 +18,11 @@ OnDemand::Answer OnDemand::on_acquire(Instant now, const std::string& connection
 }
 
 void OnDemand::on_done(Instant now, const std::string& connection, const std::string& child, bool ok, bool retrying) {
-  for (auto it = attempts_.begin(); it != attempts_.end();) {
+  // `child` empty: the first of all of the connection's.
+  for (auto it = attempts_.lower_bound({connection, child}); it != attempts_.end() && it->first.first == connection;) {
     auto& [name, attempt] = *it;
-    if (name.first != connection || (!child.empty() && name.second != child)) {
-      ++it;
-      continue;
+    if (!child.empty() && name.second != child) {
+      return;
     }
     if (ok) {
       it = attempts_.erase(it);

@@ -91,13 +91,14 @@ void PolicyTable::adopt(const std::vector<model::PolicySpec>& policies, const st
     next_id_ = std::max(next_id_, policy.id.value + 1);
     auto& entry = entries_[key_of(policy)];
     entry.spec = policy;
+    by_id_[policy.id] = &entry;
     by_id[policy.id] = key_of(policy);
   }
   for (const auto& sa : sas) {
     const auto it = by_id.find(sa.policy);
     if (sa.direction == model::Direction::kOutbound && it != by_id.end()) {
       entries_[it->second].users.insert(sa.child);
-      used_by_[sa.child].push_back(it->second);
+      used_by_[sa.child].push_back(sa.policy);
     }
   }
 }
@@ -108,6 +109,9 @@ PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) 
   // A policy that holds packets keeps doing so while SAs come and go under it.
   spec.acquire = spec.acquire || (!fresh && entry.configured && entry.spec.acquire);
   spec.id = fresh ? new_id() : entry.spec.id;
+  if (fresh) {
+    by_id_[spec.id] = &entry;
+  }
   if (spec.action == model::PolicyAction::kProtect) {
     spec.order = order_of(spec.local, spec.remote, spec.acquire);
   }
@@ -145,7 +149,7 @@ void PolicyTable::need_clear_remainder(const model::PolicySpec& spec, bool confi
   entry.configured = entry.configured || configured;
   if (user) {
     entry.users.insert(*user);
-    used_by_[*user].push_back(key_of(entry.spec));
+    used_by_[*user].push_back(entry.spec.id);
   }
 }
 
@@ -179,7 +183,7 @@ void PolicyTable::remove_unneeded(Changes& changes) {
     auto& entry = it->second;
     if (!entry.configured && entry.users.empty()) {
       changes.remove.push_back(entry.spec);
-      it = entries_.erase(it);
+      it = erase(it);
       continue;
     }
     // Used by an SA only: without it, nothing is to be held.
@@ -202,7 +206,7 @@ std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::S
                                .child_name = sa.child_name};
   auto& entry = need(spec, changes);
   entry.users.insert(sa.child);
-  used_by_[sa.child].push_back(key_of(spec));
+  used_by_[sa.child].push_back(entry.spec.id);
   const auto id = entry.spec.id;
   need_clear_remainder(spec, false, sa.child, changes);
   return {id, std::move(changes)};
@@ -214,31 +218,42 @@ Changes PolicyTable::on_sa_removed(model::ChildId child) {
   if (used == used_by_.end()) {
     return changes;
   }
-  for (const auto& key : used->second) {
-    const auto it = entries_.find(key);
+  for (const auto id : used->second) {
+    const auto* policy = find(id);
+    const auto it = policy == nullptr ? entries_.end() : entries_.find(key_of(*policy));
     if (it == entries_.end()) {
       continue;
     }
     it->second.users.erase(child);
     if (!it->second.configured && it->second.users.empty()) {
       changes.remove.push_back(it->second.spec);
-      entries_.erase(it);
+      erase(it);
     }
   }
   used_by_.erase(used);
   return changes;
 }
 
+std::map<PolicyTable::Key, PolicyTable::Entry>::iterator PolicyTable::erase(std::map<Key, Entry>::iterator it) {
+  by_id_.erase(it->second.spec.id);
+  return entries_.erase(it);
+}
+
 const model::PolicySpec* PolicyTable::find(model::PolicyId id) const {
-  const auto it = std::ranges::find_if(entries_, [&](const auto& e) { return e.second.spec.id == id; });
-  return it == entries_.end() ? nullptr : &it->second.spec;
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : &it->second->spec;
 }
 
 std::vector<model::PolicyId> PolicyTable::acquiring(const std::string& connection, const std::string& child) const {
   std::vector<model::PolicyId> out;
-  for (const auto& [key, entry] : entries_) {
-    const auto& spec = entry.spec;
-    if (spec.acquire && spec.connection == connection && (child.empty() || spec.child_name == child)) {
+  // `child` empty: the first of all of the connection's.
+  for (auto it = entries_.lower_bound(Key{connection, child, {}, {}, model::PolicyAction{}});
+       it != entries_.end() && std::get<0>(it->first) == connection; ++it) {
+    const auto& spec = it->second.spec;
+    if (!child.empty() && spec.child_name != child) {
+      break;
+    }
+    if (spec.acquire) {
       out.push_back(spec.id);
     }
   }

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "model/connection.h"
@@ -59,10 +60,12 @@ class PolicyTable {
   void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user,
                             Changes& changes);
   void remove_unneeded(Changes& changes);
+  std::map<Key, Entry>::iterator erase(std::map<Key, Entry>::iterator it);
   [[nodiscard]] model::PolicyId new_id();
 
   std::map<Key, Entry> entries_;
-  std::map<model::ChildId, std::vector<Key>> used_by_;
+  std::unordered_map<model::PolicyId, const Entry*> by_id_;
+  std::unordered_map<model::ChildId, std::vector<model::PolicyId>> used_by_;
   std::uint32_t next_id_ = 1;
 };
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sadb/engine_client.h"
 
+#include <algorithm>
 #include <iterator>
+
+#include "sadb/packing.h"
 
 namespace cygnet::sadb {
 
 namespace {
 
-template <typename T>
-void append_moved(std::vector<T>& to, std::vector<T>& from) {
+template <typename To, typename From>
+void append_moved(To& to, From& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
@@ -29,23 +32,38 @@ Result<T> expect(Result<Reply> reply) {
 
 }  // namespace
 
+EngineClient::~EngineClient() {
+  *alive_ = false;
+  wipe(unsent_);
+}
+
 void EngineClient::attach(io::UniqueFd socket) {
   if (channel_) {
     channel_.reset();
     lose("the engine was replaced");
   }
   channel_ = std::make_unique<io::Channel>(
-      loop_, std::move(socket), [this](io::Message message) { on_message(std::move(message)); },
+      loop_, std::move(socket), [this](io::Message message) { on_datagram(std::move(message)); },
       [this] { lose("the engine process ended"); });
 }
 
 void EngineClient::lose(const std::string& reason) {
-  auto lost = std::exchange(pending_, {});
+  wipe(unsent_);
+  unsent_.clear();
+  unsent_asked_.clear();
+  // In the order of asking, as answers come.
+  std::vector<std::pair<std::uint32_t, Pending>> lost;
+  append_moved(lost, pending_);
+  pending_.clear();
+  std::sort(lost.begin(), lost.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   for (auto& [request, pending] : lost) {
     pending.on_reply(fail(reason));
   }
   if (on_event_) {
     on_event_(BackendLost{reason});
+  }
+  if (on_batch_) {
+    on_batch_();
   }
 }
 
@@ -53,11 +71,42 @@ void EngineClient::ask(Request request, OnReply on_reply) {
   const std::uint32_t number = next_request_++;
   next_request_ = next_request_ == 0 ? 1 : next_request_;
   auto bytes = encode(number, request);
-  if (bytes.size() > io::kMaxMessage || !connected() || !channel_->send(std::move(bytes))) {
+  if (!fits({}, bytes.size()) || !connected()) {
     loop_.post([on_reply = std::move(on_reply)] { on_reply(fail("the engine cannot be reached")); });
     return;
   }
+  if (!fits(unsent_, bytes.size())) {
+    flush();
+  }
+  pack(unsent_, bytes);
+  wipe(bytes);  // SA keys pass here
+  unsent_asked_.push_back(number);
   pending_.emplace(number, Pending{std::move(on_reply), {}});
+  if (!std::exchange(flush_posted_, true)) {
+    loop_.post([this, alive = alive_] {
+      if (*alive) {
+        flush_posted_ = false;
+        flush();
+      }
+    });
+  }
+}
+
+void EngineClient::flush() {
+  if (unsent_.empty()) {
+    return;
+  }
+  const auto asked = std::exchange(unsent_asked_, {});
+  auto datagram = std::exchange(unsent_, {});
+  if (connected() && channel_->send(std::move(datagram))) {
+    return;
+  }
+  for (const auto number : asked) {
+    if (const auto it = pending_.find(number); it != pending_.end()) {
+      loop_.post([on_reply = std::move(it->second.on_reply)] { on_reply(fail("the engine cannot be reached")); });
+      pending_.erase(it);
+    }
+  }
 }
 
 void EngineClient::ask(Request request, Done done) {
@@ -76,14 +125,26 @@ void EngineClient::ask(Request request, Done done) {
       }));
 }
 
-void EngineClient::on_message(io::Message message) {
-  auto decoded = decode_from_engine(message.bytes);
+void EngineClient::on_datagram(io::Message message) {
+  const auto messages = unpack(message.bytes);
+  bool good = static_cast<bool>(messages);
+  for (const auto& one : good ? *messages : std::vector<ByteView>{}) {
+    good = good && on_message(one);
+  }
   wipe(message.bytes);
-  if (!decoded) {
+  if (!good) {
     // Both ends are ours: a malformed message means that they do not fit together.
     channel_->close();
-    lose(decoded.error().message);
-    return;
+    lose("what the engine says cannot be read");
+  } else if (on_batch_) {
+    on_batch_();
+  }
+}
+
+bool EngineClient::on_message(ByteView message) {
+  auto decoded = decode_from_engine(message);
+  if (!decoded) {
+    return false;
   }
   auto& [request, content] = *decoded;
   if (auto* event = std::get_if<Event>(&content)) {
@@ -93,6 +154,7 @@ void EngineClient::on_message(io::Message message) {
   } else {
     on_reply(request, std::move(std::get<Reply>(content)));
   }
+  return true;
 }
 
 void EngineClient::on_reply(std::uint32_t request, Reply reply) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// SaBackend over the SEQPACKET socket to our own engine process.
-#include <map>
+// SaBackend over the SEQPACKET socket to our own engine process. What is asked in one turn of the loop goes there
+// together, when the turn is over.
 #include <memory>
+#include <unordered_map>
+#include <vector>
 
 #include "io/event_loop.h"
 #include "io/unix_socket.h"
@@ -15,6 +17,9 @@ namespace cygnet::sadb {
 class EngineClient final : public SaBackend {
  public:
   explicit EngineClient(io::EventLoop& loop) : loop_(loop) {}
+  ~EngineClient() override;
+  EngineClient(const EngineClient&) = delete;
+  EngineClient& operator=(const EngineClient&) = delete;
   // The socket to a (new) engine. Calls still open on an old one are answered with an error first.
   void attach(io::UniqueFd socket);
   [[nodiscard]] bool connected() const { return channel_ != nullptr && channel_->open(); }
@@ -36,6 +41,8 @@ class EngineClient final : public SaBackend {
   void explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
                std::function<void(Result<Explanation>)> done) override;
   void set_event_handler(std::function<void(Event)> handler) override { on_event_ = std::move(handler); }
+  // Called after the handlers of all answers and events that came together.
+  void set_batch_handler(std::function<void()> handler) { on_batch_ = std::move(handler); }
 
  private:
   using OnReply = std::function<void(Result<Reply>)>;
@@ -45,15 +52,22 @@ class EngineClient final : public SaBackend {
   };
   void ask(Request request, OnReply on_reply);
   void ask(Request request, Done done);
-  void on_message(io::Message message);
+  void flush();
+  void on_datagram(io::Message message);
+  [[nodiscard]] bool on_message(ByteView message);
   void on_reply(std::uint32_t request, Reply reply);
   void lose(const std::string& reason);
 
   io::EventLoop& loop_;
   std::unique_ptr<io::Channel> channel_;
-  std::map<std::uint32_t, Pending> pending_;
+  std::unordered_map<std::uint32_t, Pending> pending_;
   std::uint32_t next_request_ = 1;
+  Bytes unsent_;                             // packed
+  std::vector<std::uint32_t> unsent_asked_;  // the requests in there
+  bool flush_posted_ = false;
   std::function<void(Event)> on_event_;
+  std::function<void()> on_batch_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace cygnet::sadb

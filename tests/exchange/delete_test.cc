@@ -113,6 +113,19 @@ TEST(Configure, NothingChangedNothingHappens) {
   e.expect_tunnel();
 }
 
+TEST(Configure, AnotherLineOfTheFileIsNoOtherConnection) {
+  auto connection = tunnel("tun");
+  connection.source = "ipsec.conf:3";
+  Exchange e(connection);
+  e.bring_up();
+  const auto before = e.a().endpoint().status().at(0);
+  connection.source = "ipsec.conf:4";
+  e.a().configure(e.now(), {connection}, {secret("s3cret")});
+  EXPECT_EQ(e.advance_and_run(60s), std::vector<std::string>{});
+  EXPECT_EQ(e.a().endpoint().status().at(0).spi_i, before.spi_i);
+  e.expect_tunnel();
+}
+
 TEST(Configure, OnlyTheChangedConnectionGoes) {
   auto first = tunnel("tun");
   auto second = tunnel("two");

@@ -17,6 +17,7 @@
 #include "io/process.h"
 #include "io/unix_socket.h"
 #include "model/legacy.h"
+#include "sadb/packing.h"
 
 namespace cygnet::daemon {
 
@@ -68,6 +69,7 @@ class EngineProcess {
   void attach_ike(io::UniqueFd socket);
   void on_ike_readable(Instant now);
   void flush_to_ike();
+  void forget_ike_queue();
   [[nodiscard]] bool forward_ike(const Endpoint& local, const Endpoint& remote, ByteView message);
 
   io::UniqueFd monitor_;
@@ -78,6 +80,10 @@ class EngineProcess {
   engine::Engine engine_{engine::EngineSettings{}, random_};
   EngineControl control_{engine_, log_};
   std::unique_ptr<PacketLoop> packets_;
+  std::size_t forwarded_octets_ = 0;  // of IKE datagrams in the queue to ike
+  int backlog_octets_ = 0;            // that ike has not read, as it was when this turn first asked
+  bool backlog_known_ = false;
+  bool ike_full_ = false;  // the socket took no more
   bool running_ = true;
 };
 
@@ -200,7 +206,7 @@ void EngineProcess::attach_ike(io::UniqueFd socket) {
   if (ike_) {
     poller_.remove(ike_.get());
   }
-  control_.forget_queue();
+  forget_ike_queue();
   ike_ = std::move(socket);
   if (auto added = poller_.add(ike_.get(), kIkeToken); !added) {
     log_.error("", added.error().message);
@@ -208,19 +214,25 @@ void EngineProcess::attach_ike(io::UniqueFd socket) {
 }
 
 void EngineProcess::on_ike_readable(Instant now) {
-  for (int i = 0; i < kControlBudget; ++i) {
-    io::Message message;
-    const auto status = io::receive_message(ike_.get(), message);
+  for (int taken = 0; taken < kControlBudget;) {
+    io::Message datagram;
+    const auto status = io::receive_message(ike_.get(), datagram);
     if (status == io::ReceiveStatus::kNothing) {
       break;
     }
-    const bool good = status == io::ReceiveStatus::kMessage && control_.on_message(message.bytes, now);
-    wipe(message.bytes);  // SA keys pass here
+    const auto messages =
+        status == io::ReceiveStatus::kMessage ? sadb::unpack(datagram.bytes) : fail("the socket is closed");
+    bool good = static_cast<bool>(messages);
+    for (const auto& message : good ? *messages : std::vector<ByteView>{}) {
+      good = good && control_.on_message(message, now);
+      ++taken;
+    }
+    wipe(datagram.bytes);  // SA keys pass here
     if (!good) {
       log_.notice("", "ike is gone; the tunnels stay");
       poller_.remove(ike_.get());
       ike_.reset();
-      control_.forget_queue();
+      forget_ike_queue();
       return;
     }
   }
@@ -228,31 +240,54 @@ void EngineProcess::on_ike_readable(Instant now) {
   packets_->on_timer(now);
 }
 
+void EngineProcess::forget_ike_queue() {
+  control_.forget_queue();
+  forwarded_octets_ = 0;
+  ike_full_ = false;
+}
+
+// All that came up in this turn, in as few datagrams as it fits into.
 void EngineProcess::flush_to_ike() {
   auto& queue = control_.queue();
+  backlog_known_ = false;
   while (!queue.empty()) {
-    const auto status = io::send_message(ike_.get(), queue.front());
-    if (status == io::SendStatus::kFull) {
+    Bytes datagram;
+    std::size_t count = 0;
+    for (; count < queue.size() && sadb::fits(datagram, queue[count].size()); ++count) {
+      sadb::pack(datagram, queue[count]);
+    }
+    const auto status = io::send_message(ike_.get(), datagram);
+    wipe(datagram);
+    ike_full_ = status == io::SendStatus::kFull;
+    if (ike_full_) {
       return;
     }
     if (status == io::SendStatus::kClosed) {
       queue.clear();  // the reading side will notice
-      return;
+      break;
     }
-    wipe(queue.front());
-    queue.pop_front();
+    for (std::size_t i = 0; i < count; ++i) {
+      wipe(queue.front());
+      queue.pop_front();
+    }
   }
+  forwarded_octets_ = 0;
 }
 
 bool EngineProcess::forward_ike(const Endpoint& local, const Endpoint& remote, ByteView message) {
-  int waiting = 0;
-  if (!ike_ || !control_.queue().empty() || message.size() > sadb::kMaxEncoded ||
-      ::ioctl(ike_.get(), SIOCOUTQ, &waiting) != 0 || waiting > kIkeBacklogOctets) {
+  if (!ike_ || ike_full_ || message.size() > sadb::kMaxEncoded) {
     return false;
   }
-  return io::send_message(ike_.get(),
-                          encode(sadb::Event{sadb::IkeDatagram{local, remote, {message.begin(), message.end()}}})) ==
-         io::SendStatus::kSent;
+  // What ike has not read yet is asked for once a turn.
+  if (!std::exchange(backlog_known_, true) && ::ioctl(ike_.get(), SIOCOUTQ, &backlog_octets_) != 0) {
+    backlog_octets_ = kIkeBacklogOctets;
+  }
+  if (static_cast<std::size_t>(backlog_octets_) + forwarded_octets_ + message.size() > kIkeBacklogOctets) {
+    return false;
+  }
+  forwarded_octets_ += message.size();
+  control_.queue().push_back(encode(sadb::Event{sadb::IkeDatagram{local, remote, {message.begin(), message.end()}}}));
+  return true;
 }
 
 }  // namespace

@@ -28,7 +28,6 @@ void IkeProcess::on_engine_event(const sadb::Event& event) {
     return;
   }
   std::visit([this](const auto& e) { on_event(e); }, event);
-  pump();
 }
 
 void IkeProcess::on_event(const sadb::Acquire& event) {

@@ -122,7 +122,12 @@ void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
 // stays as it was when its addresses were last known.
 std::optional<model::Connection> Hosts::as_before(const model::Connection& written) const {
   const auto it = last_.find(written.name);
-  if (it == last_.end() || it->second.written != written) {
+  if (it == last_.end()) {
+    return std::nullopt;
+  }
+  auto before = it->second.written;
+  before.source = written.source;  // the line it stands on does not matter
+  if (before != written) {
     return std::nullopt;
   }
   return it->second.oriented;
@@ -172,7 +177,8 @@ Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
       }
       oriented = std::move(*before);
     }
-    known[written.name] = {written, *oriented};
+    auto& last = known[written.name];
+    last = {std::move(written), *oriented};
     out.connections.push_back(std::move(*oriented));
   }
   last_ = std::move(known);

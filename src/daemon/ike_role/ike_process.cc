@@ -16,6 +16,14 @@ namespace {
 constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
 constexpr Duration kNameInterval = std::chrono::seconds(60);
 
+// A line more above it in the file changes nothing about a connection.
+bool is_same(const model::Connection& known, model::Connection& fresh) {
+  const auto source = std::exchange(fresh.source, known.source);
+  const bool same = known == fresh;
+  fresh.source = source;
+  return same;
+}
+
 void set_level(Logger& log, Severity level) {
   if (auto* terminal = dynamic_cast<io::StderrLogger*>(&log)) {
     terminal->set_level(level);
@@ -39,6 +47,9 @@ int IkeProcess::run() {
   (void)std::signal(SIGPIPE, SIG_IGN);
   started_ = clock_.monotonic();
   engine_.set_event_handler([this](const sadb::Event& event) { on_engine_event(event); });
+  engine_.set_batch_handler([this] {
+    if (!ending_) pump();
+  });
   monitor_ = std::make_unique<io::Channel>(
       loop_, io::UniqueFd(io::kInheritedChannel),
       [this](io::Message message) { on_monitor_message(std::move(message)); }, [this] { loop_.stop(); });
@@ -74,9 +85,9 @@ void IkeProcess::on_monitor_message(io::Message message) {
     keys_.attach(std::move(message.fds[0]));
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
-  } else if (std::holds_alternative<NetworkDone>(*decoded)) {
-    ++network_done_;
-    send_what_may_go();
+  } else if (const auto* network = std::get_if<NetworkDone>(&*decoded)) {
+    network_done_ += network->count;
+    send_soon();
   } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
     processes_ = processes->list;
   } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
@@ -187,6 +198,10 @@ void IkeProcess::apply_configuration() {
   }
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);
+  connection_places_.clear();
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
+    connection_places_.emplace(connections_[i].name, i);
+  }
   address_pools_.pools().configure(connections_);
   apply(policies_.configure(connections_));
   verifier_->use(configuration_.conf.credentials);
@@ -206,9 +221,9 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
     for (const auto& c : configuration_.conf.connections) {
       old[c.name] = &c;
     }
-    for (const auto& c : fresh->conf.connections) {
+    for (auto& c : fresh->conf.connections) {
       const auto it = old.find(c.name);
-      auto& list = it == old.end() ? report.added : *it->second == c ? report.unchanged : report.changed;
+      auto& list = it == old.end() ? report.added : is_same(*it->second, c) ? report.unchanged : report.changed;
       list.push_back(c.name);
       old.erase(c.name);
     }
@@ -302,8 +317,8 @@ void IkeProcess::end() {
 }
 
 const model::Connection* IkeProcess::find_connection(const std::string& name) const {
-  const auto it = std::ranges::find(connections_, name, &model::Connection::name);
-  return it == connections_.end() ? nullptr : &*it;
+  const auto place = connection_places_.find(name);
+  return place == connection_places_.end() ? nullptr : &connections_[place->second];
 }
 
 const model::Child* IkeProcess::find_child(const std::string& connection, const std::string& child) const {

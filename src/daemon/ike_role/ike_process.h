@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <set>
+#include <unordered_map>
 
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
@@ -116,8 +117,12 @@ class IkeProcess {
   void perform(const ike::DropCheckpoint& action);
   void apply(const policy::Changes& changes);
   void add_routes(const model::PolicySpec& policy);
-  void send_now(const ike::SendDatagram& action);
+  void start_key_jobs();
+  // Once this turn is over.
+  void send_soon();
   void send_what_may_go();
+  void send_all(const std::vector<ike::SendDatagram>& datagrams);
+  [[nodiscard]] const io::OuterSocket* socket_for(const ike::Path& path) const;
   // A Done that counts as an acknowledgement for datagrams that wait.
   [[nodiscard]] sadb::Done counted(sadb::Done then);
   void ask_usage();
@@ -161,9 +166,12 @@ class IkeProcess {
   struct ChildCounters {
     model::SaCounters in, out;
   };
-  using Counters = std::map<model::ChildId, ChildCounters>;
+  using Counters = std::unordered_map<model::ChildId, ChildCounters>;
+  // The IKE SAs that are of a connection or have a child of it, in their order.
+  using SasOf = std::unordered_map<std::string, std::vector<const ike::IkeStatus*>>;
+  [[nodiscard]] SasOf by_connection(const std::vector<ike::IkeStatus>& all) const;
   [[nodiscard]] control::ConnectionReport report_connection(const model::Connection& connection,
-                                                            const std::vector<ike::IkeStatus>& all,
+                                                            const std::vector<const ike::IkeStatus*>& sas,
                                                             const Counters& counters) const;
   [[nodiscard]] control::ChildReport report_child(const ike::ChildStatus& child, const Counters& counters,
                                                   Instant now) const;
@@ -204,9 +212,10 @@ class IkeProcess {
   std::vector<io::OuterSocket> sockets_;
   io::DatagramReceiver receiver_{32};
   io::DatagramSender sender_;
-  Configuration configuration_;                  // as loaded
-  std::vector<model::Connection> connections_;   // oriented, in use
-  std::map<std::string, std::string> unusable_;  // connections that cannot be used now, and why
+  Configuration configuration_;                                     // as loaded
+  std::vector<model::Connection> connections_;                      // oriented, in use
+  std::unordered_map<std::string, std::size_t> connection_places_;  // in there
+  std::map<std::string, std::string> unusable_;                     // connections that cannot be used now, and why
   std::vector<IpAddress> own_addresses_;
   std::vector<IpAddress> default_sources_;          // where packets to the Internet leave from, each family
   std::map<std::string, std::string> last_errors_;  // by connection
@@ -233,6 +242,8 @@ class IkeProcess {
   io::EventLoop::TimerId timer_ = 0;
   Instant timer_at_ = kNever;
   Instant started_{};
+  std::vector<ike::KeyExchangeJob> key_jobs_;  // ordered in this turn
+  bool send_posted_ = false;
   bool pumping_ = false;
   bool waiting_timer_ = false;
   bool begun_ = false;  // adopted and configured

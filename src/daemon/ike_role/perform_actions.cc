@@ -2,6 +2,7 @@
 
 // What the IKE endpoint asks for, done.
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "daemon/ike_role/ike_process.h"
@@ -13,7 +14,9 @@ namespace cygnet::daemon {
 
 namespace {
 
-constexpr std::size_t kMarker = 4;  // RFC 7296 section 3.1: "four octets of zero" before IKE on port 4500
+constexpr std::size_t kMarker = 4;      // RFC 7296 section 3.1: "four octets of zero" before IKE on port 4500
+constexpr std::size_t kKeyThreads = 2;  // as pool_ has
+constexpr std::size_t kMostKeyJobsTogether = 16;
 constexpr Duration kUsageGathering = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -28,6 +31,8 @@ void IkeProcess::pump() {
     }
   }
   pumping_ = false;
+  start_key_jobs();
+  send_what_may_go();
   keep_leases();
   check_waiting();
   set_timer();
@@ -64,63 +69,111 @@ sadb::Done IkeProcess::counted(sadb::Done then) {
   return [this, then = std::move(then)](const Result<void>& done) {
     ++engine_done_;
     then(done);
-    send_what_may_go();
+    send_soon();
   };
 }
 
 void IkeProcess::perform(const ike::SendDatagram& action) {
   if (action.at_once) return send_now(action);
   ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = action});
-  send_what_may_go();
+}
+
+void IkeProcess::send_soon() {
+  if (!std::exchange(send_posted_, true)) {
+    loop_.post([this] {
+      send_posted_ = false;
+      send_what_may_go();
+    });
+  }
 }
 
 void IkeProcess::send_what_may_go() {
+  std::vector<ike::SendDatagram> datagrams;
   // At the end nobody may answer any more.
   while (!ordered_.empty() &&
          (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {
-    const auto next = std::move(ordered_.front());
+    auto next = std::move(ordered_.front());
     ordered_.pop_front();
     if (next.client != 0) {
       control_->send(next.client, next.answer);
     } else {
-      send_now(next.datagram);
+      datagrams.push_back(std::move(next.datagram));
     }
   }
+  send_all(datagrams);
 }
 
-void IkeProcess::send_now(const ike::SendDatagram& action) {
+const io::OuterSocket* IkeProcess::socket_for(const ike::Path& path) const {
   const auto& setup = configuration_.conf.setup;
-  const auto port = action.path.marked ? setup.nat_port : setup.ike_port;
+  const auto port = path.marked ? setup.nat_port : setup.ike_port;
   const auto socket = std::ranges::find_if(
-      sockets_, [&](const auto& s) { return s.family == action.path.remote.address.family() && s.port == port; });
-  if (socket == sockets_.end()) {
-    log_.warning(action.path.remote.to_string(), "cannot be reached: there is no socket of its address family");
-    return;
-  }
-  Bytes bytes;
-  bytes.reserve(action.bytes.size() + kMarker);
-  if (action.path.marked) {
-    bytes.resize(kMarker);
-  }
-  append(bytes, action.bytes);
-  const io::OutgoingDatagram datagram{.local = action.path.local, .remote = action.path.remote, .data = bytes};
-  sender_.send(*socket, {&datagram, 1}, [&](const io::SendFailure& failure) {
-    log_.warning(action.path.remote.to_string(), "cannot send IKE from " + action.path.local.to_string() + ": " +
-                                                     std::generic_category().message(failure.error) +
-                                                     " (is there a route? ip route get " +
-                                                     action.path.remote.address.to_string() + ")");
-  });
+      sockets_, [&](const auto& s) { return s.family == path.remote.address.family() && s.port == port; });
+  return socket == sockets_.end() ? nullptr : &*socket;
 }
 
-void IkeProcess::perform(const ike::KeyExchangeJob& action) {
-  auto result = std::make_shared<ike::JobResult>();
-  pool_.run([job = action, result] { *result = run_key_job(job); },
-            [this, result] {
-              if (!ending_) {
-                endpoint_->on_job_done(clock_.monotonic(), *result);
-                pump();
-              }
-            });
+// In order; those that leave through one socket after the other in one call.
+void IkeProcess::send_all(const std::vector<ike::SendDatagram>& datagrams) {
+  const io::OuterSocket* socket = nullptr;
+  std::deque<Bytes> marked;
+  std::vector<io::OutgoingDatagram> batch;
+  const auto flush = [&] {
+    if (socket == nullptr || batch.empty()) {
+      return;
+    }
+    sender_.send(*socket, batch, [&](const io::SendFailure& failure) {
+      const auto& remote = failure.what->remote;
+      log_.warning(remote.to_string(), "cannot send IKE from " + failure.what->local.to_string() + ": " +
+                                           std::generic_category().message(failure.error) +
+                                           " (is there a route? ip route get " + remote.address.to_string() + ")");
+    });
+    batch.clear();
+    marked.clear();
+  };
+  for (const auto& one : datagrams) {
+    const auto* next = socket_for(one.path);
+    if (next == nullptr) {
+      log_.warning(one.path.remote.to_string(), "cannot be reached: there is no socket of its address family");
+      continue;
+    }
+    if (next != socket) {
+      flush();
+      socket = next;
+    }
+    ByteView bytes = one.bytes;
+    if (one.path.marked) {
+      auto& with_marker = marked.emplace_back(kMarker);
+      append(with_marker, one.bytes);
+      bytes = with_marker;
+    }
+    batch.push_back({.local = one.path.local, .remote = one.path.remote, .data = bytes});
+  }
+  flush();
+}
+
+void IkeProcess::perform(const ike::KeyExchangeJob& action) { key_jobs_.push_back(action); }
+
+// Those of one turn go to the threads in a few pieces: a way to another thread and back costs as much as a part of the
+// mathematics.
+void IkeProcess::start_key_jobs() {
+  const auto each =
+      std::clamp<std::size_t>((key_jobs_.size() + kKeyThreads - 1) / kKeyThreads, 1, kMostKeyJobsTogether);
+  for (std::size_t first = 0; first < key_jobs_.size(); first += each) {
+    const auto last = std::min(first + each, key_jobs_.size());
+    std::vector<ike::KeyExchangeJob> jobs(
+        std::make_move_iterator(key_jobs_.begin() + static_cast<std::ptrdiff_t>(first)),
+        std::make_move_iterator(key_jobs_.begin() + static_cast<std::ptrdiff_t>(last)));
+    auto results = std::make_shared<std::vector<ike::JobResult>>();
+    pool_.run(
+        [jobs = std::move(jobs), results] {
+          for (const auto& job : jobs) results->push_back(run_key_job(job));
+        },
+        [this, results] {
+          if (ending_) return;
+          for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
+          pump();
+        });
+  }
+  key_jobs_.clear();
 }
 
 void IkeProcess::perform(const ike::PuzzleJob& action) {

@@ -120,8 +120,23 @@ control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, con
   return report;
 }
 
+IkeProcess::SasOf IkeProcess::by_connection(const std::vector<ike::IkeStatus>& all) const {
+  SasOf out;
+  const auto add = [&](const std::string& name, const ike::IkeStatus& sa) {
+    auto& list = out[name];
+    if (list.empty() || list.back() != &sa) list.push_back(&sa);
+  };
+  for (const auto& sa : all) {
+    add(sa.connection, sa);
+    for (const auto& child : sa.children) {
+      if (const auto owner = children_.find(child.id); owner != children_.end()) add(owner->second.connection, sa);
+    }
+  }
+  return out;
+}
+
 control::ConnectionReport IkeProcess::report_connection(const model::Connection& connection,
-                                                        const std::vector<ike::IkeStatus>& all,
+                                                        const std::vector<const ike::IkeStatus*>& sas,
                                                         const Counters& counters) const {
   const auto now = clock_.monotonic();
   control::ConnectionReport report{.name = connection.name,
@@ -129,9 +144,9 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
                                    .remote = connection.remote.host.to_string()};
   std::set<std::string> up;
   bool connecting = false;
-  for (const auto& sa : all) {
-    auto ike = report_ike(sa, now);
-    for (const auto& child : sa.children) {
+  for (const auto* sa : sas) {
+    auto ike = report_ike(*sa, now);
+    for (const auto& child : sa->children) {
       const auto owner = children_.find(child.id);
       if (owner != children_.end() && owner->second.connection == connection.name) {
         ike.children.push_back(report_child(child, counters, now));
@@ -139,7 +154,7 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
       }
     }
     // Connections between the same two peers share an IKE SA.
-    if (sa.connection == connection.name || !ike.children.empty()) {
+    if (sa->connection == connection.name || !ike.children.empty()) {
       connecting = connecting || ike.children.empty();
       report.ike_sas.push_back(std::move(ike));
     }
@@ -191,10 +206,13 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
       (sa.spec.direction == model::Direction::kInbound ? child.in : child.out) = sa.counters;
     }
   }
-  const auto all = endpoint_->status();
+  const auto all = endpoint_->status(only);
+  const auto sas = by_connection(all);
   for (const auto& connection : connections_) {
     if (only.empty() || only == connection.name) {
-      report.connections.push_back(report_connection(connection, all, counters));
+      const auto of = sas.find(connection.name);
+      report.connections.push_back(
+          report_connection(connection, of == sas.end() ? std::vector<const ike::IkeStatus*>{} : of->second, counters));
     }
   }
   for (const auto& connection : configuration_.conf.connections) {

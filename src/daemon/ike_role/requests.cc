@@ -116,7 +116,7 @@ void IkeProcess::answer(ClientId client, const control::DownRequest& request) {
 }
 
 bool IkeProcess::is_down(const Waiting& waiting) const {
-  for (const auto& sa : endpoint_->status()) {
+  for (const auto& sa : endpoint_->status(waiting.connection)) {
     if (waiting.child.empty() && sa.connection == waiting.connection) {
       return false;
     }
@@ -144,11 +144,15 @@ void IkeProcess::answer(ClientId client, const control::RekeyRequest& request) {
   if (!known(client, request.connection, request.child)) {
     return;
   }
-  const bool child_up = std::ranges::any_of(children_, [&](const auto& entry) {
-    return entry.second.connection == request.connection && same_child(request.child, entry.second.child);
+  const auto sas = endpoint_->status(request.connection);
+  const bool ike_up = std::ranges::any_of(sas, [&](const auto& sa) { return sa.connection == request.connection; });
+  const bool child_up = std::ranges::any_of(sas, [&](const auto& sa) {
+    return std::ranges::any_of(sa.children, [&](const auto& child) {
+      const auto owner = children_.find(child.id);
+      return owner != children_.end() && owner->second.connection == request.connection &&
+             same_child(request.child, child.name);
+    });
   });
-  const auto all = endpoint_->status();
-  const bool ike_up = std::ranges::any_of(all, [&](const auto& sa) { return sa.connection == request.connection; });
   if (request.ike_sa ? !ike_up : !child_up) {
     done(client, false, "connection '" + request.connection + "' is not up: there is nothing to rekey");
     return;

@@ -272,6 +272,7 @@ void Monitor::start_ike() {
     return;
   }
   engine_lost_ = false;
+  network_done_ = {.request = 0, .count = 0, .error = {}};
   network_->begin_sync();
   resolver_.begin_sync();
   StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_};
@@ -410,7 +411,15 @@ void Monitor::on_network_request(const NetworkRequest& request) {
   if (!done) {
     log_.warning("network", done.error().message);
   }
-  send(ike_, NetworkDone{request.request, done ? std::string{} : done.error().message});
+  network_done_.request = request.request;
+  ++network_done_.count;
+  if (!done) {
+    network_done_.error = done.error().message;
+  }
+  // One answer for all that came together.
+  if (network_done_.count == 1) {
+    loop_.post([this] { send(ike_, std::exchange(network_done_, {.request = 0, .count = 0, .error = {}})); });
+  }
 }
 
 void Monitor::on_signal() {

@@ -86,6 +86,7 @@ class Monitor {
   Child keys_{.role = "keys"};
   std::string bundle_;
   SecretBytes crash_secret_;
+  NetworkDone network_done_{.request = 0, .count = 0, .error = {}};  // not yet told to ike
   bool routes_dirty_ = false;
   bool shutting_down_ = false;
   bool engine_lost_ = false;  // ike says goodbye, then both start again

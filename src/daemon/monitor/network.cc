@@ -253,8 +253,16 @@ Result<void> Network::apply(const NetworkRequest& request) {
   } else {
     done = displace(*what);
   }
-  set_throw_routes();
+  if (!what->is_address && has_connected_inside(what->route.destination)) {
+    set_throw_routes();
+  }
   return done;
+}
+
+// Only then can a route of ours call for a throw route, or make one superfluous.
+bool Network::has_connected_inside(const IpPrefix& tunnelled) const {
+  return std::ranges::any_of(
+      connected_, [&](const IpPrefix& c) { return c.length >= tunnelled.length && tunnelled.contains(c.network()); });
 }
 
 void Network::end_sync() {

@@ -66,6 +66,7 @@ class Network {
   void forget(const Placed& what);
   void set_throw_routes();
   [[nodiscard]] std::string proxy_switches_path() const { return state_path_ + ".proxy-ndp"; }
+  [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
 
   model::Setup setup_;
   std::string state_path_;

@@ -131,12 +131,21 @@ void prune(World& world, IkeSa& sa) {
 
 bool is_found(const model::HostSpec& host) { return host.kind != model::HostSpec::Kind::kAddress; }
 
+// A line more above it in the file changes nothing about a connection.
+bool is_same(const model::Connection& known, model::Connection& fresh) {
+  const auto source = std::exchange(fresh.source, known.source);
+  const bool same = known == fresh;
+  fresh.source = source;
+  return same;
+}
+
 bool differs_only_in_found_addresses(const model::Connection& a, model::Connection b) {
   const auto level = [](const model::HostSpec& from, model::HostSpec& to) {
     if (from.kind != to.kind || !is_found(from)) return;
     to.address = from.address;
     to.resolved = from.resolved;
   };
+  b.source = a.source;
   level(a.local.host, b.local.host);
   level(a.remote.host, b.remote.host);
   for (std::size_t i = 0; i < std::min(a.remote.alternatives.size(), b.remote.alternatives.size()); ++i)
@@ -332,7 +341,7 @@ void configure(World& world, std::vector<model::Connection> connections, const m
   for (auto& connection : connections) {
     fill_in_identities(world, connection);
     const auto known = world.find_connection(connection.name);
-    if (known && *known == connection) {
+    if (known && is_same(*known, connection)) {
       next.push_back(known);
     } else if (known && differs_only_in_found_addresses(*known, connection)) {
       next.push_back(std::make_shared<const model::Connection>(std::move(connection)));
@@ -427,9 +436,9 @@ void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& check
   }
 }
 
-std::vector<IkeStatus> status(const World& world) {
+std::vector<IkeStatus> status(const World& world, const std::string& connection) {
   std::vector<IkeStatus> out;
-  for (const auto* sa : all_sas(world)) {
+  for (const auto* sa : connection.empty() ? all_sas(world) : world.sas_of(connection)) {
     if (sa->state == State::kInitAnswered && !sa->end_reason.empty()) continue;  // refused: only its answer is kept
     IkeStatus s;
     s.connection = sa->name();

@@ -17,6 +17,6 @@ void rekey(World& world, const std::string& connection, const std::string& child
 void shut_down(World& world);
 void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
            const std::vector<model::SaSpec>& sas);
-[[nodiscard]] std::vector<IkeStatus> status(const World& world);
+[[nodiscard]] std::vector<IkeStatus> status(const World& world, const std::string& connection);
 
 }  // namespace cygnet::ike::v2

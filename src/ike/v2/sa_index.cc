@@ -84,10 +84,7 @@ void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> nam
   names.erase(std::unique(names.begin(), names.end()), names.end());
   if (names == known) return;
   for (const auto name : known) {
-    if (std::binary_search(names.begin(), names.end(), name)) continue;
-    const auto [first, last] = spis_.equal_range(name);
-    const auto at = std::find_if(first, last, [&](const auto& entry) { return entry.second == spi; });
-    if (at != last) spis_.erase(at);
+    if (!std::binary_search(names.begin(), names.end(), name)) spis_.erase({name, spi});
   }
   for (const auto name : names) {
     if (!std::binary_search(known.begin(), known.end(), name)) spis_.emplace(name, spi);
@@ -98,9 +95,8 @@ void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> nam
 
 std::vector<IkeSpi> SaIndex::find(Name name) const {
   std::vector<IkeSpi> out;
-  const auto [first, last] = spis_.equal_range(name);
-  for (auto at = first; at != last; ++at) out.push_back(at->second);
-  std::sort(out.begin(), out.end());
+  for (auto at = spis_.lower_bound({name, IkeSpi()}); at != spis_.end() && at->first == name; ++at)
+    out.push_back(at->second);
   return out;
 }
 

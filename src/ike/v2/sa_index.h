@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -36,7 +37,7 @@ class SaIndex {
   [[nodiscard]] std::size_t size() const { return spis_.size(); }
 
  private:
-  std::unordered_multimap<Name, IkeSpi> spis_;
+  std::set<std::pair<Name, IkeSpi>> spis_;
 };
 
 class ConnectionIndex {

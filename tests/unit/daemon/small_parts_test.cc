@@ -42,7 +42,7 @@ TEST(RoleMessages, EveryMessageTravels) {
                                       ShutDown{},
                                       NetworkChanged{},
                                       Processes{{{"ike", 17, 2}}},
-                                      NetworkDone{3, "no"}};
+                                      NetworkDone{3, 2, "no"}};
   for (const auto& message : down) {
     const auto bytes = encode(message);
     const auto decoded = decode_from_monitor(bytes);

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
+#include "sadb/packing.h"
+
 namespace cygnet::sadb {
 namespace {
 
@@ -18,15 +22,31 @@ class EngineClientTest : public ::testing::Test {
   }
 
   std::pair<std::uint32_t, Request> next_request() {
-    io::Message message;
-    EXPECT_EQ(io::receive_message(engine.get(), message), io::ReceiveStatus::kMessage);
-    auto decoded = decode_request(message.bytes);
-    EXPECT_TRUE(decoded);
-    return std::move(*decoded);
+    if (requests.empty()) {
+      turn();
+      io::Message datagram;
+      EXPECT_EQ(io::receive_message(engine.get(), datagram), io::ReceiveStatus::kMessage);
+      const auto messages = unpack(datagram.bytes);
+      EXPECT_TRUE(messages);
+      ++datagrams;
+      for (const auto& message : *messages) {
+        auto decoded = decode_request(message);
+        EXPECT_TRUE(decoded);
+        requests.push_back(std::move(*decoded));
+      }
+    }
+    auto next = std::move(requests.front());
+    requests.pop_front();
+    return next;
   }
-  void reply(std::uint32_t request, const Reply& message) {
-    EXPECT_EQ(io::send_message(engine.get(), encode(request, message)), io::SendStatus::kSent);
+  void send(const std::vector<Bytes>& messages) {
+    Bytes datagram;
+    for (const auto& message : messages) {
+      pack(datagram, message);
+    }
+    EXPECT_EQ(io::send_message(engine.get(), datagram), io::SendStatus::kSent);
   }
+  void reply(std::uint32_t request, const Reply& message) { send({encode(request, message)}); }
   void turn() {
     loop.after(std::chrono::milliseconds(20), [this] { loop.stop(); });
     loop.restart();
@@ -37,6 +57,8 @@ class EngineClientTest : public ::testing::Test {
   EngineClient client{loop};
   io::UniqueFd engine;
   std::vector<Event> events;
+  std::deque<std::pair<std::uint32_t, Request>> requests;
+  int datagrams = 0;
 };
 
 TEST_F(EngineClientTest, AnswersFindTheirQuestions) {
@@ -52,6 +74,53 @@ TEST_F(EngineClientTest, AnswersFindTheirQuestions) {
   reply(second.first, Acknowledgement{"no such child"});
   turn();
   EXPECT_EQ(log, (std::vector<std::string>{"first ok", "no such child"}));
+}
+
+TEST_F(EngineClientTest, WhatComesUpTogetherTravelsTogether) {
+  std::vector<std::string> log;
+  client.set_batch_handler([&] { log.emplace_back("batch"); });
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    client.activate(model::ChildId(i), [&](const Result<void>&) { log.emplace_back("done"); });
+  }
+  const auto first = next_request();
+  const auto second = next_request();
+  const auto third = next_request();
+  EXPECT_EQ(datagrams, 1);
+  EXPECT_EQ(std::get<ActivateRequest>(third.second).child, model::ChildId(3));
+  send({encode(first.first, Reply{Acknowledgement{}}), encode(Event{ChildActivated{model::ChildId(5)}}),
+        encode(second.first, Reply{Acknowledgement{}})});
+  turn();
+  EXPECT_EQ(log, (std::vector<std::string>{"done", "done", "batch"}));
+  EXPECT_EQ(events.size(), 1U);
+}
+
+TEST_F(EngineClientTest, MoreThanFitsIntoOneDatagramTakesSeveral) {
+  const Bytes value(30000);
+  for (int i = 0; i < 3; ++i) {
+    client.put_checkpoint("ike/" + std::to_string(i), value, {});
+  }
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(std::get<PutCheckpointRequest>(next_request().second).key, "ike/" + std::to_string(i));
+  }
+  EXPECT_EQ(datagrams, 2);
+}
+
+TEST(Packing, RefusesLengthsThatAreNotRight) {
+  Bytes datagram;
+  pack(datagram, Bytes{1, 2, 3});
+  pack(datagram, Bytes{4});
+  const auto messages = unpack(datagram);
+  ASSERT_TRUE(messages);
+  ASSERT_EQ(messages->size(), 2U);
+  EXPECT_EQ(Bytes((*messages)[0].begin(), (*messages)[0].end()), (Bytes{1, 2, 3}));
+  EXPECT_EQ(Bytes((*messages)[1].begin(), (*messages)[1].end()), Bytes{4});
+  for (std::size_t n = 1; n < datagram.size(); ++n) {
+    if (n != 7) {
+      EXPECT_FALSE(unpack(ByteView(datagram).first(n))) << n;
+    }
+  }
+  EXPECT_FALSE(unpack(Bytes{0, 0, 0, 0}));
+  EXPECT_FALSE(unpack(Bytes{0xff, 0xff, 0xff, 0xff, 1}));
 }
 
 TEST_F(EngineClientTest, PiecesOfADumpBecomeOne) {
@@ -71,7 +140,7 @@ TEST_F(EngineClientTest, PiecesOfADumpBecomeOne) {
 }
 
 TEST_F(EngineClientTest, EventsComeUp) {
-  EXPECT_EQ(io::send_message(engine.get(), encode(Event{ChildActivated{model::ChildId(5)}})), io::SendStatus::kSent);
+  send({encode(Event{ChildActivated{model::ChildId(5)}})});
   turn();
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(std::get<ChildActivated>(events[0]).child, model::ChildId(5));

@@ -11,6 +11,8 @@ right knows them all by one connection. Both ends and this script share the mach
 
 Cases
   psk        as many tunnels as --counts says, one IKE SA and one CHILD_SA each, pre-shared keys, X25519
+  ecdsa, rsa2048
+             as psk with --signed tunnels, both ends with certificates below one authority
   rekey      every CHILD_SA of the smallest psk run is rekeyed
   reload     Cygnet alone: --connections of them loaded, then read again with one of them changed
   storm      Cygnet alone: the longest wait for `cygnet status --summary` while --connections come up
@@ -36,6 +38,7 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(_ROOT / "tests"))
 sys.path.insert(0, str(_ROOT / "bench"))
 
+from ike_certificates import Certificates, key_pem  # noqa: E402
 from lab import Lab, LabError, wait_until  # noqa: E402
 from lab.cygnet import Cygnet  # noqa: E402
 from lab.strongswan import CHARON, PLUGINS, PSK  # noqa: E402
@@ -49,6 +52,9 @@ PATIENCE_S = 900
 def inner(number):
     """The inner address of a client: 10.64.0.0/10 holds four million."""
     return f"10.{64 + number // 65536}.{number // 256 % 256}.{number % 256}"
+
+
+AUTHENTICATION = {False: "\tauthby=secret\n", True: "\tauthby=pubkey\n"}
 
 
 class Usage:
@@ -132,6 +138,16 @@ class CygnetSide:
         self.configure(text)
         return self.ask("reload")
 
+    def put(self, path, text):
+        file = self.daemon.dir / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o600)
+
+    def take(self, name, certificate, key):
+        self.put(f"certs/{name}.pem", certificate)
+        self.put(f"private/{name}.pem", key_pem(key))
+
 
 class CygnetPair:
     name = "cygnet"
@@ -140,7 +156,7 @@ class CygnetPair:
         self.left, self.right = CygnetSide(left), CygnetSide(right)
 
     @staticmethod
-    def gateway():
+    def gateway(signed=False):
         return f"""conn gateway
 \tleft={OUTER['right']}
 \tleftid=@gateway
@@ -149,37 +165,45 @@ class CygnetPair:
 \trightid=%any
 \trightsubnet=10.0.0.0/8
 \tkeyexchange=ikev2
-\tauthby=secret
-\tike={IKE}
+{AUTHENTICATION[signed]}\tike={IKE}
 \tesp={ESP}
 \tencapsulation=yes
 \tauto=add
-"""
+""" + ("\tleftcert=gateway.pem\n" if signed else "")
 
     @staticmethod
-    def clients(count, auto="start", first_mtu=None):
+    def clients(count, auto="start", first_mtu=None, signed=False):
         text = [f"""conn %default
 \tleft={OUTER['left']}
 \tright={OUTER['right']}
 \trightid=@gateway
 \trightsubnet=10.2.0.0/16
 \tkeyexchange=ikev2
-\tauthby=secret
-\tike={IKE}
+{AUTHENTICATION[signed]}\tike={IKE}
 \tesp={ESP}
 \tencapsulation=yes
 \tauto={auto}
 """]
-        text += [f"conn c{i}\n\tleftid=@c{i}.test\n\tleftsubnet={inner(i)}/32\n" for i in range(count)]
+        text += [f"conn c{i}\n\tleftid=@c{i}.test\n\tleftsubnet={inner(i)}/32\n"
+                 + (f"\tleftcert=c{i}.pem\n" if signed else "") for i in range(count)]
         if first_mtu:
             text[1] += f"\tmtu={first_mtu}\n"
         return "".join(text)
 
-    def prepare(self, count):
+    def prepare(self, count, certificates=None):
         """All is loaded but the initiations, which go() asks for."""
-        self.right.load(self.gateway())
+        signed = certificates is not None
+        if signed:
+            for side in (self.left, self.right):
+                side.put("cacerts/root.pem", certificates.root)
+            self.right.take("gateway", certificates.gateway, certificates.gateway_key)
+            for i in range(count):
+                self.left.take(f"c{i}", *certificates.client(i))
+            # The keys are there before the connections that want it.
+            self.left.load("")
+        self.right.load(self.gateway(signed))
         self.count = count
-        self.left.configure(self.clients(count))
+        self.left.configure(self.clients(count, signed=signed))
 
     def go(self):
         # The tunnels are asked for by the configuration: `auto=start`. The answer comes when they are about to begin.
@@ -326,14 +350,17 @@ class CharonPair:
         self.left, self.right = CharonSide(left), CharonSide(right)
 
     @staticmethod
-    def connection(me, peer, local_id, remote_id, local_ts, remote_ts):
-        remote = {"auth": "psk"}
+    def connection(me, peer, local_id, remote_id, local_ts, remote_ts, certificate=None):
+        local = {"auth": "pubkey" if certificate else "psk", "id": local_id}
+        remote = {"auth": local["auth"]}
+        if certificate:
+            local["certs"] = [certificate]
         if remote_id:
             remote["id"] = remote_id
         return {"version": "2", "local_addrs": [OUTER[me]],
                 "remote_addrs": [OUTER[peer] if me == "left" else "%any"], "proposals": [IKE],
                 "encap": "yes", "unique": "no",
-                "local": {"auth": "psk", "id": local_id}, "remote": remote,
+                "local": local, "remote": remote,
                 "children": {"net": {"local_ts": [local_ts], "remote_ts": [remote_ts],
                                      "esp_proposals": [ESP], "mode": "tunnel"}}}
 
@@ -342,15 +369,23 @@ class CharonPair:
         """Its packet engine takes only what holds an address of the machine: clients differ in ports."""
         return f"10.1.0.{1 + i // 60000}/32[udp/{1024 + i % 60000}]"
 
-    def prepare(self, count):
+    def prepare(self, count, certificates=None):
         self.count = count
+        if certificates:
+            for side in (self.left, self.right):
+                side.vici.ask("load-cert", type="X509", flag="CA", data=certificates.root)
+            self.right.vici.ask("load-key", type="any", data=key_pem(certificates.gateway_key))
         for i in range(1 + (count - 1) // 60000):
             self.left.host.add_address("lo", f"10.1.0.{1 + i}/32")
         self.right.vici.ask("load-conn", gateway=self.connection(
-            "right", "left", "gateway", None, "10.2.0.0/16", "10.0.0.0/8"))
+            "right", "left", "gateway", None, "10.2.0.0/16", "10.0.0.0/8",
+            certificates and certificates.gateway))
         for i in range(count):
+            own, key = certificates.client(i) if certificates else (None, None)
+            if key:
+                self.left.vici.ask("load-key", type="any", data=key_pem(key))
             self.left.vici.ask("load-conn", **{f"c{i}": self.connection(
-                "left", "right", f"c{i}.test", "gateway", self.selector(i), "10.2.0.0/16")})
+                "left", "right", f"c{i}.test", "gateway", self.selector(i), "10.2.0.0/16", own)})
 
     def go(self):
         start = Usage(self.pids(self.left)), Usage(self.pids(self.right)), time.monotonic()
@@ -419,12 +454,12 @@ def wait_established(pair, count):
         time.sleep(min(0.2, max(0.005, count / 200000)))
 
 
-def bench_psk(kind, count, rekey):
+def bench_set_up(kind, case, count, rekey=False):
     """Sets count tunnels up; with `rekey`, then rekeys all their children. Yields rows."""
     lab, left, right = lab_pair(kind)
     with lab:
         pair = PAIRS[kind](left, right)
-        pair.prepare(count)
+        pair.prepare(count, None if case == "psk" else Certificates(case))
         l0, r0, t0 = pair.go()
         t1 = wait_established(pair, count)
         l1, r1 = Usage(pair.pids(pair.left)), Usage(pair.pids(pair.right))
@@ -433,7 +468,7 @@ def bench_psk(kind, count, rekey):
             side.check(count)
         settled = [Usage(pair.pids(side)).pss for side in (pair.left, pair.right)]
         memory = round((settled[0] - l0.pss + settled[1] - r0.pss) / 2 / count)
-        yield row(kind, f"psk-{count}", count, t1 - t0, l1.cpu_s - l0.cpu_s, r1.cpu_s - r0.cpu_s, memory)
+        yield row(kind, f"{case}-{count}", count, t1 - t0, l1.cpu_s - l0.cpu_s, r1.cpu_s - r0.cpu_s, memory)
         if rekey:
             l0, r0, t0 = Usage(pair.pids(pair.left)), Usage(pair.pids(pair.right)), time.monotonic()
             rest = pair.rekey_all(count)
@@ -543,7 +578,10 @@ def runs(arguments):
         for kind in arguments.peers:
             if "psk" in arguments.cases or "rekey" in arguments.cases:
                 rekey = "rekey" in arguments.cases and count == min(arguments.counts)
-                yield f"{kind} psk-{count}", bench_psk(kind, count, rekey)
+                yield f"{kind} psk-{count}", bench_set_up(kind, "psk", count, rekey)
+    for case in ("ecdsa", "rsa2048"):
+        for kind in arguments.peers if case in arguments.cases else ():
+            yield f"{kind} {case}-{arguments.signed}", bench_set_up(kind, case, arguments.signed)
     if "cygnet" in arguments.peers:
         if "reload" in arguments.cases:
             yield "cygnet reload", bench_reload(arguments.connections)
@@ -557,7 +595,8 @@ def main():
     parser.add_argument("--counts", default="1000", help="tunnels, separated by commas (1000); for "
                         "all of the table: 1000,10000,100000")
     parser.add_argument("--connections", type=int, default=10000, help="of reload and storm (10000)")
-    parser.add_argument("--cases", default="psk,rekey,reload,storm", help="a subset")
+    parser.add_argument("--signed", type=int, default=200, help="tunnels of ecdsa and rsa2048 (200)")
+    parser.add_argument("--cases", default="psk,ecdsa,rsa2048,rekey,reload,storm", help="a subset")
     parser.add_argument("--peers", default=",".join(PAIRS), help="a subset")
     parser.add_argument("--page", action="store_true", help="write the figures into bench/RESULTS.md")
     arguments = parser.parse_args()

@@ -79,6 +79,45 @@ std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec
   return std::make_unique<ByBurstSize>(spec, keys);
 }
 
+// Of a hundred thousand tunnels most are idle: the tables that make a cipher fast take more memory than the rest of an
+// SA, and are made when its first packet comes.
+class OnFirstUse final : public EspTransform {
+ public:
+  OnFirstUse(const model::SaSpec& spec, const EspKeys& keys)
+      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+        encryption_(spec.encryption),
+        encryption_bits_(spec.encryption_bits),
+        integrity_(spec.integrity),
+        salt_(keys.salt),
+        key_(keys.key.begin(), keys.key.end()),
+        integrity_key_(keys.integrity_key.begin(), keys.integrity_key.end()) {}
+  ~OnFirstUse() override { wipe(salt_); }
+  void seal(std::span<EspJob> jobs) override { cipher().seal(jobs); }
+  void open(std::span<EspJob> jobs) override { cipher().open(jobs); }
+
+ private:
+  EspCipher& cipher() {
+    if (cipher_ == nullptr) {
+      cipher_ = create_with(
+          EspProvider::kBest,
+          {.encryption = encryption_, .encryption_bits = encryption_bits_, .integrity = integrity_, .esn = esn()},
+          {.key = key_, .salt = salt_, .integrity_key = integrity_key_});
+      wipe(salt_);
+      key_ = {};
+      integrity_key_ = {};
+    }
+    return *cipher_;
+  }
+
+  model::EncryptionId encryption_;
+  std::uint16_t encryption_bits_;
+  model::IntegrityId integrity_;
+  Salt salt_;
+  SecretBytes key_;
+  SecretBytes integrity_key_;
+  std::unique_ptr<EspCipher> cipher_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, EspProvider provider) {
@@ -88,7 +127,8 @@ Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, 
   if (provider == EspProvider::kIpsecMb && !is_available(provider)) {
     return fail("intel-ipsec-mb is not in this build or does not run on this CPU");
   }
-  auto cipher = create_with(provider, spec, *keys);
+  auto cipher =
+      provider == EspProvider::kBest ? std::make_unique<OnFirstUse>(spec, *keys) : create_with(provider, spec, *keys);
   wipe(keys->salt);
   return cipher;
 }

@@ -28,9 +28,9 @@ struct EspJob {
   bool ok = false;              // result
 };
 
-// Key schedule of one SA in one direction. Immutable after creation; usable from one thread at a time through an
-// EspEngine. Neither call allocates, apart from the first use of intel-ipsec-mb on a thread, and HMAC through OpenSSL:
-// its digests take a small block anew for each of the two hashes of a packet.
+// Keys of one SA in one direction; usable from one thread at a time. The first call makes the key schedule. After that
+// neither call allocates, apart from the first use of intel-ipsec-mb on a thread, and HMAC through OpenSSL: its digests
+// take a small block anew for each of the two hashes of a packet.
 class EspCipher {
  public:
   virtual ~EspCipher() = default;

@@ -235,6 +235,7 @@ class IkeProcess {
     control::Done answer;
   };
   std::deque<Ordered> ordered_;
+  std::vector<ike::SendDatagram> at_once_;  // wait for the end of the turn only
   std::uint64_t engine_asked_ = 0, engine_done_ = 0, network_asked_ = 0, network_done_ = 0;
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;

@@ -74,7 +74,10 @@ sadb::Done IkeProcess::counted(sadb::Done then) {
 }
 
 void IkeProcess::perform(const ike::SendDatagram& action) {
-  if (action.at_once) return send_now(action);
+  if (action.at_once) {
+    at_once_.push_back(action);
+    return;
+  }
   ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = action});
 }
 
@@ -88,7 +91,7 @@ void IkeProcess::send_soon() {
 }
 
 void IkeProcess::send_what_may_go() {
-  std::vector<ike::SendDatagram> datagrams;
+  auto datagrams = std::exchange(at_once_, {});
   // At the end nobody may answer any more.
   while (!ordered_.empty() &&
          (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {

@@ -253,7 +253,7 @@ Result<void> Network::apply(const NetworkRequest& request) {
   } else {
     done = displace(*what);
   }
-  if (!what->is_address && has_connected_inside(what->route.destination)) {
+  if (what->what == Placed::What::kRoute && has_connected_inside(what->route.destination)) {
     set_throw_routes();
   }
   return done;

@@ -19,6 +19,8 @@ stage_files() {
   install -m 644 packaging/cygnet.service "$kStage/usr/lib/systemd/system/"
   install -m 644 packaging/etc/ipsec.conf "$kStage/etc/cygnet/"
   install -m 600 packaging/etc/ipsec.secrets "$kStage/etc/cygnet/"
+  install -d -m 755 "$kStage"/etc/cygnet/{certs,cacerts,crls}
+  install -d -m 700 "$kStage/etc/cygnet/private"
   local page section name
   for page in man/*.[1-8]; do
     [ -e "$page" ] || continue

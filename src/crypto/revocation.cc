@@ -176,8 +176,27 @@ Result<OcspResponse> OcspResponse::parse(ByteView der) {
   return parsed;
 }
 
+namespace {
+
+// A quick look before certificates are decoded: among many responses few speak of this one.
+bool names_serial(OCSP_BASICRESP* response, const Certificate& subject) {
+  for (int i = 0; i < OCSP_resp_count(response); ++i) {
+    ASN1_INTEGER* serial = nullptr;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): an accessor that wants no const
+    auto* id = const_cast<OCSP_CERTID*>(OCSP_SINGLERESP_get0_id(OCSP_resp_get0(response, i)));
+    if (OCSP_id_get0_info(nullptr, nullptr, nullptr, &serial, id) == 1 &&
+        to_hex({ASN1_STRING_get0_data(serial), static_cast<std::size_t>(ASN1_STRING_length(serial))}) ==
+            subject.serial_text())
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::optional<RevocationAnswer> OcspResponse::judge(const Certificate& subject, const Certificate& issuer,
                                                     std::int64_t now) const {
+  if (!names_serial(response_.get(), subject)) return std::nullopt;
   const auto of = to_x509(subject.der());
   const auto by = to_x509(issuer.der());
   if (of == nullptr || by == nullptr) return std::nullopt;

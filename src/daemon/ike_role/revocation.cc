@@ -26,7 +26,7 @@ Result<std::int64_t> judge(Kind kind, ByteView answer, std::int64_t now) {
 }  // namespace
 
 RevocationCache::RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
-                                 std::function<void()> on_settled)
+                                 OnSettled on_settled)
     : clock_(clock), log_(log), on_settled_(std::move(on_settled)), client_(loop, std::move(resolve), kPatience) {}
 
 bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources) {
@@ -79,7 +79,7 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
     entry.ask_at = std::clamp(*until, now + kRetry_s, now + kLongest_s);
     log_.info("revocation", "fetched " + key.first);
   }
-  on_settled_();
+  on_settled_(until ? &entry.kept : nullptr);
 }
 
 void RevocationCache::make_room() {

@@ -24,15 +24,6 @@ class RevocationCache {
   static constexpr std::int64_t kLongest_s = 86400;  // an answer that promises to be good for longer is asked for again
   static constexpr std::int64_t kNoDate_s = 3600;    // a CRL without nextUpdate
 
-  // on_settled: a fetch has ended, one way or the other.
-  RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
-                  std::function<void()> on_settled);
-
-  // Begins to fetch what of this is not at hand. False: nothing is under way for any of it, waiting brings nothing.
-  [[nodiscard]] bool want(const std::vector<crypto::RevocationSource>& sources);
-  // Puts all that is kept into the store.
-  void fill(crypto::TrustStore& store) const;
-
   struct Kept {
     std::string url;
     crypto::RevocationSource::Kind kind{};
@@ -40,6 +31,16 @@ class RevocationCache {
     std::int64_t good_until = 0;  // seconds since 1970: then it is asked for again
     std::string error;            // of the last try; empty: it went well
   };
+  // A fetch has ended; null: it brought nothing new.
+  using OnSettled = std::function<void(const Kept* fresh)>;
+  RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
+                  OnSettled on_settled);
+
+  // Begins to fetch what of this is not at hand. False: nothing is under way for any of it, waiting brings nothing.
+  [[nodiscard]] bool want(const std::vector<crypto::RevocationSource>& sources);
+  // Puts all that is kept into the store.
+  void fill(crypto::TrustStore& store) const;
+
   [[nodiscard]] std::vector<Kept> list() const;
 
  private:
@@ -57,7 +58,7 @@ class RevocationCache {
 
   const Clock& clock_;
   Logger& log_;
-  std::function<void()> on_settled_;
+  OnSettled on_settled_;
   std::map<Key, Entry> entries_;
   std::uint64_t uses_ = 0;
   io::HttpClient client_;

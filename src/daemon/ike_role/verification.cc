@@ -62,7 +62,8 @@ Verifier::Verifier(io::EventLoop& loop, io::WorkPool& pool, const Clock& clock, 
       log_(log),
       lookups_(resolve ? nullptr : std::make_unique<io::WorkPool>(loop, 1)),
       trust_(std::make_shared<crypto::TrustStore>()),
-      revocation_(loop, clock, log, resolve ? std::move(resolve) : resolve_on(*lookups_), [this] { on_fetched(); }) {}
+      revocation_(loop, clock, log, resolve ? std::move(resolve) : resolve_on(*lookups_),
+                  [this](const RevocationCache::Kept* fresh) { on_fetched(fresh); }) {}
 
 void Verifier::use(const model::PublicCredentials& credentials) {
   if (credentials == credentials_) return;
@@ -117,8 +118,14 @@ void Verifier::on_checked(Id id, ike::auth::Verification checked) {
   });
 }
 
-void Verifier::on_fetched() {
-  rebuild();
+void Verifier::on_fetched(const RevocationCache::Kept* fresh) {
+  if (fresh != nullptr && fresh->kind == crypto::RevocationSource::Kind::kOcsp) {
+    // One of many: beside what is there. A list takes the place of an older one, wherever that came from.
+    auto more = std::make_shared<crypto::TrustStore>(*trust_);
+    if (more->add_ocsp_response(fresh->answer)) trust_ = std::move(more);
+  } else if (fresh != nullptr) {
+    rebuild();
+  }
   std::vector<Id> waiting;
   for (auto& [id, open] : open_) {
     if (open.checking) {

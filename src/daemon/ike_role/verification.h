@@ -52,7 +52,7 @@ class Verifier {
   using Id = std::uint64_t;
   void check(Id id);
   void on_checked(Id id, ike::auth::Verification checked);
-  void on_fetched();
+  void on_fetched(const RevocationCache::Kept* fresh);
   void finish(Id id);
   void rebuild();
 

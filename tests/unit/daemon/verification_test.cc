@@ -130,6 +130,21 @@ TEST_F(Verification, OcspIsAskedWithPost) {
   EXPECT_EQ(server.requests.size(), 1U);
 }
 
+TEST_F(Verification, ResponsesStandBesideEachOther) {
+  const auto good = leaf("", url("/good"));
+  const auto bad = leaf("", url("/bad"));
+  server.answers["POST /good"] = http(test::make_ocsp_response(authority, good.der, {}));
+  server.answers["POST /bad"] =
+      http(test::make_ocsp_response(authority, bad.der, {.status = test::OcspOptions::Status::kRevoked}));
+  verifier.use(credentials());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(verify(good).facts->revocation_known);
+    EXPECT_FALSE(verify(good).facts->revoked);
+    EXPECT_TRUE(verify(bad).facts->revoked);
+  }
+  EXPECT_EQ(server.requests.size(), 2U);
+}
+
 TEST_F(Verification, UrlsOfACaSectionCountToo) {
   const auto certificate = leaf("");
   auto with_urls = credentials();

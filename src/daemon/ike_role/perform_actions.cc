@@ -119,17 +119,21 @@ void IkeProcess::send_all(const std::vector<ike::SendDatagram>& datagrams) {
   const io::OuterSocket* socket = nullptr;
   std::deque<Bytes> marked;
   std::vector<io::OutgoingDatagram> batch;
+  std::vector<const ike::SendDatagram*> sources;  // of the batch
   const auto flush = [&] {
     if (socket == nullptr || batch.empty()) {
       return;
     }
     sender_.send(*socket, batch, [&](const io::SendFailure& failure) {
+      // Whoever forges addresses that cannot be reached does not fill the log.
+      if (sources[static_cast<std::size_t>(failure.what - batch.data())]->at_once) return;
       const auto& remote = failure.what->remote;
       log_.warning(remote.to_string(), "cannot send IKE from " + failure.what->local.to_string() + ": " +
                                            std::generic_category().message(failure.error) +
                                            " (is there a route? ip route get " + remote.address.to_string() + ")");
     });
     batch.clear();
+    sources.clear();
     marked.clear();
   };
   for (const auto& one : datagrams) {
@@ -149,6 +153,7 @@ void IkeProcess::send_all(const std::vector<ike::SendDatagram>& datagrams) {
       bytes = with_marker;
     }
     batch.push_back({.local = one.path.local, .remote = one.path.remote, .data = bytes});
+    sources.push_back(&one);
   }
   flush();
 }

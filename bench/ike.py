@@ -549,7 +549,7 @@ def write_page(rows, words):
 
 Measured by `./dev bench ike {words}` on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores, both ends and
 the script share them; other work used up to {busy:.0%} of the CPU just before a run, which makes
-set-ups a second smaller and leaves CPU times about as they are. Cygnet in full: four processes a side,
+set-ups a second fewer and CPU times somewhat larger: caches are shared. Cygnet in full: four processes a side,
 packet engine, a policy for each tunnel and, at the responder, a kernel route. bench/ike.py says what is counted.
 
 | | case | a second | CPU initiator (µs) | CPU responder (µs) | octets a tunnel and side |

@@ -32,9 +32,10 @@ def tunnel(guest_lab, request):
 
     def make(family=4, **words):
         words = {"ikev2": "insist", "keyexchange": None, "pfs": "no", "esn": "no",
-                 "ike": "aes_gcm256-sha2_256;dh19", "esp": "aes_gcm256", **words}
-        text = conn("lab", left=OURS[family], leftid="@ours", leftsubnet=OUR_LAN[family],
-                    right=THEIRS[family], rightid="@theirs", rightsubnet=THEIR_LAN[family], **words)
+                 "ike": "aes_gcm256-sha2_256;dh19", "esp": "aes_gcm256", "leftid": "@ours", "rightid": "@theirs",
+                 **words}
+        text = conn("lab", left=OURS[family], leftsubnet=OUR_LAN[family],
+                    right=THEIRS[family], rightsubnet=THEIR_LAN[family], **words)
         daemon = Cygnet(guest_lab.gw, re_name(request))
         daemon.configure(text)
         daemon.start()
@@ -108,3 +109,11 @@ def test_delete(guest_lab, tunnel, who):
         guest_lab.peer.down("lab")
     wait_until(lambda: daemon.children() == [], 5, "Cygnet has no child left")
     wait_until(lambda: guest_lab.guest.xfrm_states() == [], 5, "the kernel has no SA left")
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+def test_null_authentication(guest_lab, tunnel, initiator):
+    """RFC 7619: neither end proves who it is."""
+    daemon = tunnel(authby="null", leftid="%null", rightid="%null")
+    up(daemon, guest_lab, initiator)
+    kernel_site.check(guest_lab, daemon)

@@ -52,12 +52,12 @@ TEST(LifeWords, TheWayBack) {
 
 TEST(LifeWords, AddressesThatCannotBe) {
   const auto faults = [](const std::string& right) { return lines_of(load_text(to(right)).diagnostics); };
-  EXPECT_EQ(faults("198.51.100.1,198.51.100.2"), "3:8: error: several addresses in right= need rightid=\n");
+  EXPECT_EQ(faults("198.51.100.1,198.51.100.2"), "3:8: error: conn net: several addresses in right= need rightid=\n");
   EXPECT_EQ(faults("198.51.100.1,,198.51.100.2\n\trightid=@gw"),
             "3:8: error: '198.51.100.1,,198.51.100.2' is no value of right=\n");
   EXPECT_EQ(faults("198.51.100.1,%any\n\trightid=@gw"), "3:8: error: '198.51.100.1,%any' is no value of right=\n");
   EXPECT_EQ(faults("198.51.100.1,2001:db8::1\n\trightid=@gw"),
-            "3:8: error: left= and right= are addresses of different families\n");
+            "3:8: error: conn net: left= and right= are addresses of different families\n");
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ struct Handshake {
   unsigned cookies_seen = 0;
   std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
-  bool childless = false;  // RFC 6023: the responder takes an IKE_AUTH without a child
+  bool childless = false;       // RFC 6023: the responder takes an IKE_AUTH without a child
   std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
   model::TrafficSelectors tsi, tsr;  // as proposed

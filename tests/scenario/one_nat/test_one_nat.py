@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+
+from lab import Ping
+from common import cygnet
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_SECRETS = _HERE / "ipsec.secrets"
+
+
+def _second_host(net):
+    """gw_c beside gw_a, behind the same NAT."""
+    gw_c = net.lab.host("gw_c")
+    net.lab.link(gw_c, "wan", net.router, "to_c")
+    gw_c.add_address("wan", "203.0.113.2/24")
+    net.router.add_address("to_c", "203.0.113.1/24")
+    gw_c.route("default", via="203.0.113.1")
+    return gw_c
+
+
+def _client(host, name, inner):
+    client = cygnet(host, _HERE, "client.conf", start=False, secrets=_SECRETS)
+    client.conf.write_text(client.conf.read_text().replace("NAME", name).replace("INNER", inner))
+    return client.start()
+
+
+def test_two_clients_behind_one_nat(nat_net):
+    net = nat_net
+    gw_c = _second_host(net)
+    b = cygnet(net.gw_b, _HERE, "gw_b.conf", secrets=_SECRETS)
+    a, c = _client(net.gw_a, "alice", "10.9.0.1"), _client(gw_c, "bob", "10.9.0.2")
+    a.up()
+    c.up()
+    seen = [sa["remote"] for sa in b.connection("clients")["ike_sas"]]
+    assert len({remote.rsplit(":", 1)[0] for remote in seen}) == 1, seen
+    assert len(set(seen)) == 2, seen
+    for host, inner in ((net.gw_a, "10.9.0.1"), (gw_c, "10.9.0.2")):
+        assert Ping.once(host, net.host_address("b"), count=3).lost == 0
+        assert Ping.once(net.host_b, inner, count=3).lost == 0
+
+
+def test_the_same_inner_address_is_refused_by_name(nat_net):
+    net = nat_net
+    gw_c = _second_host(net)
+    b = cygnet(net.gw_b, _HERE, "gw_b.conf", secrets=_SECRETS)
+    a, c = _client(net.gw_a, "alice", "10.9.0.1"), _client(gw_c, "bob", "10.9.0.1")
+    a.up()
+    c.up(check=False)
+    b.wait_log("('bob') claims 10.9.0.1/32, which 'alice'")
+    assert Ping.once(net.gw_a, net.host_address("b"), count=3).lost == 0
+    assert Ping.once(net.host_b, "10.9.0.1", count=3).lost == 0
+    a.down()
+    c.up()
+    assert Ping.once(gw_c, net.host_address("b"), count=3).lost == 0

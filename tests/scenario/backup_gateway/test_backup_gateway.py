@@ -19,7 +19,9 @@ def block(net, address):
 
 
 def peer(a):
-    return a.connection()["ike"]["remote"].rsplit(":", 1)[0]
+    """Where the IKE SA leads that has the child; another may be on its way back."""
+    ike = next((sa for sa in a.connection()["ike_sas"] if sa["children"]), a.connection()["ike_sas"][0])
+    return ike["remote"].rsplit(":", 1)[0]
 
 
 def works(net):

@@ -57,6 +57,21 @@ ChildSa* twin_of(const World& world, const IkeSa& sa, const Wanted& wanted) {
   return nullptr;
 }
 
+// Children that were still to be made under the old IKE SA are made under the new one, also the one that is being asked
+// for: whatever becomes of that exchange goes down with the old IKE SA.
+void hand_over_wants(IkeSa& old, IkeSa& fresh) {
+  const auto take = [&](const Task& task) {
+    if (task.about != About::kNewChild || fresh.has_usable_child(task.want.connection->name, task.want.child)) return;
+    Task again;
+    again.about = About::kNewChild;
+    again.want = task.want;
+    fresh.queue.push_back(std::move(again));
+  };
+  if (old.task) take(*old.task);
+  for (const auto& task : old.queue) take(task);
+  old.queue.clear();
+}
+
 // Traffic goes on over the new IKE SA; the old children receive until the peer has confirmed their end.
 void retire(World& world, IkeSa& old, IkeSa& fresh) {
   for (const auto& child : old.children) {
@@ -68,10 +83,7 @@ void retire(World& world, IkeSa& old, IkeSa& fresh) {
     child->state = ChildState::kRekeyed;
     child->rekey_at = child->expires_at = child->activate_at = kNever;
   }
-  for (auto& task : old.queue) {
-    if (task.about == About::kNewChild) fresh.queue.push_back(std::move(task));
-  }
-  old.queue.clear();
+  hand_over_wants(old, fresh);
   old.replaced_by = fresh.local_spi();
   old.stand_in = fresh.stands_in_for = IkeSpi();
   old.end_reason = "replaced by a new IKE SA";

@@ -43,6 +43,17 @@ std::vector<IkeSa*> from_elsewhere(const World& world, const IkeSa& fresh) {
   return out;
 }
 
+// Has the one IKE SA all children that the other has or is asking for?
+bool covers(const IkeSa& winner, const IkeSa& loser) {
+  const auto wants_more = [&](const Task& t) {
+    return t.about == About::kNewChild && !winner.has_usable_child(t.want.connection->name, t.want.child);
+  };
+  return std::ranges::all_of(
+             loser.children,
+             [&](const auto& c) { return !c->usable() || winner.has_usable_child(c->connection->name, c->name); }) &&
+         std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task));
+}
+
 }  // namespace
 
 auth::PskQuery query_of(const IkeSa& sa, const model::Identity& local, const model::Identity& remote) {
@@ -100,14 +111,16 @@ void drop_redundant(World& world, IkeSa& fresh) {
     if (other->initiator == fresh.initiator) continue;
     // One of them is there to replace the other, in its time.
     if (fresh.stands_in_for == other->local_spi() || other->stands_in_for == fresh.local_spi()) continue;
-    auto& loser = other->spi_i < fresh.spi_i ? *other : fresh;
-    const auto& winner = &loser == &fresh ? *other : fresh;
-    if (!loser.initiator) continue;
-    const bool covered = std::all_of(loser.children.begin(), loser.children.end(), [&](const auto& c) {
-      return !c->usable() || winner.has_usable_child(c->connection->name, c->name);
-    });
-    if (!covered) continue;
-    delete_ike_sa(world, loser, "both ends initiated at the same time, and the other IKE SA stays", Aftermath::kForget);
+    auto* loser = other->spi_i < fresh.spi_i ? other : &fresh;
+    auto* winner = loser == &fresh ? other : &fresh;
+    if (!covers(*winner, *loser)) {
+      // The other way round, once nothing more will come to it.
+      std::swap(winner, loser);
+      if (!loser->settled || !covers(*winner, *loser)) continue;
+    }
+    if (!loser->initiator) continue;
+    delete_ike_sa(world, *loser, "both ends initiated at the same time, and the other IKE SA stays",
+                  Aftermath::kForget);
     return;
   }
 }

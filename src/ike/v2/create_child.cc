@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/auth.h"
 #include "ike/v2/beside.h"
 #include "ike/v2/collision.h"
 #include "ike/v2/handlers.h"
@@ -461,7 +462,10 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
   wi::Payloads middle{wi::NoncePayload{nonce}};
   if (group != model::KeGroup::kNone) middle.emplace_back(wi::KePayload{group, job->own->public_value});
   reply.insert(after_sa, middle.begin(), middle.end());
+  const bool further = *old == nullptr;
   answer(world, sa, request, reply);
+  // With its last child, the IKE SA of the peer may have become equal to one of ours.
+  if (further && sa.state == State::kEstablished) drop_redundant(world, sa);
 }
 
 }  // namespace cygnet::ike::v2

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/auth.h"
 #include "ike/v2/beside.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
@@ -150,6 +151,15 @@ void on_lifetime_timer(World& world, IkeSa& sa) {
   }
 }
 
+// Nothing is left to be asked for now: what the IKE SA was made for is there.
+void settle(World& world, IkeSa& sa) {
+  settle_beside(world, sa);
+  if (sa.settled || !sa.queue.empty() || sa.state != State::kEstablished || sa.doomed || !sa.stands_in_for.is_zero())
+    return;
+  sa.settled = true;
+  if (sa.initiator) drop_redundant(world, sa);
+}
+
 }  // namespace
 
 Instant next_due(const IkeSa& sa) {
@@ -265,7 +275,7 @@ void start_next_task(World& world, IkeSa& sa) {
   if (sa.doomed) return send_ike_delete(world, sa);
   const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(),
                                   [&](const Task& t) { return t.not_before <= world.now && !too_early(sa, t); });
-  if (ready == sa.queue.end()) return settle_beside(world, sa);
+  if (ready == sa.queue.end()) return settle(world, sa);
   sa.task = std::move(*ready);
   sa.queue.erase(ready);
   world.touch(sa);

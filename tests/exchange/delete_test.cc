@@ -40,6 +40,25 @@ TEST(Delete, OneChildOfTwo) {
   EXPECT_FALSE(e.packet(e.a(), e.b(), "tun", "lab"));
 }
 
+// The answer to IKE_AUTH must not be taken for another child's.
+TEST(Delete, OfTheChildThatIkeAuthAsksFor) {
+  auto connection = tunnel("tun");
+  connection.children.push_back(child("lab", "10.1.0.0/16", "10.7.0.0/16"));
+  Exchange e(connection);
+  e.initiate(e.a());
+  e.deliver();
+  e.deliver();
+  e.expect_in_the_air({kAuthExchange[0]});
+  e.terminate(e.a(), "tun", "tun");
+  e.run();
+  e.advance_and_run(60s);
+  e.expect_tunnel(1, "tun", "lab");
+  for (const auto& spec : e.a().plane.specs()) {
+    EXPECT_EQ(spec.child_name, "lab");
+    EXPECT_EQ(model::to_string(spec.remote_selectors), "10.7.0.0/16");
+  }
+}
+
 TEST(Delete, NamesTheSpiTheSenderReceivesOnAndIsAnsweredWithTheOther) {
   Exchange e(tunnel("tun"));
   e.bring_up();

@@ -36,10 +36,16 @@ void drop_wants(World& world, IkeSa& sa, const std::string& connection, const st
   };
   std::vector<ChildWant> dropped;
   if (sa.handshake) {
-    for (auto& w : sa.handshake->wants) {
-      if (meant(w)) dropped.push_back(w);
+    auto& wants = sa.handshake->wants;
+    // What the peer is being asked for right now must be known when its answer comes.
+    const bool first_is_asked_for = !sa.handshake->child_spi.is_zero();
+    for (std::size_t i = 0; i < wants.size(); ++i) {
+      if (!meant(wants[i]) || wants[i].given_up) continue;
+      dropped.push_back(wants[i]);
+      wants[i].given_up = true;
     }
-    std::erase_if(sa.handshake->wants, meant);
+    const auto kept = wants.begin() + (first_is_asked_for && !wants.empty() ? 1 : 0);
+    wants.erase(std::remove_if(kept, wants.end(), [](const ChildWant& w) { return w.given_up; }), wants.end());
   }
   std::erase_if(sa.queue, [&](const Task& t) {
     if (t.about != About::kNewChild || !meant(t.want)) return false;
@@ -80,7 +86,8 @@ void take_down(World& world, IkeSa& sa, const std::string& connection, const std
     return c.connection->name == connection && (child.empty() || c.name == child);
   };
   if (sa.state != State::kEstablished) {
-    const bool idle = sa.handshake && sa.initiator && sa.handshake->wants.empty();
+    const bool idle = sa.handshake && sa.initiator &&
+                      std::ranges::all_of(sa.handshake->wants, [](const ChildWant& w) { return w.given_up; });
     const bool own = sa.name() == connection && child.empty();
     if (idle || (own && sa.state != State::kRekeyed && sa.state != State::kDeleting)) {
       say_goodbye(world, sa);

@@ -108,7 +108,10 @@ void drop_redundant(World& world, IkeSa& fresh) {
   for (auto* other : world.sas_between(fresh.local_id, fresh.remote_id)) {
     if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
     if (!one_may_speak_for(fresh, *other)) continue;
-    if (other->initiator == fresh.initiator) continue;
+    // Two of the same end are two attempts to replace an older one.
+    if (other->initiator == fresh.initiator &&
+        !(other->made_beside && fresh.made_beside && other->settled && fresh.settled))
+      continue;
     // One of them is there to replace the other, in its time.
     if (fresh.stands_in_for == other->local_spi() || other->stands_in_for == fresh.local_spi()) continue;
     auto* loser = other->spi_i < fresh.spi_i ? other : &fresh;
@@ -119,7 +122,7 @@ void drop_redundant(World& world, IkeSa& fresh) {
       if (!loser->settled || !covers(*winner, *loser)) continue;
     }
     if (!loser->initiator) continue;
-    delete_ike_sa(world, *loser, "both ends initiated at the same time, and the other IKE SA stays",
+    delete_ike_sa(world, *loser, "another IKE SA made at the same time has all its children, and stays",
                   Aftermath::kForget);
     return;
   }

@@ -49,6 +49,19 @@ Outcome refuse_responder(Turn& turn, const std::string& event, const std::string
   return auth_failed(turn, event, message);
 }
 
+// We do not want the first child; if the peer believes that it has it, it is told.
+void disown_first_child(World& world, IkeSa& sa, bool peer_has_it) {
+  auto& h = *sa.handshake;
+  world.esp_spis.erase(h.child_spi);
+  if (peer_has_it) {
+    Task undo;
+    undo.about = About::kDeleteChild;
+    undo.orphan_spi = h.child_spi;
+    sa.queue.push_back(std::move(undo));
+  }
+  h.child_spi = Spi();
+}
+
 // The first child, as the responder's IKE_AUTH answers it.
 void finish_first_child(Turn& turn, ChildWant want) {
   auto& world = turn.world;
@@ -56,6 +69,7 @@ void finish_first_child(Turn& turn, ChildWant want) {
   auto& h = *sa.handshake;
   const auto* error = wi::find_error_notify(h.answer);
   const bool refused = error != nullptr && wi::find_payload<wi::SaPayload>(h.answer) == nullptr;
+  if (want.given_up) return disown_first_child(world, sa, !refused);
   const auto no_address = refused ? std::nullopt : take_addresses(world, sa, h.answer);
   auto terms =
       refused
@@ -73,16 +87,8 @@ void finish_first_child(Turn& turn, ChildWant want) {
     }
     terms = std::unexpected(Refusal{{}, {}, "key-derivation-failed", keys.error().message});
   }
-  world.esp_spis.erase(h.child_spi);
   world.report(sa, Severity::kError, terms.error().event, terms.error().message);
-  if (!refused) {
-    // The peer believes that it has this child.
-    Task undo;
-    undo.about = About::kDeleteChild;
-    undo.orphan_spi = h.child_spi;
-    sa.queue.push_back(std::move(undo));
-  }
-  h.child_spi = Spi();
+  disown_first_child(world, sa, !refused);
   want_failed(world, std::move(want), terms.error().message);
 }
 

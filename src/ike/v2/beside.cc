@@ -124,6 +124,7 @@ bool begin_beside(World& world, IkeSa& old, const Beside& how) {
   fresh->path.remote.address = how.remote.value_or(old.path.remote.address);
   fresh->force_encapsulation = how.force_encapsulation;
   fresh->stands_in_for = old.local_spi();
+  fresh->made_beside = true;
   old.stand_in = fresh->local_spi();
   world.touch(old);
   return true;

@@ -24,6 +24,7 @@ struct ChildWant {
   // The packet that asked (local, remote), RFC 7296 section 2.9.
   std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>> narrow_to;
   std::uint32_t tries = 0;   // attempts that failed so far
+  bool given_up = false;     // nobody wants it any more, yet the peer has been asked in IKE_AUTH
   bool keep_trying = false;  // come back after failure though the configuration does not say start
 };
 

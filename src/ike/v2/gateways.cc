@@ -39,7 +39,10 @@ std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
       sa, Severity::kWarning, "gateway-failed",
       sa.path.remote.address.to_string() + " failed: " +
           (all_tried ? "none of the addresses of right= answers" : "next is " + all[choice.index].to_string()));
-  if (!was_up && !all_tried && sa.handshake) out = std::exchange(sa.handshake->wants, {});
+  if (!was_up && !all_tried && sa.handshake) {
+    out = std::exchange(sa.handshake->wants, {});
+    std::erase_if(out, [](const ChildWant& w) { return w.given_up; });
+  }
   return out;
 }
 

@@ -73,7 +73,7 @@ bool IkeSa::has_usable_child(const std::string& connection_name, const std::stri
 
 bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name) const {
   const auto wanted = [&](const ChildWant& w) {
-    return w.connection->name == connection_name && w.child == child_name;
+    return !w.given_up && w.connection->name == connection_name && w.child == child_name;
   };
   if (handshake && std::any_of(handshake->wants.begin(), handshake->wants.end(), wanted)) return true;
   const auto asks = [&](const Task& t) { return t.about == About::kNewChild && wanted(t.want); };

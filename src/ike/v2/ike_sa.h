@@ -213,6 +213,7 @@ struct IkeSa {
   Instant failback_at = kNever;       // time to look whether the first of the peer's addresses answers again
   IkeSpi stands_in_for;               // our SPI of the older IKE SA that goes once this one carries what it carries
   IkeSpi stand_in;                    // the other way round
+  bool made_beside = false;           // it stood in for another when it was made
   bool settled = false;               // all that it was made for is there
   bool force_encapsulation = false;   // in UDP, whatever NAT detection says
   Bytes peer_token;                   // RFC 6290: with this the peer proves that it has lost this IKE SA

@@ -65,7 +65,8 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
   std::vector<ChildWant> wants;
   if (sa.handshake) {
     world.esp_spis.erase(sa.handshake->child_spi);
-    for (auto& want : sa.handshake->wants) wants.push_back(std::move(want));
+    for (auto& want : sa.handshake->wants)
+      if (!want.given_up) wants.push_back(std::move(want));
     sa.handshake->wants.clear();
   }
   const auto take = [&](Task& task) {

@@ -2,6 +2,7 @@
 #include "ike/v2/beside.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -85,7 +86,10 @@ void retire(World& world, IkeSa& old, IkeSa& fresh) {
   }
   hand_over_wants(old, fresh);
   old.replaced_by = fresh.local_spi();
-  old.stand_in = fresh.stands_in_for = IkeSpi();
+  // What was itself to replace an older one leaves that to its successor.
+  old.stand_in = IkeSpi();
+  fresh.stands_in_for = std::exchange(old.stands_in_for, IkeSpi());
+  if (auto* elder = world.find_sa(fresh.stands_in_for)) elder->stand_in = fresh.local_spi();
   old.end_reason = "replaced by a new IKE SA";
   old.rekey_at = old.expires_at = old.reauth_at = old.authenticated_until = kNever;
   if (old.counted) --world.counters.established;

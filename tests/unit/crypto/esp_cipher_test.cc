@@ -50,7 +50,8 @@ TEST_P(EspCipherTest, SizesAreThoseOfTheAlgorithm) {
   EXPECT_EQ(c->iv_octets(), a.encryption == model::EncryptionId::kNull     ? 0U
                             : a.encryption == model::EncryptionId::kAesCbc ? 16U
                                                                            : 8U);
-  const std::size_t icv = a.integrity == model::IntegrityId::kHmacSha2_384_192   ? 24
+  const std::size_t icv = a.integrity == model::legacy::kHmacSha1_96             ? 12
+                          : a.integrity == model::IntegrityId::kHmacSha2_384_192 ? 24
                           : a.integrity == model::IntegrityId::kHmacSha2_512_256 ? 32
                                                                                  : 16;
   EXPECT_EQ(c->icv_octets(), icv);

@@ -150,7 +150,7 @@ TEST(IkeCipherSpecs, RefusesWhatMayNotProtectIke) {
                                    IkeCipherSpec{EncryptionId::kAesCbc, 0, IntegrityId::kHmacSha2_256_128},
                                    IkeCipherSpec{EncryptionId::kAesGcm16, 128, IntegrityId::kHmacSha2_256_128},
                                    IkeCipherSpec{static_cast<EncryptionId>(3), 0, IntegrityId::kHmacSha2_256_128},
-                                   IkeCipherSpec{EncryptionId::kAesCbc, 128, static_cast<IntegrityId>(2)}}) {
+                                   IkeCipherSpec{EncryptionId::kAesCbc, 128, static_cast<IntegrityId>(1)}}) {
     EXPECT_FALSE(
         IkeCipher::create(spec, Bytes(IkeCipher::sk_e_octets(spec)), Bytes(IkeCipher::sk_a_octets(spec))).has_value());
   }

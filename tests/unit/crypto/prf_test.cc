@@ -50,7 +50,7 @@ TEST(Prf, EmptyKeyAndEmptyDataAreWellDefined) {
 
 TEST(Prf, UnknownPrfGivesNothing) {
   EXPECT_TRUE(prf_of(PrfId::kNone, view_of("k"), view_of("d")).empty());
-  EXPECT_TRUE(prf_of(static_cast<PrfId>(2), view_of("k"), view_of("d")).empty());
+  EXPECT_TRUE(prf_of(static_cast<PrfId>(1), view_of("k"), view_of("d")).empty());
 }
 
 // RFC 7296 section 2.13 spelt out: T1 | T2 | T3, each over the one before, the seed and a counter.

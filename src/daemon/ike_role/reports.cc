@@ -321,7 +321,7 @@ control::CertsReport IkeProcess::make_certs() const {
 }
 
 void IkeProcess::watch_certificates(Duration after) {
-  constexpr Duration kDaily = std::chrono::hours(24);
+  static constexpr Duration kDaily = std::chrono::hours(24);
   if (certificates_timer_ != 0) loop_.cancel(certificates_timer_);
   certificates_timer_ = loop_.after(after, [this] {
     certificates_timer_ = 0;

@@ -243,10 +243,16 @@ void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound)
     return;
   const Duration delay = std::chrono::seconds(sa.connection->dpd_delay_s);
   if (delay == Duration(0) || child.established + delay > world.now || last_outbound + delay < world.now) return;
+  // Not answered is what was sent a whole `delay` ago: somebody who sends now and then is not dead between two packets.
+  const Instant quiet_since = std::max({child.last_inbound, child.established, child.moved});
+  if (child.unanswered_since <= quiet_since) child.unanswered_since = kNever;
+  if (last_outbound <= quiet_since) return;
+  if (child.unanswered_since == kNever) child.unanswered_since = last_outbound;
+  if (child.unanswered_since + delay > world.now || last_outbound == child.unanswered_since) return;
+  // While IKE gets no answer either, the whole path is in doubt, not this child.
+  if (sa.outstanding && sa.outstanding->sent > 1) return;
   // It must have been heard once, this one or the one it replaced: there is traffic that goes one way only.
   const bool heard = child.last_inbound != Instant{};
-  const Instant silent_since = heard ? child.last_inbound : child.established;
-  if (silent_since + delay > last_outbound) return;
   const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == child.id; };
   if ((sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
   if (heard && child.replaced_unheard == 0) {

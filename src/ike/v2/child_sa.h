@@ -57,8 +57,10 @@ struct ChildSa {
   Instant remove_at = kNever;    // kFading; kRekeyed: patience with a peer that never deletes
   std::optional<model::ChildId> replaced_by;
   std::uint64_t rekeys = 0;
-  Instant last_inbound{};         // as the data plane said last
-  unsigned replaced_unheard = 0;  // how often it was replaced because nothing came in while we sent
+  Instant last_inbound{};             // as the data plane said last
+  Instant moved{};                    // to another path
+  Instant unanswered_since = kNever;  // we have sent, and nothing has come since
+  unsigned replaced_unheard = 0;      // how often it was replaced because nothing came in while we sent
 
   [[nodiscard]] const model::Child* config() const;
   [[nodiscard]] bool usable() const { return state == ChildState::kInstalled; }

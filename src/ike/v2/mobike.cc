@@ -104,6 +104,7 @@ void move_children(World& world, const IkeSa& sa) {
   }
   for (const auto& child : sa.children) {
     child->udp_encapsulation = sa.udp_encapsulation;
+    child->moved = world.now;
     const auto keepalive = sa.udp_encapsulation && sa.nat_local ? child->connection->keepalive_s : 0;
     world.act(UpdateChildEndpoints{child->id, local, remote, child->udp_encapsulation, keepalive});
   }

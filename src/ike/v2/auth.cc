@@ -122,8 +122,10 @@ void drop_redundant(World& world, IkeSa& fresh) {
       if (!loser->settled || !covers(*winner, *loser)) continue;
     }
     if (!loser->initiator) continue;
-    delete_ike_sa(world, *loser, "another IKE SA made at the same time has all its children, and stays",
-                  Aftermath::kForget);
+    const std::string reason = "another IKE SA made at the same time has all its children, and stays";
+    auto* stand_in = world.find_sa(loser->stand_in);
+    if (stand_in != nullptr && stand_in != winner) delete_ike_sa(world, *stand_in, reason, Aftermath::kForget);
+    delete_ike_sa(world, *loser, reason, Aftermath::kForget);
     return;
   }
 }

@@ -241,7 +241,14 @@ void answer(World& world, IkeSa& sa, const PeerRequest& request, const wi::Paylo
 }
 
 // The peer rekeys a child: which, and may it?
-std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const IkeSa& sa, const wi::Payloads& request) {
+// Both ends rekey the old IKE SA, and the peer knows already that this one stays: its children are still to come here.
+bool children_may_come(const World& world, const IkeSa& sa) {
+  const auto* old = world.find_sa(sa.rival_of);
+  return old != nullptr && old->task && old->task->collision && old->task->collision->ike_spi == sa.local_spi();
+}
+
+std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const World& world, const IkeSa& sa,
+                                                        const wi::Payloads& request) {
   const auto* n = wi::find_notify(request, wi::NotifyType::kRekeySa);
   if (n == nullptr) return nullptr;
   const Spi spi(n->spi.size() == 4 ? load_be32(n->spi.data()) : 0U);
@@ -249,10 +256,11 @@ std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const IkeSa& sa, const w
   // RFC 7296 section 2.25.1: "a request to rekey a Child SA that does not exist": CHILD_SA_NOT_FOUND, with the SPI.
   if (old == nullptr) {
     // It may be the very child whose creation the peer has granted in an answer that is still on its way.
-    const bool may_come = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild) &&
-                          !sa.task->nonce.empty();
-    return std::unexpected(may_come ? notify(wi::NotifyType::kTemporaryFailure)
-                                    : notify_child(wi::NotifyType::kChildSaNotFound, spi));
+    const bool granted = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild) &&
+                         !sa.task->nonce.empty();
+    return std::unexpected(granted || children_may_come(world, sa)
+                               ? notify(wi::NotifyType::kTemporaryFailure)
+                               : notify_child(wi::NotifyType::kChildSaNotFound, spi));
   }
   // "a request to rekey a Child SA that it is currently trying to close": TEMPORARY_FAILURE.
   if (old->state != ChildState::kInstalled) return std::unexpected(notify(wi::NotifyType::kTemporaryFailure));
@@ -403,7 +411,7 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
   // TEMPORARY_FAILURE.
   if (sa.doomed || (sa.task && sa.task->about == About::kRekeyIke))
     return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
-  const auto old = find_rekeyed(sa, request.payloads);
+  const auto old = find_rekeyed(world, sa, request.payloads);
   if (!old) {
     world.report(sa, Severity::kInfo, "child-rekey-declined",
                  "declined to rekey a child for " + sa.peer() + ": " + wi::to_string(old.error().type));

@@ -181,11 +181,11 @@ Result<bool> HttpResponse::step_head() {
 Result<void> HttpResponse::read_head(std::string_view head) {
   const auto first = head.substr(0, head.find("\r\n"));
   // RFC 9112 section 4: HTTP-version SP status-code SP [ reason-phrase ].
-  const auto code = first.size() >= 12 ? number(first.substr(9, 3), 599) : std::nullopt;
-  if (!first.starts_with("HTTP/1.") || first.size() < 12 || first[8] != ' ' || !code || *code < 100 ||
+  const auto code = first.size() >= 12 ? number(first.substr(9, 3), 599).value_or(0) : 0;
+  if (!first.starts_with("HTTP/1.") || first.size() < 12 || first[8] != ' ' || code < 100 ||
       (first.size() > 12 && first[12] != ' '))
     return fail("the server does not answer in HTTP/1.1");
-  status_ = static_cast<unsigned>(*code);
+  status_ = static_cast<unsigned>(code);
   auto rest = head.substr(first.size());
   while (rest.starts_with("\r\n")) {
     rest.remove_prefix(2);

@@ -45,9 +45,13 @@ bool too_early(const IkeSa& sa, const Task& task) {
   return child != nullptr && child->activate_at != kNever;
 }
 
+// By the peer, whose request is being answered: what is asked for now would go down with this IKE SA, and waits for the
+// new one.
+bool is_being_rekeyed(const IkeSa& sa) { return sa.peer_request && sa.peer_request->about == About::kRekeyIke; }
+
 Instant queue_due(const IkeSa& sa) {
   // A request on its way without a task was sent for a task that is gone: the queue waits for its end all the same.
-  if (sa.state != State::kEstablished || sa.task || sa.outstanding) return kNever;
+  if (sa.state != State::kEstablished || sa.task || sa.outstanding || is_being_rekeyed(sa)) return kNever;
   Instant due = kNever;
   for (const auto& task : sa.queue) {
     if (!too_early(sa, task)) due = std::min(due, task.not_before);
@@ -273,6 +277,7 @@ void plan_lifetime(World& world, IkeSa& sa) {
 void start_next_task(World& world, IkeSa& sa) {
   if (sa.state != State::kEstablished || sa.task || sa.outstanding) return;
   if (sa.doomed) return send_ike_delete(world, sa);
+  if (is_being_rekeyed(sa)) return;
   const auto ready = std::find_if(sa.queue.begin(), sa.queue.end(),
                                   [&](const Task& t) { return t.not_before <= world.now && !too_early(sa, t); });
   if (ready == sa.queue.end()) return settle(world, sa);

@@ -216,7 +216,7 @@ void ask_usage(World& world, const IkeSa& sa) {
 }
 
 bool outlives_silence(World& world, IkeSa& sa) {
-  if (sa.state != State::kEstablished || sa.doomed || sa.established == Instant{}) return false;
+  if (sa.state != State::kEstablished || sa.doomed || sa.established == Instant{} || !sa.outstanding) return false;
   const bool heard = std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) {
     return c->usable() && c->last_inbound != Instant{} && c->last_inbound + kHeardLately > world.now;
   });

@@ -177,8 +177,8 @@ std::size_t read_reply(IkeSa& sa, const wi::ConfigurationPayload& reply) {
 }
 
 void announce(World& world, const IkeSa& sa) {
-  world.act(AddressesAssigned{sa.name(), sa.assigned.holder, sa.assigned.addresses, sa.assigned.dns,
-                              sa.assigned.domains});
+  world.act(
+      AddressesAssigned{sa.name(), sa.assigned.holder, sa.assigned.addresses, sa.assigned.dns, sa.assigned.domains});
 }
 
 }  // namespace

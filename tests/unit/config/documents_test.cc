@@ -52,12 +52,14 @@ std::vector<std::string> configurations_in(const std::string& text, const std::s
 
 TEST(Documents, ConfigurationsInThemLoad) {
   auto found = configurations_in(read_text(kRoot + "/README.md"), "```", "```");
-  EXPECT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.size(), 2U);
   for (auto& block : configurations_in(read_text(kRoot + "/man/ipsec.conf.5"), ".Bd -literal", ".Ed"))
     found.push_back(block);
-  EXPECT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.size(), 3U);
+  const std::string certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
   for (const auto& text : found) {
-    const auto loaded = load_text(text);
+    MemoryFiles files({{"/etc/ipsec.conf", text}, {"/etc/certs/moon.pem", certificate}});
+    const auto loaded = load_ipsec_conf("/etc/ipsec.conf", files);
     EXPECT_EQ(to_string(loaded.diagnostics), "");
     EXPECT_EQ(loaded.connections.size(), 1U);
   }

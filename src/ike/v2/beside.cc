@@ -190,7 +190,7 @@ bool use_twin(World& world, const IkeSa& sa, const ChildSa& child) {
 
 void add_auth_lifetime(const IkeSa& sa, wi::Payloads& answer) {
   if (sa.connection == nullptr || !sa.connection->reauth || sa.connection->ike_lifetime_s == 0) return;
-  // RFC 4478 section 3: "the time in seconds before the peer should initiate reauthentication".
+  // RFC 4478 section 3: in how many seconds the peer is to authenticate again.
   Bytes seconds(4);
   store_be32(seconds.data(), sa.connection->ike_lifetime_s);
   answer.emplace_back(notify(wi::NotifyType::kAuthLifetime, std::move(seconds)));

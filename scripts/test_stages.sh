@@ -103,16 +103,17 @@ stage_tsan() {
     TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 run_gtests build-tsan tsan "${1:-*}"
 }
 
-# run_fuzz_target NAME SECONDS: corpus in the repository is read, new finds go elsewhere.
+# run_fuzz_target NAME SECONDS [OPTION...]: corpus in the repository is read, new finds go elsewhere.
 run_fuzz_target() {
   local name=$1 seconds=$2 seeds="tests/fuzz/corpus/${1#fuzz_}" found="build-fuzz/corpus/$1"
   mkdir -p "$found" build-fuzz/crashes
   local corpora=("$found")
   [ -d "$seeds" ] && corpora+=("$seeds")
   "build-fuzz/bin/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
-    -print_final_stats=0 -verbosity=0 -artifact_prefix="build-fuzz/crashes/$name-" "${corpora[@]}"
+    -print_final_stats=0 -verbosity=0 -artifact_prefix="build-fuzz/crashes/$name-" "${@:3}" "${corpora[@]}"
 }
 
+# A fixed seed: the test run says the same of the same sources; new ground is for `./dev fuzz TARGET SECONDS`.
 stage_fuzz() {
   build_fuzz || return 1
   local program name status=0 count=0 failed=0
@@ -120,7 +121,7 @@ stage_fuzz() {
     [ -x "$program" ] || continue
     name=$(basename "$program")
     count=$((count + 1))
-    if run_fuzz_target "$name" "$kFuzzSeconds" >"$kLogs/fuzz/$name.log" 2>&1; then
+    if run_fuzz_target "$name" "$kFuzzSeconds" -seed=1 >"$kLogs/fuzz/$name.log" 2>&1; then
       echo "ok $name"
     else
       failed=$((failed + 1))

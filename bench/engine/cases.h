@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Which cases outbound/ and inbound/ have.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "algorithms.h"
+#include "crew.h"
+#include "gateway.h"
+#include "measure.h"
+
+namespace cygnet::bench {
+
+using RunCase = void (*)(benchmark::State&, const Algorithm&, const Scale&);
+
+// AES-128-GCM-16 with every size, number of SAs, of policies and of cores; every other algorithm with every size.
+// Named DIRECTION/ALGORITHM/size:N/sas:N/policies:N/cores:N, and /burst:N where that is the question.
+void register_cases(const std::string& direction, RunCase run);
+
+// What stands behind DIRECTION/.
+[[nodiscard]] std::string case_name(const Algorithm& algorithm, const Scale& scale);
+
+// Without --filter only a selection runs, which ends within minutes; call before registering.
+void select_all_cases(bool all);
+[[nodiscard]] bool all_cases();
+
+// What a case needs is expensive to make, and Google Benchmark asks for a case several times to find out how long to
+// run it: kept until another case comes. One drive for each core.
+template <typename Drive>
+std::vector<std::unique_ptr<Drive>>& drives_for(const Algorithm& algorithm, const Scale& scale) {
+  static std::string kept;
+  static std::vector<std::unique_ptr<Drive>> drives;
+  const auto name = case_name(algorithm, scale);
+  if (kept == name) return drives;
+  drives.clear();
+  auto own = scale;
+  own.sas = std::max(1U, scale.sas / scale.cores);
+  for (std::uint32_t i = 0; i < scale.cores; ++i) drives.push_back(std::make_unique<Drive>(algorithm, own, 7 + i));
+  kept = name;
+  return drives;
+}
+
+// The loop of a case: rounds of packets, all of which must arrive. The first core is the calling thread.
+template <typename Drive>
+void run_case(benchmark::State& state, const Algorithm& algorithm, const Scale& scale, model::Direction direction) {
+  auto& drives = drives_for<Drive>(algorithm, scale);
+  std::vector<Stopwatch> watches(drives.size());
+  std::uint64_t arrived = 0;
+  for (const auto& drive : drives) arrived -= drive->arrived();
+  Crew crew(drives.size() - 1, [&](std::size_t i) {
+    drives[i + 1]->prepare();
+    watches[i + 1].start();
+    drives[i + 1]->run();
+    watches[i + 1].stop();
+  });
+  for (auto _ : state) {
+    state.PauseTiming();
+    drives[0]->prepare();
+    crew.start_round();
+    state.ResumeTiming();
+    watches[0].start();
+    drives[0]->run();
+    watches[0].stop();
+    crew.end_round();
+  }
+  const std::uint64_t each = drives[0]->packets() * static_cast<std::uint64_t>(state.iterations());
+  for (const auto& drive : drives) arrived += drive->arrived();
+  if (arrived != each * drives.size()) state.SkipWithError("packets were lost");
+  report(state, each, watches, cipher_seconds(algorithm, scale.size, direction));
+}
+
+}  // namespace cygnet::bench

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Each file of this folder adds its cases here; main.cc calls them all.
+namespace cygnet::bench {
+
+void register_cipher();
+void register_outbound();
+void register_inbound();
+void register_segments();
+
+}  // namespace cygnet::bench

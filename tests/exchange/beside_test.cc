@@ -253,6 +253,22 @@ TEST_F(Halves, AChildThatHearsNothingIsReplacedThenItsIkeSaThenLeftAlone) {
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
 }
 
+// profile=windows: the peer rekeys its children itself and takes no rekeying from us.
+TEST_F(Halves, WhereChildrenAreNotRekeyedFromHereTheIkeSaIsReplaced) {
+  auto c = watched();
+  c.rekey_children = false;
+  begin(c, mirrored(c));
+  live(20s, 1s);
+  e.history.clear();
+  for (int i = 0; i < 300; ++i) {
+    e.advance_and_run(1s);
+    (void)e.packet(e.a(), e.b());
+  }
+  EXPECT_EQ(count_of(e, "CREATE_CHILD_SA"), 0U);
+  EXPECT_EQ(count_of(e, "A -> B IKE_SA_INIT request"), 1U);
+  EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+}
+
 TEST_F(Halves, AChildThatNeverHeardAnythingIsLeftAlone) {
   begin(watched(), mirrored(watched()));
   e.history.clear();

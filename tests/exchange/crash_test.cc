@@ -18,6 +18,7 @@ class Crash : public ::testing::Test {
   void begin(bool tokens = true) {
     auto of_a = tunnel("tun");
     of_a.dpd_action = model::DeadPeerAction::kRestart;
+    of_a.rekey_children = rekey_children;
     auto of_b = mirrored(of_a);
     ike::EndpointSettings settings;
     if (tokens) settings.crash_secret = SecretBytes(32, 7);
@@ -32,9 +33,26 @@ class Crash : public ::testing::Test {
     to.act(e.now(),
            [&](ike::IkeEndpoint& x) { x.on_unknown_spi(e.now(), spi, at_b ? kB : kA, at_b ? kA : kB, false); });
   }
+  // B says, inside the IKE SA, that it does not know this SA of A's.
+  void disown(Spi lost) {
+    const auto sa = e.a().endpoint().status().at(0);
+    wire::ike::Header header;
+    header.spi_i = sa.spi_i;
+    header.spi_r = sa.spi_r;
+    header.exchange = wire::ike::ExchangeType::kInformational;
+    header.message_id = MessageId{0};
+    wire::ike::NotifyPayload n;
+    n.type = wire::ike::NotifyType::kInvalidSpi;
+    n.data.resize(4);
+    store_be32(n.data.data(), lost.value);
+    const auto bytes = e.b().keys().seal(header, {n});
+    ASSERT_TRUE(bytes);
+    e.inject(e.a(), {{kA.address, 500}, {kB.address, 500}, false}, *bytes);
+  }
   Spi outbound(Side& side) { return side.plane.outbound("tun", "tun")->spec.spi; }
 
   Exchange e;
+  bool rekey_children = true;
 };
 
 TEST_F(Crash, TokensAreExchanged) {
@@ -212,23 +230,22 @@ TEST_F(Crash, APeerThatDoesNotKnowAChildGetsAnother) {
   begin();
   e.run();
   e.advance_and_run(10s);
-  const Spi lost = outbound(e.a());
-  const auto sa = e.a().endpoint().status().at(0);
-  wire::ike::Header header;
-  header.spi_i = sa.spi_i;
-  header.spi_r = sa.spi_r;
-  header.exchange = wire::ike::ExchangeType::kInformational;
-  header.message_id = MessageId{0};
-  wire::ike::NotifyPayload n;
-  n.type = wire::ike::NotifyType::kInvalidSpi;
-  n.data.resize(4);
-  store_be32(n.data.data(), lost.value);
-  const auto bytes = e.b().keys().seal(header, {n});
-  ASSERT_TRUE(bytes);
-  e.inject(e.a(), {{kA.address, 500}, {kB.address, 500}, false}, *bytes);
+  disown(outbound(e.a()));
   EXPECT_TRUE(e.a().reported("spi-disowned"));
   EXPECT_TRUE(std::ranges::any_of(e.in_the_air(), [](const auto& s) { return contains(s, "N(REKEY_SA)"); }));
   while (!e.in_the_air().empty()) (void)e.drop();
+}
+
+TEST_F(Crash, AChildThatThePeerDoesNotLetUsRekeyIsClosedInstead) {
+  rekey_children = false;
+  begin();
+  e.run();
+  e.advance_and_run(10s);
+  disown(outbound(e.a()));
+  EXPECT_TRUE(contains(e.a().messages("spi-disowned"), "closing the child"));
+  EXPECT_TRUE(e.a().plane.entries().empty());
+  e.expect({"A -> B INFORMATIONAL response 0:", "A -> B INFORMATIONAL request 2: D(ESP)",
+            "A <- B INFORMATIONAL response 2: D(ESP)"});
 }
 
 TEST_F(Crash, TheSameSpiIsNotToldAgainAndAgain) {

@@ -114,6 +114,40 @@ TEST_F(Gateways, TheWayLeadsBackWithoutALostPacket) {
   for (const auto& down : e.a().child_downs) EXPECT_TRUE(down.replaced) << down.reason;
 }
 
+TEST_F(Gateways, TheNextProcessKnowsWhichIsInUse) {
+  begin();
+  dead = {address("198.51.100.1")};
+  e.initiate(e.a());
+  e.advance_and_run(20s);
+  ASSERT_EQ(peer(), address("198.51.100.2"));
+  e.a().crash();
+  e.a().restart(e.now());
+  e.advance_and_run(1s);
+  e.history.clear();
+  e.terminate(e.b());
+  e.run();
+  e.initiate(e.a());
+  e.run();  // no time passes: the first one is not asked
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  e.expect_tunnel();
+}
+
+TEST_F(Gateways, AfterARekeyByThePeerADeadOneStillMakesRoom) {
+  begin();
+  e.initiate(e.a());
+  e.run();
+  e.rekey_ike(e.b());
+  e.run();
+  dead = {address("198.51.100.1")};
+  e.history.clear();
+  e.advance_and_run(60s);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+  EXPECT_TRUE(contains(e.a().messages("gateway-failed"), "next is 198.51.100.2"));
+  EXPECT_FALSE(contains(e.a().messages("gateway-failed"), "none of")) << e.a().messages("gateway-failed");
+}
+
 TEST_F(Gateways, NobodyGoesBackWhereItIsForbidden) {
   begin(0);
   dead = {address("198.51.100.1")};

@@ -284,6 +284,33 @@ TEST_F(Mobike, OutlivesARekeyOfTheIkeSaAndACrash) {
   e.expect_tunnel();
 }
 
+// RFC 4555 section 1.3: the initiator is "the party who originally initiated the first IKE_SA (in a series of possibly
+// several rekeyed IKE_SAs)".
+TEST_F(Mobike, WhoWandersStillTellsAfterTheGatewayHasRekeyed) {
+  begin();
+  e.run();
+  e.rekey_ike(e.b());
+  e.run();
+  const auto spi = e.a().endpoint().status().at(0).spi_i;
+  for (int round = 0; round < 2; ++round) {
+    here({"203.0.113.7"});
+    e.run();
+    expect_paths("203.0.113.7", "198.51.100.1");
+    e.a().crash();  // the next process knows, too, who began
+    e.a().restart(e.now());
+    here({"203.0.113.7"});
+    e.run();
+    here({"192.0.2.1"});
+    e.run();
+    expect_paths("192.0.2.1", "198.51.100.1");
+  }
+  EXPECT_EQ(e.a().endpoint().status().at(0).spi_i, spi);
+  // The gateway does not claim to have moved.
+  EXPECT_EQ(
+      std::ranges::count_if(e.history, [](const auto& s) { return contains(s, "A <= B") && contains(s, kUpdate); }), 0);
+  e.expect_tunnel();
+}
+
 TEST_F(Mobike, ADefaultRouteThatMovesIsFollowed) {
   begin();
   here({"192.0.2.1", "203.0.113.7"});

@@ -80,6 +80,21 @@ TEST_F(TwoPlaces, NoAndNeverLetBothLive) {
   EXPECT_EQ(peers(), (std::vector<std::string>{"192.0.2.1", "203.0.113.9"}));
 }
 
+// Two devices of one person. The gateway rekeyed the IKE SA of the first; it still belongs to that device, and the
+// second one's children are other children.
+TEST_F(TwoPlaces, ARekeyByTheGatewayDoesNotMakeOneOfThemRedundant) {
+  start(model::UniqueIds::kNever);
+  e.rekey_ike(e.b());
+  e.run();
+  e.initiate(c());
+  e.advance_and_run(1s);
+  EXPECT_EQ(peers(), (std::vector<std::string>{"192.0.2.1", "203.0.113.9"}));
+  e.rekey_ike(e.b());
+  e.advance_and_run(1s);
+  EXPECT_EQ(peers(), (std::vector<std::string>{"192.0.2.1", "203.0.113.9"}));
+  EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+}
+
 TEST(UniqueIds, NeverDoesNotEvenListenToInitialContact) {
   for (const auto rule : {model::UniqueIds::kInitialContact, model::UniqueIds::kNever}) {
     ike::EndpointSettings settings;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/v2/configuration.h"
+#include "ike/v2/gateways.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/mobike.h"
@@ -181,7 +182,7 @@ void move_connection(World& world, const ConnectionPtr& before, const Connection
   for (auto* sa : all_sas(world)) {
     if (sa->connection != after || sa->state != State::kEstablished) continue;
     if (local.has_address() && local != before->local.host) prefer_local_address(world, *sa, local.address);
-    if (other_peer && sa->initiator) check_liveness(world, *sa);
+    if (other_peer && sa->began_here) check_liveness(world, *sa);
   }
 }
 
@@ -434,6 +435,7 @@ void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& check
       continue;
     }
     claim_addresses(world, *sa);
+    if (sa->state == State::kEstablished) find_gateway_again(world, *sa);
     announce(world, *sa);
     resume_task(world, *sa);
     check_liveness(world, *sa);

@@ -43,14 +43,20 @@ std::vector<IkeSa*> from_elsewhere(const World& world, const IkeSa& fresh) {
   return out;
 }
 
-// Has the one IKE SA all children that the other has or is asking for?
+// Has the one IKE SA all children that the other has or is asking for? Several devices may share an identity: what the
+// peer began counts as the same child only for the same traffic.
 bool covers(const IkeSa& winner, const IkeSa& loser) {
+  const bool both_ours = winner.began_here && loser.began_here;
+  const auto has = [&](const ChildSa& c) {
+    return std::ranges::any_of(winner.children, [&](const auto& w) {
+      return w->usable() && w->name == c.name && w->connection->name == c.connection->name &&
+             (both_ours || (w->local == c.local && w->remote == c.remote));
+    });
+  };
   const auto wants_more = [&](const Task& t) {
     return t.about == About::kNewChild && !winner.has_usable_child(t.want.connection->name, t.want.child);
   };
-  return std::ranges::all_of(
-             loser.children,
-             [&](const auto& c) { return !c->usable() || winner.has_usable_child(c->connection->name, c->name); }) &&
+  return std::ranges::all_of(loser.children, [&](const auto& c) { return !c->usable() || has(*c); }) &&
          std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task));
 }
 
@@ -108,8 +114,8 @@ void drop_redundant(World& world, IkeSa& fresh) {
   for (auto* other : world.sas_between(fresh.local_id, fresh.remote_id)) {
     if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
     if (!one_may_speak_for(fresh, *other)) continue;
-    // Two of the same end are two attempts to replace an older one.
-    if (other->initiator == fresh.initiator &&
+    // Two that this end began are two attempts to replace an older one; two that the peer began are its own affair.
+    if (other->began_here == fresh.began_here &&
         !(other->made_beside && fresh.made_beside && other->settled && fresh.settled))
       continue;
     // One of them is there to replace the other, in its time.
@@ -121,7 +127,7 @@ void drop_redundant(World& world, IkeSa& fresh) {
       std::swap(winner, loser);
       if (!loser->settled || !covers(*winner, *loser)) continue;
     }
-    if (!loser->initiator) continue;
+    if (!loser->began_here) continue;
     const std::string reason = "another IKE SA made at the same time has all its children, and stays";
     auto* stand_in = world.find_sa(loser->stand_in);
     if (stand_in != nullptr && stand_in != winner) delete_ike_sa(world, *stand_in, reason, Aftermath::kForget);

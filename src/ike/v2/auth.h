@@ -25,8 +25,8 @@ void forget_older(World& world, const IkeSa& fresh);
 // Why a new one is refused (keep); empty: it is not.
 [[nodiscard]] std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_contact);
 void enforce_unique(World& world, const IkeSa& fresh, bool initial_contact);
-// Both ends initiated at the same time: an IKE SA that has no child which the other one has not is given up by its
-// initiator; of two with the same children, the one with the lower initiator's SPI.
+// Both ends initiated at the same time: an IKE SA that has no child which the other one has not is given up by whoever
+// began it; of two with the same children, the one with the lower initiator's SPI.
 void drop_redundant(World& world, IkeSa& fresh);
 
 }  // namespace cygnet::ike::v2

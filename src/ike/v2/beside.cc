@@ -198,7 +198,7 @@ void add_auth_lifetime(const IkeSa& sa, wi::Payloads& answer) {
 
 void read_auth_lifetime(World& world, IkeSa& sa, const wi::Payloads& payloads) {
   const auto* n = wi::find_notify(payloads, wi::NotifyType::kAuthLifetime);
-  if (n == nullptr || n->data.size() != 4 || !sa.initiator || !sa.connection) return;
+  if (n == nullptr || n->data.size() != 4 || !sa.began_here || !sa.connection) return;
   const auto seconds = std::max(load_be32(n->data.data()), kShortestAuthLifetime);
   const auto until = world.now + std::chrono::seconds(seconds);
   if (until >= sa.authenticated_until) return;
@@ -255,7 +255,9 @@ void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound)
   const bool heard = child.last_inbound != Instant{};
   const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == child.id; };
   if ((sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
-  if (heard && child.replaced_unheard == 0) {
+  // A peer that takes no rekeying of a child gets a new IKE SA instead, if it can be had from here.
+  const bool rekeyable = child.connection->rekey_children;
+  if (heard && child.replaced_unheard == 0 && rekeyable) {
     world.report(sa, Severity::kWarning, "child-unheard",
                  "child " + child.name + " sends and hears nothing from " + sa.peer() + ": replacing it");
     child.replaced_unheard = 1;
@@ -266,11 +268,12 @@ void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound)
     world.touch(sa);
     return start_next_task(world, sa);
   }
-  if (!heard && child.replaced_unheard == 1) {
+  if (rekeyable ? !heard && child.replaced_unheard == 1 : heard && child.replaced_unheard == 0) {
     child.replaced_unheard = 2;
     const bool in_udp = sa.connection->encapsulation == model::Encapsulation::kAuto && !sa.udp_encapsulation;
     world.report(sa, Severity::kWarning, "child-unheard",
-                 "child " + child.name + " hears nothing from " + sa.peer() + " after it was replaced" +
+                 "child " + child.name + " hears nothing from " + sa.peer() +
+                     (rekeyable ? " after it was replaced" : "") +
                      (in_udp ? ": trying it in UDP (is something on the way dropping ESP, IP protocol 50?)" : ""));
     (void)begin_beside(world, sa, {"because ESP gets no answer", in_udp, {}});
   }

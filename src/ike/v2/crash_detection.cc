@@ -197,6 +197,12 @@ void on_spi_disowned(World& world, IkeSa& sa, const wi::NotifyPayload& n) {
   const auto spi = spi_in(n);
   auto* child = spi ? sa.find_child_out(*spi) : nullptr;
   if (child == nullptr || !child->usable() || child->established + kSettled > world.now) return;
+  if (!child->connection->rekey_children) {
+    world.report(sa, Severity::kNotice, "spi-disowned",
+                 sa.peer() + " does not have an SA of child " + child->name +
+                     " any more, and takes no rekeying of children (profile=): closing the child");
+    return close_child(world, sa, *child, "the peer does not have it any more");
+  }
   const auto asked = [&](const Task& t) { return t.about == About::kRekeyChild && t.child == child->id; };
   if ((sa.task && asked(*sa.task)) || std::any_of(sa.queue.begin(), sa.queue.end(), asked)) return;
   world.report(sa, Severity::kNotice, "spi-disowned",

@@ -26,7 +26,7 @@ IpAddress gateway_of(const World& world, const model::Connection& connection) {
 
 std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
   std::deque<ChildWant> out;
-  if (!sa.initiator || !sa.connection || sa.connection->remote.alternatives.empty() || !sa.stands_in_for.is_zero())
+  if (!sa.began_here || !sa.connection || sa.connection->remote.alternatives.empty() || !sa.stands_in_for.is_zero())
     return out;
   const auto all = gateways_of(*sa.connection);
   auto& choice = world.gateways[sa.connection->name];
@@ -47,13 +47,20 @@ std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
 }
 
 void arrive_at_gateway(World& world, IkeSa& sa) {
-  if (!sa.initiator || !sa.connection || sa.connection->remote.alternatives.empty()) return;
+  if (!sa.began_here || !sa.connection || sa.connection->remote.alternatives.empty()) return;
+  const auto all = gateways_of(*sa.connection);
+  find_gateway_again(world, sa);
+  const auto here = std::find(all.begin(), all.end(), sa.path.remote.address);
+  if (here == all.end() || here == all.begin() || !sa.connection->failback || sa.connection->failback_interval_s == 0)
+    return;
+  sa.failback_at = world.now + std::chrono::seconds(sa.connection->failback_interval_s);
+}
+
+void find_gateway_again(World& world, const IkeSa& sa) {
+  if (!sa.began_here || !sa.connection || sa.connection->remote.alternatives.empty()) return;
   const auto all = gateways_of(*sa.connection);
   const auto here = std::find(all.begin(), all.end(), sa.path.remote.address);
-  if (here == all.end()) return;
-  world.gateways[sa.connection->name] = {static_cast<std::size_t>(here - all.begin()), 0};
-  if (here == all.begin() || !sa.connection->failback || sa.connection->failback_interval_s == 0) return;
-  sa.failback_at = world.now + std::chrono::seconds(sa.connection->failback_interval_s);
+  if (here != all.end()) world.gateways[sa.connection->name] = {static_cast<std::size_t>(here - all.begin()), 0};
 }
 
 void try_first_gateway(World& world, IkeSa& sa) {

@@ -17,6 +17,8 @@ namespace cygnet::ike::v2 {
 [[nodiscard]] std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up);
 // An IKE SA of ours is up.
 void arrive_at_gateway(World& world, IkeSa& sa);
+// The IKE SA was adopted from a process that died: whoever it is with is the address in use.
+void find_gateway_again(World& world, const IkeSa& sa);
 // Time to look whether the first one answers again.
 void try_first_gateway(World& world, IkeSa& sa);
 

@@ -166,6 +166,10 @@ struct Deferred {
 struct IkeSa {
   State state = State::kNone;
   bool initiator = false;
+  // We began the first IKE SA of its line, whoever rekeyed it since. RFC 4555 section 1.3: 'the party who originally
+  // initiated the first IKE_SA (in a series of possibly several rekeyed IKE_SAs)'. Who that is looks after its
+  // addresses, its gateways, its proof and its duplicates.
+  bool began_here = false;
   IkeSpi spi_i, spi_r;
   Path path;
   std::optional<Path> request_path;  // where the peer's last request came from: answers go there

@@ -87,7 +87,7 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
 IkeSa* begin_ike_sa(World& world, ChildWant want) {
   const auto connection = want.connection;
   auto sa = std::make_unique<IkeSa>();
-  sa->initiator = true;
+  sa->initiator = sa->began_here = true;
   sa->spi_i = world.new_ike_spi();
   sa->connection = connection;
   sa->path = path_of(world, *connection);

@@ -223,7 +223,7 @@ bool wants_mobike(const IkeSa& sa) {
 }
 
 void add_mobike_support(World& world, const IkeSa& sa, wi::Payloads& payloads) {
-  if (sa.initiator ? !wants_mobike(sa) : !sa.mobility.agreed) return;
+  if (sa.began_here ? !wants_mobike(sa) : !sa.mobility.agreed) return;
   payloads.emplace_back(notify(NotifyType::kMobikeSupported));
   add_addresses(world, sa, payloads);
 }
@@ -246,7 +246,7 @@ void on_local_addresses(World& world, std::vector<IpAddress> addresses) {
     auto* sa = world.find_sa(spi);
     if (sa == nullptr || sa->state != State::kEstablished) continue;
     const bool lost = !holds(world.local_addresses, sa->path.local.address);
-    if (lost && sa->initiator) {
+    if (lost && sa->began_here) {
       leave_lost_address(world, *sa);
     } else if (sa->mobility.agreed) {
       // RFC 4555 section 3.6: either end tells when its list changes; a responder can do no more.
@@ -258,7 +258,7 @@ void on_local_addresses(World& world, std::vector<IpAddress> addresses) {
 }
 
 void prefer_local_address(World& world, IkeSa& sa, const IpAddress& address) {
-  if (!sa.initiator || !sa.mobility.agreed || sa.state != State::kEstablished || sa.path.local.address == address ||
+  if (!sa.began_here || !sa.mobility.agreed || sa.state != State::kEstablished || sa.path.local.address == address ||
       address.family() != sa.path.remote.address.family())
     return;
   world.report(sa, Severity::kNotice, "address-preferred",
@@ -277,7 +277,7 @@ void set_path(World& world, IkeSa& sa, const Path& path) {
 }
 
 Path retransmission_path(const World& world, const IkeSa& sa) {
-  if (!sa.initiator || !sa.mobility.agreed || !sa.outstanding || sa.outstanding->sent <= kTriesBeforeSearch)
+  if (!sa.began_here || !sa.mobility.agreed || !sa.outstanding || sa.outstanding->sent <= kTriesBeforeSearch)
     return sa.path;
   const auto pairs = candidates(world, sa);
   if (pairs.empty()) return sa.path;
@@ -286,7 +286,7 @@ Path retransmission_path(const World& world, const IkeSa& sa) {
 }
 
 void note_answer_path(World& world, IkeSa& sa, const Path& path) {
-  if (!sa.initiator || !sa.mobility.agreed || sa.state != State::kEstablished || same_addresses(path, sa.path)) return;
+  if (!sa.began_here || !sa.mobility.agreed || sa.state != State::kEstablished || same_addresses(path, sa.path)) return;
   const auto pairs = candidates(world, sa);
   const auto known = std::find_if(pairs.begin(), pairs.end(), [&](const Path& p) { return same_addresses(p, path); });
   if (known == pairs.end()) return;
@@ -299,7 +299,7 @@ void note_answer_path(World& world, IkeSa& sa, const Path& path) {
 
 void send_address_update(World& world, IkeSa& sa) {
   wi::Payloads payloads;
-  if (sa.initiator) {
+  if (sa.began_here) {
     payloads.emplace_back(notify(NotifyType::kUpdateSaAddresses));
     const auto wanted = wish(sa);
     add_nat_detection(world, payloads, sa.spi_i, sa.spi_r, sa.path, wanted);
@@ -324,7 +324,7 @@ void send_routability_check(World& world, IkeSa& sa) {
 wi::Payloads liveness_payloads(World& world, const IkeSa& sa) {
   wi::Payloads out;
   // RFC 4555 section 3.8: NAT detection in a sign of life shows the initiator that a mapping has changed.
-  if (sa.initiator && sa.mobility.agreed && sa.path.marked)
+  if (sa.began_here && sa.mobility.agreed && sa.path.marked)
     add_nat_detection(world, out, sa.spi_i, sa.spi_r, sa.path, wish(sa));
   return out;
 }
@@ -332,7 +332,7 @@ wi::Payloads liveness_payloads(World& world, const IkeSa& sa) {
 void on_address_update_answered(Turn& turn, const Task& /*task*/) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
-  if (!sa.initiator) return;
+  if (!sa.began_here) return;
   if (const auto* error = wi::find_error_notify(*turn.payloads)) {
     const bool nat = error->type == NotifyType::kUnexpectedNatDetected;
     const std::string what = sa.peer() + " does not take our address " + sa.path.local.to_string() + " (" +
@@ -372,7 +372,7 @@ void on_routability_answered(Turn& turn) {
 
 void on_liveness_answered(Turn& turn) {
   auto& sa = *turn.sa;
-  if (!sa.initiator || !sa.mobility.agreed || !speaks_of_nat(*turn.payloads)) return;
+  if (!sa.began_here || !sa.mobility.agreed || !speaks_of_nat(*turn.payloads)) return;
   const auto seen = destination_hash(*turn.payloads);
   const auto before = std::exchange(sa.mobility.seen_as, seen);
   const bool as_we_are = seen == nat_hash(sa.spi_i, sa.spi_r, sa.path.local);
@@ -392,7 +392,7 @@ void on_mobike_request(Turn& turn, wi::Payloads& answer) {
   if (cookie != nullptr && cookie->data.size() >= 8 && cookie->data.size() <= 64)
     answer.emplace_back(notify(NotifyType::kCookie2, cookie->data));
   read_addresses(sa, *turn.payloads);
-  if (!sa.initiator && wi::find_notify(*turn.payloads, NotifyType::kUpdateSaAddresses) != nullptr) {
+  if (!sa.began_here && wi::find_notify(*turn.payloads, NotifyType::kUpdateSaAddresses) != nullptr) {
     if (const auto refusal = why_not(turn)) {
       world.report(
           sa, Severity::kWarning, "move-refused",

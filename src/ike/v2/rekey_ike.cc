@@ -48,6 +48,9 @@ std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool init
   auto sa = std::make_unique<IkeSa>();
   sa->state = State::kEstablished;
   sa->initiator = initiator;
+  sa->began_here = old.began_here;
+  sa->made_beside = old.made_beside;
+  sa->settled = old.settled;
   sa->spi_i = spi_i;
   sa->spi_r = spi_r;
   sa->path = old.path;

@@ -209,6 +209,8 @@ void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
 void request_answered(World& world, IkeSa& sa) {
   sa.outstanding.reset();
   sa.silent_reported = sa.disowned = false;
+  // Another attempt to replace it was planned only because it got no answer.
+  if (sa.unheard_since != kNever && sa.authenticated_until == kNever) sa.reauth_at = kNever;
   sa.unheard_since = kNever;
   world.touch(sa);
 }

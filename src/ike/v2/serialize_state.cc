@@ -9,7 +9,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 3;
+constexpr std::uint8_t kVersion = 4;
 constexpr std::size_t kMostItems = 1024;    // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -295,7 +295,7 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.spi_r);
   visit(a, v.path);
   for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed,
-                     &v.fragmentation})
+                     &v.fragmentation, &v.began_here, &v.made_beside, &v.settled})
     visit(a, *flag);
   visit(a, v.mobility);
   visit(a, v.connection);

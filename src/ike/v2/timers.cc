@@ -89,18 +89,6 @@ void ask_for_rekey(World& world, IkeSa& sa, ChildSa& child) {
   world.touch(sa);
 }
 
-// A child at the end of its life, or of the patience with its predecessor.
-void close_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason) {
-  const ChildSa copy = child;
-  const bool replaced = child.replaced_by.has_value();
-  Task task;
-  task.about = About::kDeleteChild;
-  task.orphan_spi = child.spi_in;
-  sa.queue.push_back(std::move(task));
-  remove_child(world, sa, copy.id, reason, replaced);
-  if (!replaced) after_child_loss(world, copy, Aftermath::kKeepUp);
-}
-
 void on_child_timer(World& world, IkeSa& sa, ChildSa& child) {
   if (child.activate_at <= world.now) activate(world, sa, child);
   if (child.state == ChildState::kFading && child.remove_at <= world.now)
@@ -117,6 +105,9 @@ void on_liveness_timer(World& world, IkeSa& sa) {
   const bool asked = sa.usage_asked != kNever;
   world.touch(sa);
   if (!asked) {
+    // What made two IKE SAs of one pair equal may have happened while one of them was being rekeyed.
+    if (sa.settled) drop_redundant(world, sa);
+    if (sa.state != State::kEstablished || sa.doomed) return;
     for (const auto& child : sa.children) {
       if (!child->usable()) continue;
       world.act(QueryUsage{child->id, child->spi_in});
@@ -161,10 +152,21 @@ void settle(World& world, IkeSa& sa) {
   if (sa.settled || !sa.queue.empty() || sa.state != State::kEstablished || sa.doomed || !sa.stands_in_for.is_zero())
     return;
   sa.settled = true;
-  if (sa.initiator) drop_redundant(world, sa);
+  if (sa.began_here) drop_redundant(world, sa);
 }
 
 }  // namespace
+
+void close_child(World& world, IkeSa& sa, const ChildSa& child, const std::string& reason) {
+  const ChildSa copy = child;
+  const bool replaced = child.replaced_by.has_value();
+  Task task;
+  task.about = About::kDeleteChild;
+  task.orphan_spi = child.spi_in;
+  sa.queue.push_back(std::move(task));
+  remove_child(world, sa, copy.id, reason, replaced);
+  if (!replaced) after_child_loss(world, copy, Aftermath::kKeepUp);
+}
 
 Instant next_due(const IkeSa& sa) {
   auto due = std::min({sa.give_up_at, liveness_due(sa), fragments_due(sa)});
@@ -267,7 +269,7 @@ void plan_lifetime(World& world, IkeSa& sa) {
     // A rekey by the peer does not make the proof any younger.
     if (sa.authenticated_until != kNever) return;
     sa.authenticated_until = sa.expires_at;
-    if (sa.initiator && sa.connection->rekey)
+    if (sa.began_here && sa.connection->rekey)
       sa.reauth_at = world.now + soft_life(world, *sa.connection, sa.connection->ike_lifetime_s);
     return;
   }

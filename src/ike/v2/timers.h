@@ -15,6 +15,8 @@ void note_life(World& world, IkeSa& sa, Instant when);
 void note_usage(World& world, IkeSa& sa, model::ChildId id, Instant last_inbound, Instant last_outbound);
 // Asks the peer for a sign of life now, unless a request is on its way anyway.
 void check_liveness(World& world, IkeSa& sa);
+// The child goes here at once, and the peer is told; it comes back if the configuration says so.
+void close_child(World& world, IkeSa& sa, const ChildSa& child, const std::string& reason);
 // The data plane says that a child nears its end, or (hard) is over.
 void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard);
 // Plans rekey and end of a fresh IKE SA.

@@ -71,7 +71,8 @@ class ByBurstSize final : public EspTransform {
 
 std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec& spec, const EspKeys& keys) {
   // HMAC-SHA1-96 is for old clients alone: it need not be fast.
-  const bool legacy = spec.integrity == model::legacy::kHmacSha1_96;
+  const bool legacy =
+      spec.integrity == model::legacy::kHmacSha1_96 || spec.integrity == model::legacy::kHmacSha2_256_96;
   if (provider == EspProvider::kOpenSsl || legacy || !ipsec_mb_available())
     return create_openssl_esp_cipher(spec, keys);
   if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption))

@@ -61,6 +61,7 @@ const EVP_MD* digest_of(model::PrfId id) {
 
 const EVP_MD* digest_of(model::IntegrityId id) {
   if (id == model::legacy::kHmacSha1_96) return digests().sha1;
+  if (id == model::legacy::kHmacSha2_256_96) return digests().sha2_256;
   switch (id) {
     case model::IntegrityId::kHmacSha2_256_128: return digests().sha2_256;
     case model::IntegrityId::kHmacSha2_384_192: return digests().sha2_384;

@@ -207,6 +207,16 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
   return {};
 }
 
+Result<void> Engine::set_selectors(model::ChildId child, const model::TrafficSelectors& local,
+                                   const model::TrafficSelectors& remote, bool paired) {
+  auto* sa = state_->sad.inbound_of(child);
+  if (sa == nullptr) return std::unexpected(no_such(child));
+  sa->spec.local_selectors = local;
+  sa->spec.remote_selectors = remote;
+  sa->spec.paired_selectors = paired;
+  return {};
+}
+
 Result<void> Engine::install_policy(const model::PolicySpec& spec) {
   if (state_->spd.find(spec.id) == nullptr && state_->spd.size() >= state_->settings.max_policies) {
     return fail("The engine holds " + std::to_string(state_->spd.size()) + " policies and takes no more.");
@@ -302,6 +312,17 @@ Dump Engine::dump(bool with_keys) const {
   return dump;
 }
 
+std::optional<SaState> Engine::sa_state(model::Direction direction, model::ChildId child) const {
+  if (direction == model::Direction::kInbound) {
+    const auto* sa = state_->sad.inbound_of(child);
+    if (sa == nullptr) return std::nullopt;
+    return SaState{copy_spec(sa->spec, false), counters_of(*sa), 0, 0};
+  }
+  const auto* sa = state_->sad.outbound_of(child);
+  if (sa == nullptr) return std::nullopt;
+  return state_of(*state_, *sa, false);
+}
+
 const Statistics& Engine::statistics() const { return state_->statistics; }
 void Engine::count_drop(DropReason reason, std::uint64_t packets) { state_->count(reason, packets); }
 
@@ -327,7 +348,7 @@ Explanation Engine::explain(const model::TrafficSelector& local, const model::Tr
   }
   const auto* used = state_->select_sa(*policy, packet);
   if (used != nullptr) answer.outbound.push_back(state_of(*state_, *used, false));
-  for (const auto* sa : state_->sad.serving(policy->spec.id)) {
+  for (const auto* sa : state_->sad.serving(policy->spec.served_by())) {
     if (sa != used) answer.outbound.push_back(state_of(*state_, *sa, false));
   }
   if (used != nullptr) {

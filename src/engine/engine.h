@@ -106,6 +106,9 @@ class Engine {
   // Both directions of the child: after NAT rebinding or MOBIKE. Another address family than before is fine.
   [[nodiscard]] Result<void> update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
                                               bool udp_encapsulation, std::uint32_t keepalive_s = 0);
+  // What an inbound SA lets through; see SaSpec.
+  [[nodiscard]] Result<void> set_selectors(model::ChildId child, const model::TrafficSelectors& local,
+                                           const model::TrafficSelectors& remote, bool paired);
   [[nodiscard]] Result<void> install_policy(const model::PolicySpec& spec);  // replaces by id
   [[nodiscard]] Result<void> remove_policy(model::PolicyId id);
   // What the policy holds is dropped as acquire-timeout; the next packet raises Acquire again.
@@ -132,6 +135,8 @@ class Engine {
   [[nodiscard]] std::vector<Event> take_events();
   [[nodiscard]] bool has_events() const;
   [[nodiscard]] Dump dump(bool with_keys) const;
+  // One SA, keys blanked.
+  [[nodiscard]] std::optional<SaState> sa_state(model::Direction direction, model::ChildId child) const;
   [[nodiscard]] const Statistics& statistics() const;
   // The daemon counts what happens outside (send-failed, device-full ...), so that one table tells all.
   void count_drop(DropReason reason, std::uint64_t packets = 1);

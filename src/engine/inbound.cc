@@ -259,8 +259,7 @@ bool InboundRun::apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info
 }
 
 bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& info) const {
-  return within(PacketSelectors::of(packet, info, model::Direction::kInbound), sa_->spec.local_selectors,
-                sa_->spec.remote_selectors);
+  return within(PacketSelectors::of(packet, info, model::Direction::kInbound), sa_->spec);
 }
 
 // Writes the IP header that the packet would have had without ESP: the outer one with its protocol put back. Its

@@ -44,6 +44,19 @@ bool within(const PacketSelectors& packet, const model::TrafficSelectors& local,
          (local.empty() || matches_any(local, packet.local, packet.protocol, packet.has_ports, packet.local_port));
 }
 
+bool within(const PacketSelectors& packet, const model::SaSpec& spec) {
+  const auto& local = spec.local_selectors;
+  const auto& remote = spec.remote_selectors;
+  if (!spec.paired_selectors) return within(packet, local, remote);
+  for (std::size_t i = 0; i < local.size() && i < remote.size(); ++i) {
+    if (matches(remote[i], packet.remote, packet.protocol, packet.has_ports, packet.remote_port) &&
+        matches(local[i], packet.local, packet.protocol, packet.has_ports, packet.local_port)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool is_link_scoped(const IpAddress& address) {
   if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) return true;
   return address.is_v4() && address.v4_value() == 0xffffffffU;

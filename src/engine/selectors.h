@@ -32,6 +32,8 @@ struct PacketSelectors {
 // Both sides. Empty selectors on a side match everything (an SA keyed by hand without selectors).
 [[nodiscard]] bool within(const PacketSelectors& packet, const model::TrafficSelectors& local,
                           const model::TrafficSelectors& remote);
+// The same of an SA, whose selectors may be pairs; no pair then takes nothing.
+[[nodiscard]] bool within(const PacketSelectors& packet, const model::SaSpec& spec);
 
 // Multicast, link-local, limited broadcast and unspecified addresses: what a host says to its own link (neighbour
 // discovery, router solicitations, mDNS). Wide policies are not meant for them.

@@ -24,7 +24,7 @@ void EngineState::raise(const Event& event) {
 }
 
 OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& packet) const {
-  for (auto* sa : std::views::reverse(sad.serving(policy.spec.id))) {
+  for (auto* sa : std::views::reverse(sad.serving(policy.spec.served_by()))) {
     const auto& spec = sa->spec;
     if (spec.standby || sa->dead) continue;
     // In transport mode the packet's own addresses are the outer ones.
@@ -32,7 +32,7 @@ OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& 
         (packet.local != spec.local.address || packet.remote != spec.remote.address)) {
       continue;
     }
-    if (within(packet, spec.local_selectors, spec.remote_selectors)) return sa;
+    if (within(packet, spec)) return sa;
   }
   return nullptr;
 }

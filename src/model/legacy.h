@@ -9,6 +9,9 @@ namespace cygnet::model::legacy {
 
 inline constexpr auto kPrfHmacSha1 = static_cast<PrfId>(2);
 inline constexpr auto kHmacSha1_96 = static_cast<IntegrityId>(2);
+// HMAC-SHA2-256 cut to 96 bits as draft-ietf-ipsec-ciph-sha-256 did before RFC 4868, and as Linux's PF_KEY still does.
+// A number of our own (IANA keeps 1024 and above for private use).
+inline constexpr auto kHmacSha2_256_96 = static_cast<IntegrityId>(1025);
 inline constexpr auto kModp1024 = static_cast<KeGroup>(2);
 inline constexpr auto kModp1536 = static_cast<KeGroup>(5);
 

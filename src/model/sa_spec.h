@@ -56,6 +56,8 @@ struct SaSpec {
 
   TrafficSelectors local_selectors;  // our side of the traffic
   TrafficSelectors remote_selectors;
+  // Both lists are of one length, and an entry of one goes with the same entry of the other only.
+  bool paired_selectors = false;
   std::string device = "ipsec0";  // inbound: where clear text appears
   std::uint32_t mtu = 0;          // 0: path MTU minus overhead
   bool clamp_mss = true;
@@ -85,6 +87,9 @@ struct PolicySpec {
   bool acquire = false;
   std::string connection;
   std::string child_name;
+  // Whose SAs serve it, where several policies share them (SaSpec::policy names this then); 0: its own.
+  PolicyId group;
+  [[nodiscard]] PolicyId served_by() const { return group.is_zero() ? id : group; }
   bool operator==(const PolicySpec&) const = default;
 };
 

@@ -137,6 +137,7 @@ std::size_t salt_octets(EncryptionId id) { return is_aead(id) ? 4 : 0; }
 
 std::size_t key_octets(IntegrityId id) {
   if (id == legacy::kHmacSha1_96) return 20;
+  if (id == legacy::kHmacSha2_256_96) return 32;
   switch (id) {
     case IntegrityId::kHmacSha2_256_128: return 32;
     case IntegrityId::kHmacSha2_384_192: return 48;
@@ -147,7 +148,9 @@ std::size_t key_octets(IntegrityId id) {
 }
 
 // RFC 2404 section 2: "the first 96 bits are stored"; RFC 4868 section 2.6: half of the hash.
-std::size_t icv_octets(IntegrityId id) { return id == legacy::kHmacSha1_96 ? 12 : key_octets(id) / 2; }
+std::size_t icv_octets(IntegrityId id) {
+  return id == legacy::kHmacSha1_96 || id == legacy::kHmacSha2_256_96 ? 12 : key_octets(id) / 2;
+}
 
 std::size_t key_octets(PrfId id) {
   if (id == legacy::kPrfHmacSha1) return 20;

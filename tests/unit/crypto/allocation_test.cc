@@ -44,7 +44,7 @@ TEST(EspCipherAllocation, PacketsCostOpensslNoMemory) {
       // HMAC-SHA1-96, which is for old clients alone, is always OpenSSL's.
       const bool openssl_hmac =
           (provider != EspProvider::kIpsecMb && algorithm.integrity != model::IntegrityId::kNone) ||
-          algorithm.integrity == model::legacy::kHmacSha1_96;
+          algorithm.integrity == model::legacy::kHmacSha1_96 || algorithm.integrity == model::legacy::kHmacSha2_256_96;
       const std::size_t allowed = openssl_hmac ? kRounds * 2 * 2 : 0;
       EXPECT_LE(openssl_allocations.load() - before, allowed) << algorithm.name << " " << name_of(provider);
     }

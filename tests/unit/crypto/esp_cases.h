@@ -33,6 +33,7 @@ inline const std::vector<Algorithm>& algorithms() {
       {"AesCbc256Sha384", E::kAesCbc, 256, I::kHmacSha2_384_192},
       {"AesCbc256Sha512", E::kAesCbc, 256, I::kHmacSha2_512_256},
       {"AesCbc256Sha1", E::kAesCbc, 256, model::legacy::kHmacSha1_96},
+      {"AesCbc128Sha256Cut96", E::kAesCbc, 128, model::legacy::kHmacSha2_256_96},
       {"NullSha256", E::kNull, 0, I::kHmacSha2_256_128},
       {"NullSha384", E::kNull, 0, I::kHmacSha2_384_192},
       {"NullSha512", E::kNull, 0, I::kHmacSha2_512_256},

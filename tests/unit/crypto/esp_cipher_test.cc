@@ -51,6 +51,7 @@ TEST_P(EspCipherTest, SizesAreThoseOfTheAlgorithm) {
                             : a.encryption == model::EncryptionId::kAesCbc ? 16U
                                                                            : 8U);
   const std::size_t icv = a.integrity == model::legacy::kHmacSha1_96             ? 12
+                          : a.integrity == model::legacy::kHmacSha2_256_96       ? 12
                           : a.integrity == model::IntegrityId::kHmacSha2_384_192 ? 24
                           : a.integrity == model::IntegrityId::kHmacSha2_512_256 ? 32
                                                                                  : 16;

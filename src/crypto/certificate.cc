@@ -12,6 +12,7 @@
 namespace cygnet::crypto {
 
 struct Certificate::Parts {
+  X509Handle x509;
   Bytes der, subject, issuer, fingerprint, key_identifier;
   std::string serial;
   std::int64_t not_before = 0, not_after = 0;
@@ -151,14 +152,22 @@ bool strong_hash(X509* certificate) {
   return X509_get_signature_info(certificate, nullptr, nullptr, &security_bits, nullptr) == 1 && security_bits >= 100;
 }
 
+// OpenSSL has decoded the key with the certificate; doing that a second time takes as long again.
+Result<PublicKey> read_key(X509* certificate) {
+  const auto spki = to_der(i2d_X509_PUBKEY, X509_get_X509_PUBKEY(certificate));
+  EVP_PKEY* key = X509_get0_pubkey(certificate);
+  if (key == nullptr || EVP_PKEY_up_ref(key) != 1) return PublicKey::from_spki(spki);
+  return PublicKey::from_handle(std::shared_ptr<EVP_PKEY>(key, EVP_PKEY_free), spki);
+}
+
 }  // namespace
 
 Result<Certificate> Certificate::parse(ByteView der) {
   if (der.size() > kMaxOctets) return fail("the certificate is longer than 64 KiB and is refused");
-  const auto x509 = to_x509(der);
+  auto x509 = from_der<X509Handle>(d2i_X509, der);
   if (x509 == nullptr) return fail("this is no X.509 certificate, or it is damaged");
   auto parts = std::make_shared<Parts>();
-  auto key = PublicKey::from_spki(to_der(i2d_X509_PUBKEY, X509_get_X509_PUBKEY(x509.get())));
+  auto key = read_key(x509.get());
   if (!key) return refuse("certificate: " + key.error().message);
   parts->public_key = std::move(*key);
   parts->der = Bytes(der.begin(), der.end());
@@ -181,6 +190,7 @@ Result<Certificate> Certificate::parse(ByteView der) {
   parts->ocsp_urls = read_ocsp_urls(x509.get());
   if (const auto* id = X509_get0_subject_key_id(x509.get()); id != nullptr) parts->key_identifier = octets_of(id);
   parts->cannot_authenticate = why_it_cannot_authenticate(x509.get());
+  parts->x509 = std::move(x509);
   ERR_clear_error();
   Certificate certificate;
   certificate.parts_ = std::move(parts);
@@ -218,6 +228,12 @@ bool Certificate::carries(const model::Identity& identity) const {
   return std::any_of(parts_->names.begin(), parts_->names.end(),
                      [&](const auto& name) { return name.matches(identity); });
 }
+
+bool Certificate::operator==(const Certificate& other) const {
+  return parts_ == other.parts_ || parts_->der == other.parts_->der;
+}
+
+x509_st* x509_of(const Certificate& certificate) { return certificate.parts_->x509.get(); }
 
 std::string Certificate::names_text() const {
   auto text = subject_text();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// X.509 certificates as IKE needs them (RFC 5280, RFC 4945). Immutable and cheap to copy.
+// X.509 certificates as IKE needs them (RFC 5280, RFC 4945). Immutable, cheap to copy, and used by several threads at
+// once. Decoding one costs more than checking a signature with it, so what was decoded stays with it.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,6 +12,8 @@
 #include "base/result.h"
 #include "crypto/public_key.h"
 #include "model/identity.h"
+
+struct x509_st;
 
 namespace cygnet::crypto {
 
@@ -53,7 +56,11 @@ class Certificate {
   // What it could call itself, for people: "C=DE, CN=moon (also moon.example.org, 192.0.2.1)".
   [[nodiscard]] std::string names_text() const;
 
+  // The same certificate, octet for octet.
+  bool operator==(const Certificate& other) const;
+
  private:
+  friend x509_st* x509_of(const Certificate& certificate);
   struct Parts;
   std::shared_ptr<const Parts> parts_;
 };

@@ -86,10 +86,12 @@ Result<PrivateKey> PrivateKey::load(ByteView bytes, ByteView passphrase) {
   }
   // OpenSSL leaves a trail of the formats that it tried.
   ERR_clear_error();
-  auto public_key = PublicKey::from_spki(to_der(i2d_PUBKEY, handle.get()));
+  const auto spki = to_der(i2d_PUBKEY, handle.get());
+  const std::shared_ptr<EVP_PKEY> shared(handle.release(), EVP_PKEY_free);
+  auto public_key = PublicKey::from_handle(shared, spki);
   if (!public_key) return std::unexpected(public_key.error());
   PrivateKey key(std::move(*public_key));
-  key.key_ = std::shared_ptr<EVP_PKEY>(handle.release(), EVP_PKEY_free);
+  key.key_ = shared;
   return key;
 }
 

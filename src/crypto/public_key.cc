@@ -131,6 +131,11 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
   if (der.size() > kMaxSpki) return fail("the public key is longer than 8 KiB");
   auto handle = from_der<KeyHandle>(d2i_PUBKEY, der);
   if (handle == nullptr) return fail("this is no public key (SubjectPublicKeyInfo, RFC 5280)");
+  return from_handle(std::shared_ptr<EVP_PKEY>(handle.release(), EVP_PKEY_free), der);
+}
+
+Result<PublicKey> PublicKey::from_handle(std::shared_ptr<evp_pkey_st> handle, ByteView der) {
+  if (der.size() > kMaxSpki) return fail("the public key is longer than 8 KiB");
   const auto kind = kind_of(handle.get());
   if (!kind) {
     return refuse(
@@ -142,7 +147,7 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
     return refuse("the RSA key has " + std::to_string(bits) + " bits; more than 16384 are refused");
   }
   PublicKey key;
-  key.key_ = std::shared_ptr<EVP_PKEY>(handle.release(), EVP_PKEY_free);
+  key.key_ = std::move(handle);
   key.kind_ = *kind;
   key.bits_ = static_cast<unsigned>(bits);
   key.spki_ = Bytes(der.begin(), der.end());

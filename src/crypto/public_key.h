@@ -53,6 +53,9 @@ class PublicKey {
   // trailing octets.
   [[nodiscard]] static Result<PublicKey> from_spki(ByteView der);
 
+  // The same of a key that OpenSSL has decoded already; `spki` is its DER.
+  [[nodiscard]] static Result<PublicKey> from_handle(std::shared_ptr<evp_pkey_st> key, ByteView spki);
+
   [[nodiscard]] KeyKind kind() const { return kind_; }
   [[nodiscard]] unsigned bits() const { return bits_; }
   [[nodiscard]] const Bytes& spki() const { return spki_; }

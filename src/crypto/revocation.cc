@@ -138,19 +138,25 @@ Result<Crl> Crl::parse(ByteView bytes) {
 
 bool Crl::is_of(const Certificate& issuer) const {
   if (!model::distinguished_names_equal(issuer_, issuer.subject())) return false;
-  const auto x509 = to_x509(issuer.der());
-  if (x509 == nullptr || (X509_get_key_usage(x509.get()) & KU_CRL_SIGN) == 0) return false;
-  const auto key = key_of(x509.get());
-  const bool valid = key != nullptr && X509_CRL_verify(crl_.get(), key.get()) == 1;
+  X509* x509 = x509_of(issuer);
+  if ((X509_get_key_usage(x509) & KU_CRL_SIGN) == 0) return false;
+  if (signer_ == issuer.public_key().key_id()) return true;
+  EVP_PKEY* key = X509_get0_pubkey(x509);
+  const bool valid = key != nullptr && X509_CRL_verify(crl_.get(), key) == 1;
   ERR_clear_error();
+  return valid;
+}
+
+bool Crl::settle(const Certificate& issuer) {
+  const bool valid = is_of(issuer);
+  if (valid) signer_ = issuer.public_key().key_id();
   return valid;
 }
 
 RevocationAnswer Crl::judge(const Certificate& subject, std::int64_t now) const {
   const auto of = "the CRL of " + model::distinguished_name_to_string(issuer_);
-  const auto x509 = to_x509(subject.der());
   X509_REVOKED* entry = nullptr;
-  if (x509 != nullptr && X509_CRL_get0_by_cert(crl_.get(), &entry, x509.get()) == 1 && entry != nullptr) {
+  if (X509_CRL_get0_by_cert(crl_.get(), &entry, x509_of(subject)) == 1 && entry != nullptr) {
     const auto since = seconds_of(X509_REVOKED_get0_revocationDate(entry));
     return {RevocationStatus::kRevoked,
             subject.subject_text() + " was revoked" + (since ? " on " + date_text(*since) : "") + " (" + of + ")"};
@@ -197,13 +203,11 @@ bool names_serial(OCSP_BASICRESP* response, const Certificate& subject) {
 std::optional<RevocationAnswer> OcspResponse::judge(const Certificate& subject, const Certificate& issuer,
                                                     std::int64_t now) const {
   if (!names_serial(response_.get(), subject)) return std::nullopt;
-  const auto of = to_x509(subject.der());
-  const auto by = to_x509(issuer.der());
-  if (of == nullptr || by == nullptr) return std::nullopt;
-  OCSP_SINGLERESP* single = find_single(response_.get(), of.get(), by.get());
+  X509* by = x509_of(issuer);
+  OCSP_SINGLERESP* single = find_single(response_.get(), x509_of(subject), by);
   if (single == nullptr) return std::nullopt;
   const auto name = "the OCSP response for " + subject.subject_text();
-  if (!is_authentic(response_.get(), by.get(), now)) {
+  if (!is_authentic(response_.get(), by, now)) {
     return RevocationAnswer{RevocationStatus::kUnknown, name + " is signed by nobody whom its issuer allows"};
   }
   ASN1_GENERALIZEDTIME *revoked = nullptr, *from = nullptr, *to = nullptr;
@@ -240,12 +244,10 @@ std::int64_t OcspResponse::good_until() const {
 }
 
 Bytes make_ocsp_request(const Certificate& subject, const Certificate& issuer) {
-  const auto of = to_x509(subject.der());
-  const auto by = to_x509(issuer.der());
   const std::unique_ptr<OCSP_REQUEST, FreeWith<OCSP_REQUEST_free>> request(OCSP_REQUEST_new());
-  require(of != nullptr && by != nullptr && request != nullptr);
+  require(request != nullptr);
   // Responders index by SHA-1 (RFC 5019 section 2.1.1: "Clients MUST use SHA1 as the hashing algorithm").
-  OcspId id(OCSP_cert_to_id(sha1_digest(), of.get(), by.get()));
+  OcspId id(OCSP_cert_to_id(sha1_digest(), x509_of(subject), x509_of(issuer)));
   require(id != nullptr && OCSP_request_add0_id(request.get(), id.get()) != nullptr);
   (void)id.release();
   return to_der(i2d_OCSP_REQUEST, request.get());

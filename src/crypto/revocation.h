@@ -33,14 +33,16 @@ class Crl {
   [[nodiscard]] const Bytes& issuer() const { return issuer_; }  // DER Name
   [[nodiscard]] std::int64_t this_update() const { return this_update_; }
   [[nodiscard]] std::int64_t next_update() const { return next_update_; }  // 0: none
-  // Name, key usage (cRLSign) and signature.
+  // Name, key usage (cRLSign) and signature. Where that is so, settle() saves the next look at the signature.
   [[nodiscard]] bool is_of(const Certificate& issuer) const;
+  bool settle(const Certificate& issuer);
   // What it says of a certificate of its issuer's. Listed is revoked even after nextUpdate.
   [[nodiscard]] RevocationAnswer judge(const Certificate& subject, std::int64_t now) const;
 
  private:
   std::shared_ptr<X509_crl_st> crl_;
   Bytes issuer_;
+  Bytes signer_;  // key_id() of the public key that its signature was checked with; empty: of none yet
   std::int64_t this_update_ = 0, next_update_ = 0;
 };
 

@@ -2,8 +2,11 @@
 #include "crypto/trust_store.h"
 
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 
 #include "crypto/x509.h"
 #include "model/distinguished_name.h"
@@ -15,36 +18,82 @@ constexpr std::size_t kMaxOcspResponses = 256;
 constexpr std::size_t kMaxStapled = 8;
 constexpr std::size_t kMaxCrlsOfUnknown = 64;
 
+using VerifyStore = std::unique_ptr<X509_STORE, FreeWith<X509_STORE_free>>;
 using VerifyContext = std::unique_ptr<X509_STORE_CTX, FreeWith<X509_STORE_CTX_free>>;
 struct FreeStack {
   void operator()(STACK_OF(X509) * stack) const noexcept { sk_X509_pop_free(stack, X509_free); }
 };
 using Stack = std::unique_ptr<STACK_OF(X509), FreeStack>;
 
-Stack new_stack() {
+Stack stack_of(std::span<const Certificate> certificates) {
   Stack stack(sk_X509_new_null());
   require(stack != nullptr);
+  for (const auto& certificate : certificates) {
+    X509* x509 = x509_of(certificate);
+    require(X509_up_ref(x509) == 1 && sk_X509_push(stack.get(), x509) > 0);
+  }
   return stack;
 }
 
-void push(const Stack& stack, ByteView der) {
-  auto x509 = to_x509(der);
-  if (x509 != nullptr && sk_X509_push(stack.get(), x509.get()) > 0) (void)x509.release();
+// What one search knows: OpenSSL finds and judges the path, and asks here about signatures and dates.
+struct Search {
+  std::vector<Certificate> known;  // leaf first
+  const PathMemory* memory = nullptr;
+  std::int64_t now = 0;
+
+  [[nodiscard]] const Certificate* find(const X509* x509) const {
+    const auto at = std::find_if(known.begin(), known.end(), [&](const auto& c) { return x509_of(c) == x509; });
+    return at == known.end() ? nullptr : &*at;
+  }
+};
+
+bool is_signed_by(const Certificate& subject, const Certificate& issuer, const PathMemory* memory) {
+  if (memory != nullptr && memory->knows_signature(subject, issuer)) return true;
+  return X509_verify(x509_of(subject), X509_get0_pubkey(x509_of(issuer))) == 1;
+}
+
+// The first thing wrong with certificate `i` of a chain whose last is trusted as it stands.
+int fault_at(const Search& search, const STACK_OF(X509) * chain, int i) {
+  const Certificate* subject = search.find(sk_X509_value(chain, i));
+  if (subject == nullptr) return X509_V_ERR_UNSPECIFIED;
+  if (i + 1 < sk_X509_num(chain)) {
+    const Certificate* issuer = search.find(sk_X509_value(chain, i + 1));
+    if (issuer == nullptr) return X509_V_ERR_UNSPECIFIED;
+    // RFC 5280 section 6.1.4 (n): "If a key usage extension is present, verify that the keyCertSign bit is set."
+    if ((X509_get_key_usage(x509_of(*issuer)) & KU_KEY_CERT_SIGN) == 0) return X509_V_ERR_KEYUSAGE_NO_CERTSIGN;
+    if (!is_signed_by(*subject, *issuer, search.memory)) return X509_V_ERR_CERT_SIGNATURE_FAILURE;
+  }
+  if (search.now < subject->not_before()) return X509_V_ERR_CERT_NOT_YET_VALID;
+  return search.now > subject->not_after() ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_OK;
+}
+
+// In the place of OpenSSL's own, which would check each signature each time (RFC 5280 section 6.1.3 (a) 1 and 2).
+int check_signatures_and_dates(X509_STORE_CTX* context) {
+  const auto& search = *static_cast<const Search*>(X509_STORE_CTX_get_app_data(context));
+  const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(context);
+  for (int i = sk_X509_num(chain) - 1; i >= 0; --i) {
+    const int fault = fault_at(search, chain, i);
+    if (fault == X509_V_OK) continue;
+    X509_STORE_CTX_set_error(context, fault);
+    X509_STORE_CTX_set_error_depth(context, i);
+    X509_STORE_CTX_set_current_cert(context, sk_X509_value(chain, i));
+    return 0;
+  }
+  return 1;
 }
 
 // What to do about it, for the errors that people meet.
-std::string explain(int error, const Certificate* at, std::int64_t now) {
+std::string explain(int error, const Certificate& at, std::int64_t now) {
   switch (error) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return "expired on " + (at ? date_text(at->not_after()) : "a past day") + " (now: " + date_text(now) +
-             "): renew it, or set the clock";
+      return "expired on " + date_text(at.not_after()) + " (now: " + date_text(now) + "): renew it, or set the clock";
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "is not valid before " + (at ? date_text(at->not_before()) : "a later day") + " (now: " + date_text(now) +
+      return "is not valid before " + date_text(at.not_before()) + " (now: " + date_text(now) +
              "): look at the clocks of both ends";
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-      return "was issued by '" + (at ? at->issuer_text() : std::string("somebody")) +
+      return "was issued by '" + at.issuer_text() +
              "', of whom there is no certificate: add it to cacerts/, or let the peer send the intermediate";
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -98,19 +147,32 @@ const Crl* find_crl(const std::vector<Crl>& crls, const Certificate& issuer) {
   return newest;
 }
 
+// What is here, and what the peer sent.
+struct Evidence {
+  std::array<const std::vector<Crl>*, 2> crls;
+  std::array<const std::vector<OcspResponse>*, 2> responses;
+};
+
 // One certificate of the path: what OCSP says counts before the list, revoked before all.
-RevocationAnswer judge_one(const Certificate& subject, const Certificate& issuer, const std::vector<Crl>& crls,
-                           const std::vector<OcspResponse>& responses, std::int64_t now) {
+RevocationAnswer judge_one(const Certificate& subject, const Certificate& issuer, const Evidence& evidence,
+                           std::int64_t now) {
   RevocationAnswer best{RevocationStatus::kUnknown,
                         "there is neither CRL nor OCSP response for " + subject.subject_text()};
   const auto consider = [&](const RevocationAnswer& answer) {
     const bool first = best.status == RevocationStatus::kUnknown;
     if (first || answer.status == RevocationStatus::kRevoked) best = answer;
   };
-  for (const auto& response : responses) {
-    if (const auto answer = response.judge(subject, issuer, now)) consider(*answer);
+  for (const auto* responses : evidence.responses) {
+    for (const auto& response : *responses) {
+      if (const auto answer = response.judge(subject, issuer, now)) consider(*answer);
+    }
   }
-  if (const Crl* crl = find_crl(crls, issuer)) consider(crl->judge(subject, now));
+  const Crl* newest = nullptr;
+  for (const auto* crls : evidence.crls) {
+    const Crl* crl = find_crl(*crls, issuer);
+    if (crl != nullptr && (newest == nullptr || crl->this_update() > newest->this_update())) newest = crl;
+  }
+  if (newest != nullptr) consider(newest->judge(subject, now));
   return best;
 }
 
@@ -144,6 +206,7 @@ Result<void> TrustStore::add_crl(ByteView bytes) {
                 " is not signed by the authority of that name here: fetch it again");
   }
   if (issuer != nullptr) {
+    (void)crl->settle(*issuer);
     const Crl* held = find_crl(crls_, *issuer);
     if (held != nullptr && held->this_update() > crl->this_update()) return {};
     std::erase_if(crls_, [&](const Crl& other) { return other.is_of(*issuer); });
@@ -167,16 +230,33 @@ void TrustStore::add_urls(const Bytes& authority_subject, const std::vector<std:
   urls_.push_back({authority_subject, crl_urls, ocsp_urls});
 }
 
+Result<Certificate> TrustStore::read(ByteView der) const {
+  if (der.size() > Certificate::kMaxOctets) return Certificate::parse(der);
+  const auto fingerprint = sha2_256(der);
+  for (const auto* list : {&authorities_, &intermediates_}) {
+    const auto at = std::ranges::find(*list, fingerprint, &Certificate::fingerprint);
+    if (at != list->end()) return *at;
+  }
+  if (memory_ != nullptr) {
+    if (auto known = memory_->find(fingerprint)) return std::move(*known);
+  }
+  return Certificate::parse(der);
+}
+
 Result<Path> TrustStore::validate(const PathQuery& query) const {
+  const auto leaf = read(query.leaf);
+  return leaf ? validate(*leaf, query) : std::unexpected(leaf.error());
+}
+
+Result<Path> TrustStore::validate(const Certificate& leaf, const PathQuery& query) const {
   if (query.intermediates.size() > kMaxIntermediates) {
     return fail("the peer sent " + std::to_string(query.intermediates.size()) +
                 " intermediate certificates; more than " + std::to_string(kMaxIntermediates) + " are refused");
   }
-  const auto leaf = Certificate::parse(query.leaf);
-  if (!leaf) return std::unexpected(leaf.error());
-  auto certificates = find_path(*leaf, query);
+  auto certificates = find_path(leaf, query);
   if (!certificates) return std::unexpected(certificates.error());
   if (auto fits = judge_path(*certificates, query.least_rsa_bits); !fits) return std::unexpected(fits.error());
+  if (memory_ != nullptr) memory_->keep(*certificates);
   Path path;
   path.certificates = std::move(*certificates);
   judge_revocation(query, path);
@@ -184,71 +264,62 @@ Result<Path> TrustStore::validate(const PathQuery& query) const {
 }
 
 Result<std::vector<Certificate>> TrustStore::find_path(const Certificate& leaf, const PathQuery& query) const {
-  const auto anchors = new_stack();
-  const auto others = new_stack();
-  for (const auto& authority : authorities_) push(anchors, authority.der());
+  Search search{.known = {leaf}, .memory = memory_.get()};
   for (const auto& der : query.intermediates) {
     if (der.size() > Certificate::kMaxOctets) return fail("an intermediate certificate is longer than 64 KiB");
-    push(others, der);  // what is no certificate is a stranger, as are certificates that lead nowhere
+    // What is no certificate is a stranger, as are certificates that lead nowhere.
+    if (auto certificate = read(der)) search.known.push_back(std::move(*certificate));
   }
-  for (const auto& intermediate : intermediates_) push(others, intermediate.der());
-  ERR_clear_error();
-  const auto target = to_x509(leaf.der());
+  search.known.insert(search.known.end(), intermediates_.begin(), intermediates_.end());
+  const auto others = stack_of({search.known.begin() + 1, search.known.end()});
+  const auto anchors = stack_of(authorities_);
+  search.known.insert(search.known.end(), authorities_.begin(), authorities_.end());
+  const VerifyStore store(X509_STORE_new());
   const VerifyContext context(X509_STORE_CTX_new());
-  require(target != nullptr && context != nullptr);
-  require_ok(X509_STORE_CTX_init(context.get(), nullptr, target.get(), others.get()));
+  require(store != nullptr && context != nullptr);
+  X509_STORE_set_verify(store.get(), check_signatures_and_dates);
+  require_ok(X509_STORE_CTX_init(context.get(), store.get(), x509_of(leaf), others.get()));
+  require_ok(X509_STORE_CTX_set_app_data(context.get(), &search));
   X509_STORE_CTX_set0_trusted_stack(context.get(), anchors.get());
   X509_VERIFY_PARAM* rules = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(rules, static_cast<time_t>(query.now));
   X509_VERIFY_PARAM_set_depth(rules, static_cast<int>(kMaxPath) - 2);
   X509_VERIFY_PARAM_set_auth_level(rules, 0);  // key and hash strength: judge_strength, with sentences
   require_ok(X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST));
+  search.now = query.now;
   if (X509_verify_cert(context.get()) != 1) {
-    const int error = X509_STORE_CTX_get_error(context.get());
-    X509* where = X509_STORE_CTX_get_current_cert(context.get());
-    const auto at = where == nullptr ? Result<Certificate>(leaf) : Certificate::parse(to_der(i2d_X509, where));
-    const auto name = at ? at->subject_text() : leaf.subject_text();
-    return refuse("the certificate '" + name + "' " + explain(error, at ? &*at : nullptr, query.now));
+    const Certificate* where = search.find(X509_STORE_CTX_get_current_cert(context.get()));
+    const auto& at = where == nullptr ? leaf : *where;
+    return refuse("the certificate '" + at.subject_text() + "' " +
+                  explain(X509_STORE_CTX_get_error(context.get()), at, query.now));
   }
-  // Reading a certificate takes longer than checking the signature on it: none is read twice.
-  const auto find_held = [this](const Bytes& der) -> const Certificate* {
-    for (const auto* list : {&authorities_, &intermediates_}) {
-      const auto at = std::find_if(list->begin(), list->end(), [&](const auto& held) { return held.der() == der; });
-      if (at != list->end()) return &*at;
-    }
-    return nullptr;
-  };
   std::vector<Certificate> path;
   const STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(context.get());
   for (int i = 0; i < sk_X509_num(chain); ++i) {
-    const auto der = to_der(i2d_X509, sk_X509_value(chain, i));
-    if (const auto* known = i == 0 ? &leaf : find_held(der)) {
-      path.push_back(*known);
-      continue;
-    }
-    auto certificate = Certificate::parse(der);
-    if (!certificate) return std::unexpected(certificate.error());
-    path.push_back(std::move(*certificate));
+    const Certificate* at = search.find(sk_X509_value(chain, i));
+    require(at != nullptr);  // it took them from here
+    path.push_back(*at);
   }
   ERR_clear_error();
   return path;
 }
 
 void TrustStore::judge_revocation(const PathQuery& query, Path& path) const {
-  auto crls = crls_;
-  auto responses = ocsp_responses_;
+  std::vector<Crl> crls;
+  std::vector<OcspResponse> responses;
   for (std::size_t i = 0; i < query.crls.size() && i < kMaxStapled; ++i) {
     if (auto crl = Crl::parse(query.crls[i])) crls.push_back(std::move(*crl));
   }
   for (std::size_t i = 0; i < query.ocsp_responses.size() && i < kMaxStapled; ++i) {
     if (auto response = OcspResponse::parse(query.ocsp_responses[i])) responses.push_back(std::move(*response));
   }
+  const Evidence evidence{.crls = {&crls_, &crls}, .responses = {&ocsp_responses_, &responses}};
   path.revocation = RevocationStatus::kGood;
   path.revocation_text = "not revoked";
   for (std::size_t i = 0; i + 1 < path.certificates.size(); ++i) {
     const auto& subject = path.certificates[i];
     const auto& issuer = path.certificates[i + 1];
-    const auto answer = judge_one(subject, issuer, crls, responses, query.now);
+    const auto answer = judge_one(subject, issuer, evidence, query.now);
     if (answer.status == RevocationStatus::kUnknown) add_sources(subject, issuer, path);
     const bool worse = answer.status == RevocationStatus::kRevoked ||
                        (answer.status == RevocationStatus::kUnknown && path.revocation == RevocationStatus::kGood);

@@ -5,6 +5,7 @@
 // in, nothing is fetched; what would have to be fetched is named.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,21 @@ struct Path {
   RevocationStatus revocation = RevocationStatus::kUnknown;  // the worst of the path
   std::string revocation_text;                               // "revoked on …", "CRL of CN=… expired …", "no CRL for …"
   std::vector<RevocationSource> sources;                     // that could settle what is unknown
+};
+
+// What was found out once and stays true: octets that are this certificate, and which certificate signed which. Dates,
+// trust and revocation are judged each time. Several threads use it at once.
+class PathMemory {
+ public:
+  PathMemory() = default;
+  PathMemory(const PathMemory&) = delete;
+  PathMemory& operator=(const PathMemory&) = delete;
+  virtual ~PathMemory() = default;
+  // By Certificate::fingerprint().
+  [[nodiscard]] virtual std::optional<Certificate> find(const Bytes& fingerprint) const = 0;
+  [[nodiscard]] virtual bool knows_signature(const Certificate& subject, const Certificate& issuer) const = 0;
+  // A path that was found good, leaf first: nothing that a stranger sends gets in.
+  virtual void keep(const std::vector<Certificate>& path) = 0;
 };
 
 struct PathQuery {
@@ -55,9 +71,16 @@ class TrustStore {
   void add_urls(const Bytes& authority_subject, const std::vector<std::string>& crl_urls,
                 const std::vector<std::string>& ocsp_urls);
 
+  // From now on; copies of the store share it.
+  void use(std::shared_ptr<PathMemory> memory) { memory_ = std::move(memory); }
+
   [[nodiscard]] const std::vector<Certificate>& authorities() const { return authorities_; }
+  // Certificate::parse, unless it is here already.
+  [[nodiscard]] Result<Certificate> read(ByteView der) const;
   // The error is a sentence: which certificate of the path, what is wrong, what to do.
   [[nodiscard]] Result<Path> validate(const PathQuery& query) const;
+  // The same, where the leaf has been read already; query.leaf is not looked at.
+  [[nodiscard]] Result<Path> validate(const Certificate& leaf, const PathQuery& query) const;
 
  private:
   struct Urls {
@@ -73,6 +96,7 @@ class TrustStore {
   std::vector<Crl> crls_;
   std::vector<OcspResponse> ocsp_responses_;
   std::vector<Urls> urls_;
+  std::shared_ptr<PathMemory> memory_;
 };
 
 }  // namespace cygnet::crypto

@@ -60,6 +60,4 @@ std::string date_text(std::int64_t seconds) {
   return {text.data(), static_cast<std::size_t>(n)};
 }
 
-X509Handle to_x509(ByteView der) { return from_der<X509Handle>(d2i_X509, der); }
-
 }  // namespace cygnet::crypto

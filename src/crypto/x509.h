@@ -61,7 +61,7 @@ template <typename Handle, typename Decoder>
 [[nodiscard]] std::optional<std::int64_t> seconds_of(const ASN1_TIME* time);
 [[nodiscard]] std::optional<std::int64_t> seconds_of_generalized(const ASN1_GENERALIZEDTIME* time);
 
-// The certificate again as OpenSSL's object. (Certificate's header stays free of OpenSSL.)
-[[nodiscard]] X509Handle to_x509(ByteView der);
+// The certificate as OpenSSL's object, which stays its own. (Certificate's header stays free of OpenSSL.)
+[[nodiscard]] X509* x509_of(const Certificate& certificate);
 
 }  // namespace cygnet::crypto

@@ -21,7 +21,7 @@ void add_urls(crypto::TrustStore& store, const model::PublicCredentials& credent
   for (const auto& options : credentials.authority_options) {
     const auto it = std::ranges::find(credentials.authorities, options.certificate, &model::NamedObject::name);
     if (it == credentials.authorities.end()) continue;
-    const auto certificate = crypto::Certificate::parse(it->der);
+    const auto certificate = store.read(it->der);
     if (certificate) store.add_urls(certificate->subject(), options.crl_urls, options.ocsp_urls);
   }
 }
@@ -34,7 +34,7 @@ std::vector<std::string> fill(crypto::TrustStore& store, const model::PublicCred
       problems.push_back(authority.source + ": this authority is not used: " + added.error().message);
   }
   for (const auto& object : credentials.certificates) {
-    const auto certificate = crypto::Certificate::parse(object.der);
+    const auto certificate = store.read(object.der);
     if (!certificate) {
       problems.push_back(object.source + ": " + certificate.error().message);
     } else if (certificate->is_authority()) {
@@ -69,6 +69,7 @@ void Verifier::use(const model::PublicCredentials& credentials) {
   if (credentials == credentials_) return;
   credentials_ = credentials;
   configured_ = {};
+  configured_.use(memory_);
   for (const auto& problem : fill(configured_, credentials_)) log_.warning("certificates", problem);
   rebuild();
 }

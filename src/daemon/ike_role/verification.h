@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "crypto/trust_store.h"
+#include "daemon/ike_role/path_memory.h"
 #include "daemon/ike_role/revocation.h"
 #include "ike/auth/jobs.h"
 #include "ike/auth/local_keys.h"
@@ -62,6 +63,7 @@ class Verifier {
   Logger& log_;
   // Names of revocation servers are looked up here: a resolver that hangs must not keep key exchanges waiting.
   std::unique_ptr<io::WorkPool> lookups_;
+  std::shared_ptr<BoundedPathMemory> memory_ = std::make_shared<BoundedPathMemory>();
   model::PublicCredentials credentials_;
   crypto::TrustStore configured_;                    // from the configuration alone
   std::shared_ptr<const crypto::TrustStore> trust_;  // and what was fetched

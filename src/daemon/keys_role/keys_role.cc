@@ -133,12 +133,7 @@ void KeysProcess::on_jobs(ByteView bytes) {
   auto jobs = decode_jobs(bytes);
   if (!jobs) return log_.error("", jobs.error().message);
   if (!keys_ || pool_->pending() >= kMaxPending) return log_.error("", "too many questions at once: some are dropped");
-  // A pre-shared key takes less than a way to another thread and back.
-  const bool quick = std::all_of(jobs->begin(), jobs->end(), [](const auto& job) {
-    return std::holds_alternative<ike::auth::PskProve>(job.what) ||
-           std::holds_alternative<ike::auth::PskVerify>(job.what);
-  });
-  if (quick) {
+  if (std::all_of(jobs->begin(), jobs->end(), [this](const auto& job) { return keys_->is_quick(job); })) {
     std::vector<ike::auth::AuthResult> results;
     results.reserve(jobs->size());
     for (const auto& job : *jobs) results.push_back(keys_->perform(job));

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "crypto/certificate.h"
 #include "crypto/public_key.h"
 #include "model/identity.h"
 #include "model/transform.h"
@@ -70,9 +71,9 @@ struct AuthJob {
 // ---- results
 // What is certain about a peer after its signature was verified.
 struct PeerFacts {
-  Bytes certificate;           // DER; empty: a raw public key
-  Bytes public_key;            // SubjectPublicKeyInfo
-  std::vector<Bytes> issuers;  // DER Names of all authorities of the path, the leaf's issuer first
+  std::optional<crypto::Certificate> certificate;  // nothing: a raw public key
+  Bytes public_key;                                // SubjectPublicKeyInfo
+  std::vector<Bytes> issuers;                      // DER Names of all authorities of the path, the leaf's issuer first
   std::vector<std::string> organizational_units;
   std::int64_t not_after = 0;  // of the path: the earliest; seconds since 1970
   bool revoked = false;

@@ -112,6 +112,15 @@ std::vector<crypto::PublicKey> LocalKeys::public_keys() const {
   return out;
 }
 
+bool LocalKeys::is_quick(const AuthJob& job) const {
+  const auto* prove = std::get_if<SignatureProve>(&job.what);
+  if (prove == nullptr) return true;
+  const auto held = private_keys_.find(prove->key_id);
+  if (held == private_keys_.end()) return true;
+  const auto kind = held->second.key.public_key().kind();
+  return kind == crypto::KeyKind::kEcdsaP256 || kind == crypto::KeyKind::kEd25519;
+}
+
 AuthResult LocalKeys::sign(const AuthJob& job) const {
   AuthResult out;
   const auto* prove = std::get_if<SignatureProve>(&job.what);

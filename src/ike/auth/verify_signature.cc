@@ -111,7 +111,7 @@ void verify_raw_key(const SignatureVerify& what, AuthResult& result) {
 
 PeerFacts facts_of(const crypto::Path& path) {
   const auto& leaf = path.certificates.front();
-  PeerFacts facts{.certificate = leaf.der(),
+  PeerFacts facts{.certificate = leaf,
                   .public_key = leaf.public_key().spki(),
                   .organizational_units = leaf.organizational_units(),
                   .not_after = leaf.not_after(),
@@ -127,7 +127,7 @@ PeerFacts facts_of(const crypto::Path& path) {
 }
 
 crypto::PathQuery query_of(const SignatureVerify& what, std::int64_t now) {
-  return {.leaf = what.certificates.front(),
+  return {.leaf = {},
           .intermediates = {what.certificates.begin() + 1, what.certificates.end()},
           .crls = what.crls,
           .ocsp_responses = what.ocsp_responses,
@@ -137,13 +137,13 @@ crypto::PathQuery query_of(const SignatureVerify& what, std::int64_t now) {
 void verify_certificate(const SignatureVerify& what, const crypto::TrustStore& trust, std::int64_t now,
                         Verification& verification) {
   auto& result = verification.result;
-  const auto leaf = crypto::Certificate::parse(what.certificates.front());
+  const auto leaf = trust.read(what.certificates.front());
   const auto scheme = leaf ? check_signature(what, leaf->public_key()) : std::unexpected(leaf.error());
   if (!scheme) {
     result.error = scheme.error().message + (leaf ? " (certificate '" + leaf->subject_text() + "')" : "");
     return;
   }
-  const auto path = trust.validate(query_of(what, now));
+  const auto path = trust.validate(*leaf, query_of(what, now));
   if (!path) {
     // A key that the configuration names is trusted by itself; what the certificate around it says is not.
     if (is_known(what, leaf->public_key().spki())) return succeed_with_key(result, *scheme, leaf->public_key());

@@ -26,7 +26,7 @@ Result<void> check_key(const Case& c) {
   const auto& rules = c.rules();
   const bool by_certificate = !rules.certificate.empty();
   if (!by_certificate && rules.public_key.empty()) {
-    if (!c.facts.certificate.empty()) return {};
+    if (c.facts.certificate) return {};
     return fail(
         "the peer signed with a raw public key, and the connection names none for it: write rightpubkey= with the "
         "peer's key");
@@ -52,10 +52,8 @@ Result<void> check_identity(const Case& c) {
   // The configuration itself says whose key this is.
   if (key_named && written) return {};
   std::optional<Certificate> certificate;
-  if (!c.facts.certificate.empty()) {
-    auto parsed = Certificate::parse(c.facts.certificate);
-    if (!parsed) return std::unexpected(parsed.error());
-    certificate = std::move(*parsed);
+  if (c.facts.certificate) {
+    certificate = c.facts.certificate;
   } else if (const auto* pinned = c.credentials.find_certificate(rules.certificate)) {
     certificate = *pinned;  // ours; what the peer sent was not vouched for
   }
@@ -101,7 +99,7 @@ Result<void> check_revocation(const Case& c) {
   const auto& facts = c.facts;
   const auto rule = c.rules().revocation;
   // Without a certificate that was validated there is nothing to be revoked: the configuration names the key.
-  if (facts.certificate.empty() || rule == model::Revocation::kIgnore) return {};
+  if (!facts.certificate || rule == model::Revocation::kIgnore) return {};
   if (facts.revoked) return fail("its certificate is revoked: " + facts.revocation_text);
   if (rule == model::Revocation::kStrict && !facts.revocation_known)
     return fail("it is not known whether its certificate is revoked (" + facts.revocation_text +
@@ -131,7 +129,7 @@ std::string proof_words(const auth::AuthResult& result) {
   if (result.method == wire::ike::AuthMethodId::kNull) return "NULL authentication, which proves nothing";
   if (!result.facts) return "pre-shared key (" + result.source + ")";
   const auto& facts = *result.facts;
-  if (facts.certificate.empty()) return result.source;
+  if (!facts.certificate) return result.source;
   return result.source +
          (facts.issuers.empty() ? ", certificate" : ", certificate by " + quoted(facts.issuers.front())) +
          " valid until " + crypto::date_text(facts.not_after) +

@@ -134,6 +134,17 @@ TEST(TrustStore, PathLengthIsObeyed) {
   EXPECT_TRUE(says(refused.error().message, "pathLenConstraint"));
 }
 
+TEST(TrustStore, AnAuthorityWhoseKeyMayNotSignCertificatesIssuesNothing) {
+  CertificateOptions options;
+  options.subject = kRootName;
+  options.authority = true;
+  options.key_usage = "cRLSign,digitalSignature";
+  const auto root = make_certificate(options);
+  TrustStore store;
+  ASSERT_TRUE(store.add_authority(root.der).has_value());
+  EXPECT_FALSE(store.validate({.leaf = make_certificate({}, &root).der, .now = kPkiNow}).has_value());
+}
+
 TEST(TrustStore, NameConstraintsAreObeyed) {
   CertificateOptions authority;
   authority.subject = kRootName;

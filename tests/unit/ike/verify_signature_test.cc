@@ -84,7 +84,8 @@ TEST(VerifySignature, FactsAreThoseOfThePath) {
   ASSERT_TRUE(asked.result.facts.has_value());
   const auto& facts = *asked.result.facts;
   EXPECT_EQ(asked.result.source, "ECDSA with SHA2-256, ECDSA P-256, C=DE, OU=VPN, CN=moon");
-  EXPECT_EQ(facts.certificate, peer.own.der);
+  ASSERT_TRUE(facts.certificate.has_value());
+  EXPECT_EQ(facts.certificate->der(), peer.own.der);
   EXPECT_EQ(facts.public_key, test::key_to_spki(peer.own.key.get()));
   ASSERT_EQ(facts.issuers.size(), 1U);
   EXPECT_EQ(facts.issuers[0], crypto::Certificate::parse(peer.root.der).value().subject());
@@ -131,7 +132,7 @@ TEST(VerifySignature, TheRightSignatureUnderAStrangersCertificate) {
   what.known_keys = {test::key_to_spki(peer.own.key.get())};
   const auto pinned = peer.ask(what).result;
   ASSERT_TRUE(pinned.ok) << pinned.error;
-  EXPECT_TRUE(pinned.facts->certificate.empty());
+  EXPECT_FALSE(pinned.facts->certificate.has_value());
   EXPECT_EQ(pinned.facts->public_key, what.known_keys[0]);
 }
 

@@ -41,24 +41,21 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
 }  // namespace
 
 void Claims::add(model::ChildId child, const model::TrafficSelectors& remote) {
-  remove(child, remote);
   for (const auto& selector : remote) {
     if (names_hosts(selector.range)) children_.emplace(hash_of(selector.range), child);
   }
 }
 
 void Claims::remove(model::ChildId child, const model::TrafficSelectors& remote) {
-  for (const auto& selector : remote) {
-    const auto [first, last] = children_.equal_range(hash_of(selector.range));
-    for (auto at = first; at != last;) at = at->second == child ? children_.erase(at) : std::next(at);
-  }
+  for (const auto& selector : remote) children_.erase({hash_of(selector.range), child});
 }
 
 std::vector<model::ChildId> Claims::of(const IpRange& range) const {
   std::vector<model::ChildId> out;
-  const auto [first, last] = children_.equal_range(hash_of(range));
-  for (auto at = first; at != last; ++at) out.push_back(at->second);
-  std::ranges::sort(out);
+  const auto hash = hash_of(range);
+  for (auto at = children_.lower_bound({hash, {}}); at != children_.end() && at->first == hash; ++at) {
+    out.push_back(at->second);
+  }
   return out;
 }
 

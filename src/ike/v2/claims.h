@@ -3,8 +3,9 @@
 
 // Which children lead to which inner addresses: two clients that claim the same ones cannot both be served, for nobody
 // could tell whose the packets are.
+#include <set>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -23,7 +24,8 @@ class Claims {
   [[nodiscard]] std::size_t size() const { return children_.size(); }
 
  private:
-  std::unordered_multimap<std::size_t, model::ChildId> children_;  // by hash of the range
+  // By hash of the range. Thousands of children may lead to the same network: each is found by itself.
+  std::set<std::pair<std::size_t, model::ChildId>> children_;
 };
 
 struct World;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstring>
 
@@ -83,10 +84,10 @@ namespace {
 IpAddress with_host_bits(const IpAddress& address, unsigned length, bool ones) {
   std::array<std::uint8_t, 16> b{};
   std::copy(address.bytes().begin(), address.bytes().end(), b.begin());
-  for (unsigned bit = length; bit < address.bits(); ++bit) {
-    const auto mask = static_cast<std::uint8_t>(0x80U >> (bit % 8));
-    auto& byte = b[bit / 8];
-    byte = static_cast<std::uint8_t>(ones ? (byte | mask) : (byte & ~mask));
+  for (std::size_t i = length / 8; i < address.size(); ++i) {
+    const unsigned kept = i == length / 8 ? length % 8 : 0;
+    const auto host = static_cast<std::uint8_t>(0xffU >> kept);
+    b[i] = static_cast<std::uint8_t>(ones ? (b[i] | host) : (b[i] & ~host));
   }
   return IpAddress::from_bytes({b.data(), address.size()});
 }
@@ -119,11 +120,18 @@ std::optional<IpRange> IpRange::intersect(const IpRange& r) const {
 
 std::optional<IpPrefix> IpRange::as_prefix() const {
   if (!valid()) return std::nullopt;
-  for (unsigned length = 0; length <= first.bits(); ++length) {
-    const IpPrefix p{first, static_cast<std::uint8_t>(length)};
-    if (p.network() == first && p.broadcast() == last) return p;
+  // Only the bits that both ends share can be those of a prefix.
+  unsigned length = first.bits();
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    const unsigned differ = first.bytes()[i] ^ last.bytes()[i];
+    if (differ != 0) {
+      length =
+          static_cast<unsigned>(i) * 8 + static_cast<unsigned>(std::countl_zero(static_cast<std::uint8_t>(differ)));
+      break;
+    }
   }
-  return std::nullopt;
+  const IpPrefix p{first, static_cast<std::uint8_t>(length)};
+  return p.network() == first && p.broadcast() == last ? std::optional(p) : std::nullopt;
 }
 
 std::vector<IpPrefix> IpRange::to_prefixes() const {

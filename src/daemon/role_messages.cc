@@ -85,6 +85,13 @@ void fields(A& a, V& v) {
   }
   a.number(v.mtu);
 }
+template <typename A, Is<NetworkRequests> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& request) { fields(each, request); });
+  if (v.list.size() > kMaxRequestsTogether) {
+    a.refuse();
+  }
+}
 template <typename A, Is<LeaseChanges> V>
 void fields(A& a, V& v) {
   a.list(v.list, [](A& each, auto& change) {

@@ -79,6 +79,11 @@ struct NetworkRequest {
   std::optional<IpAddress> source;
   std::uint32_t mtu = 0;
 };
+// What came up in one turn; at most kMaxRequestsTogether.
+struct NetworkRequests {
+  std::vector<NetworkRequest> list;
+};
+inline constexpr std::size_t kMaxRequestsTogether = 256;
 // The DNS servers that a peer told a connection of; none: they are taken back.
 struct ResolverRequest {
   std::string connection;
@@ -88,7 +93,8 @@ struct ResolverRequest {
 };
 // ike has asked for all it needs: what an earlier ike asked for and this one did not, goes.
 struct Settled {};
-using ToMonitor = std::variant<Ready, WantReload, WantShutDown, NetworkRequest, Settled, LeaseChanges, ResolverRequest>;
+using ToMonitor =
+    std::variant<Ready, WantReload, WantShutDown, NetworkRequests, Settled, LeaseChanges, ResolverRequest>;
 
 [[nodiscard]] Bytes encode(const FromMonitor& message);
 [[nodiscard]] Bytes encode(const ToMonitor& message);

@@ -3,6 +3,7 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
@@ -21,7 +22,9 @@ std::int64_t SystemClock::wall_seconds() const {
   return t.tv_sec;
 }
 
-void SystemRandom::fill(MutableByteView out) {
+namespace {
+
+void draw(MutableByteView out) {
   while (!out.empty()) {
     const auto n = ::getrandom(out.data(), out.size(), 0);
     if (n < 0 && errno != EINTR) {
@@ -31,6 +34,22 @@ void SystemRandom::fill(MutableByteView out) {
       out = out.subspan(static_cast<std::size_t>(n));
     }
   }
+}
+
+}  // namespace
+
+SystemRandom::~SystemRandom() { wipe(ahead_); }
+
+void SystemRandom::fill(MutableByteView out) {
+  if (out.size() > ahead_.size() / 4) return draw(out);
+  if (out.size() > left_) {
+    draw(ahead_);
+    left_ = ahead_.size();
+  }
+  const auto drawn = MutableByteView(ahead_).subspan(ahead_.size() - left_, out.size());
+  std::copy(drawn.begin(), drawn.end(), out.begin());
+  wipe(drawn);
+  left_ -= out.size();
 }
 
 }  // namespace cygnet::io

@@ -2,6 +2,8 @@
 #pragma once
 
 // The real clocks and the real randomness: what everything pure is handed.
+#include <array>
+
 #include "base/random.h"
 #include "base/time.h"
 
@@ -15,10 +17,20 @@ class SystemClock final : public Clock {
   [[nodiscard]] static Instant now();
 };
 
-// getrandom(2). Aborts the process if the kernel has none: there is no safe way on.
+// getrandom(2), asked for some hundred octets at a time: a handshake draws a dozen small numbers. What was handed out
+// is wiped here. For one thread of one process: not to be used on both sides of a fork. Aborts the process if the
+// kernel has none: there is no safe way on.
 class SystemRandom final : public Random {
  public:
+  SystemRandom() = default;
+  ~SystemRandom() override;
+  SystemRandom(const SystemRandom&) = delete;
+  SystemRandom& operator=(const SystemRandom&) = delete;
   void fill(MutableByteView out) override;
+
+ private:
+  std::array<std::uint8_t, 1024> ahead_{};
+  std::size_t left_ = 0;  // of those, at the end
 };
 
 }  // namespace cygnet::io

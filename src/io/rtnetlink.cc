@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -21,6 +22,7 @@ namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
 constexpr std::size_t kReceiveBuffer = 64UL * 1024;
+constexpr std::size_t kRoutesTogether = 64;  // in one datagram: their answers fit into the socket's buffer
 constexpr std::uint8_t kOurRouteProtocol =
     89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
 
@@ -305,7 +307,8 @@ Result<void> RouteSocket::talk(nlmsghdr& request, const OnReply& on_reply, std::
   if (::send(fd_.get(), &request, request.nlmsg_len, 0) < 0) {
     return fail_errno(what);
   }
-  std::vector<char> buffer(kReceiveBuffer);
+  auto& buffer = received_;
+  buffer.resize(kReceiveBuffer);
   for (;;) {
     const auto n = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (n < 0 && errno == EINTR) {
@@ -476,6 +479,55 @@ Result<void> RouteSocket::add_route(const Route& route) {
 Result<void> RouteSocket::remove_route(const Route& route) {
   auto request = route_request(route, RTM_DELROUTE, NLM_F_ACK);
   return talk(*request.header, {}, "cannot remove the route " + route.destination.to_string(), ESRCH);
+}
+
+std::vector<std::pair<std::size_t, Error>> RouteSocket::add_routes(std::span<const Route> routes) {
+  std::vector<std::pair<std::size_t, Error>> failed;
+  for (std::size_t first = 0; first < routes.size(); first += kRoutesTogether) {
+    const auto some = routes.subspan(first, std::min(kRoutesTogether, routes.size() - first));
+    for (auto& [place, error] : add_some_routes(some)) failed.emplace_back(first + place, std::move(error));
+  }
+  return failed;
+}
+
+// The kernel takes several messages in one datagram, answers each that fails, and the last one in any case.
+std::vector<std::pair<std::size_t, Error>> RouteSocket::add_some_routes(std::span<const Route> routes) {
+  std::vector<char> together;
+  const std::uint32_t first = sequence_;
+  for (const auto& route : routes) {
+    const auto last = &route == &routes.back();
+    auto request = route_request(route, RTM_NEWROUTE,
+                                 static_cast<std::uint16_t>(NLM_F_CREATE | NLM_F_REPLACE | (last ? NLM_F_ACK : 0)));
+    request.header->nlmsg_seq = sequence_++;
+    together.insert(together.end(), request.buffer.begin(),
+                    request.buffer.begin() + NLMSG_ALIGN(request.header->nlmsg_len));
+  }
+  std::vector<std::pair<std::size_t, Error>> failed;
+  const auto none_of_them = [&] {
+    const auto error = fail_errno("cannot set routes").error();
+    failed.clear();
+    for (std::size_t i = 0; i < routes.size(); ++i) failed.emplace_back(i, error);
+    return failed;
+  };
+  if (::send(fd_.get(), together.data(), together.size(), 0) < 0) return none_of_them();
+  received_.resize(kReceiveBuffer);
+  for (bool over = false; !over;) {
+    const auto n = ::recv(fd_.get(), received_.data(), received_.size(), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return none_of_them();
+    int left = static_cast<int>(n);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(received_.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      const std::size_t place = m->nlmsg_seq - first;
+      if (place >= routes.size() || m->nlmsg_type != NLMSG_ERROR) continue;
+      over = over || place + 1 == routes.size();
+      const int error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
+      if (error == 0 || error == EEXIST) continue;
+      errno = error;
+      failed.emplace_back(place, fail_errno("cannot set the route " + routes[place].destination.to_string()).error());
+    }
+  }
+  return failed;
 }
 
 Result<void> RouteSocket::add_rule(const MarkRule& rule) {

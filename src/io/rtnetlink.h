@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -76,6 +78,8 @@ class RouteSocket {
   [[nodiscard]] Result<void> remove_address(int index, const IpAddress& address);
   [[nodiscard]] Result<void> add_route(const Route& route);
   [[nodiscard]] Result<void> remove_route(const Route& route);
+  // As add_route() for each, in one conversation with the kernel: which of them failed, and why.
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_routes(std::span<const Route> routes);
   [[nodiscard]] Result<void> add_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> remove_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
@@ -87,9 +91,11 @@ class RouteSocket {
   using OnReply = std::function<void(const nlmsghdr&)>;
   [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what,
                                   int forgiven_errno = 0);
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_some_routes(std::span<const Route> routes);
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 1;
+  std::vector<char> received_;
 };
 
 // A socket that turns readable when links, addresses or routes change. drain() empties it.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/engine_role/control.h"
 
+#include <algorithm>
+
 namespace cygnet::daemon {
 
 namespace {
@@ -104,6 +106,7 @@ void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
   dump.policies = held.policies;
   if (with_keys) {
     dump.checkpoints.assign(checkpoints_.begin(), checkpoints_.end());
+    std::ranges::sort(dump.checkpoints);
   }
   for (auto& piece : encode_dump(request, dump)) {
     queue_.push_back(std::move(piece));

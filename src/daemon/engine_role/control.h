@@ -4,8 +4,8 @@
 // The engine's side of sadb: requests of ike to calls of the engine, events of the engine to messages. Also keeps ike's
 // checkpoints. Pure but for the Engine it drives: the packet loop moves the bytes.
 #include <deque>
-#include <map>
 #include <string>
+#include <unordered_map>
 
 #include "base/log.h"
 #include "engine/engine.h"
@@ -49,7 +49,7 @@ class EngineControl {
   engine::Engine& engine_;
   Logger& log_;
   std::deque<Bytes> queue_;
-  std::map<std::string, Bytes> checkpoints_;
+  std::unordered_map<std::string, Bytes> checkpoints_;
   std::size_t checkpoint_octets_ = 0;
 };
 

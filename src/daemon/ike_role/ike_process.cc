@@ -63,7 +63,18 @@ void IkeProcess::fail_start(const std::string& why) {
   loop_.stop();
 }
 
-void IkeProcess::tell_monitor(const ToMonitor& message) { (void)monitor_->send(encode(message)); }
+void IkeProcess::tell_monitor(const ToMonitor& message) {
+  send_network_requests();
+  (void)monitor_->send(encode(message));
+}
+
+void IkeProcess::send_network_requests() {
+  const auto all = std::exchange(network_requests_, {});
+  for (std::size_t first = 0; first < all.size(); first += kMaxRequestsTogether) {
+    const auto some = std::span(all).subspan(first, std::min(kMaxRequestsTogether, all.size() - first));
+    (void)monitor_->send(encode(ToMonitor{NetworkRequests{{some.begin(), some.end()}}}));
+  }
+}
 
 void IkeProcess::on_monitor_message(io::Message message) {
   auto decoded = decode_from_monitor(message.bytes);

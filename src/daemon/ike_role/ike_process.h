@@ -69,6 +69,7 @@ class IkeProcess {
   void look_up_names_of(const std::string& connection);
   void end();
   void tell_monitor(const ToMonitor& message);
+  void send_network_requests();
   void fail_start(const std::string& why);
   [[nodiscard]] const model::Connection* find_connection(const std::string& name) const;
   [[nodiscard]] const model::Child* find_child(const std::string& connection, const std::string& child) const;
@@ -205,7 +206,7 @@ class IkeProcess {
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {
     ++network_asked_;
-    tell_monitor(request);
+    network_requests_.push_back(request);
   }};
 
   StartIke start_;
@@ -237,13 +238,15 @@ class IkeProcess {
   std::deque<Ordered> ordered_;
   std::vector<ike::SendDatagram> at_once_;  // wait for the end of the turn only
   std::uint64_t engine_asked_ = 0, engine_done_ = 0, network_asked_ = 0, network_done_ = 0;
+  std::vector<NetworkRequest> network_requests_;  // of this turn
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;
   io::EventLoop::TimerId certificates_timer_ = 0;
   io::EventLoop::TimerId timer_ = 0;
   Instant timer_at_ = kNever;
   Instant started_{};
-  std::vector<ike::KeyExchangeJob> key_jobs_;  // ordered in this turn
+  std::deque<ike::KeyExchangeJob> key_jobs_;  // wait for a thread
+  std::size_t key_work_ = 0;                  // threads at work on such
   bool send_posted_ = false;
   bool pumping_ = false;
   bool waiting_timer_ = false;

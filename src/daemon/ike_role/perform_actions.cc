@@ -5,6 +5,7 @@
 #include <iterator>
 #include <tuple>
 
+#include "crypto/x25519_lanes.h"
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
 #include "ike/puzzle.h"
@@ -32,6 +33,7 @@ void IkeProcess::pump() {
   }
   pumping_ = false;
   start_key_jobs();
+  send_network_requests();
   send_what_may_go();
   keep_leases();
   check_waiting();
@@ -163,25 +165,25 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) { key_jobs_.push_bac
 // Those of one turn go to the threads in a few pieces: a way to another thread and back costs as much as a part of the
 // mathematics.
 void IkeProcess::start_key_jobs() {
-  const auto each =
-      std::clamp<std::size_t>((key_jobs_.size() + kKeyThreads - 1) / kKeyThreads, 1, kMostKeyJobsTogether);
-  for (std::size_t first = 0; first < key_jobs_.size(); first += each) {
-    const auto last = std::min(first + each, key_jobs_.size());
-    std::vector<ike::KeyExchangeJob> jobs(
-        std::make_move_iterator(key_jobs_.begin() + static_cast<std::ptrdiff_t>(first)),
-        std::make_move_iterator(key_jobs_.begin() + static_cast<std::ptrdiff_t>(last)));
+  while (!key_jobs_.empty() && key_work_ < kKeyThreads) {
+    const bool in_lanes = crypto::x25519_lanes_available() && key_jobs_.front().group == model::KeGroup::kX25519;
+    const auto idle = kKeyThreads - key_work_;
+    const auto count =
+        std::min(key_jobs_.size(), std::clamp<std::size_t>((key_jobs_.size() + idle - 1) / idle,
+                                                           in_lanes ? crypto::kX25519Lanes : 1, kMostKeyJobsTogether));
+    const auto last = key_jobs_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<ike::KeyExchangeJob> jobs(std::make_move_iterator(key_jobs_.begin()), std::make_move_iterator(last));
+    key_jobs_.erase(key_jobs_.begin(), last);
+    ++key_work_;
     auto results = std::make_shared<std::vector<ike::JobResult>>();
-    pool_.run(
-        [jobs = std::move(jobs), results] {
-          for (const auto& job : jobs) results->push_back(run_key_job(job));
-        },
-        [this, results] {
-          if (ending_) return;
-          for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
-          pump();
-        });
+    pool_.run([jobs = std::move(jobs), results] { *results = run_key_jobs(jobs); },
+              [this, results] {
+                --key_work_;
+                if (ending_) return;
+                for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
+                pump();
+              });
   }
-  key_jobs_.clear();
 }
 
 void IkeProcess::perform(const ike::PuzzleJob& action) {

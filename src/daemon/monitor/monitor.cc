@@ -390,8 +390,8 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   if (&from != &ike_) {
     return;
   }
-  if (const auto* request = std::get_if<NetworkRequest>(&*decoded)) {
-    on_network_request(*request);
+  if (const auto* requests = std::get_if<NetworkRequests>(&*decoded)) {
+    on_network_requests(requests->list);
   } else if (const auto* changes = std::get_if<LeaseChanges>(&*decoded)) {
     leases_.on_changes(*changes);
   } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
@@ -406,18 +406,19 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   }
 }
 
-void Monitor::on_network_request(const NetworkRequest& request) {
-  const auto done = network_->apply(request);
-  if (!done) {
-    log_.warning("network", done.error().message);
+void Monitor::on_network_requests(const std::vector<NetworkRequest>& requests) {
+  if (requests.empty()) {
+    return;
   }
-  network_done_.request = request.request;
-  ++network_done_.count;
-  if (!done) {
-    network_done_.error = done.error().message;
+  const bool first = network_done_.count == 0;
+  for (const auto& error : network_->apply(requests)) {
+    log_.warning("network", error.message);
+    network_done_.error = error.message;
   }
+  network_done_.request = requests.back().request;
+  network_done_.count += static_cast<std::uint32_t>(requests.size());
   // One answer for all that came together.
-  if (network_done_.count == 1) {
+  if (first) {
     loop_.post([this] { send(ike_, std::exchange(network_done_, {.request = 0, .count = 0, .error = {}})); });
   }
 }

@@ -64,7 +64,7 @@ class Monitor {
 
   void on_signal();
   void on_message(Child& from, const io::Message& message);
-  void on_network_request(const NetworkRequest& request);
+  void on_network_requests(const std::vector<NetworkRequest>& requests);
   void on_child_ended(pid_t pid, const std::string& how, bool clean);
   void restart_later(Child& child, void (Monitor::*how)());
   void reload();

@@ -259,6 +259,44 @@ Result<void> Network::apply(const NetworkRequest& request) {
   return done;
 }
 
+std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
+  std::vector<Error> errors;
+  std::vector<Placed> fresh;
+  for (const auto& request : requests) {
+    const auto what = check(request);
+    // One that throw routes have to do with is set by itself.
+    const bool plain = what && request.what == NetworkRequest::What::kAddRoute &&
+                       !thrown_.contains(what->route.destination) && !has_connected_inside(what->route.destination);
+    if (plain) {
+      forget(*what);
+      wanted_.erase(*what);
+      fresh.push_back(*what);
+      continue;
+    }
+    place_together(fresh, errors);
+    if (auto done = apply(request); !done) errors.push_back(std::move(done.error()));
+  }
+  place_together(fresh, errors);
+  return errors;
+}
+
+void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& errors) {
+  if (routes.empty()) return;
+  std::vector<io::Route> wanted;
+  for (const auto& what : routes) wanted.push_back(what.route);
+  std::vector<bool> good(routes.size(), true);
+  for (auto& [place, error] : netlink_[0].add_routes(wanted)) {
+    good[place] = false;
+    errors.push_back(std::move(error));
+  }
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    if (!good[i]) continue;
+    remember(routes[i]);
+    wanted_.insert(routes[i]);
+  }
+  routes.clear();
+}
+
 // Only then can a route of ours call for a throw route, or make one superfluous.
 bool Network::has_connected_inside(const IpPrefix& tunnelled) const {
   return std::ranges::any_of(

@@ -34,6 +34,8 @@ class Network {
   // Cleans up after an earlier monitor, then makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
+  // In their order; new routes that follow each other are set together. What failed.
+  [[nodiscard]] std::vector<Error> apply(const std::vector<NetworkRequest>& requests);
   void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
   void end_sync();                        // ... has done so: the rest goes
   void on_network_changed();              // routes or addresses of this machine are not what they were
@@ -62,6 +64,7 @@ class Network {
   [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
   [[nodiscard]] Result<void> place(const Placed& what);
   [[nodiscard]] Result<void> displace(const Placed& what);
+  void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
   void remember(const Placed& what);
   void forget(const Placed& what);
   void set_throw_routes();

@@ -67,36 +67,74 @@ std::uint64_t hash_of(const model::Identity& identity) {
   return h;
 }
 
-SaIndex::Name SaIndex::of_ends(const model::Identity& local, const model::Identity& remote) {
-  return mix(mix(1, hash_of(local)), hash_of(remote));
-}
+// The address of the table is random enough, and nothing but places in it follows from it.
+SaIndex::SaIndex() : spis_(0, Scatter{mix(5, reinterpret_cast<std::uintptr_t>(this))}) {}
 
-SaIndex::Name SaIndex::of_peer(const IpAddress& remote, const model::Identity& local) {
-  return mix(mix(2, hash_of(local)), std::hash<IpAddress>{}(remote));
+std::size_t SaIndex::Scatter::operator()(Name name) const { return mix(seed, name); }
+
+SaIndex::Name SaIndex::of_ends(std::uint64_t local, std::uint64_t remote) { return mix(mix(1, local), remote); }
+
+SaIndex::Name SaIndex::of_peer(const IpAddress& remote, std::uint64_t local) {
+  return mix(mix(2, local), std::hash<IpAddress>{}(remote));
 }
 
 SaIndex::Name SaIndex::of_address(const IpAddress& remote) { return mix(4, std::hash<IpAddress>{}(remote)); }
 
 SaIndex::Name SaIndex::of_connection(const std::string& name) { return mix(3, std::hash<std::string>{}(name)); }
 
-void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> names) {
+void SaIndex::insert(Name name, IkeSpi spi) {
+  auto [at, fresh] = spis_.try_emplace(name, Named{spi, nullptr});
+  auto& named = at->second;
+  if (!fresh) {
+    if (named.first == spi) return;
+    if (!named.others) named.others = std::make_unique<std::set<IkeSpi>>();
+    if (!named.others->insert(spi).second) return;
+  }
+  ++size_;
+}
+
+void SaIndex::erase(Name name, IkeSpi spi) {
+  const auto at = spis_.find(name);
+  if (at == spis_.end()) return;
+  auto& [first, others] = at->second;
+  if (first != spi) {
+    if (others) size_ -= others->erase(spi);
+    if (others && others->empty()) others.reset();
+    return;
+  }
+  --size_;
+  if (!others) {
+    spis_.erase(at);
+    return;
+  }
+  first = *others->begin();
+  others->erase(others->begin());
+  if (others->empty()) others.reset();
+}
+
+void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name>& names) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   if (names == known) return;
   for (const auto name : known) {
-    if (!std::binary_search(names.begin(), names.end(), name)) spis_.erase({name, spi});
+    if (!std::binary_search(names.begin(), names.end(), name)) erase(name, spi);
   }
   for (const auto name : names) {
-    if (!std::binary_search(known.begin(), known.end(), name)) spis_.emplace(name, spi);
+    if (!std::binary_search(known.begin(), known.end(), name)) insert(name, spi);
   }
-  known = std::move(names);
+  known.assign(names.begin(), names.end());
   known.shrink_to_fit();
 }
 
 std::vector<IkeSpi> SaIndex::find(Name name) const {
-  std::vector<IkeSpi> out;
-  for (auto at = spis_.lower_bound({name, IkeSpi()}); at != spis_.end() && at->first == name; ++at)
-    out.push_back(at->second);
+  const auto at = spis_.find(name);
+  if (at == spis_.end()) return {};
+  std::vector<IkeSpi> out{at->second.first};
+  if (const auto& others = at->second.others) {
+    out.reserve(1 + others->size());
+    out.insert(out.end(), others->begin(), others->end());
+    std::inplace_merge(out.begin(), out.begin() + 1, out.end());
+  }
   return out;
 }
 

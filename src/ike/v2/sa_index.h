@@ -5,6 +5,7 @@
 // there are. A name is a hash: whoever looks up compares what he gets, exactly.
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,19 +26,41 @@ namespace cygnet::ike::v2 {
 class SaIndex {
  public:
   using Name = std::uint64_t;
-  [[nodiscard]] static Name of_ends(const model::Identity& local, const model::Identity& remote);
-  [[nodiscard]] static Name of_peer(const IpAddress& remote, const model::Identity& local);
+  SaIndex();
+  [[nodiscard]] static Name of_ends(const model::Identity& local, const model::Identity& remote) {
+    return of_ends(hash_of(local), hash_of(remote));
+  }
+  [[nodiscard]] static Name of_peer(const IpAddress& remote, const model::Identity& local) {
+    return of_peer(remote, hash_of(local));
+  }
+  // With what hash_of() says of the identities.
+  [[nodiscard]] static Name of_ends(std::uint64_t local, std::uint64_t remote);
+  [[nodiscard]] static Name of_peer(const IpAddress& remote, std::uint64_t local);
   [[nodiscard]] static Name of_address(const IpAddress& remote);
   [[nodiscard]] static Name of_connection(const std::string& name);
 
-  // `names` are what the SA is known by from now on; `known` what it was known by, and becomes `names`.
-  void rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name> names);
+  // `names`, which this sorts, are what the SA is known by from now on; `known` what it was known by, and becomes them.
+  void rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name>& names);
   // In the order of their SPIs: the order of a hash table must not show in what is done.
   [[nodiscard]] std::vector<IkeSpi> find(Name name) const;
-  [[nodiscard]] std::size_t size() const { return spis_.size(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
-  std::set<std::pair<Name, IkeSpi>> spis_;
+  // Most names are one SA's.
+  struct Named {
+    IkeSpi first;
+    std::unique_ptr<std::set<IkeSpi>> others;
+  };
+  // Where a name stands in the table must not be foreseen by a peer that chooses its identities.
+  struct Scatter {
+    std::uint64_t seed = 0;
+    std::size_t operator()(Name name) const;
+  };
+  void insert(Name name, IkeSpi spi);
+  void erase(Name name, IkeSpi spi);
+
+  std::unordered_map<Name, Named, Scatter> spis_;
+  std::size_t size_ = 0;
 };
 
 class ConnectionIndex {

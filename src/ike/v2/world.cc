@@ -63,17 +63,19 @@ std::vector<IkeSa*> World::sas_of(const std::string& connection) const {
 }
 
 void World::index(IkeSa& sa) {
-  std::vector<SaIndex::Name> names;
+  auto& names = naming;
+  names.clear();
   if (sa.alive()) {
-    names.push_back(SaIndex::of_ends(sa.local_id, sa.remote_id));
-    names.push_back(SaIndex::of_peer(sa.path.remote.address, sa.local_id));
+    const auto local = hash_of(sa.local_id);
+    names.push_back(SaIndex::of_ends(local, hash_of(sa.remote_id)));
+    names.push_back(SaIndex::of_peer(sa.path.remote.address, local));
     names.push_back(SaIndex::of_address(sa.path.remote.address));
     if (sa.connection) names.push_back(SaIndex::of_connection(sa.connection->name));
     for (const auto& child : sa.children) {
       if (child->connection != sa.connection) names.push_back(SaIndex::of_connection(child->connection->name));
     }
   }
-  sa_index.rename(sa.local_spi(), sa.indexed, std::move(names));
+  sa_index.rename(sa.local_spi(), sa.indexed, names);
 }
 
 IkeSa* World::find_sa(IkeSpi local_spi) const {

@@ -148,6 +148,7 @@ struct World {
   [[nodiscard]] std::uint64_t new_auth_job(IkeSa& sa, About about, bool proof);
 
   std::vector<IkeSpi> touched;
+  std::vector<SaIndex::Name> naming;  // kept for its memory
   SaIndex sa_index;
   ConnectionIndex connection_index;
 };

@@ -87,6 +87,28 @@ TEST_F(NetworkTest, AnEquallyNarrowTunnelWinsAndGivesTheLanBack) {
   EXPECT_TRUE(leads_to("10.1.0.77", "lan"));
 }
 
+// More than go to the kernel at once, among them one that it refuses, one that needs a throw route, and a removal.
+TEST_F(NetworkTest, ManyRequestsAreDoneInTheirOrder) {
+  std::vector<NetworkRequest> requests;
+  for (std::uint32_t i = 0; i < 150; ++i) {
+    requests.push_back(
+        {.request = i, .what = kAddRoute, .prefix = IpPrefix::host(IpAddress::v4(0x0a640000 + i)), .device = "ipsec0"});
+  }
+  requests[70].source = IpAddress::parse("10.99.0.1");  // not an address of this machine
+  requests.push_back({.what = kAddRoute, .prefix = *IpPrefix::parse("10.0.0.0/8"), .device = "ipsec0"});
+  requests.push_back({.what = kRemoveRoute, .prefix = *IpPrefix::parse("10.100.0.3/32"), .device = "ipsec0"});
+  requests.push_back({.what = kAddRoute, .prefix = *IpPrefix::parse("10.100.0.3/32"), .device = "none"});
+  requests.push_back({.what = kAddRoute, .prefix = *IpPrefix::parse("198.51.100.0/24"), .device = "ipsec0"});
+  const auto errors = space.in([&] { return network->apply(requests); });
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_NE(errors[0].message.find("10.100.0.70/32"), std::string::npos);
+  EXPECT_NE(errors[1].message.find("'none'"), std::string::npos);
+  EXPECT_EQ(space.shell("test $(ip route show table 4359 | grep -c '^10.100.0.') = 148"), 0);
+  EXPECT_TRUE(leads_to("10.100.0.149", "ipsec0"));
+  EXPECT_TRUE(leads_to("10.1.0.77", "lan"));
+  EXPECT_TRUE(leads_to("198.51.100.7", "ipsec0"));
+}
+
 TEST_F(NetworkTest, AddressesComeAndGo) {
   ASSERT_TRUE(ask(NetworkRequest::What::kAddAddress, "10.5.0.1/32"));
   ASSERT_TRUE(ask(kAddRoute, "10.6.0.0/16", "10.5.0.1"));

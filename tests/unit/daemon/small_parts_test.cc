@@ -106,11 +106,24 @@ TEST(RoleMessages, AnImpossiblePrefixIsRefused) {
                          .device = "ipsec0",
                          .source = IpAddress::parse("10.1.0.1"),
                          .mtu = 1300};
-  const auto good = decode_to_monitor(encode(ToMonitor{request}));
+  auto second = request;
+  second.request = 2;
+  const auto good = decode_to_monitor(encode(ToMonitor{NetworkRequests{{request, second}}}));
   ASSERT_TRUE(good);
-  EXPECT_EQ(std::get<NetworkRequest>(*good).source, request.source);
-  request.prefix.length = 33;
-  EXPECT_FALSE(decode_to_monitor(encode(ToMonitor{request})));
+  const auto& arrived = std::get<NetworkRequests>(*good).list;
+  ASSERT_EQ(arrived.size(), 2U);
+  EXPECT_EQ(arrived[0].source, request.source);
+  EXPECT_EQ(arrived[1].request, 2U);
+  second.prefix.length = 33;
+  EXPECT_FALSE(decode_to_monitor(encode(ToMonitor{NetworkRequests{{request, second}}})));
+}
+
+TEST(RoleMessages, MoreRequestsThanTravelTogetherAreRefused) {
+  const NetworkRequest one{.request = 1, .prefix = *IpPrefix::parse("10.0.0.0/8"), .device = "ipsec0"};
+  NetworkRequests many{std::vector<NetworkRequest>(kMaxRequestsTogether, one)};
+  EXPECT_TRUE(decode_to_monitor(encode(ToMonitor{many})));
+  many.list.push_back(one);
+  EXPECT_FALSE(decode_to_monitor(encode(ToMonitor{many})));
 }
 
 TEST(ConfigBundle, TheOtherSideReadsTheSameAndNothingElse) {
@@ -156,6 +169,37 @@ TEST(KeyJobs, TwoSidesAgreeInOneStepOrTwo) {
     // Same seed, same key; another seed, another key.
     EXPECT_EQ(run_key_job(initiator).own->public_value, half.own->public_value);
     EXPECT_NE(responder.own->public_value, half.own->public_value);
+  }
+}
+
+TEST(KeyJobs, SeveralAtOnceGiveWhatEachGivesAlone) {
+  std::vector<ike::KeyExchangeJob> jobs;
+  for (std::uint8_t i = 0; i < 21; ++i) {
+    ike::KeyExchangeJob job{.job = i, .group = model::KeGroup::kX25519, .seed = SecretBytes(64, i)};
+    if (i % 3 == 1) job.peer_public = Bytes(32, static_cast<std::uint8_t>(i + 5));
+    if (i % 3 == 2) {
+      job.own = run_key_job(jobs.back()).own;
+      job.peer_public = Bytes(32, static_cast<std::uint8_t>(i + 7));
+    }
+    if (i == 9) job.group = model::KeGroup::kEcp256;
+    if (i == 13) job.peer_public = Bytes(32, 0);  // of small order
+    if (i == 16) job.peer_public = Bytes(31, 1);  // no public value at all
+    jobs.push_back(std::move(job));
+  }
+  for (const std::size_t count : {1U, 2U, 3U, 8U, 21U}) {
+    const std::vector<ike::KeyExchangeJob> some(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(count));
+    const auto results = run_key_jobs(some);
+    ASSERT_EQ(results.size(), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto alone = run_key_job(some[i]);
+      EXPECT_EQ(results[i].job, alone.job);
+      EXPECT_EQ(results[i].error, alone.error) << i;
+      EXPECT_EQ(results[i].shared_secret, alone.shared_secret) << i;
+      if (!alone.error.empty()) continue;
+      ASSERT_TRUE(results[i].own) << i;
+      EXPECT_EQ(results[i].own->public_value, alone.own->public_value) << i;
+      EXPECT_EQ(results[i].own->private_key, alone.own->private_key) << i;
+    }
   }
 }
 

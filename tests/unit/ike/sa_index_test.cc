@@ -18,18 +18,21 @@ ConnectionPtr expecting(std::string name, std::optional<model::Identity> id) {
 TEST(SaIndex, FindsByEveryNameUntilRenamed) {
   SaIndex index;
   std::vector<SaIndex::Name> of_a, of_b;
+  const auto rename = [&](IkeSpi spi, auto& known, std::vector<SaIndex::Name> names) {
+    index.rename(spi, known, names);
+  };
   const auto first = SaIndex::of_connection("office");
   const auto second = SaIndex::of_connection("home");
-  index.rename(IkeSpi(9), of_a, {first, second, first});
-  index.rename(IkeSpi(5), of_b, {first});
+  rename(IkeSpi(9), of_a, {first, second, first});
+  rename(IkeSpi(5), of_b, {first});
   EXPECT_EQ(index.find(first), (std::vector{IkeSpi(5), IkeSpi(9)}));
   EXPECT_EQ(index.find(second), (std::vector{IkeSpi(9)}));
   EXPECT_EQ(index.size(), 3U);
-  index.rename(IkeSpi(9), of_a, {second});
+  rename(IkeSpi(9), of_a, {second});
   EXPECT_EQ(index.find(first), (std::vector{IkeSpi(5)}));
   EXPECT_EQ(index.find(second), (std::vector{IkeSpi(9)}));
-  index.rename(IkeSpi(9), of_a, {});
-  index.rename(IkeSpi(5), of_b, {});
+  rename(IkeSpi(9), of_a, {});
+  rename(IkeSpi(5), of_b, {});
   EXPECT_EQ(index.size(), 0U);
   EXPECT_TRUE(of_a.empty());
 }

@@ -8,5 +8,6 @@ void register_cipher();
 void register_outbound();
 void register_inbound();
 void register_segments();
+void register_spd();
 
 }  // namespace cygnet::bench

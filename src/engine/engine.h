@@ -25,7 +25,7 @@ struct EngineSettings {
   std::uint32_t link_mtu = 1500;           // outer path MTU assumed before anything is learned
   std::size_t flow_cache_entries = 16384;  // rounded up to a power of two
   std::size_t max_sas = 1U << 20U;         // both directions together
-  std::size_t max_policies = 1U << 17U;
+  std::size_t max_policies = 1U << 21U;
   std::size_t hold_packets_per_policy = 64;  // waiting for an SA
   std::size_t hold_packets = 4096;
   std::size_t hold_octets = 16U << 20U;

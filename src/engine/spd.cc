@@ -2,24 +2,22 @@
 #include "engine/spd.h"
 
 #include <algorithm>
+#include <new>
+#include <utility>
 
 namespace cygnet::engine {
 namespace {
 
-[[nodiscard]] auto rank(const Policy& policy) { return std::pair{policy.spec.order, policy.spec.id.value}; }
+using classifier::Classifier;
+using classifier::Hit;
+using classifier::kBurst;
+using classifier::Query;
+using classifier::Rule;
+using classifier::V4;
+using classifier::V6;
 
-// Every prefix the policy's remote side is made of, each once.
-[[nodiscard]] std::vector<IpPrefix> remote_prefixes(const Policy& policy) {
-  std::vector<IpPrefix> all;
-  for (const auto& selector : policy.spec.remote) {
-    if (!selector.range.valid()) continue;
-    const auto prefixes = selector.range.to_prefixes();
-    all.insert(all.end(), prefixes.begin(), prefixes.end());
-  }
-  std::ranges::sort(all);
-  const auto twins = std::ranges::unique(all);
-  all.erase(twins.begin(), twins.end());
-  return all;
+[[nodiscard]] std::uint64_t rank(const Policy& policy) {
+  return (std::uint64_t{policy.spec.order} << 32U) | policy.spec.id.value;
 }
 
 // One side: some selector takes the packet, and if its address is link-scoped one that names such addresses on purpose.
@@ -32,88 +30,147 @@ namespace {
   });
 }
 
+[[nodiscard]] bool meant_on_purpose(const Policy& policy) {
+  return policy.spec.action == model::PolicyAction::kProtect;
+}
+
+[[nodiscard]] Policy* owner_of(const Hit& hit) { return static_cast<Policy*>(const_cast<void*>(hit.owner)); }
+
 }  // namespace
 
 bool Policy::matches(const PacketSelectors& packet) const {
-  const bool on_purpose = spec.action == model::PolicyAction::kProtect;
+  const bool on_purpose = meant_on_purpose(*this);
   return side_matches(spec.remote, packet.remote, packet, packet.remote_port, on_purpose) &&
          side_matches(spec.local, packet.local, packet, packet.local_port, on_purpose);
 }
 
-Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
-  bool pending = false;
-  if (const auto* old = find(spec.id)) {
-    pending = old->acquire_pending;
-    remove(spec.id);
+Spd::Spd(Epochs* epochs, std::uint64_t seed)
+    : own_epochs_(epochs == nullptr ? std::make_unique<Epochs>() : nullptr),
+      epochs_(epochs == nullptr ? *own_epochs_ : *epochs),
+      pool_(epochs_),
+      v4_(
+          pool_,
+          [](const void* owner, const PacketSelectors& packet, bool) {
+            return static_cast<const Policy*>(owner)->matches(packet);
+          },
+          false),
+      v6_(
+          pool_,
+          [](const void* owner, const PacketSelectors& packet, bool) {
+            return static_cast<const Policy*>(owner)->matches(packet);
+          },
+          false),
+      by_id_(epochs_, seed) {}
+
+Spd::~Spd() {
+  by_id_.for_each([](Policy& policy) { delete &policy; });
+  v4_.clear();
+  v6_.clear();
+  epochs_.collect();
+}
+
+template <typename V>
+void Spd::index(Policy& policy, Classifier<V>& classifier, Rule<V>*& rules) {
+  const classifier::BoxOptions options{.device = policy.any_device ? classifier::kEveryDevice : policy.device,
+                                       .on_purpose = meant_on_purpose(policy)};
+  for (const auto& box : classifier::boxes_of<V>(policy.spec.local, policy.spec.remote, options)) {
+    auto* rule = new (pool_.allocate(sizeof(Rule<V>))) Rule<V>(box);
+    rule->rank = rank(policy);
+    rule->owner = &policy;
+    rule->sibling = rules;
+    rules = rule;
+    classifier.insert(*rule);
   }
-  auto policy = std::make_unique<Policy>();
+}
+
+template <typename V>
+void Spd::unindex(Classifier<V>& classifier, Rule<V>* rules) {
+  while (rules != nullptr) {
+    auto* rule = std::exchange(rules, rules->sibling);
+    classifier.erase(*rule);
+    pool_.release(rule, sizeof *rule);
+  }
+}
+
+void Spd::discard(Policy& policy) {
+  unindex(v4_, policy.v4_rules);
+  unindex(v6_, policy.v6_rules);
+  epochs_.retire(
+      &policy, sizeof policy, [](void*, void* memory, std::size_t) { delete static_cast<Policy*>(memory); }, nullptr);
+}
+
+Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
+  auto* old = find(spec.id);
+  auto* policy = new Policy();
   policy->spec = spec;
   policy->device = device;
   policy->any_device = spec.device.empty();
-  policy->acquire_pending = pending;
-  auto& installed = *policy;
-  policies_.emplace(spec.id, std::move(policy));
-  index(installed);
-  return installed;
+  policy->acquire_pending = old != nullptr && old->acquire_pending;
+  // The new one is there before the old one goes: no packet falls between them.
+  index(*policy, v4_, policy->v4_rules);
+  index(*policy, v6_, policy->v6_rules);
+  if (old != nullptr) by_id_.erase(spec.id, old);
+  by_id_.insert(spec.id, policy);
+  if (old != nullptr) discard(*old);
+  return *policy;
 }
 
 bool Spd::remove(model::PolicyId id) {
-  const auto it = policies_.find(id);
-  if (it == policies_.end()) return false;
-  unindex(*it->second);
-  policies_.erase(it);
+  auto* policy = find(id);
+  if (policy == nullptr) return false;
+  by_id_.erase(id, policy);
+  discard(*policy);
   return true;
 }
 
-Policy* Spd::find(model::PolicyId id) {
-  const auto it = policies_.find(id);
-  return it == policies_.end() ? nullptr : it->second.get();
-}
+Policy* Spd::find(const PacketSelectors& packet, DeviceId device) const { return search(packet, device); }
+Policy* Spd::find(const PacketSelectors& packet) const { return search(packet, classifier::kEveryDevice); }
 
-Policy* Spd::find(const PacketSelectors& packet, DeviceId device) const { return search(packet, &device); }
-Policy* Spd::find(const PacketSelectors& packet) const { return search(packet, nullptr); }
-
-Policy* Spd::search(const PacketSelectors& packet, const DeviceId* device) const {
-  Policy* best = nullptr;
-  for (const auto& [length, table] : tables(packet.remote.family())) {
-    const auto bucket = table.find(IpPrefix{packet.remote, length}.network());
-    if (bucket == table.end()) continue;
-    for (auto* policy : bucket->second) {
-      if (best != nullptr && rank(*best) <= rank(*policy)) break;
-      if (device != nullptr && !policy->any_device && policy->device != *device) continue;
-      if (!policy->matches(packet)) continue;
-      best = policy;
-      break;
-    }
+Policy* Spd::search(const PacketSelectors& packet, std::uint32_t device) const {
+  if (packet.local.family() != packet.remote.family()) return nullptr;  // no packet is
+  Hit hit;
+  if (packet.remote.is_v4()) {
+    const auto query = Query<V4>::of(packet, device);
+    v4_.find({&query, 1}, {&hit, 1});
+  } else {
+    const auto query = Query<V6>::of(packet, device);
+    v6_.find({&query, 1}, {&hit, 1});
   }
-  return best;
+  return owner_of(hit);
 }
 
-void Spd::index(Policy& policy) {
-  for (const auto& prefix : remote_prefixes(policy)) {
-    auto& bucket = tables(prefix.address.family())[prefix.length][prefix.network()];
-    const auto at = std::ranges::upper_bound(bucket, rank(policy), {}, [](const Policy* p) { return rank(*p); });
-    bucket.insert(at, &policy);
+template <typename V>
+void Spd::find_burst(const Classifier<V>& classifier, std::span<const PacketSelectors> packets,
+                     std::span<const DeviceId> devices, std::span<Policy*> found) const {
+  std::array<Query<V>, kBurst> queries;
+  std::array<std::uint8_t, kBurst> of;
+  std::array<Hit, kBurst> hits;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    if (packets[i].remote.family() != V::kFamily || packets[i].local.family() != V::kFamily) continue;
+    queries[count] = Query<V>::of(packets[i], devices[i]);
+    of[count++] = static_cast<std::uint8_t>(i);
   }
+  if (count == 0) return;
+  classifier.find(std::span(queries).first(count), hits);
+  for (std::size_t k = 0; k < count; ++k) found[of[k]] = owner_of(hits[k]);
 }
 
-void Spd::unindex(const Policy& policy) {
-  for (const auto& prefix : remote_prefixes(policy)) {
-    auto& by_length = tables(prefix.address.family());
-    const auto table = by_length.find(prefix.length);
-    if (table == by_length.end()) continue;
-    const auto bucket = table->second.find(prefix.network());
-    if (bucket == table->second.end()) continue;
-    std::erase(bucket->second, &policy);
-    if (bucket->second.empty()) table->second.erase(bucket);
-    if (table->second.empty()) by_length.erase(table);
+void Spd::find(std::span<const PacketSelectors> packets, std::span<const DeviceId> devices,
+               std::span<Policy*> found) const {
+  for (std::size_t from = 0; from < packets.size(); from += kBurst) {
+    const std::size_t count = std::min(kBurst, packets.size() - from);
+    const auto answers = found.subspan(from, count);
+    std::ranges::fill(answers, nullptr);
+    find_burst(v4_, packets.subspan(from, count), devices.subspan(from, count), answers);
+    find_burst(v6_, packets.subspan(from, count), devices.subspan(from, count), answers);
   }
 }
 
 std::vector<const Policy*> Spd::ordered() const {
   std::vector<const Policy*> all;
-  all.reserve(policies_.size());
-  for (const auto& [id, policy] : policies_) all.push_back(policy.get());
+  all.reserve(by_id_.size());
+  by_id_.for_each([&](const Policy& policy) { all.push_back(&policy); });
   std::ranges::sort(all, {}, [](const Policy* p) { return rank(*p); });
   return all;
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Security Policy Database (RFC 4301 section 4.4.1): ordered entries, found by their remote prefixes.
+// Security Policy Database (RFC 4301 section 4.4.1): ordered entries behind a classifier whose cost does not grow with
+// their number. One thread changes it; others may look up meanwhile (Epochs).
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <unordered_map>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
+#include "engine/classifier/classifier.h"
+#include "engine/epochs.h"
 #include "engine/packet.h"
+#include "engine/pointer_table.h"
 #include "engine/selectors.h"
 #include "model/sa_spec.h"
 
@@ -21,39 +23,64 @@ struct Policy {
   DeviceId device = 0;
   bool any_device = false;       // spec.device is empty
   bool acquire_pending = false;  // Acquire was raised and nothing came of it yet
+  // Its places in the classifier; kept by Spd.
+  classifier::Rule<classifier::V4>* v4_rules = nullptr;
+  classifier::Rule<classifier::V6>* v6_rules = nullptr;
 
   [[nodiscard]] bool matches(const PacketSelectors& packet) const;
 };
 
 class Spd {
  public:
-  // Replaces by id; pointers to the replaced policy die.
+  // With Epochs of its own: for one thread.
+  Spd() : Spd(nullptr, 0) {}
+  Spd(Epochs& epochs, std::uint64_t seed) : Spd(&epochs, seed) {}
+  Spd(const Spd&) = delete;
+  Spd& operator=(const Spd&) = delete;
+  // Readers must be gone.
+  ~Spd();
+
+  // Replaces by id; pointers to the replaced policy die (when readers have moved on).
   Policy& install(const model::PolicySpec& spec, DeviceId device);
   bool remove(model::PolicyId id);
-  [[nodiscard]] Policy* find(model::PolicyId id);
+  [[nodiscard]] Policy* find(model::PolicyId id) const { return by_id_.find(id); }
   // The first matching entry by order, then id, of this device.
   [[nodiscard]] Policy* find(const PacketSelectors& packet, DeviceId device) const;
   // The same on whatever device: for packets that came from elsewhere.
   [[nodiscard]] Policy* find(const PacketSelectors& packet) const;
-  [[nodiscard]] std::size_t size() const { return policies_.size(); }
+  // A burst: the same for each packet and its device. The misses of up to 64 packets overlap.
+  void find(std::span<const PacketSelectors> packets, std::span<const DeviceId> devices,
+            std::span<Policy*> found) const;
+  [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   [[nodiscard]] std::vector<const Policy*> ordered() const;
+  // Memory of the classifier and its rules, without the specs.
+  [[nodiscard]] std::size_t index_octets() const { return pool_.octets(); }
 
  private:
-  // Tuple space search: one hash table for each prefix length in use, so that the cost grows with the number of
-  // different lengths and not with the number of policies.
-  using Bucket = std::vector<Policy*>;  // in policy order
-  using Table = std::unordered_map<IpAddress, Bucket>;
-  using Tables = std::map<std::uint8_t, Table>;  // by prefix length
+  struct ById {
+    using Key = model::PolicyId;
+    static constexpr bool kExact = true;
+    [[nodiscard]] static std::uint32_t name(Key key, std::uint64_t) { return key.value; }
+    [[nodiscard]] static bool is(const Policy&, Key) { return true; }
+  };
 
-  [[nodiscard]] Policy* search(const PacketSelectors& packet, const DeviceId* device) const;
-  void index(Policy& policy);
-  void unindex(const Policy& policy);
-  [[nodiscard]] Tables& tables(Family family) { return family == Family::kV4 ? v4_ : v6_; }
-  [[nodiscard]] const Tables& tables(Family family) const { return family == Family::kV4 ? v4_ : v6_; }
+  Spd(Epochs* epochs, std::uint64_t seed);
+  template <typename V>
+  void index(Policy& policy, classifier::Classifier<V>& classifier, classifier::Rule<V>*& rules);
+  template <typename V>
+  void unindex(classifier::Classifier<V>& classifier, classifier::Rule<V>* rules);
+  template <typename V>
+  void find_burst(const classifier::Classifier<V>& classifier, std::span<const PacketSelectors> packets,
+                  std::span<const DeviceId> devices, std::span<Policy*> found) const;
+  [[nodiscard]] Policy* search(const PacketSelectors& packet, std::uint32_t device) const;
+  void discard(Policy& policy);
 
-  std::unordered_map<model::PolicyId, std::unique_ptr<Policy>> policies_;
-  Tables v4_;
-  Tables v6_;
+  std::unique_ptr<Epochs> own_epochs_;
+  Epochs& epochs_;
+  classifier::Pool pool_;
+  classifier::Classifier<classifier::V4> v4_;
+  classifier::Classifier<classifier::V6> v6_;
+  PointerTable<Policy, ById> by_id_;
 };
 
 }  // namespace cygnet::engine

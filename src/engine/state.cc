@@ -9,6 +9,7 @@ namespace cygnet::engine {
 EngineState::EngineState(const EngineSettings& given, Random& random)
     : settings(given),
       sad(random.u32()),
+      spd(epochs, random.u64()),
       flows(given.flow_cache_entries, random.u64()),
       holding({given.hold_packets_per_policy, given.hold_packets, given.hold_octets,
                std::chrono::seconds(given.hold_timeout_s)}),

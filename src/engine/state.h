@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
 #include "engine/engine.h"
+#include "engine/epochs.h"
 #include "engine/expected_spis.h"
 #include "engine/flow_cache.h"
 #include "engine/hold_queue.h"
@@ -44,6 +45,7 @@ struct EngineState {
   EngineState(const EngineSettings& given, Random& random);
 
   EngineSettings settings;
+  Epochs epochs;
   Sad sad;
   Spd spd;
   FlowCache flows;

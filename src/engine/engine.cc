@@ -45,19 +45,23 @@ template <typename Sa>
 void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, std::unique_ptr<crypto::EspCipher> cipher,
           Instant now) {
   sa.spec = spec;
-  sa.iv_octets = cipher->iv_octets();
-  sa.icv_octets = cipher->icv_octets();
+  sa.iv_octets = static_cast<std::uint8_t>(cipher->iv_octets());
+  sa.icv_octets = static_cast<std::uint8_t>(cipher->icv_octets());
   // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary whatever the cipher's block.
-  sa.block_octets = std::max<std::size_t>(4, cipher->block_octets());
+  sa.block_octets = static_cast<std::uint8_t>(std::max<std::size_t>(4, cipher->block_octets()));
   sa.cipher = std::move(cipher);
   sa.limits = SaLimits::of(spec);
-  sa.counters.installed = now;
+  sa.installed = now;
   sa.serial = state.next_serial++;
 }
 
 template <typename Sa>
 [[nodiscard]] model::SaCounters counters_of(const Sa& sa) {
-  auto counters = sa.counters;
+  model::SaCounters counters{.packets = sa.packets,
+                             .bytes = sa.bytes,
+                             .errors = sa.errors,
+                             .last_used = sa.last_used,
+                             .installed = sa.installed};
   if constexpr (std::is_same_v<Sa, InboundSa>) {
     counters.sequence = sa.replay.top();
   } else {
@@ -121,6 +125,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     // Installed again under its old keys: what was seen stays seen.
     const auto* old = state_->sad.find_inbound(spec.spi);
     if (old != nullptr && same_keys(old->spec, spec)) sa->replay = old->replay;
+    sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
     if (!state_->expected.empty()) {
       auto waited = state_->expected.take(spec.spi);
@@ -129,12 +134,14 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
   } else {
     auto sa = std::make_unique<OutboundSa>();
     fill(*state_, *sa, spec, std::move(*cipher), now);
-    sa->last_sent = now;
+    sa->keepalive_at = now;
     // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
     const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
     if (old != nullptr && same_keys(old->spec, spec)) sa->sequence = old->sequence;
     sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
+    sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
+    if (auto* inbound = state_->sad.inbound_of(spec.child)) inbound->look_at_sibling = true;
     if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_pending = false;
     state_->held_may_go();
   }
@@ -166,7 +173,7 @@ std::vector<Usage> Engine::usage(std::span<const Spi> spis) const {
   for (const auto spi : spis) {
     const auto* sa = state_->sad.find_inbound(spi);
     if (sa == nullptr) continue;
-    out.push_back({spi, sa->counters.last_used, sa->sibling == nullptr ? Instant{} : sa->sibling->counters.last_used});
+    out.push_back({spi, sa->last_used, sa->sibling == nullptr ? Instant{} : sa->sibling->last_used});
   }
   return out;
 }
@@ -192,6 +199,8 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
     inbound->spec.remote = remote;
     inbound->spec.udp_encapsulation = udp_encapsulation;
     inbound->reported_remote = {};
+    inbound->moved = false;
+    inbound->refresh();
   }
   if (outbound != nullptr) {
     state_->sad.move_outbound(*outbound, local, remote);
@@ -201,6 +210,7 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
     outbound->learned_mtu = 0;
     outbound->link_mtu = 0;
     outbound->inner_mtu = derive_inner_mtu(*outbound, state_->settings.link_mtu);
+    outbound->refresh();
     state_->schedule(*outbound);
   }
   state_->changed();
@@ -214,6 +224,7 @@ Result<void> Engine::set_selectors(model::ChildId child, const model::TrafficSel
   sa->spec.local_selectors = local;
   sa->spec.remote_selectors = remote;
   sa->spec.paired_selectors = paired;
+  sa->refresh();
   return {};
 }
 

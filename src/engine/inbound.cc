@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way of a packet in (RFC 4301 section 5.2, RFC 4303 section 3.4):
-//   1. process       cut a UDP_GRO datagram into ESP packets
-//   2. take_esp      find the SA by SPI, infer the sequence number, look into the replay window
-//   3. flush         the cipher opens all packets of an SA at once
-//   4. finish_esp    ICV good? then move the window, note that the SA lives, take off the trailer
-//   5. finish_tunnel or finish_transport
-//                    the inner packet; ECN, selectors, MSS
-//   6. deliver       merge TCP segments, hand to the device
+// The way of a packet in (RFC 4301 section 5.2, RFC 4303 section 3.4). A burst takes each step together, so that memory
+// is waited for once and not once a packet:
+//   1. process      cut UDP_GRO datagrams into ESP packets
+//   2. find_all     the SAs by SPI
+//   3. take_esp     sizes, infer the sequence number, look into the replay window
+//   4. flush        the ciphers open; neighbours of one SA at once
+//   5. finish_esp   ICV good? then move the window, note that the SA lives, take off the trailer
+//   6. finish_tunnel or finish_transport
+//                   the inner packet; ECN, selectors, MSS
+//   7. deliver      merge TCP segments, hand to the device
 #include <algorithm>
-#include <array>
+#include <span>
 #include <utility>
 
 #include "engine/coalesce.h"
@@ -18,6 +20,7 @@
 #include "engine/state.h"
 #include "wire/esp_header.h"
 #include "wire/ip_checksum.h"
+#include "wire/ip_fast.h"
 #include "wire/ip_packet.h"
 #include "wire/ipv4_header.h"
 #include "wire/ipv6_header.h"
@@ -38,14 +41,17 @@ class InboundRun {
   InboundRun(const InboundRun&) = delete;
   InboundRun& operator=(const InboundRun&) = delete;
   ~InboundRun() {
-    flush();
     if (!coalescer_.flush()) state_.count(DropReason::kNoBuffer);
   }
 
-  void process(std::uint32_t index);
+  void process();
 
  private:
-  void take_esp(MutableByteView esp, std::uint32_t index);
+  void add_piece(MutableByteView esp, std::uint32_t index);
+  void run_pieces();
+  void find_all();
+  void take_esp(const EspPiece& piece);
+  void on_no_sa(const EspPiece& piece);
   void on_unknown_spi(Spi spi, const InPacket& packet);
   void flush();
   void finish_esp(const crypto::EspJob& job, std::uint32_t index);
@@ -55,11 +61,12 @@ class InboundRun {
   [[nodiscard]] bool apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info, std::uint8_t outer_tos) const;
   void deliver(MutableByteView packet, const wire::IpPacketInfo& info, std::uint32_t index);
   [[nodiscard]] bool within_selectors(ByteView packet, const wire::IpPacketInfo& info) const;
-  [[nodiscard]] bool may_receive(std::size_t payload_octets) const;
+  [[nodiscard]] bool count_received(std::size_t payload_octets);
+  void note_remote(const InPacket& packet);
   void drop(std::uint32_t index, DropReason reason, ByteView data = {}) { state_.drop(out_, index, reason, data); }
   // Failures that count against the SA (RFC 4301 section 4.4.2.1 has them audited).
   void drop_error(std::uint32_t index, DropReason reason, ByteView data = {}) {
-    ++sa_->counters.errors;
+    ++sa_->errors;
     drop(index, reason, data);
   }
 
@@ -68,41 +75,76 @@ class InboundRun {
   Instant now_;
   Verdicts& out_;
   Coalescer coalescer_;
-  InboundSa* sa_ = nullptr;  // of the pending jobs
+  InboundSa* sa_ = nullptr;  // of the packet being worked on
+  std::size_t pieces_ = 0;
   std::size_t jobs_ = 0;
-  std::array<std::uint32_t, kCipherBurst> index_of_job_{};
 };
 
-void InboundRun::process(std::uint32_t index) {
-  const auto& packet = packets_[index];
-  auto rest = packet.bytes;
-  const std::size_t step = packet.segment_octets == 0 ? std::max<std::size_t>(rest.size(), 1) : packet.segment_octets;
-  if (rest.empty()) drop(index, DropReason::kTruncated);
-  while (!rest.empty()) {
-    const auto esp = rest.first(std::min(step, rest.size()));
-    rest = rest.subspan(esp.size());
-    take_esp(esp, index);
+void InboundRun::process() {
+  for (std::uint32_t index = 0; index < packets_.size(); ++index) {
+    const auto& packet = packets_[index];
+    if (packet.segment_octets == 0 || packet.bytes.empty()) {
+      add_piece(packet.bytes, index);
+      continue;
+    }
+    for (auto rest = packet.bytes; !rest.empty();) {
+      const auto esp = rest.first(std::min(packet.segment_octets, rest.size()));
+      rest = rest.subspan(esp.size());
+      add_piece(esp, index);
+    }
+  }
+  run_pieces();
+}
+
+void InboundRun::add_piece(MutableByteView esp, std::uint32_t index) {
+  __builtin_prefetch(esp.data());
+  state_.burst.pieces[pieces_++] = {.esp = esp, .index = index};
+  if (pieces_ == kBurst) run_pieces();
+}
+
+void InboundRun::run_pieces() {
+  find_all();
+  const std::span pieces(state_.burst.pieces.data(), std::exchange(pieces_, 0));
+  for (const auto& piece : pieces) take_esp(piece);
+  flush();
+}
+
+void InboundRun::find_all() {
+  const std::span pieces(state_.burst.pieces.data(), pieces_);
+  for (auto& piece : pieces) {
+    piece.sa = nullptr;
+    // RFC 4303 section 2.1: SPIs 0 to 255 are never on the wire; we have no SA with one.
+    if (piece.esp.size() < wire::kEspHeaderOctets) continue;
+    piece.sa = state_.sad.find_inbound(wire::esp_spi(piece.esp.data()));
+    if (piece.sa != nullptr) prefetch_sa(piece.sa);
+  }
+  for (const auto& piece : pieces) {
+    if (piece.sa == nullptr) continue;
+    __builtin_prefetch(piece.sa->replay.near_top(), 1);
   }
 }
 
-void InboundRun::take_esp(MutableByteView esp, std::uint32_t index) {
-  if (esp.size() < wire::kEspHeaderOctets) {
-    drop(index, DropReason::kTruncated, esp);
+void InboundRun::on_no_sa(const EspPiece& piece) {
+  const auto index = piece.index;
+  if (piece.esp.size() < wire::kEspHeaderOctets) {
+    drop(index, DropReason::kTruncated, piece.esp);
     return;
   }
-  const Spi spi = wire::esp_spi(esp.data());
-  // RFC 4303 section 2.1: SPIs 0 to 255 are never on the wire; we have no SA with one.
-  auto* sa = sa_ != nullptr && sa_->spec.spi == spi ? sa_ : state_.sad.find_inbound(spi);
+  const Spi spi = wire::esp_spi(piece.esp.data());
+  if (!state_.expected.empty() && state_.expected.hold(spi, piece.esp, packets_[index], now_)) {
+    out_.add(index, Held{});
+    return;
+  }
+  on_unknown_spi(spi, packets_[index]);
+  drop(index, DropReason::kUnknownSpi, piece.esp);
+}
+
+void InboundRun::take_esp(const EspPiece& piece) {
+  const auto [esp, index, sa] = piece;
   if (sa == nullptr) {
-    if (!state_.expected.empty() && state_.expected.hold(spi, esp, packets_[index], now_)) {
-      out_.add(index, Held{});
-      return;
-    }
-    on_unknown_spi(spi, packets_[index]);
-    drop(index, DropReason::kUnknownSpi, esp);
+    on_no_sa(piece);
     return;
   }
-  if (sa != sa_ || jobs_ == state_.jobs.size()) flush();
   sa_ = sa;
   if (sa->dead) {
     drop(index, DropReason::kSaExpired, esp);
@@ -123,8 +165,10 @@ void InboundRun::take_esp(MutableByteView esp, std::uint32_t index) {
     drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
     return;
   }
-  index_of_job_[jobs_] = index;
-  state_.jobs[jobs_++] = {esp.data(), esp.size(), sequence, false};
+  auto& burst = state_.burst;
+  burst.index_of_job[jobs_] = index;
+  burst.opening[jobs_] = sa;
+  burst.jobs[jobs_++] = {esp.data(), esp.size(), sequence, false};
 }
 
 void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
@@ -142,16 +186,34 @@ void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
 }
 
 void InboundRun::flush() {
+  auto& burst = state_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
-  if (count == 0) return;
-  const std::span<crypto::EspJob> jobs{state_.jobs.data(), count};
-  sa_->cipher->open(jobs);
-  for (std::size_t i = 0; i < count; ++i) finish_esp(jobs[i], index_of_job_[i]);
+  for (std::size_t i = 0; i < count;) {
+    sa_ = burst.opening[i];
+    std::size_t end = i + 1;
+    while (end < count && burst.opening[end] == sa_) ++end;
+    sa_->cipher->open({burst.jobs.data() + i, end - i});
+    i = end;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    sa_ = burst.opening[i];
+    finish_esp(burst.jobs[i], burst.index_of_job[i]);
+  }
 }
 
-bool InboundRun::may_receive(std::size_t payload_octets) const {
-  return sa_->counters.packets < sa_->limits.hard_packets &&
-         sa_->counters.bytes + payload_octets <= sa_->limits.hard_bytes;
+// False: that was too much, and the SA is at its end.
+bool InboundRun::count_received(std::size_t payload_octets) {
+  auto& sa = *sa_;
+  const bool quiet = sa.is_quiet(payload_octets);
+  if (!quiet && (sa.packets >= sa.limits.hard_packets || sa.bytes + payload_octets > sa.limits.hard_bytes)) {
+    state_.kill(sa);
+    return false;
+  }
+  sa.packets += 1;
+  sa.bytes += payload_octets;
+  sa.last_used = now_;
+  if (!quiet && (sa.packets >= sa.limits.soft_packets || sa.bytes >= sa.limits.soft_bytes)) state_.report_soft(sa);
+  return true;
 }
 
 void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
@@ -181,21 +243,14 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
     return;
   }
   const auto payload = clear.first(clear.size() - wire::kEspTrailerOctets - pad);
-  if (!may_receive(payload.size())) {
-    state_.kill(*sa_);
+  if (!count_received(payload.size())) {
     drop(index, DropReason::kSaExpired, esp);
     return;
-  }
-  sa_->counters.packets += 1;
-  sa_->counters.bytes += payload.size();
-  sa_->counters.last_used = now_;
-  if (sa_->counters.packets >= sa_->limits.soft_packets || sa_->counters.bytes >= sa_->limits.soft_bytes) {
-    state_.report_soft(*sa_);
   }
   // RFC 4303 section 2.6: "a receiver MUST be prepared to discard these packets, without indicating an error".
   if (next_header == wire::protocol::kNoNextHeader) {
     drop(index, DropReason::kDummy, esp);
-  } else if (sa_->spec.mode == model::Mode::kTunnel) {
+  } else if (sa_->tunnel) {
     finish_tunnel(payload, next_header, index);
   } else {
     finish_transport(payload, next_header, index);
@@ -204,18 +259,27 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
 
 // The ICV was good: the peer has the SA, and this is where it sends from.
 void InboundRun::note_alive(const InPacket& packet, bool newest) {
-  if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
-    sa_->sibling->spec.standby = false;
-    state_.held_may_go();
-    state_.changed();
-    state_.raise(ChildActivatedEvent{sa_->spec.child});
+  if (sa_->look_at_sibling) {
+    sa_->look_at_sibling = false;
+    if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
+      sa_->sibling->spec.standby = false;
+      state_.held_may_go();
+      state_.changed();
+      state_.raise(ChildActivatedEvent{sa_->spec.child});
+    }
   }
   // RFC 7296 section 2.23: only "the newest" valid packet tells, so that a delayed or copied one moves nothing.
-  if (!newest || !packet.udp || !sa_->spec.udp_encapsulation) return;
-  if (packet.remote == sa_->spec.remote) {
-    sa_->reported_remote = {};
+  if (newest && packet.udp && sa_->udp) note_remote(packet);
+}
+
+void InboundRun::note_remote(const InPacket& packet) {
+  const auto tag = tag_of(packet.remote);
+  if (tag != 0 ? tag == sa_->remote_tag : packet.remote == sa_->spec.remote) {
+    if (sa_->moved) sa_->reported_remote = {};
+    sa_->moved = false;
   } else if (packet.remote != sa_->reported_remote) {
     sa_->reported_remote = packet.remote;
+    sa_->moved = true;
     state_.raise(PeerMovedEvent{sa_->spec.child, packet.remote, packet.local});
   }
 }
@@ -225,23 +289,23 @@ void InboundRun::finish_tunnel(MutableByteView payload, std::uint8_t next_header
     drop_error(index, DropReason::kBadNextHeader, payload);
     return;
   }
-  auto info = wire::parse_ip_packet(payload);
-  if (!info || info->is_v4() != (next_header == wire::protocol::kIpv4)) {
+  wire::IpPacketInfo info;
+  if (!wire::parse_ip_packet(payload, info) || info.is_v4() != (next_header == wire::protocol::kIpv4)) {
     drop_error(index, DropReason::kInnerMalformed, payload);
     return;
   }
   // RFC 4303 section 2.7: what follows the inner packet is traffic flow confidentiality padding.
-  const auto inner = payload.first(info->total_octets);
+  const auto inner = payload.first(info.total_octets);
   // RFC 4301 section 5.2 step 4: the packet must be within the selectors of the SA it came through.
-  if (!within_selectors(inner, *info)) {
+  if (!within_selectors(inner, info)) {
     drop_error(index, DropReason::kSelectorMismatch, inner);
     return;
   }
-  if (sa_->spec.ecn && !apply_outer_ecn(inner, *info, packets_[index].tos)) {
+  if (sa_->ecn && !apply_outer_ecn(inner, info, packets_[index].tos)) {
     drop(index, DropReason::kEcnDropped, inner);
     return;
   }
-  deliver(inner, *info, index);
+  deliver(inner, info, index);
 }
 
 bool InboundRun::apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info, std::uint8_t outer_tos) const {
@@ -259,6 +323,9 @@ bool InboundRun::apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info
 }
 
 bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& info) const {
+  if (sa_->has_box) {
+    return info.is_v4() && sa_->box.holds(load_be32(packet.data() + 16), load_be32(packet.data() + 12));
+  }
   return within(PacketSelectors::of(packet, info, model::Direction::kInbound), sa_->spec);
 }
 
@@ -325,9 +392,10 @@ void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_hea
 }
 
 void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info, std::uint32_t index) {
-  if (sa_->spec.clamp_mss && info.protocol == wire::protocol::kTcp && info.has_ports && !info.fragment) {
+  if (info.protocol == wire::protocol::kTcp && info.has_ports && !info.fragment) {
     const auto segment = packet.subspan(info.header_octets);
-    if (segment.size() >= wire::kTcpHeaderOctets && (wire::tcp_flags(segment.data()) & wire::tcp_flag::kSyn) != 0) {
+    if (segment.size() >= wire::kTcpHeaderOctets && (wire::tcp_flags(segment.data()) & wire::tcp_flag::kSyn) != 0 &&
+        sa_->spec.clamp_mss) {
       // What comes back must fit the way out.
       if (sa_->sibling != nullptr) (void)wire::clamp_tcp_mss(segment, mss_for(sa_->sibling->inner_mtu, info.family));
     }
@@ -341,7 +409,7 @@ void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info,
 
 void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out) {
   InboundRun run(state, packets, now, out);
-  for (std::size_t i = 0; i < packets.size(); ++i) run.process(static_cast<std::uint32_t>(i));
+  run.process();
 }
 
 void release_early(EngineState& state, Instant now, Verdicts& out) {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way of a packet out (RFC 4301 section 5.1, RFC 4303 section 3.3):
-//   1. process      parse the packet
-//   2. look_up      flow cache, else SPD and SAD
+// The way of a packet out (RFC 4301 section 5.1, RFC 4303 section 3.3). A burst takes each step together, so that
+// memory is waited for once and not once a packet:
+//   1. parse_all    parse the packets, find their flows' places
+//   2. look_up_all  flow cache, else SPD and SAD
 //   3. act          DISCARD, BYPASS, PROTECT; without SA: hold and ask, or drop
 //   4. protect      complete checksums, clamp the MSS, compare with the path: whole, segments, fragments, or "too big"
 //   5. begin_esp    lifetimes, sequence number, a place in the arena; header, padding and trailer
 //   6. add_to_group neighbours of one size become one send
-//   7. flush        the cipher seals all packets of an SA at once
+//   7. flush        the ciphers seal; neighbours of one SA at once
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 #include "engine/ecn.h"
 #include "engine/fragment.h"
@@ -18,6 +20,7 @@
 #include "engine/state.h"
 #include "wire/esp_header.h"
 #include "wire/icmp_message.h"
+#include "wire/ip_fast.h"
 #include "wire/ip_packet.h"
 #include "wire/ipv6_header.h"
 #include "wire/tcp_header.h"
@@ -38,14 +41,6 @@ struct OuterWay {
   bool operator==(const OuterWay&) const = default;
 };
 
-struct Parsed {
-  MutableByteView bytes;  // exactly the packet
-  wire::IpPacketInfo info;
-  Offload offload;
-  DeviceId device = 0;
-  bool reassembled = false;
-};
-
 class OutboundRun {
  public:
   OutboundRun(EngineState& state, Instant now, Verdicts& out) : state_(state), now_(now), out_(out) {}
@@ -53,11 +48,16 @@ class OutboundRun {
   OutboundRun& operator=(const OutboundRun&) = delete;
   ~OutboundRun() { flush(); }
 
+  void process(std::span<OutPacket> packets);
+  // One packet by itself: what was held, or put together from fragments.
   void process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled = false);
   void send_dummy(OutboundSa& sa, ByteView content);
 
  private:
-  [[nodiscard]] FlowTarget look_up(const Parsed& packet);
+  void parse_all(std::span<OutPacket> packets);
+  void look_up_all(std::size_t count);
+  [[nodiscard]] FlowTarget look_up(const Parsed& packet, const FlowKey& key);
+  [[nodiscard]] FlowTarget classify(const Parsed& packet, const FlowKey& key);
   void act(Parsed& packet, const FlowTarget& target);
   void bypass(Parsed& packet);
   void wait_for_sa(const Parsed& packet, Policy& policy);
@@ -72,6 +72,8 @@ class OutboundRun {
                                         const OuterWay& way);
   [[nodiscard]] bool may_send(OutboundSa& sa, std::size_t payload_octets);
   void add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way);
+  void note_soft_limits(OutboundSa& sa);
+  void on_refused(const crypto::EspJob& job);
   void count_sent(std::size_t packet_octets);
   void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
   void flush();
@@ -81,23 +83,20 @@ class OutboundRun {
   Verdicts& out_;
   std::uint32_t index_ = Verdict::kNoPacket;  // of the packet being worked on
   Instant since_;                             // when it came
-  OutboundSa* sealing_ = nullptr;             // whose jobs are pending
   std::size_t jobs_ = 0;
   // The send that may still grow: always the last verdict.
   std::size_t group_ = SIZE_MAX;
   OutboundSa* group_sa_ = nullptr;
+  SendToPeer* group_send_ = nullptr;
   OuterWay group_way_;
+  std::size_t group_segments_ = 0;
+  bool group_full_ = true;  // all its packets have the same size: another may follow
 };
 
-[[nodiscard]] bool is_transport(const OutboundSa& sa) { return sa.spec.mode == model::Mode::kTransport; }
-
 [[nodiscard]] OuterWay outer_way(const Parsed& packet, const OutboundSa& sa) {
-  if (is_transport(sa)) return {packet.info.tos, packet.info.dont_fragment};
-  OuterWay way;
-  if (sa.spec.copy_dscp) way.tos = packet.info.tos & wire::kDscpMask;
-  // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
-  if (sa.spec.ecn) way.tos |= packet.info.tos & wire::kEcnMask;
-  switch (sa.spec.df) {
+  if (sa.transport) return {packet.info.tos, packet.info.dont_fragment};
+  OuterWay way{.tos = static_cast<std::uint8_t>(packet.info.tos & sa.tos_mask)};
+  switch (sa.df) {
     case model::DfPolicy::kCopy: way.dont_fragment = packet.info.dont_fragment; break;
     case model::DfPolicy::kSet: way.dont_fragment = true; break;
     case model::DfPolicy::kClear: way.dont_fragment = false; break;
@@ -111,7 +110,7 @@ class OutboundRun {
 }
 
 [[nodiscard]] std::uint8_t next_header_of(const Parsed& packet, const OutboundSa& sa) {
-  if (is_transport(sa)) return packet.info.is_v4() ? packet.bytes[9] : packet.bytes[6];
+  if (sa.transport) return packet.info.is_v4() ? packet.bytes[9] : packet.bytes[6];
   return packet.info.is_v4() ? wire::protocol::kIpv4 : wire::protocol::kIpv6;
 }
 
@@ -121,29 +120,86 @@ class OutboundRun {
          (packet.bytes[6] != wire::protocol::kHopByHop && packet.bytes[6] != wire::protocol::kRouting);
 }
 
+void parse(const OutPacket& packet, bool reassembled, Parsed& parsed) {
+  const auto ok = wire::parse_ip_packet(packet.bytes, parsed.info);
+  parsed.sound = ok.has_value();
+  parsed.device = packet.device;
+  parsed.offload = packet.offload;
+  parsed.reassembled = reassembled;
+  if (!ok) {
+    parsed.bytes = packet.bytes;
+    parsed.refused = ok.error() == wire::IpError::kTruncated ? DropReason::kTruncated : DropReason::kMalformedIp;
+    return;
+  }
+  parsed.bytes = packet.bytes.first(parsed.info.total_octets);
+  // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
+  if (parsed.info.ttl == 0) {
+    parsed.sound = false;
+    parsed.refused = DropReason::kTtlExpired;
+  }
+}
+
+void OutboundRun::process(std::span<OutPacket> packets) {
+  since_ = now_;
+  for (std::size_t first = 0; first < packets.size(); first += kBurst) {
+    const auto burst = packets.subspan(first, std::min(kBurst, packets.size() - first));
+    parse_all(burst);
+    look_up_all(burst.size());
+    const auto generation = state_.generation;
+    for (std::size_t i = 0; i < burst.size(); ++i) {
+      index_ = static_cast<std::uint32_t>(first + i);
+      auto& packet = state_.burst.parsed[i];
+      if (!packet.sound) {
+        drop(packet.refused, packet.bytes);
+        continue;
+      }
+      // A packet before this one may have brought an SA to its end.
+      if (state_.generation != generation) state_.burst.targets[i] = look_up(packet, state_.burst.keys[i]);
+      act(packet, state_.burst.targets[i]);
+    }
+    flush();
+  }
+}
+
 void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled) {
   index_ = index;
   since_ = since;
-  const auto info = wire::parse_ip_packet(packet.bytes);
-  if (!info) {
-    drop(info.error() == wire::IpError::kTruncated ? DropReason::kTruncated : DropReason::kMalformedIp, packet.bytes);
+  Parsed parsed;
+  parse(packet, reassembled, parsed);
+  if (!parsed.sound) {
+    drop(parsed.refused, parsed.bytes);
     return;
   }
-  Parsed parsed{packet.bytes.first(info->total_octets), *info, packet.offload, packet.device, reassembled};
-  // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
-  if (info->ttl == 0) {
-    drop(DropReason::kTtlExpired, parsed.bytes);
-    return;
-  }
-  act(parsed, look_up(parsed));
+  act(parsed, look_up(parsed, FlowKey::of(parsed.bytes, parsed.info, parsed.device)));
 }
 
-FlowTarget OutboundRun::look_up(const Parsed& packet) {
-  const auto key = FlowKey::of(packet.bytes, packet.info, packet.device);
+void OutboundRun::parse_all(std::span<OutPacket> packets) {
+  for (const auto& packet : packets) __builtin_prefetch(packet.bytes.data());
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    auto& parsed = state_.burst.parsed[i];
+    parse(packets[i], false, parsed);
+    if (parsed.sound) state_.burst.keys[i] = FlowKey::of(parsed.bytes, parsed.info, parsed.device);
+  }
+}
+
+void OutboundRun::look_up_all(std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!state_.burst.parsed[i].sound) continue;
+    auto& target = state_.burst.targets[i];
+    target = look_up(state_.burst.parsed[i], state_.burst.keys[i]);
+    if (target.sa != nullptr) prefetch_sa(target.sa);
+  }
+}
+
+FlowTarget OutboundRun::look_up(const Parsed& packet, const FlowKey& key) {
   if (const auto* known = state_.flows.find(key, state_.generation)) {
     ++state_.statistics.flow_cache_hits;
     return *known;
   }
+  return classify(packet, key);
+}
+
+FlowTarget OutboundRun::classify(const Parsed& packet, const FlowKey& key) {
   ++state_.statistics.flow_cache_misses;
   const auto selectors = PacketSelectors::of(packet.bytes, packet.info, model::Direction::kOutbound);
   FlowTarget target;
@@ -156,22 +212,24 @@ FlowTarget OutboundRun::look_up(const Parsed& packet) {
 }
 
 void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
+  // Most packets have an SA; its policy need not be looked at then.
+  if (target.sa != nullptr) {
+    if (target.sa->dead) {
+      drop(DropReason::kSaExpired, packet.bytes);
+    } else {
+      protect(packet, *target.sa);
+    }
+    return;
+  }
   // RFC 4301 section 4.4.1: what no entry covers is discarded.
   if (target.policy == nullptr) {
     drop(DropReason::kPolicyDiscard, packet.bytes);
     return;
   }
   switch (target.policy->spec.action) {
-    case model::PolicyAction::kDiscard: drop(DropReason::kPolicyDiscard, packet.bytes); return;
-    case model::PolicyAction::kBypass: bypass(packet); return;
-    case model::PolicyAction::kProtect: break;
-  }
-  if (target.sa == nullptr) {
-    wait_for_sa(packet, *target.policy);
-  } else if (target.sa->dead) {
-    drop(DropReason::kSaExpired, packet.bytes);
-  } else {
-    protect(packet, *target.sa);
+    case model::PolicyAction::kDiscard: drop(DropReason::kPolicyDiscard, packet.bytes); break;
+    case model::PolicyAction::kBypass: bypass(packet); break;
+    case model::PolicyAction::kProtect: wait_for_sa(packet, *target.policy); break;
   }
 }
 
@@ -226,7 +284,7 @@ void OutboundRun::wait_for_sa(const Parsed& packet, Policy& policy) {
 }
 
 void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
-  if (is_transport(sa)) {
+  if (sa.transport) {
     if (packet.info.fragment) {
       reassemble(packet);
       return;
@@ -244,7 +302,7 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
     drop(DropReason::kMalformedIp, packet.bytes);
     return;
   }
-  if (sa.spec.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
+  if (sa.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
     (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets),
                               mss_for(sa.inner_mtu, packet.info.family));
   }
@@ -287,7 +345,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
     tell_too_big(packet, sa.inner_mtu);
     return;
   }
-  const bool tunnel = !is_transport(sa);
+  const bool tunnel = !sa.transport;
   const std::size_t outside = tunnel ? 0 : outside_octets(packet);
   // In transport mode IPv6 destination options would stand between the headers: the plan writes from TCP or UDP on.
   if (!tunnel && outside != plan->ip_octets()) {
@@ -305,7 +363,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
 }
 
 void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment) {
-  const std::size_t outside = is_transport(sa) ? outside_octets(packet) : 0;
+  const std::size_t outside = sa.transport ? outside_octets(packet) : 0;
   const auto payload = packet.bytes.subspan(outside);
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
@@ -322,13 +380,13 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   if (packet.reassembled) return true;
   // RFC 8200 section 5: every link takes 1280 octets; ours too, by outer fragments if need be.
   if (!packet.info.is_v4()) return packet.info.total_octets <= wire::kIpv6MinimumMtu;
-  return is_transport(sa) ? !packet.info.dont_fragment : sa.spec.df == model::DfPolicy::kClear;
+  return sa.transport ? !packet.info.dont_fragment : sa.df == model::DfPolicy::kClear;
 }
 
 void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
   if (outer_may_fragment(packet, sa)) {
     seal_whole(packet, sa, false);
-  } else if (packet.info.is_v4() && !packet.info.dont_fragment && !is_transport(sa)) {
+  } else if (packet.info.is_v4() && !packet.info.dont_fragment && !sa.transport) {
     seal_fragments(packet, sa);
   } else {
     tell_too_big(packet, packet.info.is_v4() ? sa.inner_mtu : std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
@@ -368,7 +426,8 @@ bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
     drop(DropReason::kSaExpired);
     return false;
   }
-  if (sa.counters.packets >= sa.limits.hard_packets || sa.counters.bytes + payload_octets > sa.limits.hard_bytes) {
+  if (sa.is_quiet(payload_octets)) return true;
+  if (sa.packets >= sa.limits.hard_packets || sa.bytes + payload_octets > sa.limits.hard_bytes) {
     state_.kill(sa);
     drop(DropReason::kSaExpired);
     return false;
@@ -384,54 +443,76 @@ bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
   return true;
 }
 
+// RFC 4303 section 2.4: "the Padding bytes are initialized with a series of (unsigned, 1-byte) integer values".
+void write_trailer(std::uint8_t* to, std::size_t pad, std::uint8_t next_header) {
+  if (pad > 3) {
+    wire::write_esp_trailer(to, pad, next_header);
+    return;
+  }
+  // The trailer and the ICV behind it have more than four octets.
+  constexpr std::array<std::uint8_t, 4> kPadding{1, 2, 3, 0};
+  std::memcpy(to, kPadding.data(), kPadding.size());
+  to[pad] = static_cast<std::uint8_t>(pad);
+  to[pad + 1] = next_header;
+}
+
 std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                      const OuterWay& way) {
   if (!may_send(sa, payload_octets)) return nullptr;
-  const std::size_t octets = esp_octets(sa, payload_octets);
+  const std::size_t pad = wire::esp_pad_octets(payload_octets, sa.block_octets);
+  const std::size_t octets =
+      wire::kEspHeaderOctets + sa.iv_octets + payload_octets + pad + wire::kEspTrailerOctets + sa.icv_octets;
   auto* esp = octets <= kMaxDatagramOctets ? out_.allocate(octets) : nullptr;
   if (esp == nullptr) {
     drop(DropReason::kNoBuffer);
     return nullptr;
   }
-  if (sealing_ != &sa || jobs_ == state_.jobs.size()) flush();
-  sealing_ = &sa;
+  if (jobs_ == state_.burst.jobs.size()) flush();
   const std::uint64_t sequence = ++sa.sequence;
-  wire::write_esp_header(esp, sa.spec.spi, sequence);
+  wire::write_esp_header(esp, sa.spi, sequence);
   auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
-  wire::write_esp_trailer(payload + payload_octets, wire::esp_pad_octets(payload_octets, sa.block_octets), next_header);
-  state_.jobs[jobs_++] = {esp, octets, sequence, false};
+  write_trailer(payload + payload_octets, pad, next_header);
+  state_.burst.sealing[jobs_] = &sa;
+  state_.burst.jobs[jobs_++] = {esp, octets, sequence, false};
   add_to_group(sa, esp, octets, way);
-  sa.counters.packets += 1;
-  sa.counters.bytes += payload_octets;
-  sa.counters.last_used = now_;
-  sa.last_sent = now_;
-  if (sa.counters.packets >= sa.limits.soft_packets || sa.counters.bytes >= sa.limits.soft_bytes)
-    state_.report_soft(sa);
+  sa.packets += 1;
+  sa.bytes += payload_octets;
+  sa.last_used = now_;
+  if (sa.packets >= sa.quiet_packets || sa.bytes >= sa.quiet_bytes) note_soft_limits(sa);
   return payload;
+}
+
+void OutboundRun::note_soft_limits(OutboundSa& sa) {
+  if (sa.packets >= sa.limits.soft_packets || sa.bytes >= sa.limits.soft_bytes) state_.report_soft(sa);
 }
 
 void OutboundRun::add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way) {
   if (group_sa_ == &sa && group_way_ == way && group_ + 1 == out_.size()) {
-    auto& send = std::get<SendToPeer>(out_.last()->action);
+    auto& send = *group_send_;
     const bool touches = send.data.data() + send.data.size() == esp;
-    const bool all_full = send.data.size() % send.segment_octets == 0;
-    if (touches && all_full && octets <= send.segment_octets && send.segments() < kMaxGroupSegments &&
+    if (touches && group_full_ && octets <= send.segment_octets && group_segments_ < kMaxGroupSegments &&
         send.data.size() + octets <= kMaxGroupOctets) {
       send.data = {send.data.data(), send.data.size() + octets};
+      ++group_segments_;
+      group_full_ = octets == send.segment_octets;
       return;
     }
   }
   group_ = out_.size();
   group_sa_ = &sa;
   group_way_ = way;
-  out_.add(index_, SendToPeer{.local = sa.spec.local,
-                              .remote = sa.spec.remote,
-                              .udp = sa.spec.udp_encapsulation,
-                              .dont_fragment = way.dont_fragment,
-                              .tos = way.tos,
-                              .mark = sa.spec.mark,
-                              .data = {esp, octets},
-                              .segment_octets = octets});
+  group_segments_ = 1;
+  group_full_ = true;
+  auto& send = out_.emplace<SendToPeer>(index_);
+  group_send_ = &send;
+  send.local = sa.local;
+  send.remote = sa.remote;
+  send.udp = sa.udp;
+  send.dont_fragment = way.dont_fragment;
+  send.tos = way.tos;
+  if (sa.has_mark) send.mark = sa.mark;
+  send.data = {esp, octets};
+  send.segment_octets = octets;
 }
 
 void OutboundRun::count_sent(std::size_t packet_octets) {
@@ -440,16 +521,25 @@ void OutboundRun::count_sent(std::size_t packet_octets) {
 }
 
 void OutboundRun::flush() {
-  if (jobs_ == 0) return;
-  const std::span<crypto::EspJob> jobs{state_.jobs.data(), jobs_};
-  jobs_ = 0;
-  sealing_->cipher->seal(jobs);
-  for (const auto& job : jobs) {
-    if (job.ok) continue;
-    // The cipher refuses only what cannot be here. Should it, then clear text must not leave: the peer gets zeros.
-    wipe({job.esp + wire::kEspHeaderOctets, job.octets - wire::kEspHeaderOctets});
-    state_.count(DropReason::kNoBuffer);
+  auto& burst = state_.burst;
+  const std::size_t count = std::exchange(jobs_, 0);
+  for (std::size_t i = 0; i < count;) {
+    auto* sa = burst.sealing[i];
+    std::size_t end = i + 1;
+    while (end < count && burst.sealing[end] == sa) ++end;
+    const std::span jobs(burst.jobs.data() + i, end - i);
+    sa->cipher->seal(jobs);
+    for (const auto& job : jobs) {
+      if (!job.ok) on_refused(job);
+    }
+    i = end;
   }
+}
+
+// The cipher refuses only what cannot be here. Should it, then clear text must not leave: the peer gets zeros.
+void OutboundRun::on_refused(const crypto::EspJob& job) {
+  wipe({job.esp + wire::kEspHeaderOctets, job.octets - wire::kEspHeaderOctets});
+  state_.count(DropReason::kNoBuffer);
 }
 
 void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
@@ -463,7 +553,7 @@ void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
 
 void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now, Verdicts& out) {
   OutboundRun run(state, now, out);
-  for (std::size_t i = 0; i < packets.size(); ++i) run.process(packets[i], static_cast<std::uint32_t>(i), now);
+  run.process(packets);
 }
 
 void release_held(EngineState& state, Instant now, Verdicts& out) {

@@ -74,14 +74,7 @@ void Verdicts::clear() {
   slices_used_ = 0;
 }
 
-Verdict& Verdicts::add(std::uint32_t packet, Action action) { return list_.emplace_back(Verdict{packet, action}); }
-
-std::uint8_t* Verdicts::allocate(std::size_t octets) {
-  if (octets > capacity_ - used_) return nullptr;
-  auto* at = arena_.get() + used_;
-  used_ += octets;
-  return at;
-}
+Verdict& Verdicts::add(std::uint32_t packet, Action action) { return list_.emplace_back(packet, action); }
 
 std::span<ByteView> Verdicts::add_slices(std::span<const ByteView> slices) {
   if (slices.size() > kMaxSlices - slices_used_) return {};

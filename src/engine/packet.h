@@ -113,6 +113,10 @@ struct Verdict {
   static constexpr std::uint32_t kNoPacket = UINT32_MAX;
   std::uint32_t packet = kNoPacket;
   Action action;
+
+  Verdict(std::uint32_t of, Action what) : packet(of), action(what) {}
+  template <typename T>
+  Verdict(std::uint32_t of, std::in_place_type_t<T> type) : packet(of), action(type) {}
 };
 
 // Verdicts of one burst and the memory they point into. Make one per loop and reuse it: after the first bursts nothing
@@ -132,8 +136,18 @@ class Verdicts {
 
   // For the engine.
   Verdict& add(std::uint32_t packet, Action action);
+  // The same, made where it will stay.
+  template <typename T>
+  [[nodiscard]] T& emplace(std::uint32_t packet) {
+    return std::get<T>(list_.emplace_back(packet, std::in_place_type<T>).action);
+  }
   // Contiguous, uninitialized octets directly behind the previous allocation, or null when the arena is used up.
-  [[nodiscard]] std::uint8_t* allocate(std::size_t octets);
+  [[nodiscard]] std::uint8_t* allocate(std::size_t octets) {
+    if (octets > capacity_ - used_) return nullptr;
+    auto* at = arena_.get() + used_;
+    used_ += octets;
+    return at;
+  }
   // Gives back the last octets of the last allocation.
   void shrink(std::size_t octets) { used_ -= octets; }
   [[nodiscard]] std::span<ByteView> add_slices(std::span<const ByteView> slices);

@@ -9,9 +9,19 @@ namespace cygnet::engine {
 ReplayWindow::ReplayWindow(std::uint32_t size, bool esn)
     : size_(size == 0 ? 0 : std::clamp(size, kMin, kMax)), esn_(esn) {
   if (size_ == 0) return;
-  const std::uint64_t words = std::bit_ceil((std::uint64_t{size_} + 63U) / 64U + 1U);
-  bits_.assign(words, 0);
-  mask_ = words - 1;
+  words_ = static_cast<std::uint16_t>(std::bit_ceil((size_ + 63U) / 64U + 1U));
+  bits_ = std::make_unique<std::uint64_t[]>(words_);
+}
+
+ReplayWindow& ReplayWindow::operator=(const ReplayWindow& other) {
+  if (this == &other) return *this;
+  size_ = other.size_;
+  words_ = other.words_;
+  esn_ = other.esn_;
+  top_ = other.top_;
+  bits_ = other.bits_ == nullptr ? nullptr : std::make_unique<std::uint64_t[]>(words_);
+  std::copy_n(other.bits_.get(), words_, bits_.get());
+  return *this;
 }
 
 std::uint64_t ReplayWindow::infer(std::uint32_t low) const {
@@ -51,8 +61,8 @@ ReplayWindow::Verdict ReplayWindow::commit(std::uint64_t sequence) {
 
 void ReplayWindow::advance_to(std::uint64_t sequence) {
   if (size_ != 0) {
-    const std::uint64_t steps = std::min<std::uint64_t>((sequence >> 6U) - (top_ >> 6U), bits_.size());
-    for (std::uint64_t i = 1; i <= steps; ++i) bits_[((top_ >> 6U) + i) & mask_] = 0;
+    const std::uint64_t steps = std::min<std::uint64_t>((sequence >> 6U) - (top_ >> 6U), words_);
+    for (std::uint64_t i = 1; i <= steps; ++i) bits_[((top_ >> 6U) + i) & (words_ - 1U)] = 0;
   }
   top_ = sequence;
 }

@@ -3,7 +3,7 @@
 
 // Anti-replay window (RFC 4303 section 3.4.3) and the inference of ESN high bits (appendix A).
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 namespace cygnet::engine {
 
@@ -24,18 +24,24 @@ class ReplayWindow {
   // After the ICV was verified: checks again (packets of one burst may be twins) and, if fresh, marks it as seen.
   [[nodiscard]] Verdict commit(std::uint64_t sequence);
 
+  ReplayWindow(const ReplayWindow& other) { *this = other; }
+  ReplayWindow& operator=(const ReplayWindow& other);
+  ~ReplayWindow() = default;
+
   [[nodiscard]] std::uint64_t top() const { return top_; }  // highest authenticated
+  // Where the next packet's mark will most likely be set.
+  [[nodiscard]] const void* near_top() const { return bits_ == nullptr ? nullptr : &bits_[word_of(top_ + 1)]; }
   [[nodiscard]] std::uint32_t size() const { return size_; }
 
  private:
-  [[nodiscard]] std::uint64_t word_of(std::uint64_t sequence) const { return (sequence >> 6U) & mask_; }
+  [[nodiscard]] std::uint64_t word_of(std::uint64_t sequence) const { return (sequence >> 6U) & (words_ - 1U); }
   void advance_to(std::uint64_t sequence);
 
-  std::uint32_t size_;
-  bool esn_;
+  std::uint32_t size_ = 0;
+  std::uint16_t words_ = 0;  // of bits_: a power of two
+  bool esn_ = false;
   std::uint64_t top_ = 0;
-  std::uint64_t mask_ = 0;           // words - 1
-  std::vector<std::uint64_t> bits_;  // ring of words, one more than the window needs: sliding clears whole words
+  std::unique_ptr<std::uint64_t[]> bits_;  // ring of words, one more than the window needs: sliding clears whole words
 };
 
 }  // namespace cygnet::engine

@@ -41,6 +41,7 @@ OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& 
 void EngineState::report_soft(SaCommon& sa) {
   if (sa.soft_reported) return;
   sa.soft_reported = true;
+  sa.refresh_limits();
   raise(SaExpiringEvent{sa.spec.spi, sa.spec.direction, sa.spec.child, false});
 }
 

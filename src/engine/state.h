@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
+#include "engine/burst.h"
 #include "engine/engine.h"
 #include "engine/epochs.h"
 #include "engine/expected_spis.h"
@@ -23,8 +24,6 @@
 #include "engine/spd.h"
 
 namespace cygnet::engine {
-
-inline constexpr std::size_t kCipherBurst = 128;  // packets handed to a cipher at once
 
 // Entries of the timer heap. One is live per SA: the one whose time equals the SA's timer_at.
 struct TimerEntry {
@@ -67,7 +66,7 @@ struct EngineState {
   std::uint32_t unknown_spi_tokens = 0;
   Instant unknown_spi_refilled = Instant::min();
   SeededRandom dummy_content;  // filling of dummy packets: no secret
-  std::array<crypto::EspJob, kCipherBurst> jobs;
+  BurstScratch burst;
 
   void count(DropReason reason, std::uint64_t packets = 1) {
     statistics.drops[static_cast<std::size_t>(reason)] += packets;

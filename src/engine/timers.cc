@@ -17,8 +17,8 @@ namespace {
 
 [[nodiscard]] Instant age_deadline(const SaCommon& sa) {
   if (sa.dead) return kNever;
-  const Instant hard = after(sa.counters.installed, sa.spec.lifetime.hard_age_s);
-  const Instant soft = after(sa.counters.installed, sa.spec.lifetime.soft_age_s);
+  const Instant hard = after(sa.installed, sa.spec.lifetime.hard_age_s);
+  const Instant soft = after(sa.installed, sa.spec.lifetime.soft_age_s);
   return sa.soft_reported ? hard : std::min(hard, soft);
 }
 
@@ -28,17 +28,17 @@ namespace {
 
 void check_ages(EngineState& state, SaCommon& sa, Instant now) {
   if (sa.dead) return;
-  if (after(sa.counters.installed, sa.spec.lifetime.hard_age_s) <= now) {
+  if (after(sa.installed, sa.spec.lifetime.hard_age_s) <= now) {
     state.kill(sa);
-  } else if (after(sa.counters.installed, sa.spec.lifetime.soft_age_s) <= now) {
+  } else if (after(sa.installed, sa.spec.lifetime.soft_age_s) <= now) {
     state.report_soft(sa);
   }
 }
 
 void send_keepalive(EngineState& state, OutboundSa& sa, Instant now, Verdicts& out) {
   // RFC 3948 section 4: "if no other packet to the peer has been sent in M seconds".
-  if (!wants_keepalive(sa) || after(sa.last_sent, sa.spec.keepalive_s) > now) return;
-  sa.last_sent = now;
+  if (!wants_keepalive(sa) || after(sa.last_sent(), sa.spec.keepalive_s) > now) return;
+  sa.keepalive_at = now;
   auto* octet = out.allocate(1);
   if (octet == nullptr) {
     state.count(DropReason::kNoBuffer);
@@ -112,7 +112,7 @@ Instant deadline_of(const EngineState&, const InboundSa& sa) { return age_deadli
 
 Instant deadline_of(const EngineState& state, const OutboundSa& sa) {
   Instant next = age_deadline(sa);
-  if (wants_keepalive(sa)) next = std::min(next, after(sa.last_sent, sa.spec.keepalive_s));
+  if (wants_keepalive(sa)) next = std::min(next, after(sa.last_sent(), sa.spec.keepalive_s));
   if (sa.learned_mtu != 0) next = std::min(next, after(sa.learned_at, state.settings.path_mtu_age_s));
   return next;
 }

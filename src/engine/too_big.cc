@@ -45,7 +45,7 @@ bool lower_path_mtu(EngineState& state, OutboundSa& sa, std::uint32_t mtu, Insta
 }
 
 [[nodiscard]] bool sent_there(const OutboundSa& sa, const OuterTooBig& too_big) {
-  if (sa.counters.packets == 0 || sa.dead || sa.spec.udp_encapsulation != too_big.udp) return false;
+  if (sa.packets == 0 || sa.dead || sa.spec.udp_encapsulation != too_big.udp) return false;
   return too_big.udp ? sa.spec.remote == too_big.remote : sa.spec.remote.address == too_big.remote.address;
 }
 

@@ -17,12 +17,13 @@ class SequenceEnd : public TwoGateways {
     auto sa = std::make_unique<OutboundSa>();
     sa->spec = spec(o, true, model::Direction::kOutbound);
     sa->cipher = crypto::create_esp_cipher(sa->spec).value();
-    sa->iv_octets = sa->cipher->iv_octets();
-    sa->icv_octets = sa->cipher->icv_octets();
+    sa->iv_octets = static_cast<std::uint8_t>(sa->cipher->iv_octets());
+    sa->icv_octets = static_cast<std::uint8_t>(sa->cipher->icv_octets());
     sa->limits = SaLimits::of(sa->spec);
     sa->inner_mtu = 1400;
     sa->sequence = sent;
-    sa->counters.packets = sent;
+    sa->packets = sent;
+    sa->refresh();
     state_.sad.insert(std::move(sa));
   }
   Outcome send(std::size_t packets) {

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the stages of a burst hand on to each other. Kept between bursts, so that nothing is allocated or cleared.
+#include <array>
+#include <cstdint>
+
+#include "base/drop_reason.h"
+#include "crypto/esp_cipher.h"
+#include "engine/flow_cache.h"
+#include "engine/packet.h"
+#include "engine/sa.h"
+#include "engine/selectors.h"
+#include "wire/ip_packet.h"
+
+namespace cygnet::engine {
+
+// Packets that go through a stage together: enough to wait for memory once and not once a packet, few enough that what
+// was fetched is still in the nearest cache when its turn comes.
+inline constexpr std::size_t kBurst = 32;
+// Packets handed to the ciphers at once; a packet of the device may become many.
+inline constexpr std::size_t kCipherBurst = 128;
+
+// A packet on its way out.
+struct Parsed {
+  MutableByteView bytes;  // exactly the packet
+  wire::IpPacketInfo info;
+  Offload offload;
+  DeviceId device = 0;
+  bool reassembled = false;
+  bool sound = false;  // else refused says why not
+  DropReason refused{};
+};
+
+// An ESP packet on its way in: where it stands, and which datagram of the burst it came in.
+struct EspPiece {
+  MutableByteView esp;
+  std::uint32_t index = 0;
+  InboundSa* sa = nullptr;
+};
+
+struct BurstScratch {
+  // out
+  std::array<Parsed, kBurst> parsed;
+  std::array<FlowKey, kBurst> keys;
+  std::array<FlowTarget, kBurst> targets;
+  std::array<OutboundSa*, kCipherBurst> sealing;  // whose each job is
+  // in
+  std::array<EspPiece, kBurst> pieces;
+  std::array<InboundSa*, kCipherBurst> opening;
+  std::array<std::uint32_t, kCipherBurst> index_of_job;
+  // both
+  std::array<crypto::EspJob, kCipherBurst> jobs;
+};
+
+}  // namespace cygnet::engine

@@ -40,6 +40,7 @@ struct ConnectionDraft {
   Place place;  // of the section header
   bool auto_set = false;
   bool keep = false;  // auto=keep
+  bool weak_algorithms = false;
   Pfs pfs = Pfs::kOptional;
   Esn esn = Esn::kEither;
   std::optional<Place> margin_place, dpd_action_place, keying_tries_place;

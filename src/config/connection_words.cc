@@ -140,8 +140,13 @@ void take_proposals(const Context& c, ParsedProposals parsed, std::vector<model:
   }
   to = std::move(parsed.proposals);
 }
-// profile= stands before the words it is about: load.cc sees to it.
-bool legacy(const Context& c) { return c.draft.connection.profile == model::Profile::kWindowsStock; }
+// These two stand before the words they are about: load.cc sees to it.
+bool legacy(const Context& c) {
+  return c.draft.weak_algorithms || c.draft.connection.profile == model::Profile::kWindowsStock;
+}
+void on_weak_algorithms(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.draft.weak_algorithms = *yes;
+}
 void on_ike(const Context& c) { take_proposals(c, parse_ike_proposals(c.entry.value, legacy(c)), c.conn().proposals); }
 void on_esp(const Context& c) { take_proposals(c, parse_esp_proposals(c.entry.value, legacy(c)), c.child().proposals); }
 
@@ -450,6 +455,7 @@ constexpr std::array kConnWords{
     Word{"keyexchange", on_keyexchange},
     Word{"ikev2", on_ikev2},
     Word{"profile", on_profile},
+    Word{"weak-algorithms", on_weak_algorithms},
     Word{"ike", on_ike},
     Word{"esp", on_esp},
     Word{"phase2alg", on_esp},

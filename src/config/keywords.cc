@@ -154,6 +154,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"auth", kConn, kYes, {}, {}},
     Keyword{"pfs", kConn, kYes, {}, {}},
     Keyword{"profile", kConn, kYes, {}, {}},
+    Keyword{"weak-algorithms", kConn, kYes, {}, {}},
     Keyword{"esn", kConn, kYes, {}, {}},
     Keyword{"rekey", kConn, kYes, {}, {}},
     Keyword{"reauth", kConn, kYes, {}, {}},

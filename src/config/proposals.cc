@@ -58,6 +58,7 @@ class ListParser {
   void parse_proposal(const Piece& piece);
   void parse_field(const Piece& field, Draft& draft);
   void place(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft);
+  bool serves_here(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft);
   void place_hash(const AlgorithmWord& word, Draft& draft);
   void finish_ike(const Piece& piece, Draft& draft);
   void finish_esp(const Piece& piece, Draft& draft);
@@ -133,8 +134,12 @@ void ListParser::parse_field(const Piece& field, Draft& draft) {
       draft.bad = true;
       fault(offset, "'" + std::string(word.text) + "' is too weak to be used (RFC 8247)",
             "ask the peer for aes256gcm16 or aes256-sha256, and x25519, ecp256 or modp2048; for Windows as it comes "
-            "there is profile=windows-stock");
+            "there is profile=windows-stock, for what can do nothing better weak-algorithms=yes");
       continue;
+    }
+    if (algorithm.legacy) {
+      fault(offset, "'" + std::string(word.text) + "' is weak (RFC 8247): an attacker with means can break it", {},
+            Level::kWarning);
     }
     hash = hash || algorithm.kind == Kind::kHash;
     place(algorithm, word.text, offset, draft);
@@ -145,14 +150,11 @@ void ListParser::parse_field(const Piece& field, Draft& draft) {
 void ListParser::place(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft) {
   switch (word.kind) {
     case Kind::kEncryption:
-      for (const auto& t : word.transforms) {
-        const auto* row = model::find_transform(t);
-        if (row != nullptr && (ike_ ? row->for_ike : row->for_esp)) continue;
-        draft.bad = true;
-        fault(offset, "'" + std::string(text) + "' cannot protect IKE itself", "it belongs into esp=");
-      }
+      if (!serves_here(word, text, offset, draft)) return;
       return add(draft.encryption, word.transforms);
-    case Kind::kHash: return place_hash(word, draft);
+    case Kind::kHash:
+      if (!serves_here(word, text, offset, draft)) return;
+      return place_hash(word, draft);
     case Kind::kPrf:
       if (!ike_) {
         draft.bad = true;
@@ -176,6 +178,17 @@ void ListParser::place(const AlgorithmWord& word, std::string_view text, std::si
     case Kind::kUnknown:
     case Kind::kUnsupported: return;
   }
+}
+
+bool ListParser::serves_here(const AlgorithmWord& word, std::string_view text, std::size_t offset, Draft& draft) {
+  const bool serves = std::ranges::all_of(word.transforms, [&](const Transform& t) {
+    const auto* row = model::find_transform(t);
+    return row != nullptr && (ike_ ? row->for_ike : row->for_esp);
+  });
+  if (serves) return true;
+  draft.bad = true;
+  fault(offset, "'" + std::string(text) + "' cannot protect IKE itself", "it belongs into esp=");
+  return false;
 }
 
 void ListParser::place_hash(const AlgorithmWord& word, Draft& draft) {
@@ -216,6 +229,13 @@ void ListParser::finish_esp(const Piece& piece, Draft& draft) {
     // RFC 8221 section 4: encryption without authentication "MUST NOT be used".
     return fault(piece.offset, "'" + std::string(piece.text) + "' encrypts without integrity",
                  "add sha256, or use aes256gcm16");
+  }
+  const bool only_authenticates = std::ranges::any_of(
+      combined, [](const Transform& t) { return t.id == static_cast<std::uint16_t>(EncryptionId::kNullAesGmac); });
+  if (only_authenticates) {
+    fault(piece.offset,
+          "'" + std::string(piece.text) + "' does not hide the packets, it only protects them from change", {},
+          Level::kWarning);
   }
   if (null)
     fault(piece.offset, "null does not hide the packets, it only protects them from change", {}, Level::kWarning);

@@ -4,8 +4,6 @@
 
 #include <cstdio>
 
-#include "model/legacy.h"
-
 namespace cygnet::control {
 namespace {
 
@@ -30,16 +28,24 @@ std::string ike_spi_text(IkeSpi spi) {
 
 std::optional<std::string_view> esp_encryption(EncryptionId id) {
   switch (id) {
+    case EncryptionId::kAesGcm8: return "AES-GCM with 8 octet ICV [RFC4106]";
+    case EncryptionId::kAesGcm12: return "AES-GCM with 12 octet ICV [RFC4106]";
     case EncryptionId::kAesGcm16: return "AES-GCM with 16 octet ICV [RFC4106]";
     case EncryptionId::kAesCbc: return "AES-CBC [RFC3602]";
+    case EncryptionId::kAesCtr: return "AES-CTR [RFC3686]";
+    case EncryptionId::k3DesCbc: return "TripleDES-CBC [RFC2451]";
     case EncryptionId::kNull: return "NULL";
     default: return std::nullopt;
   }
 }
 
 std::string_view esp_integrity(IntegrityId id) {
-  if (id == model::legacy::kHmacSha1_96) return "HMAC-SHA-1-96 [RFC2404]";
   switch (id) {
+    case IntegrityId::kHmacMd5_96: return "HMAC-MD5-96 [RFC2403]";
+    case IntegrityId::kHmacSha1_96: return "HMAC-SHA-1-96 [RFC2404]";
+    case IntegrityId::kHmacSha2_256_96: return "HMAC-SHA-256-96 [draft-ietf-ipsec-ciph-sha-256-00]";
+    case IntegrityId::kAesXcbc96:
+    case IntegrityId::kAesCmac96: return "ANY 96 bit authentication [no checking]";
     case IntegrityId::kHmacSha2_256_128: return "HMAC-SHA-256-128 [RFC4868]";
     case IntegrityId::kHmacSha2_384_192: return "HMAC-SHA-384-192 [RFC4868]";
     case IntegrityId::kHmacSha2_512_256: return "HMAC-SHA-512-256 [RFC4868]";
@@ -57,14 +63,13 @@ std::optional<std::string> ike_encryption(EncryptionId id, std::uint16_t bits) {
 }
 
 std::string_view ike_integrity(IntegrityId id) {
-  if (id == model::legacy::kHmacSha1_96) return "HMAC_SHA1_96 [RFC2404]";
   switch (id) {
+    case IntegrityId::kHmacSha1_96: return "HMAC_SHA1_96 [RFC2404]";
     case IntegrityId::kHmacSha2_256_128: return "HMAC_SHA2_256_128 [RFC4868]";
     case IntegrityId::kHmacSha2_384_192: return "HMAC_SHA2_384_192 [RFC4868]";
     case IntegrityId::kHmacSha2_512_256: return "HMAC_SHA2_512_256 [RFC4868]";
-    case IntegrityId::kNone: return "NONE [RFC4306]";
+    default: return "NONE [RFC4306]";  // nothing else protects IKE here
   }
-  return "NONE [RFC4306]";
 }
 
 }  // namespace

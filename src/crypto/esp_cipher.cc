@@ -7,7 +7,7 @@
 
 #include "crypto/esp_transform.h"
 #include "crypto/evp.h"
-#include "model/legacy.h"
+#include "crypto/mac.h"
 
 namespace cygnet::crypto {
 namespace {
@@ -25,7 +25,7 @@ Result<> check_algorithms(const model::SaSpec& spec) {
     return fail("ESP encryption number " + std::to_string(static_cast<unsigned>(spec.encryption)) + " with " +
                 std::to_string(spec.encryption_bits) + " bits is not built in");
   }
-  if (with_integrity && digest_of(spec.integrity) == nullptr) {
+  if (with_integrity && !is_known_mac(spec.integrity)) {
     return fail("ESP integrity number " + std::to_string(static_cast<unsigned>(spec.integrity)) + " is not built in");
   }
   if (model::is_aead(spec.encryption) && with_integrity) {
@@ -47,7 +47,8 @@ Result<EspKeys> cut_keys(const model::SaSpec& spec) {
   if (spec.integrity_key.size() != integrity)
     return fail(octets_text("integrity", spec.integrity_key.size(), integrity));
   EspKeys keys{.key = ByteView(spec.encryption_key).first(key), .integrity_key = spec.integrity_key};
-  std::ranges::copy(ByteView(spec.encryption_key).last(salt), keys.salt.begin());
+  std::ranges::copy(ByteView(spec.encryption_key).last(salt), keys.salt.octets.begin());
+  keys.salt.size = salt;
   return keys;
 }
 
@@ -69,11 +70,23 @@ class ByBurstSize final : public EspTransform {
   std::unique_ptr<EspCipher> many_;
 };
 
+// The other transforms are for peers that can do nothing better: they need not be as fast.
+bool is_made_for_speed(const model::SaSpec& spec) {
+  using model::EncryptionId;
+  using model::IntegrityId;
+  switch (spec.encryption) {
+    case EncryptionId::kAesGcm16:
+    case EncryptionId::kChaCha20Poly1305: return true;
+    case EncryptionId::kAesCbc:
+    case EncryptionId::kNull:
+      return spec.integrity == IntegrityId::kHmacSha2_256_128 || spec.integrity == IntegrityId::kHmacSha2_384_192 ||
+             spec.integrity == IntegrityId::kHmacSha2_512_256;
+    default: return false;
+  }
+}
+
 std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec& spec, const EspKeys& keys) {
-  // HMAC-SHA1-96 is for old clients alone: it need not be fast.
-  const bool legacy =
-      spec.integrity == model::legacy::kHmacSha1_96 || spec.integrity == model::legacy::kHmacSha2_256_96;
-  if (provider == EspProvider::kOpenSsl || legacy || !ipsec_mb_available())
+  if (provider == EspProvider::kOpenSsl || !is_made_for_speed(spec) || !ipsec_mb_available())
     return create_openssl_esp_cipher(spec, keys);
   if (provider == EspProvider::kIpsecMb || model::is_aead(spec.encryption))
     return create_ipsec_mb_esp_cipher(spec, keys);
@@ -92,7 +105,7 @@ class OnFirstUse final : public EspTransform {
         salt_(keys.salt),
         key_(keys.key.begin(), keys.key.end()),
         integrity_key_(keys.integrity_key.begin(), keys.integrity_key.end()) {}
-  ~OnFirstUse() override { wipe(salt_); }
+  ~OnFirstUse() override { wipe(salt_.octets); }
   void seal(std::span<EspJob> jobs) override { cipher().seal(jobs); }
   void open(std::span<EspJob> jobs) override { cipher().open(jobs); }
 
@@ -103,7 +116,7 @@ class OnFirstUse final : public EspTransform {
           EspProvider::kBest,
           {.encryption = encryption_, .encryption_bits = encryption_bits_, .integrity = integrity_, .esn = esn()},
           {.key = key_, .salt = salt_, .integrity_key = integrity_key_});
-      wipe(salt_);
+      wipe(salt_.octets);
       key_ = {};
       integrity_key_ = {};
     }
@@ -130,7 +143,7 @@ Result<std::unique_ptr<EspCipher>> create_esp_cipher(const model::SaSpec& spec, 
   }
   auto cipher =
       provider == EspProvider::kBest ? std::make_unique<OnFirstUse>(spec, *keys) : create_with(provider, spec, *keys);
-  wipe(keys->salt);
+  wipe(keys->salt.octets);
   return cipher;
 }
 

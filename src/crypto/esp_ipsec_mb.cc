@@ -56,7 +56,7 @@ class MbGcm final : public EspTransform {
   }
   ~MbGcm() override {
     wipe({reinterpret_cast<std::uint8_t*>(&key_), sizeof key_});
-    wipe(salt_);
+    wipe(salt_.octets);
   }
 
   void seal(std::span<EspJob> jobs) override {
@@ -93,7 +93,7 @@ class MbGcm final : public EspTransform {
     return key_octets_ == 24 ? local().gcm192_dec : local().gcm256_dec;
   }
   void run(aes_gcm_enc_dec_t transform, gcm_context_data& context, const EspJob& job, std::uint8_t* tag) const {
-    const auto nonce = aead_nonce(salt_, iv(job));
+    const EspNonce nonce(salt_, iv(job));
     const EspAad aad(job, esn());
     const auto data = payload(job);
     transform(&key_, &context, data.data(), data.data(), data.size(), nonce.data(), aad.view().data(),
@@ -135,7 +135,7 @@ class MbChaCha final : public EspTransform {
   }
   ~MbChaCha() override {
     wipe(key_);
-    wipe(salt_);
+    wipe(salt_.octets);
   }
 
   void seal(std::span<EspJob> jobs) override {
@@ -162,7 +162,7 @@ class MbChaCha final : public EspTransform {
 
  private:
   void run(JobQueue& queue, EspJob& packet, IMB_CIPHER_DIRECTION direction, std::uint8_t* tag) const {
-    const auto nonce = aead_nonce(salt_, iv(packet));
+    const EspNonce nonce(salt_, iv(packet));
     const EspAad aad(packet, esn());
     const auto data = payload(packet);
     IMB_JOB& job = queue.next();

@@ -25,7 +25,7 @@ class EspTransform : public EspCipher {
  protected:
   EspTransform(model::EncryptionId encryption, model::IntegrityId integrity, bool esn)
       : esn_(esn),
-        whole_blocks_(encryption == model::EncryptionId::kAesCbc),
+        whole_blocks_(model::block_octets(encryption) > 4),
         iv_octets_(static_cast<std::uint8_t>(model::iv_octets(encryption))),
         icv_octets_(static_cast<std::uint8_t>(model::is_aead(encryption) ? model::icv_octets(encryption)
                                                                          : model::icv_octets(integrity))),
@@ -36,7 +36,7 @@ class EspTransform : public EspCipher {
   [[nodiscard]] bool fits(const EspJob& job) const {
     const std::size_t around = kEspHeaderOctets + iv_octets_ + icv_octets_;
     if (job.octets < around || job.octets > kMaxEspOctets) return false;
-    // RFC 3602 section 2.4: AES-CBC works on whole blocks; the trailer alone makes at least one.
+    // RFC 3602 section 2.4: CBC works on whole blocks; the trailer alone makes at least one.
     return !whole_blocks_ || (job.octets > around && (job.octets - around) % block_octets_ == 0);
   }
   [[nodiscard]] MutableByteView payload(const EspJob& job) const {
@@ -53,8 +53,8 @@ class EspTransform : public EspCipher {
   std::uint8_t block_octets_;
 };
 
-// Associated data of the AEADs: the ESP header, with ESN the high word in its middle (RFC 4106 section 5, RFC 7634
-// section 2.1).
+// Associated data of the AEADs: the ESP header, with ESN the high word in its middle (RFC 4106 section 5, RFC 4309
+// section 5, RFC 7634 section 2.1).
 class EspAad {
  public:
   EspAad(const EspJob& job, bool esn) : size_(esn ? kEspHeaderOctets + kEsnHighOctets : kEspHeaderOctets) {
@@ -69,14 +69,37 @@ class EspAad {
   std::size_t size_;
 };
 
-// Salt | explicit IV (RFC 4106 section 4, RFC 7634 section 2).
-using Salt = std::array<std::uint8_t, 4>;
-[[nodiscard]] inline std::array<std::uint8_t, kAeadNonceOctets> aead_nonce(const Salt& salt, const std::uint8_t* iv) {
-  std::array<std::uint8_t, kAeadNonceOctets> nonce{};
-  std::memcpy(nonce.data(), salt.data(), salt.size());
-  std::memcpy(nonce.data() + salt.size(), iv, 8);
-  return nonce;
-}
+// Up to four octets; AES-CCM has three.
+struct Salt {
+  std::array<std::uint8_t, 4> octets{};
+  std::size_t size = 0;
+};
+
+// Salt | IV (RFC 4106 section 4, RFC 4309 section 4, RFC 7634 section 2).
+class EspNonce {
+ public:
+  EspNonce(const Salt& salt, const std::uint8_t* iv) : EspNonce(salt) {
+    std::memcpy(octets_.data() + salt.size, iv, kIvOctets);
+  }
+  // RFC 8750 section 3: the sequence number in the place of the IV; without ESN "the 4 most significant octets of the
+  // IV are set to zero".
+  static EspNonce implicit(const Salt& salt, std::uint64_t sequence, bool esn) {
+    EspNonce nonce(salt);
+    store_be64(nonce.octets_.data() + salt.size, esn ? sequence : static_cast<std::uint32_t>(sequence));
+    return nonce;
+  }
+  [[nodiscard]] ByteView view() const { return {octets_.data(), size_}; }
+  [[nodiscard]] const std::uint8_t* data() const { return octets_.data(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::size_t kIvOctets = 8;
+  explicit EspNonce(const Salt& salt) : size_(salt.size + kIvOctets) {
+    std::memcpy(octets_.data(), salt.octets.data(), salt.octets.size());
+  }
+  std::array<std::uint8_t, kAeadNonceOctets> octets_{};
+  std::size_t size_;
+};
 
 // Keys cut out of a SaSpec whose sizes have been checked.
 struct EspKeys {

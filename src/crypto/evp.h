@@ -20,6 +20,7 @@ struct FreeWith {
   }
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, FreeWith<EVP_CIPHER_CTX_free>>;
+using MacContext = std::unique_ptr<EVP_MAC_CTX, FreeWith<EVP_MAC_CTX_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>>;
 using KeyHandle = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 using KeyContext = std::unique_ptr<EVP_PKEY_CTX, FreeWith<EVP_PKEY_CTX_free>>;
@@ -29,7 +30,7 @@ using CurvePoint = std::unique_ptr<EC_POINT, FreeWith<EC_POINT_clear_free>>;
 
 // Null for algorithms that have none here (kNone, unknown numbers). The caller does not own the result.
 [[nodiscard]] const EVP_MD* digest_of(model::PrfId id);
-[[nodiscard]] const EVP_MD* digest_of(model::IntegrityId id);
+[[nodiscard]] const EVP_MD* digest_of(model::IntegrityId id);  // of the HMACs
 [[nodiscard]] const EVP_CIPHER* cipher_of(model::EncryptionId id, std::size_t key_octets);
 [[nodiscard]] const EVP_MD* sha1_digest();
 [[nodiscard]] const EVP_MD* sha256_digest();

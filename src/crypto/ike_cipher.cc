@@ -68,6 +68,12 @@ Tag message_mac(const IkeCipherSpec& spec, ByteView sk_a, ByteView header, ByteV
   return tag;
 }
 
+bool is_for_ike(model::TransformType type, std::uint16_t id) {
+  return std::ranges::any_of(model::all_transforms(), [&](const model::TransformInfo& row) {
+    return row.transform.type == type && row.transform.id == id && row.for_ike;
+  });
+}
+
 std::unexpected<Error> refused() {
   return fail("the encrypted payload does not verify: wrong keys, or the message was altered");
 }
@@ -84,13 +90,15 @@ std::size_t IkeCipher::sk_a_octets(const IkeCipherSpec& spec) {
 
 Result<IkeCipher> IkeCipher::create(const IkeCipherSpec& spec, ByteView sk_e, ByteView sk_a) {
   const std::size_t key = model::key_octets(spec.encryption, spec.encryption_bits);
-  // RFC 7296 section 5: ENCR_NULL "MUST NOT be used" for IKE; it has no row in cipher_of().
-  if (spec.encryption_bits % 8 != 0 || cipher_of(spec.encryption, key) == nullptr) {
+  // RFC 7296 section 5: ENCR_NULL "MUST NOT be used" for IKE. Others are for ESP alone too.
+  if (!is_for_ike(model::TransformType::kEncryption, static_cast<std::uint16_t>(spec.encryption)) ||
+      spec.encryption_bits % 8 != 0 || cipher_of(spec.encryption, key) == nullptr) {
     return fail("encryption number " + std::to_string(static_cast<unsigned>(spec.encryption)) + " with " +
                 std::to_string(spec.encryption_bits) + " bits cannot protect IKE messages");
   }
   const bool aead = model::is_aead(spec.encryption);
-  if (aead != (spec.integrity == model::IntegrityId::kNone) || (!aead && digest_of(spec.integrity) == nullptr)) {
+  if (aead != (spec.integrity == model::IntegrityId::kNone) ||
+      (!aead && !is_for_ike(model::TransformType::kIntegrity, static_cast<std::uint16_t>(spec.integrity)))) {
     return fail(aead ? "a combined-mode cipher takes no integrity algorithm beside it (RFC 5282 section 8)"
                      : "AES-CBC needs one of the HMAC-SHA2 integrity algorithms beside it");
   }

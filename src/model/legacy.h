@@ -8,17 +8,16 @@
 namespace cygnet::model::legacy {
 
 inline constexpr auto kPrfHmacSha1 = static_cast<PrfId>(2);
-inline constexpr auto kHmacSha1_96 = static_cast<IntegrityId>(2);
-// HMAC-SHA2-256 cut to 96 bits as draft-ietf-ipsec-ciph-sha-256 did before RFC 4868, and as Linux's PF_KEY still does.
-// A number of our own (IANA keeps 1024 and above for private use).
-inline constexpr auto kHmacSha2_256_96 = static_cast<IntegrityId>(1025);
 inline constexpr auto kModp1024 = static_cast<KeGroup>(2);
 inline constexpr auto kModp1536 = static_cast<KeGroup>(5);
 
 [[nodiscard]] constexpr bool is_legacy(const Transform& t) {
   switch (t.type) {
     case TransformType::kPrf: return t.id == static_cast<std::uint16_t>(kPrfHmacSha1);
-    case TransformType::kIntegrity: return t.id == static_cast<std::uint16_t>(kHmacSha1_96);
+    case TransformType::kEncryption: return t.id == static_cast<std::uint16_t>(EncryptionId::k3DesCbc);
+    case TransformType::kIntegrity:
+      return t.id == static_cast<std::uint16_t>(IntegrityId::kHmacMd5_96) ||
+             t.id == static_cast<std::uint16_t>(IntegrityId::kHmacSha1_96);
     case TransformType::kKeyExchange:
       return t.id == static_cast<std::uint16_t>(kModp1024) || t.id == static_cast<std::uint16_t>(kModp1536);
     default: return false;

@@ -23,29 +23,41 @@ constexpr std::array kTransforms{
     TransformInfo{{kEncr, 12, 192}, "AES_CBC_192", "aes192", "aes192", true, true, true},
     TransformInfo{{kEncr, 12, 256}, "AES_CBC_256", "aes256", "aes256", true, true, true},
     TransformInfo{{kEncr, 20, 128}, "AES_GCM_16_128", "aes_gcm128", "aes128gcm16", true, true, true},
-    TransformInfo{{kEncr, 20, 192}, "AES_GCM_16_192", "aes_gcm192", "aes192gcm16", false, false, false},
+    TransformInfo{{kEncr, 20, 192}, "AES_GCM_16_192", "aes_gcm192", "aes192gcm16", true, true, true},
     TransformInfo{{kEncr, 20, 256}, "AES_GCM_16_256", "aes_gcm256", "aes256gcm16", true, true, true},
     TransformInfo{{kEncr, 28, 0}, "CHACHA20_POLY1305", "chacha20_poly1305", "chacha20poly1305", true, true, true},
     TransformInfo{{kEncr, 2, 0}, "DES_CBC", "des", "des", false, false, false},
-    TransformInfo{{kEncr, 3, 0}, "3DES_CBC", "3des", "3des", false, false, false},
+    TransformInfo{{kEncr, 3, 0}, "3DES_CBC", "3des", "3des", true, false, true},
     TransformInfo{{kEncr, 7, 0}, "BLOWFISH_CBC", "blowfish", "blowfish", false, false, false},
-    TransformInfo{{kEncr, 13, 128}, "AES_CTR_128", "aes_ctr128", "aes128ctr", false, false, false},
-    TransformInfo{{kEncr, 13, 192}, "AES_CTR_192", "aes_ctr192", "aes192ctr", false, false, false},
-    TransformInfo{{kEncr, 13, 256}, "AES_CTR_256", "aes_ctr256", "aes256ctr", false, false, false},
-    TransformInfo{{kEncr, 14, 128}, "AES_CCM_8_128", "aes_ccm_a128", "aes128ccm8", false, false, false},
-    TransformInfo{{kEncr, 14, 256}, "AES_CCM_8_256", "aes_ccm_a256", "aes256ccm8", false, false, false},
-    TransformInfo{{kEncr, 15, 128}, "AES_CCM_12_128", "aes_ccm_b128", "aes128ccm12", false, false, false},
-    TransformInfo{{kEncr, 15, 256}, "AES_CCM_12_256", "aes_ccm_b256", "aes256ccm12", false, false, false},
-    TransformInfo{{kEncr, 16, 128}, "AES_CCM_16_128", "aes_ccm128", "aes128ccm16", false, false, false},
-    TransformInfo{{kEncr, 16, 256}, "AES_CCM_16_256", "aes_ccm256", "aes256ccm16", false, false, false},
-    TransformInfo{{kEncr, 18, 128}, "AES_GCM_8_128", "aes_gcm_a128", "aes128gcm8", false, false, false},
-    TransformInfo{{kEncr, 18, 256}, "AES_GCM_8_256", "aes_gcm_a256", "aes256gcm8", false, false, false},
-    TransformInfo{{kEncr, 19, 128}, "AES_GCM_12_128", "aes_gcm_b128", "aes128gcm12", false, false, false},
-    TransformInfo{{kEncr, 19, 256}, "AES_GCM_12_256", "aes_gcm_b256", "aes256gcm12", false, false, false},
-    TransformInfo{{kEncr, 21, 128}, "NULL_AES_GMAC_128", "null_auth_aes_gmac128", "aes128gmac", false, false, false},
-    TransformInfo{{kEncr, 21, 256}, "NULL_AES_GMAC_256", "null_auth_aes_gmac256", "aes256gmac", false, false, false},
-    TransformInfo{{kEncr, 23, 128}, "CAMELLIA_CBC_128", "camellia128", "camellia128", false, false, false},
-    TransformInfo{{kEncr, 23, 256}, "CAMELLIA_CBC_256", "camellia256", "camellia256", false, false, false},
+    TransformInfo{{kEncr, 13, 128}, "AES_CTR_128", "aes_ctr128", "aes128ctr", true, false, true},
+    TransformInfo{{kEncr, 13, 192}, "AES_CTR_192", "aes_ctr192", "aes192ctr", true, false, true},
+    TransformInfo{{kEncr, 13, 256}, "AES_CTR_256", "aes_ctr256", "aes256ctr", true, false, true},
+    TransformInfo{{kEncr, 14, 128}, "AES_CCM_8_128", "aes_ccm_a128", "aes128ccm8", true, false, true},
+    TransformInfo{{kEncr, 14, 192}, "AES_CCM_8_192", "aes_ccm_a192", "aes192ccm8", true, false, true},
+    TransformInfo{{kEncr, 14, 256}, "AES_CCM_8_256", "aes_ccm_a256", "aes256ccm8", true, false, true},
+    TransformInfo{{kEncr, 15, 128}, "AES_CCM_12_128", "aes_ccm_b128", "aes128ccm12", true, false, true},
+    TransformInfo{{kEncr, 15, 192}, "AES_CCM_12_192", "aes_ccm_b192", "aes192ccm12", true, false, true},
+    TransformInfo{{kEncr, 15, 256}, "AES_CCM_12_256", "aes_ccm_b256", "aes256ccm12", true, false, true},
+    TransformInfo{{kEncr, 16, 128}, "AES_CCM_16_128", "aes_ccm128", "aes128ccm16", true, false, true},
+    TransformInfo{{kEncr, 16, 192}, "AES_CCM_16_192", "aes_ccm192", "aes192ccm16", true, false, true},
+    TransformInfo{{kEncr, 16, 256}, "AES_CCM_16_256", "aes_ccm256", "aes256ccm16", true, false, true},
+    TransformInfo{{kEncr, 18, 128}, "AES_GCM_8_128", "aes_gcm_a128", "aes128gcm8", true, false, true},
+    TransformInfo{{kEncr, 18, 192}, "AES_GCM_8_192", "aes_gcm_a192", "aes192gcm8", true, false, true},
+    TransformInfo{{kEncr, 18, 256}, "AES_GCM_8_256", "aes_gcm_a256", "aes256gcm8", true, false, true},
+    TransformInfo{{kEncr, 19, 128}, "AES_GCM_12_128", "aes_gcm_b128", "aes128gcm12", true, false, true},
+    TransformInfo{{kEncr, 19, 192}, "AES_GCM_12_192", "aes_gcm_b192", "aes192gcm12", true, false, true},
+    TransformInfo{{kEncr, 19, 256}, "AES_GCM_12_256", "aes_gcm_b256", "aes256gcm12", true, false, true},
+    TransformInfo{{kEncr, 21, 128}, "NULL_AES_GMAC_128", "null_auth_aes_gmac128", "aes128gmac", true, false, true},
+    TransformInfo{{kEncr, 21, 192}, "NULL_AES_GMAC_192", "null_auth_aes_gmac192", "aes192gmac", true, false, true},
+    TransformInfo{{kEncr, 21, 256}, "NULL_AES_GMAC_256", "null_auth_aes_gmac256", "aes256gmac", true, false, true},
+    TransformInfo{{kEncr, 23, 128}, "CAMELLIA_CBC_128", "camellia128", "camellia128", true, false, true},
+    TransformInfo{{kEncr, 23, 192}, "CAMELLIA_CBC_192", "camellia192", "camellia192", true, false, true},
+    TransformInfo{{kEncr, 23, 256}, "CAMELLIA_CBC_256", "camellia256", "camellia256", true, false, true},
+    TransformInfo{{kEncr, 29, 128}, "AES_CCM_8_IIV_128", "", "aes128ccm8iiv", true, false, true},
+    TransformInfo{{kEncr, 29, 256}, "AES_CCM_8_IIV_256", "", "aes256ccm8iiv", true, false, true},
+    TransformInfo{{kEncr, 30, 128}, "AES_GCM_16_IIV_128", "", "aes128gcm16iiv", true, false, true},
+    TransformInfo{{kEncr, 30, 256}, "AES_GCM_16_IIV_256", "", "aes256gcm16iiv", true, false, true},
+    TransformInfo{{kEncr, 31, 0}, "CHACHA20_POLY1305_IIV", "", "chacha20poly1305iiv", true, false, true},
 
     TransformInfo{{kPrf, 1, 0}, "PRF_HMAC_MD5", "md5", "prfmd5", false, false, false},
     TransformInfo{{kPrf, 2, 0}, "PRF_HMAC_SHA1", "sha1", "prfsha1", true, true, false},
@@ -55,13 +67,14 @@ constexpr std::array kTransforms{
     TransformInfo{{kPrf, 7, 0}, "PRF_HMAC_SHA2_512", "sha2_512", "prfsha512", true, true, false},
     TransformInfo{{kPrf, 8, 0}, "PRF_AES128_CMAC", "aes_cmac", "prfaescmac", false, false, false},
 
-    TransformInfo{{kInteg, 1, 0}, "HMAC_MD5_96", "md5", "md5", false, false, false},
+    TransformInfo{{kInteg, 1, 0}, "HMAC_MD5_96", "md5", "md5", true, false, true},
     TransformInfo{{kInteg, 2, 0}, "HMAC_SHA1_96", "sha1", "sha1", true, true, true},
-    TransformInfo{{kInteg, 5, 0}, "AES_XCBC_96", "aes_xcbc", "aesxcbc", false, false, false},
-    TransformInfo{{kInteg, 8, 0}, "AES_CMAC_96", "aes_cmac", "aescmac", false, false, false},
+    TransformInfo{{kInteg, 5, 0}, "AES_XCBC_96", "aes_xcbc", "aesxcbc", true, false, true},
+    TransformInfo{{kInteg, 8, 0}, "AES_CMAC_96", "aes_cmac", "aescmac", true, false, true},
     TransformInfo{{kInteg, 12, 0}, "HMAC_SHA2_256_128", "sha2_256", "sha256", true, true, true},
     TransformInfo{{kInteg, 13, 0}, "HMAC_SHA2_384_192", "sha2_384", "sha384", true, true, true},
     TransformInfo{{kInteg, 14, 0}, "HMAC_SHA2_512_256", "sha2_512", "sha512", true, true, true},
+    TransformInfo{{kInteg, 1025, 0}, "HMAC_SHA2_256_96", "", "sha256_96", false, false, false},
 
     TransformInfo{{kKe, 1, 0}, "MODP_768", "dh1", "modp768", false, false, false},
     TransformInfo{{kKe, 2, 0}, "MODP_1024", "dh2", "modp1024", true, true, true},
@@ -120,25 +133,65 @@ std::string to_string(const Transform& transform) {
   return text;
 }
 
-bool is_aead(EncryptionId id) { return id == EncryptionId::kAesGcm16 || id == EncryptionId::kChaCha20Poly1305; }
+namespace {
+
+struct CipherShape {
+  EncryptionId id;
+  std::uint8_t salt_octets;  // keying material behind the key
+  std::uint8_t iv_octets;    // sent with each packet
+  std::uint8_t icv_octets;   // 0: needs an integrity algorithm beside it
+  std::uint8_t block_octets;
+};
+constexpr std::array kCipherShapes{
+    CipherShape{EncryptionId::kNull, 0, 0, 0, 4},
+    CipherShape{EncryptionId::k3DesCbc, 0, 8, 0, 8},        // RFC 2451 section 2.4
+    CipherShape{EncryptionId::kAesCbc, 0, 16, 0, 16},       // RFC 3602 section 3
+    CipherShape{EncryptionId::kCamelliaCbc, 0, 16, 0, 16},  // RFC 4312 section 2.3
+    CipherShape{EncryptionId::kAesCtr, 4, 8, 0, 4},         // RFC 3686 sections 3.1 and 5.1
+    CipherShape{EncryptionId::kAesCcm8, 3, 8, 8, 4},        // RFC 4309 sections 3 and 7.1
+    CipherShape{EncryptionId::kAesCcm12, 3, 8, 12, 4},
+    CipherShape{EncryptionId::kAesCcm16, 3, 8, 16, 4},
+    CipherShape{EncryptionId::kAesGcm8, 4, 8, 8, 4},  // RFC 4106 sections 3.1, 6 and 8.1
+    CipherShape{EncryptionId::kAesGcm12, 4, 8, 12, 4},
+    CipherShape{EncryptionId::kAesGcm16, 4, 8, 16, 4},
+    CipherShape{EncryptionId::kNullAesGmac, 4, 8, 16, 4},       // RFC 4543 sections 3.1 and 3.5
+    CipherShape{EncryptionId::kChaCha20Poly1305, 4, 8, 16, 4},  // RFC 7634 section 2
+    CipherShape{EncryptionId::kAesCcm8ImplicitIv, 3, 0, 8, 4},  // RFC 8750 section 3
+    CipherShape{EncryptionId::kAesGcm16ImplicitIv, 4, 0, 16, 4},
+    CipherShape{EncryptionId::kChaCha20Poly1305ImplicitIv, 4, 0, 16, 4},
+};
+
+constexpr CipherShape shape_of(EncryptionId id) {
+  for (const auto& shape : kCipherShapes) {
+    if (shape.id == id) return shape;
+  }
+  return {id, 0, 0, 0, 4};
+}
+
+}  // namespace
+
+bool is_aead(EncryptionId id) { return shape_of(id).icv_octets != 0; }
 
 std::size_t key_octets(EncryptionId id, std::uint16_t key_bits) {
   switch (id) {
-    case EncryptionId::kAesCbc:
-    case EncryptionId::kAesGcm16: return key_bits / 8U;
-    case EncryptionId::kChaCha20Poly1305: return 32;
-    case EncryptionId::kNull:
-    case EncryptionId::kNone: return 0;
+    case EncryptionId::kNone:
+    case EncryptionId::kNull: return 0;
+    case EncryptionId::k3DesCbc: return 24;
+    case EncryptionId::kChaCha20Poly1305:
+    case EncryptionId::kChaCha20Poly1305ImplicitIv: return 32;
+    default: return key_bits / 8U;
   }
-  return 0;
 }
 
-std::size_t salt_octets(EncryptionId id) { return is_aead(id) ? 4 : 0; }
+std::size_t salt_octets(EncryptionId id) { return shape_of(id).salt_octets; }
 
 std::size_t key_octets(IntegrityId id) {
-  if (id == legacy::kHmacSha1_96) return 20;
-  if (id == legacy::kHmacSha2_256_96) return 32;
   switch (id) {
+    case IntegrityId::kHmacMd5_96:
+    case IntegrityId::kAesXcbc96:
+    case IntegrityId::kAesCmac96: return 16;
+    case IntegrityId::kHmacSha1_96: return 20;
+    case IntegrityId::kHmacSha2_256_96:
     case IntegrityId::kHmacSha2_256_128: return 32;
     case IntegrityId::kHmacSha2_384_192: return 48;
     case IntegrityId::kHmacSha2_512_256: return 64;
@@ -147,9 +200,15 @@ std::size_t key_octets(IntegrityId id) {
   return 0;
 }
 
-// RFC 2404 section 2: "the first 96 bits are stored"; RFC 4868 section 2.6: half of the hash.
+// RFC 2403, 2404, 3566, 4494: the first 96 bits; RFC 4868 section 2.6: half of the hash.
 std::size_t icv_octets(IntegrityId id) {
-  return id == legacy::kHmacSha1_96 || id == legacy::kHmacSha2_256_96 ? 12 : key_octets(id) / 2;
+  switch (id) {
+    case IntegrityId::kHmacSha2_256_128:
+    case IntegrityId::kHmacSha2_384_192:
+    case IntegrityId::kHmacSha2_512_256: return key_octets(id) / 2;
+    case IntegrityId::kNone: return 0;
+    default: return 12;
+  }
 }
 
 std::size_t key_octets(PrfId id) {
@@ -163,13 +222,10 @@ std::size_t key_octets(PrfId id) {
   return 0;
 }
 
-std::size_t icv_octets(EncryptionId id) { return is_aead(id) ? 16 : 0; }
+std::size_t icv_octets(EncryptionId id) { return shape_of(id).icv_octets; }
 
-std::size_t iv_octets(EncryptionId id) {
-  if (is_aead(id)) return 8;
-  return id == EncryptionId::kAesCbc ? 16 : 0;
-}
+std::size_t iv_octets(EncryptionId id) { return shape_of(id).iv_octets; }
 
-std::size_t block_octets(EncryptionId id) { return id == EncryptionId::kAesCbc ? 16 : 4; }
+std::size_t block_octets(EncryptionId id) { return shape_of(id).block_octets; }
 
 }  // namespace cygnet::model

@@ -16,15 +16,41 @@ enum class TransformType : std::uint8_t { kEncryption = 1, kPrf = 2, kIntegrity 
 
 // IANA "Transform Type 1". Those that can be negotiated here carry a row in the table of transform.cc; the others are
 // known by name so that a peer's offer can be shown.
-enum class EncryptionId : std::uint16_t { kNone = 0, kNull = 11, kAesCbc = 12, kAesGcm16 = 20, kChaCha20Poly1305 = 28 };
+enum class EncryptionId : std::uint16_t {
+  kNone = 0,
+  k3DesCbc = 3,
+  kNull = 11,
+  kAesCbc = 12,
+  kAesCtr = 13,
+  kAesCcm8 = 14,
+  kAesCcm12 = 15,
+  kAesCcm16 = 16,
+  kAesGcm8 = 18,
+  kAesGcm12 = 19,
+  kAesGcm16 = 20,
+  kNullAesGmac = 21,
+  kCamelliaCbc = 23,
+  kChaCha20Poly1305 = 28,
+  // RFC 8750: the sequence number serves as the IV, which is not sent.
+  kAesCcm8ImplicitIv = 29,
+  kAesGcm16ImplicitIv = 30,
+  kChaCha20Poly1305ImplicitIv = 31
+};
 // "Transform Type 2".
 enum class PrfId : std::uint16_t { kNone = 0, kHmacSha2_256 = 5, kHmacSha2_384 = 6, kHmacSha2_512 = 7 };
 // "Transform Type 3".
 enum class IntegrityId : std::uint16_t {
   kNone = 0,
+  kHmacMd5_96 = 1,
+  kHmacSha1_96 = 2,
+  kAesXcbc96 = 5,
+  kAesCmac96 = 8,
   kHmacSha2_256_128 = 12,
   kHmacSha2_384_192 = 13,
-  kHmacSha2_512_256 = 14
+  kHmacSha2_512_256 = 14,
+  // HMAC-SHA2-256 cut to 96 bits, as a draft of RFC 4868 had it and Linux's PF_KEY still does. From the range for
+  // private use: never negotiated.
+  kHmacSha2_256_96 = 1025
 };
 // "Transform Type 4".
 enum class KeGroup : std::uint16_t {

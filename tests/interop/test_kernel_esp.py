@@ -98,6 +98,17 @@ def test_algorithm(tunnel, esp, initiator):
     check(t)
 
 
+@pytest.mark.parametrize("esp", ["aes128ctr-sha256", "aes256ctr-aescmac-esn", "aes128ccm16", "aes256ccm12-esn", "aes128ccm8",
+                                 "aes128gcm8", "aes256gcm12-esn", "aes128gmac", "aes256gmac-esn",
+                                 "aes128-aesxcbc", "camellia256-sha256", "3des-md5", "aes128-sha1"])
+def test_seldom_algorithm(tunnel, esp):
+    t = tunnel(esp=esp, weak_algorithms="yes")
+    t.up("cygnet")
+    states = t.lab.guest.xfrm_states()
+    assert len(states) == 2 and all(s["esn"] == esp.endswith("esn") for s in states)
+    check(t)
+
+
 @pytest.mark.parametrize("outer,inner", [(6, 6), (4, 6), (6, 4)])
 def test_families(tunnel, outer, inner):
     t = tunnel(outer=outer, inner=inner)

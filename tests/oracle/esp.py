@@ -32,10 +32,12 @@ class Algorithm:
     scapy_auth: str
     wireshark_crypt: str
     wireshark_auth: str
+    integrity_icv: int = 0  # where it is not half of the key
+    seldom: bool = False    # fewer combinations are tried
 
     @property
     def encryption_key(self):
-        octets = {"null": 0, "chacha20-poly1305": 32}.get(self.encryption, self.bits // 8) + self.salt
+        octets = {"null": 0, "chacha20-poly1305": 32, "3des": 24}.get(self.encryption, self.bits // 8) + self.salt
         return bytes((7 * i + 1) & 255 for i in range(octets))
 
     @property
@@ -48,7 +50,7 @@ class Algorithm:
 
     @property
     def icv_octets(self):
-        return self.integrity_octets // 2 if self.integrity else 16
+        return self.integrity_icv or (self.integrity_octets // 2 if self.integrity else 16)
 
 
 def _hmac(encryption, bits, hash_bits):
@@ -63,6 +65,18 @@ def _aead(name, encryption, bits, scapy_crypt, wireshark_crypt):
     return Algorithm(name, encryption, bits, 4, "", 0, scapy_crypt, "NULL", wireshark_crypt, "NULL")
 
 
+def _seldom(encryption, bits, salt, integrity, octets, scapy_crypt, scapy_auth, wireshark_crypt, wireshark_auth):
+    name = "-".join(part for part in (f"{encryption}{bits or ''}", integrity) if part)
+    return Algorithm(name, encryption, bits, salt, integrity, octets, scapy_crypt, scapy_auth, wireshark_crypt,
+                     wireshark_auth, 12 if integrity.endswith("-96") else 0, True)
+
+
+MD5 = ("HMAC-MD5-96", "HMAC-MD5-96 [RFC2403]")
+SHA1 = ("HMAC-SHA1-96", "HMAC-SHA-1-96 [RFC2404]")
+SHA2 = ("SHA2-256-128", "HMAC-SHA-256-128 [RFC4868]")
+CMAC = ("AES-CMAC-96", "")  # tshark does not check it
+NONE = ("NULL", "NULL")
+
 ALGORITHMS = [
     _aead("aes-gcm128", "aes-gcm", 128, "AES-GCM", "AES-GCM with 16 octet ICV [RFC4106]"),
     _aead("aes-gcm256", "aes-gcm", 256, "AES-GCM", "AES-GCM with 16 octet ICV [RFC4106]"),
@@ -74,6 +88,15 @@ ALGORITHMS = [
     _hmac("null", 0, 256),
     _hmac("null", 0, 384),
     _hmac("null", 0, 512),
+    _seldom("aes-ctr", 128, 4, "sha2-256-128", 32, "AES-CTR", SHA2[0], "AES-CTR [RFC3686]", SHA2[1]),
+    _seldom("aes-ctr", 256, 4, "sha1-96", 20, "AES-CTR", SHA1[0], "AES-CTR [RFC3686]", SHA1[1]),
+    _seldom("aes-cbc", 128, 0, "md5-96", 16, "AES-CBC", MD5[0], "AES-CBC [RFC3602]", MD5[1]),
+    _seldom("aes-cbc", 256, 0, "aes-cmac-96", 16, "AES-CBC", CMAC[0], "", CMAC[1]),
+    _seldom("3des", 0, 0, "sha1-96", 20, "3DES", SHA1[0], "TripleDES-CBC [RFC2451]", SHA1[1]),
+    _seldom("aes-ccm", 128, 3, "", 0, "AES-CCM", NONE[0], "", NONE[1]),
+    _seldom("aes-ccm", 256, 3, "", 0, "AES-CCM", NONE[0], "", NONE[1]),
+    _seldom("aes-gmac", 128, 4, "", 0, "AES-NULL-GMAC", NONE[0], "", NONE[1]),
+    _seldom("aes-gmac", 256, 4, "", 0, "AES-NULL-GMAC", NONE[0], "", NONE[1]),
 ]
 
 OUTER = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8:ffff::1", "2001:db8:ffff::2")}
@@ -177,7 +200,11 @@ def sealed_sequence(esp):
 
 def cases():
     for algorithm, esn, udp in itertools.product(ALGORITHMS, (False, True), (False, True)):
+        if algorithm.seldom and udp:
+            continue
         for inner, outer in itertools.product((4, 6), (4, 6)):
+            if algorithm.seldom and inner != outer:
+                continue
             yield Case(algorithm, "tunnel", inner, outer, esn, udp)
         for family in (4, 6):
             yield Case(algorithm, "transport", family, family, esn, udp)

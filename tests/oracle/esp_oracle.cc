@@ -73,12 +73,15 @@ model::Mode mode_of(const Json& request) {
 
 void read_algorithms(const Json& request, model::SaSpec& spec) {
   static const std::map<std::string, model::EncryptionId> kEncryption = {
-      {"null", model::EncryptionId::kNull},
-      {"aes-cbc", model::EncryptionId::kAesCbc},
-      {"aes-gcm", model::EncryptionId::kAesGcm16},
-      {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
+      {"null", model::EncryptionId::kNull},        {"aes-cbc", model::EncryptionId::kAesCbc},
+      {"aes-ctr", model::EncryptionId::kAesCtr},   {"3des", model::EncryptionId::k3DesCbc},
+      {"aes-ccm", model::EncryptionId::kAesCcm16}, {"aes-gmac", model::EncryptionId::kNullAesGmac},
+      {"aes-gcm", model::EncryptionId::kAesGcm16}, {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
   static const std::map<std::string, model::IntegrityId> kIntegrity = {
       {"", model::IntegrityId::kNone},
+      {"md5-96", model::IntegrityId::kHmacMd5_96},
+      {"sha1-96", model::IntegrityId::kHmacSha1_96},
+      {"aes-cmac-96", model::IntegrityId::kAesCmac96},
       {"sha2-256-128", model::IntegrityId::kHmacSha2_256_128},
       {"sha2-384-192", model::IntegrityId::kHmacSha2_384_192},
       {"sha2-512-256", model::IntegrityId::kHmacSha2_512_256}};

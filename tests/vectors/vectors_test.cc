@@ -10,6 +10,7 @@
 #include "crypto/esp_cipher.h"
 #include "crypto/ike_cipher.h"
 #include "crypto/key_exchange.h"
+#include "crypto/mac.h"
 #include "crypto/prf.h"
 #include "crypto/x25519_lanes.h"
 #include "ike/v2/keymat.h"
@@ -43,7 +44,10 @@ PrfId prf_of(const Record& r) {
 }
 
 IntegrityId integrity_of(const Record& r) {
-  static const std::map<std::string, IntegrityId> kIntegrity = {{"hmac-sha1-96", model::legacy::kHmacSha1_96},
+  static const std::map<std::string, IntegrityId> kIntegrity = {{"hmac-md5-96", IntegrityId::kHmacMd5_96},
+                                                                {"hmac-sha1-96", IntegrityId::kHmacSha1_96},
+                                                                {"aes-xcbc-96", IntegrityId::kAesXcbc96},
+                                                                {"aes-cmac-96", IntegrityId::kAesCmac96},
                                                                 {"hmac-sha2-256-128", IntegrityId::kHmacSha2_256_128},
                                                                 {"hmac-sha2-384-192", IntegrityId::kHmacSha2_384_192},
                                                                 {"hmac-sha2-512-256", IntegrityId::kHmacSha2_512_256}};
@@ -102,6 +106,18 @@ void run_integrity(const Record& r) {
   spec.integrity = integrity_of(r);
   spec.integrity_key = secret(r.bytes("key"));
   const auto icv = r.bytes("icv");
+  const auto mac = crypto::create_mac(spec.integrity, spec.integrity_key);
+  ASSERT_NE(mac, nullptr);
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{16}, std::size_t{4000}}) {
+    mac->start();
+    const auto data = r.bytes("data");
+    for (ByteView rest(data); !rest.empty(); rest = rest.subspan(std::min(piece, rest.size())))
+      mac->update(rest.first(std::min(piece, rest.size())));
+    std::array<std::uint8_t, crypto::kMaxDigestOctets> out{};
+    mac->finish(out);
+    EXPECT_EQ(hex(ByteView(out).first(icv.size())), hex(icv)) << "in pieces of " << piece;
+  }
+  if (r.bytes("data").size() < 8) return;  // no ESP header
   for (const auto provider : providers()) {
     const auto cipher = crypto::create_esp_cipher(spec, provider);
     ASSERT_TRUE(cipher.has_value());
@@ -178,6 +194,31 @@ void run_cbc(const Record& r) {
   append(packet, ciphertext);
   append(packet, ByteView(crypto::prf(PrfId::kHmacSha2_256, mac_key, std::array<ByteView, 1>{packet})).first(16));
   for (const auto provider : providers()) EXPECT_EQ(open_packet(spec, provider, packet, 1), hex(r.bytes("plaintext")));
+}
+
+// ESP puts the sequence number into the IV: the given IV is one.
+void run_ctr(const Record& r) {
+  const auto key = r.bytes("key");
+  const auto iv = r.bytes("iv");
+  const auto ciphertext = r.bytes("ciphertext");
+  model::SaSpec spec;
+  spec.encryption = EncryptionId::kAesCtr;
+  spec.encryption_bits = static_cast<std::uint16_t>(key.size() * 8);
+  spec.encryption_key = secret(key);
+  append(spec.encryption_key, r.bytes("nonce"));
+  spec.integrity = IntegrityId::kHmacSha2_256_128;
+  spec.integrity_key = SecretBytes(32, 7);
+  Bytes packet(8);
+  append(packet, iv);
+  append(packet, r.bytes("plaintext"));
+  packet.resize(packet.size() + 16);
+  const auto cipher = crypto::create_esp_cipher(spec);
+  ASSERT_TRUE(cipher.has_value());
+  crypto::EspJob job{.esp = packet.data(), .octets = packet.size(), .sequence = load_be64(iv.data())};
+  (*cipher)->seal({&job, 1});
+  ASSERT_TRUE(job.ok);
+  EXPECT_EQ(hex(ByteView(packet).subspan(8, 8)), hex(iv));
+  EXPECT_EQ(hex(ByteView(packet).subspan(16, ciphertext.size())), hex(ciphertext));
 }
 
 // A source that hands out one given value: key generation then computes that private value's public one.
@@ -326,9 +367,15 @@ void run_ike_encrypted(const Record& r) {
 
 using Runner = void (*)(const Record&);
 const std::map<std::string, Runner>& runners() {
-  static const std::map<std::string, Runner> kRunners = {
-      {"prf", run_prf}, {"integrity", run_integrity}, {"aead", run_aead}, {"cbc", run_cbc},
-      {"dh", run_dh},   {"ikev2-kdf", run_ikev2_kdf}, {"esp", run_esp},   {"ike-encrypted", run_ike_encrypted}};
+  static const std::map<std::string, Runner> kRunners = {{"prf", run_prf},
+                                                         {"integrity", run_integrity},
+                                                         {"aead", run_aead},
+                                                         {"cbc", run_cbc},
+                                                         {"ctr", run_ctr},
+                                                         {"dh", run_dh},
+                                                         {"ikev2-kdf", run_ikev2_kdf},
+                                                         {"esp", run_esp},
+                                                         {"ike-encrypted", run_ike_encrypted}};
   return kRunners;
 }
 

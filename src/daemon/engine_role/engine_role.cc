@@ -38,7 +38,9 @@ void warm_up_ciphers() {
   };
   for (const auto& kind : {Kind{model::EncryptionId::kAesGcm16, model::IntegrityId::kNone},
                            Kind{model::EncryptionId::kAesCbc, model::IntegrityId::kHmacSha2_256_128},
-                           Kind{model::EncryptionId::kAesCbc, model::legacy::kHmacSha1_96},
+                           Kind{model::EncryptionId::kAesCtr, model::IntegrityId::kHmacSha1_96},
+                           Kind{model::EncryptionId::kAesCcm16, model::IntegrityId::kNone},
+                           Kind{model::EncryptionId::kNull, model::IntegrityId::kAesCmac96},
                            Kind{model::EncryptionId::kChaCha20Poly1305, model::IntegrityId::kNone}}) {
     model::SaSpec spec{.encryption = kind.encryption, .encryption_bits = 256, .integrity = kind.integrity};
     spec.encryption_key.resize(model::key_octets(kind.encryption, 256) + model::salt_octets(kind.encryption));

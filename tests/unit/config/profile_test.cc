@@ -55,7 +55,16 @@ TEST(Profile, WeakWordsNeedIt) {
   ASSERT_EQ(c.proposals.size(), 1U);
   EXPECT_EQ(model::to_string(c.proposals[0]), "AES_CBC_256/HMAC_SHA1_96/PRF_HMAC_SHA1/MODP_1024");
   EXPECT_TRUE(offers(c.children[0].proposals, "HMAC_SHA1_96"));
-  EXPECT_NE(faults_of("ike=3des-sha1-modp1024\nprofile=windows-stock").find("'3des' is too weak"), std::string::npos);
+  EXPECT_NE(faults_of("ike=3des-sha1-modp1024\nprofile=windows-stock").find("'3des' cannot protect IKE"),
+            std::string::npos);
+}
+
+TEST(Profile, WeakWordsCanBeAskedFor) {
+  EXPECT_EQ(faults_of("esp=3des-md5\nweak-algorithms=yes"),
+            "7:6: warning: '3des' is weak (RFC 8247): an attacker with means can break it\n"
+            "7:11: warning: 'md5' is weak (RFC 8247): an attacker with means can break it\n");
+  EXPECT_TRUE(offers(load_one("esp=3des-md5\nweak-algorithms=yes").children[0].proposals, "HMAC_MD5_96"));
+  EXPECT_NE(faults_of("esp=3des-md5\nweak-algorithms=no").find("'3des' is too weak"), std::string::npos);
 }
 
 TEST(Profile, PhonesGetNoKeyExchangeOfTheirChildren) {

@@ -78,7 +78,9 @@ TEST(Proposals, FaultsNameTheWordAndTheNearest) {
   EXPECT_EQ(ike("aes256gcm16-prfsha256-ecp265"), "error@22: 'ecp265' is no algorithm known here\n");
   EXPECT_EQ(parse_ike_proposals("aes256gcm16-prfsha256-ecp265").faults[0].hint, "did you mean 'ecp256'?");
   EXPECT_EQ(ike("3des-sha1-modp1024").substr(0, 61), "error@0: '3des' is too weak to be used (RFC 8247)\nerror@5: 's");
-  EXPECT_EQ(esp("aes128gcm16,aes128ccm16"), "error@12: 'aes128ccm16' is known, but not built yet\nAES_GCM_16_128\n");
+  EXPECT_EQ(esp("aes128gcm16,aes128-x448"), "error@19: 'x448' is known, but not built yet\nAES_GCM_16_128\n");
+  EXPECT_EQ(ike("aes128ccm16-prfsha256-x25519"), "error@0: 'aes128ccm16' cannot protect IKE itself\n");
+  EXPECT_EQ(ike("aes128-aesxcbc-x25519"), "error@7: 'aesxcbc' cannot protect IKE itself\n");
   EXPECT_EQ(esp("aes256gcm16-prfsha256"), "error@12: 'prfsha256' is a PRF, which ESP has no use for\n");
   EXPECT_EQ(ike("null-sha256-x25519"), "error@0: 'null' cannot protect IKE itself\n");
   EXPECT_EQ(ike("aes256-sha256-modpnone"), "error@0: IKE cannot do without a key exchange\n");
@@ -87,6 +89,17 @@ TEST(Proposals, FaultsNameTheWordAndTheNearest) {
   EXPECT_EQ(esp("aes256gcm16-sha256"),
             "warning@0: the cipher of 'aes256gcm16-sha256' authenticates by itself; the hash has no "
             "effect\nAES_GCM_16_256\n");
+}
+
+TEST(Proposals, TransformsForEspAlone) {
+  EXPECT_EQ(esp("aes256ccm12,aes_ccm_b256"), "AES_CCM_12_256\nAES_CCM_12_256\n");
+  EXPECT_EQ(esp("aes128gcm8"), "AES_GCM_8_128\n");
+  EXPECT_EQ(esp("aes192ctr-aescmac"), "AES_CTR_192 AES_CMAC_96\n");
+  EXPECT_EQ(esp("camellia256-aesxcbc"), "CAMELLIA_CBC_256 AES_XCBC_96\n");
+  EXPECT_EQ(esp("aes256gcm16iiv"), "AES_GCM_16_IIV_256\n");
+  EXPECT_EQ(esp("aes256gmac"),
+            "warning@0: 'aes256gmac' does not hide the packets, it only protects them from change\n"
+            "NULL_AES_GMAC_256\n");
 }
 
 TEST(Proposals, WrittenOutAndReadBackTheyAreTheSame) {

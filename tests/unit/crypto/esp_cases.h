@@ -9,7 +9,6 @@
 
 #include "base/random.h"
 #include "crypto/esp_cipher.h"
-#include "model/legacy.h"
 
 namespace cygnet::crypto::test {
 
@@ -18,25 +17,47 @@ struct Algorithm {
   model::EncryptionId encryption;
   std::uint16_t bits;
   model::IntegrityId integrity;
+  // As the RFCs have them, not as the product's tables do.
+  std::size_t iv, icv, block;
 };
 
 inline const std::vector<Algorithm>& algorithms() {
   using E = model::EncryptionId;
   using I = model::IntegrityId;
   static const std::vector<Algorithm> kAlgorithms = {
-      {"AesGcm128", E::kAesGcm16, 128, I::kNone},
-      {"AesGcm192", E::kAesGcm16, 192, I::kNone},
-      {"AesGcm256", E::kAesGcm16, 256, I::kNone},
-      {"ChaCha20Poly1305", E::kChaCha20Poly1305, 0, I::kNone},
-      {"AesCbc128Sha256", E::kAesCbc, 128, I::kHmacSha2_256_128},
-      {"AesCbc192Sha384", E::kAesCbc, 192, I::kHmacSha2_384_192},
-      {"AesCbc256Sha384", E::kAesCbc, 256, I::kHmacSha2_384_192},
-      {"AesCbc256Sha512", E::kAesCbc, 256, I::kHmacSha2_512_256},
-      {"AesCbc256Sha1", E::kAesCbc, 256, model::legacy::kHmacSha1_96},
-      {"AesCbc128Sha256Cut96", E::kAesCbc, 128, model::legacy::kHmacSha2_256_96},
-      {"NullSha256", E::kNull, 0, I::kHmacSha2_256_128},
-      {"NullSha384", E::kNull, 0, I::kHmacSha2_384_192},
-      {"NullSha512", E::kNull, 0, I::kHmacSha2_512_256},
+      {"AesGcm128", E::kAesGcm16, 128, I::kNone, 8, 16, 4},
+      {"AesGcm192", E::kAesGcm16, 192, I::kNone, 8, 16, 4},
+      {"AesGcm256", E::kAesGcm16, 256, I::kNone, 8, 16, 4},
+      {"ChaCha20Poly1305", E::kChaCha20Poly1305, 0, I::kNone, 8, 16, 4},
+      {"AesCbc128Sha256", E::kAesCbc, 128, I::kHmacSha2_256_128, 16, 16, 16},
+      {"AesCbc192Sha384", E::kAesCbc, 192, I::kHmacSha2_384_192, 16, 24, 16},
+      {"AesCbc256Sha384", E::kAesCbc, 256, I::kHmacSha2_384_192, 16, 24, 16},
+      {"AesCbc256Sha512", E::kAesCbc, 256, I::kHmacSha2_512_256, 16, 32, 16},
+      {"AesCbc256Sha1", E::kAesCbc, 256, I::kHmacSha1_96, 16, 12, 16},
+      {"AesCbc128Sha256In96", E::kAesCbc, 128, I::kHmacSha2_256_96, 16, 12, 16},
+      {"AesCbc128Xcbc", E::kAesCbc, 128, I::kAesXcbc96, 16, 12, 16},
+      {"AesCtr128Sha256", E::kAesCtr, 128, I::kHmacSha2_256_128, 8, 16, 4},
+      {"AesCtr192Cmac", E::kAesCtr, 192, I::kAesCmac96, 8, 12, 4},
+      {"AesCtr256Sha1", E::kAesCtr, 256, I::kHmacSha1_96, 8, 12, 4},
+      {"AesCcm8of128", E::kAesCcm8, 128, I::kNone, 8, 8, 4},
+      {"AesCcm12of192", E::kAesCcm12, 192, I::kNone, 8, 12, 4},
+      {"AesCcm16of256", E::kAesCcm16, 256, I::kNone, 8, 16, 4},
+      {"AesGcm8of128", E::kAesGcm8, 128, I::kNone, 8, 8, 4},
+      {"AesGcm12of256", E::kAesGcm12, 256, I::kNone, 8, 12, 4},
+      {"AesGmac128", E::kNullAesGmac, 128, I::kNone, 8, 16, 4},
+      {"AesGmac256", E::kNullAesGmac, 256, I::kNone, 8, 16, 4},
+      {"AesGcmImplicitIv", E::kAesGcm16ImplicitIv, 256, I::kNone, 0, 16, 4},
+      {"AesCcmImplicitIv", E::kAesCcm8ImplicitIv, 128, I::kNone, 0, 8, 4},
+      {"ChaCha20Poly1305ImplicitIv", E::kChaCha20Poly1305ImplicitIv, 0, I::kNone, 0, 16, 4},
+      {"TripleDesMd5", E::k3DesCbc, 0, I::kHmacMd5_96, 8, 12, 8},
+      {"Camellia128Sha256", E::kCamelliaCbc, 128, I::kHmacSha2_256_128, 16, 16, 16},
+      {"Camellia256Sha512", E::kCamelliaCbc, 256, I::kHmacSha2_512_256, 16, 32, 16},
+      {"NullXcbc", E::kNull, 0, I::kAesXcbc96, 0, 12, 4},
+      {"NullCmac", E::kNull, 0, I::kAesCmac96, 0, 12, 4},
+      {"NullMd5", E::kNull, 0, I::kHmacMd5_96, 0, 12, 4},
+      {"NullSha256", E::kNull, 0, I::kHmacSha2_256_128, 0, 16, 4},
+      {"NullSha384", E::kNull, 0, I::kHmacSha2_384_192, 0, 24, 4},
+      {"NullSha512", E::kNull, 0, I::kHmacSha2_512_256, 0, 32, 4},
   };
   return kAlgorithms;
 }

@@ -67,8 +67,8 @@ TEST(Transforms, SizesFollowTheirRfcs) {
   EXPECT_EQ(icv_octets(IntegrityId::kHmacSha2_256_128), 16U);   // RFC 4868 section 2.3
   EXPECT_EQ(icv_octets(IntegrityId::kHmacSha2_384_192), 24U);
   EXPECT_EQ(icv_octets(IntegrityId::kHmacSha2_512_256), 32U);
-  EXPECT_EQ(icv_octets(legacy::kHmacSha1_96), 12U);  // RFC 2404 section 2
-  EXPECT_EQ(key_octets(legacy::kHmacSha1_96), 20U);
+  EXPECT_EQ(icv_octets(model::IntegrityId::kHmacSha1_96), 12U);  // RFC 2404 section 2
+  EXPECT_EQ(key_octets(model::IntegrityId::kHmacSha1_96), 20U);
   EXPECT_EQ(key_octets(legacy::kPrfHmacSha1), 20U);
   EXPECT_EQ(key_octets(PrfId::kHmacSha2_384), 48U);
   EXPECT_EQ(iv_octets(EncryptionId::kAesCbc), 16U);

@@ -37,10 +37,12 @@ INSTANTIATE_TEST_SUITE_P(Sim, Seeds, ::testing::Range<std::uint64_t>(0, kSlices)
 // answer was taken for the next one's. 90668: the same as 871. 95802: the peer rekeyed a child on the IKE SA that won a
 // collision before we knew that it had won, and was told that there is no such child. 105041: a rekey of a child began
 // on an IKE SA that the peer was just rekeying, and was lost with it. 302131: the peer rekeyed the IKE SA that one end
-// had made beside the old one, and what the other end then made was no longer seen to be redundant.
+// had made beside the old one, and what the other end then made was no longer seen to be redundant. 219347: the peer's
+// rekey of an IKE SA was answered while ours was not, then another one made beside took its place, and what the rekey
+// had made stayed.
 TEST(Sim, FaultsOfThePastStayAway) {
   for (const std::uint64_t seed :
-       {1766U, 200514U, 871U, 30857U, 52869U, 1435U, 40318U, 90668U, 95802U, 105041U, 302131U}) {
+       {1766U, 200514U, 871U, 30857U, 52869U, 1435U, 40318U, 90668U, 95802U, 105041U, 302131U, 219347U}) {
     const auto result = Life(make_plan(seed), {}).run();
     EXPECT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("");
   }

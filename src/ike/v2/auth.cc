@@ -60,6 +60,10 @@ bool covers(const IkeSa& winner, const IkeSa& loser) {
          std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task));
 }
 
+bool carries_nothing(const IkeSa& sa) {
+  return std::ranges::none_of(sa.children, [](const auto& c) { return c->usable(); });
+}
+
 }  // namespace
 
 auth::PskQuery query_of(const IkeSa& sa, const model::Identity& local, const model::Identity& remote) {
@@ -114,10 +118,14 @@ void drop_redundant(World& world, IkeSa& fresh) {
   for (auto* other : world.sas_between(fresh.local_id, fresh.remote_id)) {
     if (other == &fresh || other->state != State::kEstablished || !same_ends(*other, fresh)) continue;
     if (!one_may_speak_for(fresh, *other)) continue;
-    // Two that this end began are two attempts to replace an older one; two that the peer began are its own affair.
+    // Two that this end began are two attempts to replace an older one, or one of them has lost all it had; two that
+    // the peer began are its own affair.
+    const bool both_beside = other->made_beside && fresh.made_beside;
     if (other->began_here == fresh.began_here &&
-        !(other->made_beside && fresh.made_beside && other->settled && fresh.settled))
+        !(other->settled && fresh.settled && (both_beside || carries_nothing(*other) || carries_nothing(fresh))))
       continue;
+    // A collision between the two is still to be settled.
+    if (world.find_sa(other->rival_of) != nullptr || world.find_sa(fresh.rival_of) != nullptr) continue;
     // One of them is there to replace the other, in its time.
     if (fresh.stands_in_for == other->local_spi() || other->stands_in_for == fresh.local_spi()) continue;
     auto* loser = other->spi_i < fresh.spi_i ? other : &fresh;

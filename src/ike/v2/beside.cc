@@ -95,6 +95,10 @@ void retire(World& world, IkeSa& old, IkeSa& fresh) {
   if (old.counted) --world.counters.established;
   old.counted = false;
   if (old.unheard_since != kNever) {
+    // The peer's own rekey of it came through, ours did not: nothing will be settled any more between the two.
+    auto* rival = old.task && old.task->collision ? world.find_sa(old.task->collision->ike_spi) : nullptr;
+    if (rival != nullptr && rival != &fresh)
+      delete_ike_sa(world, *rival, "replaced by a new IKE SA", Aftermath::kForget);
     old.outstanding.reset();
     old.task.reset();
     old.own_job = 0;

@@ -253,6 +253,50 @@ TEST_F(Halves, AChildThatHearsNothingIsReplacedThenItsIkeSaThenLeftAlone) {
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
 }
 
+// RFC 7296 section 2.19: the client asks for its address; its gateway cannot make another IKE SA for it.
+TEST_F(Halves, AGatewayDoesNotMakeAnotherIkeSaForAPeerThatHasAnAddressFromIt) {
+  auto of_a = watched();
+  auto of_b = mirrored(of_a);
+  of_a.dpd_delay_s = 0;
+  of_a.local.request_ip4 = true;
+  of_a.children[0].local = {};
+  const auto prefix = *IpPrefix::parse("10.9.0.0/29");
+  of_b.remote.pools = {{model::usable_range(prefix), prefix.to_string()}};
+  of_b.children[0].remote = {};
+  begin(of_a, of_b);
+  e.on_wire = [](const Flight&) { return false; };
+  for (int i = 0; i < 60; ++i) {
+    e.advance_and_run(4s);
+    if (i == 0) e.rekey_child(e.b());
+    ASSERT_TRUE(e.packet(e.a(), e.b())) << i;
+    ASSERT_TRUE(e.packet(e.b(), e.a())) << i;
+  }
+  EXPECT_TRUE(e.b().reported("ike-unheard"));
+  EXPECT_FALSE(e.b().reported("ike-beside"));
+}
+
+// The peer began an IKE SA too, which has no address for us: ours has one.
+TEST_F(Halves, AnAddressIsNotWaitedForOnAnIkeSaOfThePeer) {
+  auto of_a = watched();
+  auto of_b = mirrored(of_a);
+  of_a.local.request_ip4 = true;
+  of_a.children[0].local = {};
+  const auto prefix = *IpPrefix::parse("10.9.0.0/29");
+  of_b.remote.pools = {{model::usable_range(prefix), prefix.to_string()}};
+  of_b.children[0].remote = {};
+  of_b.children.push_back(child("two", "10.3.0.0/16", "10.4.0.0/16"));
+  of_a.children.push_back(child("two", "10.4.0.0/16", "10.3.0.0/16"));
+  e.add("A", "192.0.2.1", {of_a}, {secret("s3cret")});
+  e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+  e.initiate(e.b(), "tun", "two");
+  e.run();
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  e.initiate(e.a());
+  e.run();
+  EXPECT_TRUE(last_done(e.a()).ok) << last_done(e.a()).message;
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+}
+
 // profile=windows: the peer rekeys its children itself and takes no rekeying from us.
 TEST_F(Halves, WhereChildrenAreNotRekeyedFromHereTheIkeSaIsReplaced) {
   auto c = watched();

@@ -99,6 +99,20 @@ struct World {
   }
 };
 
+// The request is small, the answer with its certificate is not: who answers cannot know that it got lost, but that it
+// is asked for again and again (RFC 7383 section 2.5.2).
+TEST(CertificateAndSecret, AnAnswerTooLargeForThePathComesInSmallerPieces) {
+  World w;
+  w.of_a.local.auth = w.of_b.remote.auth = model::AuthMethod::kPsk;
+  w.of_a.fragmentation = w.of_b.fragmentation = model::Fragmentation::kYes;
+  w.e.on_wire = [](const Flight& flight) { return flight.bytes.size() <= 576 - 28; };
+  w.run();
+  EXPECT_TRUE(w.e.a().done.empty());
+  w.e.advance_and_run(10s);
+  EXPECT_TRUE(contains(w.e.b().messages("smaller-fragments"), "asks again for a large IKE_AUTH response"));
+  w.e.expect_tunnel();
+}
+
 struct KindCase {
   const char* name;
   KeyKind kind;

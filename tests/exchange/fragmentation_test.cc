@@ -228,6 +228,29 @@ TEST(Fragmentation, SmallerPiecesWhenLargeOnesGetLost) {
   e.expect_tunnel();
 }
 
+// A message that fits the size we were told, and not the path; what was found out about the path is remembered.
+TEST(Fragmentation, AWholeMessageThatGetsLostIsCutToo) {
+  auto of_a = in_pieces(0);
+  for (int i = 0; i < 30; ++i) of_a.children[0].local.push_back(selector("10." + std::to_string(100 + i) + ".0.0/16"));
+  Exchange e(of_a);
+  e.on_wire = [](Flight& flight) { return flight.bytes.size() <= 576 - 28; };
+  e.initiate(e.a());
+  e.run();
+  EXPECT_EQ(e.b().endpoint().counters().fragments_in, 0U);
+  auto seen = e.advance_and_run(5s);
+  EXPECT_TRUE(e.a().reported("smaller-fragments"));
+  EXPECT_TRUE(std::ranges::any_of(seen, [](const auto& s) { return contains(s, "IKE_AUTH request 1: SKF(1/2)"); }));
+  e.expect_tunnel();
+  e.terminate(e.a());
+  e.run();
+  e.a().forget_history();
+  e.initiate(e.a());
+  seen = e.run();  // at once
+  EXPECT_TRUE(std::ranges::any_of(seen, [](const auto& s) { return contains(s, "IKE_AUTH request 1: SKF(1/2)"); }));
+  EXPECT_FALSE(e.a().reported("smaller-fragments"));
+  e.expect_tunnel();
+}
+
 // Pieces of an older, coarser set come too late.
 TEST(Fragmentation, ACoarserSetIsRefused) {
   Exchange e(in_pieces());

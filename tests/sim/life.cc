@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 
+#include "sim/credentials.h"
 #include "sim/seconds_text.h"
 #include "support/connections.h"
 
@@ -14,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr unsigned kMaxSpins = 2000;  // timers and deliveries at one instant
-constexpr std::array<std::pair<std::string_view, Mutation>, 9> kMutations = {{
+constexpr std::array<std::pair<std::string_view, Mutation>, 10> kMutations = {{
     {"forget-removals", Mutation::kForgetRemovals},
     {"forget-inbound", Mutation::kForgetInbound},
     {"ignore-activation", Mutation::kIgnoreActivation},
@@ -24,6 +25,7 @@ constexpr std::array<std::pair<std::string_view, Mutation>, 9> kMutations = {{
     {"drop-deletes", Mutation::kDropDeletes},
     {"forget-moves", Mutation::kForgetMoves},
     {"share-secret", Mutation::kShareSecret},
+    {"no-clock", Mutation::kNoClock},
 }};
 
 test::Sabotage sabotage_of(Mutation mutation) {
@@ -82,19 +84,41 @@ void Life::add_side(const Party& party) {
   options.sabotage = sabotage_of(options_.mutation);
   sides_.push_back(std::make_unique<test::Side>(std::move(options)));
   asleep_.push_back(false);
+  clocks_.emplace_back();
   workers_.emplace_back();
   auto& added = *sides_.back();
   added.hold_jobs = plan_.job_delay_max > Duration(0);
   added.on_send = [this, index](const ike::SendDatagram& datagram) { on_send(index, datagram); };
+  added.on_report = [this, index](const ike::Report& report) { on_report(index, report); };
   if (options_.trace) {
     const std::string who = party.name;
-    added.on_report = [this, who](const ike::Report& report) {
-      trace([&] { return who + ": [" + report.event + "] " + report.message; });
-    };
     added.on_event = [this, who](const std::string& what) { trace([&] { return who + ": " + what; }); };
   }
-  added.configure(now_, party.connections, party.secrets);
+  configure(index);
   tell_addresses(index);
+}
+
+void Life::configure(std::size_t index) {
+  const auto& party = plan_.parties[index];
+  if (!plan_.certificates) return side(index).configure(now_, configured(index), party.secrets);
+  // An impostor shows the name of whom it imitates, certified by somebody whom nobody believes.
+  const std::size_t shown = party.impostor ? 0 : index;
+  std::string name = plan_.parties[shown].name + ".test";
+  name[0] = static_cast<char>(name[0] - 'A' + 'a');
+  const auto& own = credentials_of(name, party.impostor && options_.mutation != Mutation::kShareSecret);
+  side(index).configure(now_, configured(index), party.secrets, own.shown, own.keys);
+}
+
+void Life::on_report(std::size_t index, const ike::Report& report) {
+  trace([&] { return side(index).name() + ": [" + report.event + "] " + report.message; });
+  if (report.event != "ike-up") return;
+  proofs_[{index, report.connection}] = now_;
+  const auto& own = plan_.parties[index].connections;
+  const auto c = std::ranges::find(own, report.connection, &model::Connection::name);
+  const bool by_certificate = c != own.end() && c->remote.auth == model::AuthMethod::kSignature;
+  // It may have been looked at before the clock was set, and the answer be ready only now.
+  const bool wrong = !are_valid(clocks_[index].wrong_s) && now_ - clocks_[index].since > 4 * plan_.job_delay_max + 1ms;
+  if (by_certificate && wrong) fail(side(index).name() + " believed a certificate that is not valid by its own clock");
 }
 
 LifeResult Life::run() {
@@ -169,7 +193,9 @@ void Life::begin_healing() {
   while (next_event_ < plan_.events.size()) perform(plan_.events[next_event_++]);
   healing_ = true;
   ike_dark_ = esp_dark_ = false;
+  dark_addresses_.clear();
   for (std::size_t i = 0; i < sides_.size(); ++i) {
+    set_clock(i, 0);
     side(i).crash_after_actions = -1;
     asleep_[i] = false;
     if (!side(i).alive()) restart(i);
@@ -227,6 +253,7 @@ void Life::perform(const PlannedEvent& event) {
     case What::kReloadRemoved:
     case What::kReloadBack: reload(event); break;
     case What::kMove: move(event); break;
+    case What::kClockStep: set_clock(event.side, event.wrong_s); break;
     case What::kCrash:
     case What::kCrashMidway:
     case What::kPowerLoss:
@@ -260,6 +287,8 @@ void Life::perform_on_network(const PlannedEvent& event) {
     case What::kBlackout: ike_dark_ = esp_dark_ = true; break;
     case What::kIkeBlackout: ike_dark_ = true; break;
     case What::kEspBlackout: esp_dark_ = true; break;
+    case What::kGatewayDark: dark_addresses_.insert(plan_.parties[event.side].addresses[event.place]); break;
+    case What::kGatewayLight: dark_addresses_.erase(plan_.parties[event.side].addresses[event.place]); break;
     default: ike_dark_ = esp_dark_ = false; break;
   }
 }
@@ -284,7 +313,7 @@ void Life::reload(const PlannedEvent& event) {
   }
   links_[event.link].removed_at.reset();
   if (event.what == What::kReloadRemoved) links_[event.link].removed_at = event.side;
-  side(event.side).configure(now_, configured(event.side), party.secrets);
+  configure(event.side);
 }
 
 std::vector<model::Connection> Life::configured(std::size_t index) const {
@@ -306,7 +335,7 @@ void Life::move(const PlannedEvent& event) {
 }
 
 void Life::restart(std::size_t index) {
-  if (wanders(index)) side(index).configure(now_, configured(index), plan_.parties[index].secrets);
+  if (wanders(index)) configure(index);
   side(index).restart(now_);
   tell_addresses(index);
 }
@@ -315,8 +344,23 @@ void Life::restart(std::size_t index) {
 void Life::tell_addresses(std::size_t index) {
   auto& who = side(index);
   if (!wanders(index) || !who.alive() || asleep_[index]) return;
-  who.configure(now_, configured(index), plan_.parties[index].secrets);
+  configure(index);
   who.act(now_, [&](ike::IkeEndpoint& e) { e.on_local_addresses(now_, {who.address()}); });
+}
+
+// Nothing is told about it: whoever needs the time asks for it.
+void Life::set_clock(std::size_t index, std::int64_t wrong_s) {
+  clocks_[index] = {wrong_s, now_};
+  if (options_.mutation != Mutation::kNoClock) side(index).wall_wrong_s = wrong_s;
+}
+
+bool Life::all_dark(std::size_t index) const {
+  const auto& all = plan_.parties[index].addresses;
+  return !all.empty() && std::ranges::all_of(all, [&](const IpAddress& a) { return is_dark(a); });
+}
+
+bool Life::clock_is_off(const Link& link) const {
+  return plan_.certificates && (!are_valid(clocks_[link.starts].wrong_s) || !are_valid(clocks_[link.answers].wrong_s));
 }
 
 bool Life::goes_through_nat(const Link& link) const { return nat_ && nat_->is_inside(sides_[link.starts]->address()); }

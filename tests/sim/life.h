@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -32,7 +34,8 @@ enum class Mutation : std::uint8_t {
   kSendInClear,       // the Encrypted payload of some messages is left off
   kDropDeletes,       // no Delete ever arrives
   kForgetMoves,       // children stay where they were
-  kShareSecret        // the impostor knows the secret
+  kShareSecret,       // the impostor knows the secret
+  kNoClock            // certificates are looked at as if it were always the same day
 };
 [[nodiscard]] std::optional<Mutation> parse_mutation(std::string_view name);
 [[nodiscard]] std::vector<std::pair<std::string_view, Mutation>> all_mutations();
@@ -79,6 +82,7 @@ class Life {
     std::string child;
     std::optional<Instant> dark_since;
     bool was_up = false;
+    std::optional<IpAddress> given;  // by the pool of the peer
   };
   struct LinkState {
     bool taken_down = false;                // by request; nothing is to be expected of it
@@ -86,11 +90,17 @@ class Life {
     unsigned agreed_seconds = 0;
     std::string last_disagreement;
   };
+  struct WallClock {
+    std::int64_t wrong_s = 0;
+    Instant since{};
+  };
   struct Worker {  // finishes the jobs of one side
     Instant due = kNever;
   };
 
   void add_side(const Party& party);
+  void configure(std::size_t index);
+  void on_report(std::size_t index, const ike::Report& report);
   void step();
   void begin_healing();
   [[nodiscard]] std::string who_is_busy() const;
@@ -108,9 +118,15 @@ class Life {
   void reload(const PlannedEvent& event);
   void move(const PlannedEvent& event);
   void restart(std::size_t index);
+  void set_clock(std::size_t index, std::int64_t wrong_s);
   void tell_addresses(std::size_t index);
   [[nodiscard]] std::vector<model::Connection> configured(std::size_t index) const;
   [[nodiscard]] bool wanders(std::size_t index) const { return !plan_.parties[index].places.empty(); }
+  // Can the address of a gateway be reached?
+  [[nodiscard]] bool is_dark(const IpAddress& address) const { return dark_addresses_.contains(address); }
+  [[nodiscard]] bool all_dark(std::size_t index) const;
+  // Neither end can believe the other's certificate, nor its own: nothing new comes up.
+  [[nodiscard]] bool clock_is_off(const Link& link) const;
   [[nodiscard]] bool goes_through_nat(const Link& link) const;
   void bring_up(std::size_t link);
 
@@ -129,6 +145,7 @@ class Life {
   void check_identities();
   void check_selectors(std::size_t index);
   void check_leases();
+  void check_proofs(std::size_t index);
   void check_no_lease_leaks();
   void check_links();
   void check_healed();
@@ -157,6 +174,9 @@ class Life {
   Instant next_tick_ = start_ + std::chrono::seconds(1);
   std::uint64_t order_ = 0;
   bool ike_dark_ = false, esp_dark_ = false;
+  std::set<IpAddress> dark_addresses_;
+  std::vector<WallClock> clocks_;                                  // of each side
+  std::map<std::pair<std::size_t, std::string>, Instant> proofs_;  // side and connection: when it was last shown one
   bool healing_ = false;
   unsigned spins_ = 0;
   std::uint64_t datagrams_before_last_stretch_ = 0;

@@ -19,6 +19,8 @@ constexpr unsigned kMinAgreedSeconds = 30;
 // What a link may say in that time: rekeys of all its children every minute, and a liveness check every ten seconds.
 constexpr std::uint64_t kMostDatagrams = 300;
 constexpr std::size_t kMostCheckpointOctets = 30000;
+// An IKE SA whose time is over waits for the answer to its last request.
+constexpr Duration kLastWords = 20s;
 
 std::vector<ike::IkeStatus> rows_of(const std::vector<ike::IkeStatus>& all, const std::string& connection) {
   std::vector<ike::IkeStatus> out;
@@ -110,6 +112,7 @@ void Life::check_identities() {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     check_selectors(i);
     if (!side(i).alive()) continue;
+    check_proofs(i);
     for (const auto& [key, value] : side(i).checkpoints) {
       if (value.size() > kMostCheckpointOctets)
         fail(side(i).name() + " keeps " + std::to_string(value.size()) + " octets of state for one IKE SA");
@@ -124,6 +127,22 @@ void Life::check_identities() {
           return fail(side(i).name() + " takes " + side(other).name() + " for " + side(peer).name());
       }
     }
+  }
+}
+
+// Whoever wants proof anew after a while (reauth=) believes nobody for longer than that on an old one.
+void Life::check_proofs(std::size_t index) {
+  if (asleep_[index]) return;
+  for (const auto& row : side(index).endpoint().status()) {
+    if (row.state != "ESTABLISHED") continue;
+    const auto& own = plan_.parties[index].connections;
+    const auto c = std::ranges::find(own, row.connection, &model::Connection::name);
+    if (c == own.end() || !c->reauth) continue;
+    const auto known = proofs_.find({index, row.connection});
+    const Duration age = known == proofs_.end() ? now_ - start_ : now_ - known->second;
+    if (age > std::chrono::seconds(c->ike_lifetime_s) + kLastWords)
+      return fail(side(index).name() + " still believes in " + row.connection + " on a proof that is " +
+                  seconds_text(age) + " old");
   }
 }
 
@@ -153,6 +172,11 @@ std::optional<std::string> Life::disagreement(const Link& link,
   if (a.size() != b.size())
     return std::to_string(a.size()) + " IKE SAs at one end and " + std::to_string(b.size()) + " at the other";
   if (a.size() > (plan_.both_start ? 2U : 1U)) return std::to_string(a.size()) + " IKE SAs";
+  // Whoever had to leave the first of its peer's addresses is back there.
+  const auto& gateways = plan_.parties[link.answers].addresses;
+  if (!gateways.empty() &&
+      std::ranges::any_of(a, [&](const auto& sa) { return sa.path.remote.address != gateways[0]; }))
+    return "the IKE SA is still with " + a[0].path.remote.to_string();
   std::size_t children = 0;
   for (const auto& sa : a) {
     const auto same =

@@ -12,6 +12,8 @@ using namespace std::chrono_literals;
 std::optional<std::size_t> Life::find_side(const IpAddress& address) const {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     if (sides_[i]->address() == address) return i;
+    const auto& all = plan_.parties[i].addresses;
+    if (std::ranges::find(all, address) != all.end()) return i;
   }
   return std::nullopt;
 }
@@ -36,6 +38,12 @@ void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
     const auto decoded = keys.decode(bytes);
     if (!decoded.header.response && wire::ike::find_payload<wire::ike::DeletePayload>(decoded.payloads) != nullptr)
       return;
+  }
+  if (is_dark(path.local.address) || is_dark(path.remote.address)) return;
+  constexpr std::size_t kAround = 28;  // IP and UDP headers
+  if (plan_.path_octets != 0 && bytes.size() + kAround + (path.marked ? 4 : 0) > plan_.path_octets) {
+    trace([] { return std::string("   … too large"); });
+    return;
   }
   if (!healing_ && (ike_dark_ || network_.below(100) < plan_.loss_percent)) {
     trace([] { return std::string("   … lost"); });
@@ -102,8 +110,9 @@ void Life::carry(Flow& flow, bool real) {
   const std::string which = "child " + flow.child + " from " + side(flow.from).name() + " to " + side(flow.to).name();
   if (plan_.strict && flow.was_up) return fail("a packet of " + which + " was lost, though no message ever was");
   const auto& link = links_[flow.link];
-  const bool excused =
-      ike_dark_ || esp_dark_ || asleep_[flow.from] || asleep_[flow.to] || link.taken_down || link.removed_at;
+  const bool excused = ike_dark_ || esp_dark_ || asleep_[flow.from] || asleep_[flow.to] || link.taken_down ||
+                       link.removed_at || all_dark(plan_.links[flow.link].answers) ||
+                       clock_is_off(plan_.links[flow.link]);
   if (!flow.dark_since || excused) flow.dark_since = now_;
   if (now_ - *flow.dark_since > plan_.dark_bound)
     fail(which + " carried nothing for " + seconds_text(now_ - *flow.dark_since));
@@ -116,10 +125,11 @@ bool Life::try_packet(const Flow& flow, bool real) {
   const auto* out = side(flow.from).plane.outbound(link.connection, flow.child);
   if (out == nullptr) return false;
   const model::SaSpec spec = out->spec;
+  if (is_dark(spec.local.address) || is_dark(spec.remote.address)) return false;
   const bool moves = wanders(link.starts);
   if (moves) {
     // Until both ends have found out where the one that wanders is, packets get lost: for a bounded time.
-    if (spec.local.address != side(flow.from).address() || spec.remote.port == 0) return false;
+    if (find_side(spec.local.address) != flow.from || spec.remote.port == 0) return false;
     if (goes_through_nat(link) && !spec.udp_encapsulation) return false;
   } else if (spec.udp_encapsulation != link.nat) {
     fail("encapsulation is " + std::string(link.nat ? "missing" : "not called for"));
@@ -127,7 +137,7 @@ bool Life::try_packet(const Flow& flow, bool real) {
   }
   ike::Path path{spec.remote, spec.local, true};
   if (real && !translate(path)) return false;
-  if (real && path.local.address != to.address()) return false;
+  if (real && find_side(path.local.address) != flow.to) return false;
   const auto* in = to.plane.inbound(spec.spi);
   if (in == nullptr || in->spec.encryption_key != spec.encryption_key) return false;
   if (plan_.strict) late_.push_back({now_ + plan_.delay_max, flow.to, spec.spi, spec.encryption_key});

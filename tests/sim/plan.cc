@@ -10,13 +10,14 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kHealing = 400s;
-constexpr std::array<std::string_view, 24> kNames = {
-    "rekey child",    "rekey IKE SA", "soft limit",  "hard limit",   "delete IKE SA", "delete child",
-    "take down",      "bring up",     "crash",       "crash midway", "power loss",    "restart",
-    "suspend",        "resume",       "NAT rebinds", "move",         "reload",        "reload changed",
-    "reload removed", "reload back",  "blackout",    "IKE blackout", "ESP blackout",  "light"};
-constexpr std::array<std::string_view, 9> kFeatures = {"pair",       "gateway", "nat",     "impostor", "attack",
-                                                       "both-start", "strict",  "violent", "move"};
+constexpr std::array<std::string_view, 27> kNames = {
+    "rekey child",  "rekey IKE SA", "soft limit",   "hard limit",     "delete IKE SA",  "delete child", "take down",
+    "bring up",     "crash",        "crash midway", "power loss",     "restart",        "suspend",      "resume",
+    "NAT rebinds",  "move",         "reload",       "reload changed", "reload removed", "reload back",  "blackout",
+    "IKE blackout", "ESP blackout", "light",        "gateway dark",   "gateway light",  "clock step"};
+constexpr std::array<std::string_view, 14> kFeatures = {"pair",       "gateway",      "nat",     "impostor",  "attack",
+                                                        "both-start", "strict",       "violent", "move",      "reauth",
+                                                        "backup",     "certificates", "clock",   "small-path"};
 
 void choose_network(Random& random, Plan& plan, std::optional<Feature> only) {
   plan.strict = only ? only == Feature::kStrict : chance(random, 25);
@@ -55,7 +56,7 @@ std::string feature_names() {
   return out;
 }
 
-Plan make_plan(std::uint64_t seed, std::optional<Feature> only) {
+Plan make_plan(std::uint64_t seed, std::optional<Feature> only, Edition edition) {
   // Neighbouring seeds must not make similar lives: one step of the generator sets them apart.
   SeededRandom first(seed);
   SeededRandom random(first.u64());
@@ -67,6 +68,7 @@ Plan make_plan(std::uint64_t seed, std::optional<Feature> only) {
   choose_moves(plan, only);
   plan.healing = kHealing;
   plan.dark_bound = plan.violent || plan.attack_percent != 0 ? 250s : 120s;
+  if (edition == Edition::kSecond) choose_second_edition(plan, only);
   return plan;
 }
 
@@ -75,6 +77,8 @@ std::string Plan::describe() const {
   out += strict ? "strict" : violent ? "violent" : "peaceful";
   out += nat ? ", NAT" : "";
   out += both_start ? ", both start" : "";
+  out += certificates ? ", certificates" : "";
+  out += path_octets == 0 ? "" : ", at most " + std::to_string(path_octets) + " octets";
   const auto ms = [](Duration d) {
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
   };
@@ -83,15 +87,26 @@ std::string Plan::describe() const {
          " ms, jobs up to " + ms(job_delay_max) + " ms, traffic " + std::to_string(traffic_percent) + " %\n";
   for (const auto& party : parties) {
     out += "  " + party.name + " at " + party.address.to_string() + (party.behind_nat ? " behind the NAT" : "") +
-           (party.impostor ? ", an impostor" : "") + (party.places.empty() ? "" : ", wanders") + "\n";
+           (party.impostor ? ", an impostor" : "") + (party.places.empty() ? "" : ", wanders");
+    for (std::size_t i = 1; i < party.addresses.size(); ++i) out += ", at " + party.addresses[i].to_string() + " too";
+    out += "\n";
   }
   for (const auto& link : links) {
     out += "  " + link.connection + ": " + parties[link.starts].name + " to " + parties[link.answers].name + ", " +
-           std::to_string(link.children.size()) + " children\n";
+           std::to_string(link.children.size()) + " children";
+    for (const auto end : {link.starts, link.answers}) {
+      const auto& own = parties[end].connections;
+      const auto c = std::ranges::find(own, link.connection, &model::Connection::name);
+      if (c->reauth) out += ", " + parties[end].name + " wants proof every " + std::to_string(c->ike_lifetime_s) + " s";
+    }
+    out += "\n";
   }
   for (const auto& event : events) {
     out += "  at " + ms(event.at) + " ms: " + std::string(to_string(event.what)) + " (" + parties[event.side].name +
-           ", " + links[event.link].connection + ")\n";
+           ", " + links[event.link].connection + ")";
+    if (event.what == What::kClockStep) out += " to " + std::to_string(event.wrong_s) + " s from the right time";
+    if (event.what == What::kGatewayDark) out += " " + parties[event.side].addresses[event.place].to_string();
+    out += "\n";
   }
   return out;
 }

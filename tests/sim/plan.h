@@ -38,7 +38,10 @@ enum class What : std::uint8_t {
   kBlackout,       // the network drops everything …
   kIkeBlackout,    // … or IKE alone …
   kEspBlackout,    // … or ESP alone …
-  kLight           // … until here
+  kLight,          // … until here
+  kGatewayDark,    // one of a gateway's addresses cannot be reached …
+  kGatewayLight,   // … until here
+  kClockStep       // the wall clock of a machine is set to another time: so many seconds from the right one
 };
 [[nodiscard]] std::string_view to_string(What what);
 
@@ -48,16 +51,18 @@ struct PlannedEvent {
   std::size_t side = 0;
   std::size_t link = 0;
   std::size_t child = 0;
-  int actions = 0;        // kCrashMidway
-  std::size_t place = 0;  // kMove: which of the places of the party
+  int actions = 0;           // kCrashMidway
+  std::size_t place = 0;     // kMove: which of the places of the party; kGatewayDark, kGatewayLight: of the addresses
+  std::int64_t wrong_s = 0;  // kClockStep
 };
 
 struct Party {
   std::string name;  // "A"; its identity is a.test
   IpAddress address;
   bool behind_nat = false;
-  std::vector<IpAddress> places;  // of one who wanders; the first is where it begins
-  bool impostor = false;          // shows the identity of somebody else and does not know the secret
+  std::vector<IpAddress> places;     // of one who wanders; the first is where it begins
+  std::vector<IpAddress> addresses;  // of a gateway that has several; the first is the one to be preferred
+  bool impostor = false;             // shows the identity of somebody else and does not know the secret
   std::vector<model::Connection> connections;
   std::vector<model::SharedSecret> secrets;
 };
@@ -80,6 +85,8 @@ struct Plan {
   bool strict = false;   // no loss and no violence: not one packet may be lost once the tunnel is up
   unsigned loss_percent = 0;
   unsigned duplicate_percent = 0;
+  bool certificates = false;    // the parties prove who they are with them; else with pre-shared keys
+  std::size_t path_octets = 0;  // IP datagrams larger than this get lost; 0: none
   unsigned attack_percent = 0;  // of datagrams that somebody copies, mangles or answers falsely
   Duration delay_min{}, delay_max{};
   Duration job_delay_max{};        // key exchanges take up to this long, and end in any order
@@ -93,16 +100,35 @@ struct Plan {
 };
 
 // What --only asks for; without it, chance decides.
-enum class Feature : std::uint8_t { kPair, kGateway, kNat, kImpostor, kAttack, kBothStart, kStrict, kViolent, kMove };
+enum class Feature : std::uint8_t {
+  kPair,
+  kGateway,
+  kNat,
+  kImpostor,
+  kAttack,
+  kBothStart,
+  kStrict,
+  kViolent,
+  kMove,
+  kReauth,
+  kBackup,
+  kCertificates,
+  kClock,
+  kSmallPath
+};
+// The first edition knows of nothing from kReauth on: the lives that showed faults then stay what they were.
+enum class Edition : std::uint8_t { kFirst, kSecond };
 [[nodiscard]] std::optional<Feature> parse_feature(std::string_view name);
 [[nodiscard]] std::string feature_names();
 
-[[nodiscard]] Plan make_plan(std::uint64_t seed, std::optional<Feature> only = std::nullopt);
+[[nodiscard]] Plan make_plan(std::uint64_t seed, std::optional<Feature> only = std::nullopt,
+                             Edition edition = Edition::kSecond);
 
 // ---- pieces of make_plan
 void choose_parties(Random& random, Plan& plan, std::optional<Feature> only);
 void choose_events(Random& random, Plan& plan);
 void choose_moves(Plan& plan, std::optional<Feature> only);
+void choose_second_edition(Plan& plan, std::optional<Feature> only);
 [[nodiscard]] std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high);
 [[nodiscard]] bool chance(Random& random, unsigned percent);
 [[nodiscard]] inline Duration milliseconds(std::uint32_t ms) { return std::chrono::milliseconds(ms); }

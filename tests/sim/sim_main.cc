@@ -20,6 +20,7 @@ struct Arguments {
   std::string mutation;
   std::optional<Feature> only;
   std::string feature;
+  Edition edition = Edition::kSecond;
 };
 
 [[noreturn]] void usage(int status) {
@@ -33,6 +34,7 @@ struct Arguments {
                      "  --verbose      every datagram, report and SA, with its time\n"
                      "  --real         real X25519 instead of a toy of the same shape\n"
                      "  --only NAME    lives with this in them:%s\n"
+                     "  --edition 1    lives as they were before the second edition of plans\n"
                      "  --mutate NAME  break something on purpose:%s\n",
                      feature_names().c_str(), mutations.c_str());
   std::exit(status);
@@ -55,6 +57,9 @@ Arguments parse(int argc, char** argv) {
       out.verbose = true;
     } else if (word == "--real") {
       out.life.real_key_exchange = true;
+    } else if (word == "--edition" && next != nullptr && (next[0] == '1' || next[0] == '2') && next[1] == '\0') {
+      out.edition = next[0] == '1' ? Edition::kFirst : Edition::kSecond;
+      ++i;
     } else if (word == "--seeds") {
       out.seeds = number(next), ++i;
     } else if (word == "--from") {
@@ -88,15 +93,16 @@ int main(int argc, char** argv) {
   std::uint64_t packets = 0;
   std::uint64_t forgeries = 0;
   for (std::uint64_t seed = arguments.from; seed < arguments.from + arguments.seeds; ++seed) {
-    const auto result = Life(make_plan(seed, arguments.only), arguments.life).run();
+    const auto result = Life(make_plan(seed, arguments.only, arguments.edition), arguments.life).run();
     datagrams += result.datagrams;
     packets += result.packets;
     forgeries += result.forgeries;
     if (!result.fault) continue;
     std::printf("seed %llu failed %s\n", static_cast<unsigned long long>(seed), result.fault->c_str());
-    std::printf("replay: ./dev sim --seed %llu --verbose%s%s%s%s%s\n", static_cast<unsigned long long>(seed),
+    std::printf("replay: ./dev sim --seed %llu --verbose%s%s%s%s%s%s\n", static_cast<unsigned long long>(seed),
                 arguments.life.real_key_exchange ? " --real" : "", arguments.mutation.empty() ? "" : " --mutate ",
-                arguments.mutation.c_str(), arguments.only ? " --only " : "", arguments.feature.c_str());
+                arguments.mutation.c_str(), arguments.only ? " --only " : "", arguments.feature.c_str(),
+                arguments.edition == Edition::kFirst ? " --edition 1" : "");
     return 1;
   }
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

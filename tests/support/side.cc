@@ -96,6 +96,7 @@ void Side::configure(Instant now, std::vector<model::Connection> connections, st
   credentials_ = std::move(credentials);
   long_term_keys_ = ike::auth::LocalKeys({std::move(secrets), std::move(private_keys)});
   addresses.pools.configure(connections_);
+  addresses.pools.set_wall_clock(static_cast<std::uint64_t>(kWallSeconds + wall_wrong_s));
   trust_ = trust_of(credentials_);
   act(now, [&](ike::IkeEndpoint& e) { e.configure(now, connections_, credentials_); });
 }
@@ -153,8 +154,9 @@ void Side::run(Instant now, const ike::Action& action) {
     endpoint_->on_job_done(now, options_.toy_key_exchange ? toy_exchange(*job) : real_exchange(*job));
   } else if (const auto* auth = std::get_if<ike::auth::AuthJob>(&action)) {
     const bool signature = std::holds_alternative<ike::auth::SignatureVerify>(auth->what);
-    endpoint_->on_auth_done(now, signature ? ike::auth::verify_signature(*auth, trust_, kWallSeconds).result
-                                           : long_term_keys_.perform(*auth));
+    endpoint_->on_auth_done(now, signature
+                                     ? ike::auth::verify_signature(*auth, trust_, kWallSeconds + wall_wrong_s).result
+                                     : long_term_keys_.perform(*auth));
   } else if (const auto* puzzle = std::get_if<ike::PuzzleJob>(&action)) {
     auto keys = ike::solve_puzzle(puzzle->prf, puzzle->difficulty, puzzle->cookie);
     endpoint_->on_puzzle_done(now, {puzzle->job, keys ? *keys : Bytes{}, keys ? std::string() : keys.error().message});

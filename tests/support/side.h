@@ -60,6 +60,9 @@ class Side {
   void restart(Instant now);
   [[nodiscard]] bool alive() const { return endpoint_ != nullptr; }
 
+  // How far the machine's wall clock is from the right time; nothing but certificates and leases looks at it.
+  std::int64_t wall_wrong_s = 0;
+
   // While set, jobs (key exchanges, proofs, verifications) wait for finish_jobs().
   bool hold_jobs = false;
   void finish_jobs(Instant now);

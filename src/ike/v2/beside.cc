@@ -121,6 +121,8 @@ void retire(World& world, IkeSa& old, IkeSa& fresh) {
 bool begin_beside(World& world, IkeSa& old, const Beside& how) {
   if (old.state != State::kEstablished || old.doomed || !old.connection || !can_initiate(*old.connection)) return false;
   if (world.find_sa(old.stand_in) != nullptr) return true;
+  // RFC 7296 section 2.19: whoever wants an address asks for it. A peer that has one from us must come by itself.
+  if (old.assigned.by_us && !old.assigned.addresses.empty()) return false;
   auto wants = wants_of(world, old);
   if (wants.empty()) return false;
   world.report(old, Severity::kNotice, "ike-beside",
@@ -185,8 +187,12 @@ bool has_twin(const World& world, const IkeSa& sa, const ChildTerms& terms) {
   return twin_of(world, sa, {terms.connection->name, terms.child, terms.local, terms.remote}) != nullptr;
 }
 
+ChildSa* find_twin(const World& world, const IkeSa& sa, const ChildSa& child) {
+  return twin_of(world, sa, {child.connection->name, child.name, child.local, child.remote});
+}
+
 bool use_twin(World& world, const IkeSa& sa, const ChildSa& child) {
-  auto* twin = twin_of(world, sa, {child.connection->name, child.name, child.local, child.remote});
+  auto* twin = find_twin(world, sa, child);
   if (twin == nullptr) return false;
   if (auto* owner = world.find_owner(twin->id)) activate(world, *owner, *twin);
   return true;

@@ -28,6 +28,8 @@ void follow_beside(World& world, IkeSa& from, IkeSa& to);
 
 // Has the same peer this child on another IKE SA too, for the same traffic? (Several devices may share an identity.)
 [[nodiscard]] bool has_twin(const World& world, const IkeSa& sa, const ChildTerms& terms);
+// That child of the other IKE SA; null: there is none.
+[[nodiscard]] ChildSa* find_twin(const World& world, const IkeSa& sa, const ChildSa& child);
 // The child goes: its twin, if it waited for the peer, is used from here on. True: there is one.
 bool use_twin(World& world, const IkeSa& sa, const ChildSa& child);
 

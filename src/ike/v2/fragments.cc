@@ -54,22 +54,27 @@ bool speaks_fragmentation(const model::Connection& connection) {
   return connection.fragmentation != model::Fragmentation::kNo;
 }
 
-void read_fragmentation(IkeSa& sa, const wi::Payloads& payloads) {
+void read_fragmentation(const World& world, IkeSa& sa, const wi::Payloads& payloads) {
   // RFC 7383 section 2.3: "IKE fragmentation MUST NOT be used" unless both have announced it.
   sa.fragmentation = sa.connection && speaks_fragmentation(*sa.connection) &&
                      wi::find_notify(payloads, wi::NotifyType::kIkev2FragmentationSupported) != nullptr;
+  sa.small_path = world.small_paths.knows(sa.path.remote.address, world.now);
 }
 
 std::size_t fragment_limit(const IkeSa& sa, bool smallest) {
   const bool v6 = !sa.path.remote.address.is_v4();
   const auto& c = *sa.connection;
-  const bool small = smallest || c.fragmentation == model::Fragmentation::kForce;
+  const bool small = smallest || sa.small_path || c.fragmentation == model::Fragmentation::kForce;
   std::size_t datagram = c.fragment_octets != 0 ? c.fragment_octets : v6 ? kUsualV6 : kUsualV4;
   if (small) datagram = std::min(datagram, v6 ? kUsualV6 : kSmallestV4);
   const std::size_t around = (v6 ? 40U : 20U) + kUdpHeader + (sa.path.marked ? kMarker : 0);
   const auto limit = datagram - around;
   // The peer found out what its way to us carries; ours is most likely the same one.
   return sa.peer_fragment_octets != 0 ? std::min(limit, std::max<std::size_t>(sa.peer_fragment_octets, 400)) : limit;
+}
+
+void note_peer_fragment(IkeSa& sa, const wi::EncryptedFragmentPayload& piece, std::size_t octets) {
+  if (piece.fragment_number == 1 && piece.total_fragments > 1) sa.peer_fragment_octets = octets;
 }
 
 void drop_fragments_of(World& world, IkeSa& sa, const wi::Header& header) {
@@ -121,7 +126,7 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
     drop(world, sa, pieces);
     return refuse(world);
   }
-  if (piece.fragment_number == 1 && piece.total_fragments > 1) sa.peer_fragment_octets = datagram.size();
+  note_peer_fragment(sa, piece, datagram.size());
   if (!pieces->complete()) return std::nullopt;
   const auto whole = pieces->plaintext();
   const auto first = pieces->first_inner();

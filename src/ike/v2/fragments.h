@@ -11,7 +11,7 @@ namespace cygnet::ike::v2 {
 // Do we offer it, or take the offer, on this connection?
 [[nodiscard]] bool speaks_fragmentation(const model::Connection& connection);
 // Reads the peer's IKE_SA_INIT message.
-void read_fragmentation(IkeSa& sa, const wire::ike::Payloads& payloads);
+void read_fragmentation(const World& world, IkeSa& sa, const wire::ike::Payloads& payloads);
 
 // Octets of the largest IKE message that goes out in one piece. `smallest`: what was sent before may have been too
 // large.
@@ -22,6 +22,8 @@ void read_fragmentation(IkeSa& sa, const wire::ike::Payloads& payloads);
 [[nodiscard]] std::optional<wire::ike::ParseResult<wire::ike::Payloads>> take_fragment(World& world, IkeSa& sa,
                                                                                        ByteView datagram,
                                                                                        const wire::ike::Message& outer);
+// A sound piece of the peer's: how large it makes them.
+void note_peer_fragment(IkeSa& sa, const wire::ike::EncryptedFragmentPayload& piece, std::size_t octets);
 // Forgets the pieces of a message that came whole after all.
 void drop_fragments_of(World& world, IkeSa& sa, const wire::ike::Header& header);
 // Forgets all pieces: nobody waits for them any more.

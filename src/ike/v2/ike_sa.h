@@ -187,11 +187,13 @@ struct IkeSa {
   MessageId next_request{0};         // ours
   MessageId expected{0};             // the peer's
   std::vector<Bytes> last_response;  // to request expected-1: one datagram, or its fragments
+  unsigned response_repeats = 0;     // how often the peer asked for it again
   // IKE fragmentation (RFC 7383): both ends speak it; the size the peer's pieces have; what came of a request and
   // of a response of the peer, which may be under way at the same time, under the same Message ID.
   bool fragmentation = false;
   std::unique_ptr<Reassembly> request_pieces, response_pieces;
   std::size_t peer_fragment_octets = 0;
+  bool small_path = false;  // large datagrams get lost on the way to the peer
   std::optional<Outstanding> outstanding;
   std::optional<Task> task;  // whose request is outstanding, or whose job runs
   std::deque<Task> queue;

@@ -168,7 +168,7 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   h.reply = choice.selected.reply;
   h.reply_number = wi::find_payload<wi::SaPayload>(*turn.payloads)->proposals[choice.selected.index].number;
   read_nat_detection(*owned, *turn.payloads, owned->spi_i, IkeSpi(), turn.path);
-  read_fragmentation(*owned, *turn.payloads);
+  read_fragmentation(world, *owned, *turn.payloads);
   auto& sa = world.add_sa(std::move(owned));
   enter_half_open(world, sa);
   world.report(
@@ -302,7 +302,7 @@ Outcome on_init_response(Turn& turn) {
   h.response = Bytes(turn.datagram.begin(), turn.datagram.end());
   sa.path.local.address = turn.path.local.address;
   read_nat_detection(sa, *turn.payloads, sa.spi_i, sa.spi_r, turn.path);
-  read_fragmentation(sa, *turn.payloads);
+  read_fragmentation(turn.world, sa, *turn.payloads);
   h.childless = wi::find_notify(*turn.payloads, wi::NotifyType::kChildlessIkev2Supported) != nullptr;
   if (sa.connection->childless == model::Childless::kForce && !h.childless) {
     return init_failed(turn, "childless-unsupported",

@@ -56,6 +56,41 @@ void forget_data_plane(World& world, ChildSa& child) {
   world.claims.remove(child.id, child.remote);
 }
 
+// The IKE SA that carries on what this child carried; null: none.
+IkeSa* heir_of(World& world, const IkeSa& sa, const ChildSa& child, bool lives_on) {
+  if (lives_on) {
+    const auto* twin = find_twin(world, sa, child);
+    return twin == nullptr ? nullptr : world.find_owner(twin->id);
+  }
+  return sa.replaced_by && child.announced_down ? world.find_sa(*sa.replaced_by) : nullptr;
+}
+
+// The IKE SA goes and its child with it, but what the peer sent before it knew may still be on its way: the child fades
+// under the IKE SA that carries on.
+void bequeath(World& world, IkeSa& heir, std::unique_ptr<ChildSa> child, const std::string& reason) {
+  auto& taken = *child;
+  world.child_owner[taken.id] = heir.local_spi();
+  heir.children.push_back(std::move(child));
+  taken.expires_at = kNever;
+  fade_child(world, heir, taken, reason, true);
+  world.checkpoint(heir);
+}
+
+void drop_child(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath) {
+  auto owned = std::move(sa.children.back());
+  sa.children.pop_back();
+  auto& child = *owned;
+  const bool mattered = child.usable() && !child.announced_down;
+  // The same child on a newer IKE SA carries on: there is nothing to mourn.
+  const bool lives_on = mattered && use_twin(world, sa, child);
+  auto* heir = heir_of(world, sa, child, lives_on);
+  if (heir != nullptr && heir != &sa && heir->state == State::kEstablished)
+    return bequeath(world, *heir, std::move(owned), reason);
+  forget_data_plane(world, child);
+  announce_down(world, child, reason, lives_on);
+  if (mattered && !lives_on) after_child_loss(world, child, aftermath);
+}
+
 void uncount(World& world, IkeSa& sa) {
   if (sa.counted) --world.counters.established;
   sa.counted = false;
@@ -256,16 +291,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   sa.state = State::kDead;
   sa.outstanding.reset();
   sa.end_reason = reason;
-  while (!sa.children.empty()) {
-    auto& child = *sa.children.back();
-    const bool mattered = child.usable() && !child.announced_down;
-    // The same child on a newer IKE SA carries on: there is nothing to mourn.
-    const bool lives_on = mattered && use_twin(world, sa, child);
-    forget_data_plane(world, child);
-    announce_down(world, child, reason, lives_on);
-    if (mattered && !lives_on) after_child_loss(world, child, aftermath);
-    sa.children.pop_back();
-  }
+  while (!sa.children.empty()) drop_child(world, sa, reason, aftermath);
   give_addresses_back(world, sa);
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
   for (auto& want : elsewhere) want_child(world, std::move(want));
@@ -283,16 +309,7 @@ void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath
   const bool only_drains = sa.replaced_by && std::none_of(sa.children.begin(), sa.children.end(), [](const auto& c) {
                              return c->usable() || c->outbound_installed;
                            });
-  while (!only_drains && !sa.children.empty()) {
-    auto& child = *sa.children.back();
-    const bool mattered = child.usable() && !child.announced_down;
-    // The same child on a newer IKE SA carries on: there is nothing to mourn.
-    const bool lives_on = mattered && use_twin(world, sa, child);
-    forget_data_plane(world, child);
-    announce_down(world, child, reason, lives_on);
-    if (mattered && !lives_on) after_child_loss(world, child, aftermath);
-    sa.children.pop_back();
-  }
+  while (!only_drains && !sa.children.empty()) drop_child(world, sa, reason, aftermath);
   fail_wants(world, sa, reason, aftermath != Aftermath::kForget);
   sa.end_reason = reason;
   sa.rekey_at = sa.expires_at = sa.reauth_at = sa.authenticated_until = kNever;

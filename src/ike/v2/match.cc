@@ -181,6 +181,9 @@ IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   }
   for (auto* sa : candidates) {
     if (sa->doomed) continue;
+    // Addresses are asked for in IKE_AUTH (RFC 7296 section 2.19): on an IKE SA that the peer began there is none.
+    const bool established = sa->state == State::kEstablished;
+    if (established && local.requests_address() && sa->assigned.addresses.empty()) continue;
     if (!sa->connection || sa->path.remote.address != connection.remote.host.address) {
       // A peer behind a NAT that changed its address, or one of unknown address, is known by its connection alone.
       if (!sa->connection || sa->connection->name != connection.name) continue;

@@ -111,9 +111,7 @@ void on_request(Turn& turn) {
   const auto id = turn.header->message_id;
   if (id.value + 1 == sa.expected.value && !sa.last_response.empty()) {
     // RFC 7296 section 2.1: a retransmitted request is answered with the same response again.
-    ++world.counters.retransmits_answered;
-    send_all(world, turn.path, sa.last_response);
-    return;
+    return send_response_again(world, sa, turn.path);
   }
   if (id != sa.expected) return;
   if (sa.state == State::kInitAnswered && !sa.end_reason.empty()) return;  // refused: one try for each key exchange
@@ -170,8 +168,8 @@ void on_contents(World& world, IkeSa& sa, const Path& path, ByteView datagram, c
 void on_repeated_fragment(World& world, IkeSa& sa, const Path& path, ByteView datagram,
                           const wi::EncryptedFragmentPayload& piece) {
   if (piece.fragment_number != 1 || !wi::open_fragment(datagram, piece, *sa.open)) return;
-  ++world.counters.retransmits_answered;
-  send_all(world, path, sa.last_response);
+  note_peer_fragment(sa, piece, datagram.size());
+  send_response_again(world, sa, path);
 }
 
 void on_fragment(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer) {

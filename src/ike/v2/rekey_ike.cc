@@ -60,6 +60,7 @@ std::unique_ptr<IkeSa> successor(const World& world, const IkeSa& old, bool init
   sa->peer_speaks_nat_t = old.peer_speaks_nat_t;
   sa->fragmentation = old.fragmentation;
   sa->peer_fragment_octets = old.peer_fragment_octets;
+  sa->small_path = old.small_path;
   sa->mobility = old.mobility;
   sa->connection = old.connection;
   sa->local_id = old.local_id;

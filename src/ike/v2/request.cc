@@ -50,8 +50,13 @@ Result<std::vector<Bytes>> cut(World& world, IkeSa& sa, const wi::Header& header
 struct Protected {
   std::vector<Bytes> datagrams;
   wi::PayloadType first_inner{};
-  SecretBytes plaintext;  // of a message in fragments
+  SecretBytes plaintext;  // of a message that could still be cut smaller
 };
+
+// As one datagram, how large would it be?
+std::size_t octets_whole(const IkeSa& sa, std::size_t plaintext) {
+  return wi::kHeaderOctets + wi::kPayloadHeaderOctets + sa.seal->sealed_octets(plaintext);
+}
 
 Protected protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response,
                   const wi::Payloads& payloads) {
@@ -60,11 +65,13 @@ Protected protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId 
   if (sa.fragmentation) {
     const Bytes plaintext = wi::serialize_payloads(payloads);
     const auto limit = fragment_limit(sa, false);
-    if (wi::kHeaderOctets + wi::kPayloadHeaderOctets + sa.seal->sealed_octets(plaintext.size()) > limit) {
+    if (octets_whole(sa, plaintext.size()) > fragment_limit(sa, true)) {
+      out.first_inner = wi::first_type(payloads);
+      out.plaintext.assign(plaintext.begin(), plaintext.end());
+    }
+    if (octets_whole(sa, plaintext.size()) > limit) {
       if (auto pieces = cut(world, sa, header, wi::first_type(payloads), ByteView(plaintext), limit)) {
         out.datagrams = std::move(*pieces);
-        out.first_inner = wi::first_type(payloads);
-        out.plaintext.assign(plaintext.begin(), plaintext.end());
         return out;
       }
     }
@@ -79,26 +86,84 @@ Protected protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId 
   return out;
 }
 
-// The request may have been too large for its path: cut smaller, with the same Message ID. RFC 7383 section 2.5.2: the
-// Total Fragments field tells the peer which set is which, and it must have grown.
-void cut_smaller(World& world, IkeSa& sa) {
-  auto& out = *sa.outstanding;
-  if (out.plaintext.empty()) return;
-  const auto n = out.plaintext.size();
-  auto limit = fragment_limit(sa, true);
+// What was sent in `datagrams` may have been too large for its path: smaller pieces, with the same Message ID. RFC 7383
+// section 2.5.2: the Total Fragments field tells the peer which set is which, and it must have grown. False: it cannot.
+bool cut_smaller(World& world, IkeSa& sa, const wi::Header& header, wi::PayloadType first_inner, ByteView plaintext,
+                 std::size_t limit, std::vector<Bytes>& datagrams) {
   const auto pieces_at = [&](std::size_t octets) {
     const auto capacity = std::max<std::size_t>(wi::fragment_capacity(octets, *sa.seal), 1);
-    return (n + capacity - 1) / capacity;
+    return (plaintext.size() + capacity - 1) / capacity;
   };
-  while (limit > kLeastFragment && pieces_at(limit) <= out.datagrams.size()) limit -= 16;
-  auto pieces =
-      cut(world, sa, header_of(sa, out.exchange, out.id, false), out.first_inner, ByteView(out.plaintext), limit);
+  while (limit > kLeastFragment && pieces_at(limit) <= datagrams.size()) limit -= 16;
+  auto pieces = cut(world, sa, header, first_inner, plaintext, limit);
+  if (!pieces || pieces->size() <= datagrams.size()) return false;
+  datagrams = std::move(*pieces);
+  if (limit <= fragment_limit(sa, true)) {
+    sa.small_path = true;
+    world.small_paths.note(sa.path.remote.address, world.now);
+  }
+  return true;
+}
+
+void cut_request_smaller(World& world, IkeSa& sa) {
+  auto& out = *sa.outstanding;
+  if (out.plaintext.empty()) return;
+  const bool cut = cut_smaller(world, sa, header_of(sa, out.exchange, out.id, false), out.first_inner,
+                               ByteView(out.plaintext), fragment_limit(sa, true), out.datagrams);
   out.plaintext.clear();
-  if (!pieces || pieces->size() <= out.datagrams.size()) return;
-  out.datagrams = std::move(*pieces);
+  if (!cut) return;
   world.report(sa, Severity::kNotice, "smaller-fragments",
                "no answer to a large " + wi::to_string(out.exchange) + " request: sending it again in " +
                    std::to_string(out.datagrams.size()) + " smaller fragments (fragment-size= sets their size)");
+  world.checkpoint(sa);
+}
+
+struct Plaintext {
+  wi::Header header;
+  wi::PayloadType first_inner{};
+  SecretBytes octets;
+};
+
+// Of a message of ours that has been sent: nothing else of it is kept. Empty: it was not protected.
+std::optional<Plaintext> read_own(const IkeSa& sa, const std::vector<Bytes>& datagrams) {
+  Plaintext out;
+  for (const auto& datagram : datagrams) {
+    const auto message = wi::parse_message(ByteView(datagram));
+    if (!message) return std::nullopt;
+    out.header = message->header;
+    const auto* piece = wi::find_payload<wi::EncryptedFragmentPayload>(message->payloads);
+    const auto* whole = wi::find_payload<wi::EncryptedPayload>(message->payloads);
+    if (piece != nullptr) {
+      const auto opened = wi::open_fragment(ByteView(datagram), *piece, *sa.seal);
+      if (!opened) return std::nullopt;
+      if (piece->fragment_number == 1) out.first_inner = piece->first_inner;
+      out.octets.insert(out.octets.end(), opened->begin(), opened->end());
+    } else if (whole != nullptr) {
+      const auto opened = wi::open_message(ByteView(datagram), *message, *sa.seal);
+      if (!opened) return std::nullopt;
+      const auto octets = wi::serialize_payloads(*opened);
+      out.first_inner = whole->first_inner;
+      out.octets.assign(octets.begin(), octets.end());
+    }
+  }
+  if (out.octets.empty()) return std::nullopt;
+  return out;
+}
+
+// An answer that was asked for again and again, or by a peer whose own pieces are smaller, may be too large for its
+// path. Only the one who asks can tell: RFC 7383 section 2.5.2.
+void cut_response_smaller(World& world, IkeSa& sa) {
+  const auto largest = std::max_element(sa.last_response.begin(), sa.last_response.end(),
+                                        [](const Bytes& a, const Bytes& b) { return a.size() < b.size(); });
+  const auto limit = fragment_limit(sa, sa.response_repeats >= kTriesBeforeSmaller);
+  if (!sa.fragmentation || !sa.seal || largest == sa.last_response.end() || largest->size() <= limit) return;
+  const auto own = read_own(sa, sa.last_response);
+  if (!own || !cut_smaller(world, sa, own->header, own->first_inner, ByteView(own->octets), limit, sa.last_response))
+    return;
+  world.report(sa, Severity::kNotice, "smaller-fragments",
+               sa.peer() + " asks again for a large " + wi::to_string(own->header.exchange) +
+                   " response: sending it in " + std::to_string(sa.last_response.size()) +
+                   " smaller fragments (fragment-size= sets their size)");
   world.checkpoint(sa);
 }
 
@@ -187,6 +252,7 @@ void send_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId
 void prepare_response(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, const wi::Payloads& payloads) {
   sa.last_response = protect(world, sa, exchange, id, true, payloads).datagrams;
   sa.expected = MessageId(id.value + 1);
+  sa.response_repeats = 0;
   world.touch(sa);
 }
 
@@ -195,6 +261,13 @@ void send_prepared(World& world, IkeSa& sa) {
   // RFC 7296 section 2.11: "an implementation ... MUST respond to the address and port from which the request was
   // received".
   send_all(world, sa.request_path.value_or(sa.path), sa.last_response);
+}
+
+void send_response_again(World& world, IkeSa& sa, const Path& path) {
+  ++world.counters.retransmits_answered;
+  if (sa.response_repeats < kTriesBeforeSmaller) ++sa.response_repeats;
+  cut_response_smaller(world, sa);
+  send_all(world, path, sa.last_response);
 }
 
 void send_parting(World& world, IkeSa& sa, const wi::Payloads& payloads) {
@@ -233,7 +306,7 @@ bool retransmit(World& world, IkeSa& sa) {
     world.report(sa, Severity::kWarning, "no-answer",
                  diagnosis::no_answer(sa.peer(), out.sent, waited, sa.path.marked));
   }
-  if (out.sent == kTriesBeforeSmaller) cut_smaller(world, sa);
+  if (out.sent == kTriesBeforeSmaller) cut_request_smaller(world, sa);
   send_all(world, retransmission_path(world, sa), out.datagrams);
   return true;
 }

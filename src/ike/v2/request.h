@@ -18,6 +18,8 @@ void send_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, Me
 void prepare_response(World& world, IkeSa& sa, wire::ike::ExchangeType exchange, MessageId id,
                       const wire::ike::Payloads& payloads);
 void send_prepared(World& world, IkeSa& sa);
+// The same answer once more, to a peer that asked again: RFC 7296 section 2.1. In smaller fragments if these may help.
+void send_response_again(World& world, IkeSa& sa, const Path& path);
 // One protected request that is not waited for: a last word.
 void send_parting(World& world, IkeSa& sa, const wire::ike::Payloads& payloads);
 // A message: one datagram, or its fragments.

@@ -295,7 +295,7 @@ void visit(A& a, IkeSa& v) {
   visit(a, v.spi_r);
   visit(a, v.path);
   for (auto* flag : {&v.nat_local, &v.nat_remote, &v.udp_encapsulation, &v.peer_speaks_nat_t, &v.counted, &v.doomed,
-                     &v.fragmentation, &v.began_here, &v.made_beside, &v.settled})
+                     &v.fragmentation, &v.began_here, &v.made_beside, &v.settled, &v.small_path})
     visit(a, *flag);
   visit(a, v.mobility);
   visit(a, v.connection);

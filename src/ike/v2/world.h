@@ -21,6 +21,7 @@
 #include "ike/v2/ike_sa.h"
 #include "ike/v2/retry_queue.h"
 #include "ike/v2/sa_index.h"
+#include "ike/v2/small_paths.h"
 
 namespace cygnet::ike::v2 {
 
@@ -72,6 +73,7 @@ struct World {
   RetryQueue retries;
   std::map<std::string, GatewayChoice> gateways;                // of connections with several addresses of the peer
   std::map<std::string, std::vector<IpAddress>> last_assigned;  // to us, by connection: asked for again
+  SmallPaths small_paths;
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
   std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others

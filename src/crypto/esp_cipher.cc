@@ -108,6 +108,7 @@ class OnFirstUse final : public EspTransform {
   ~OnFirstUse() override { wipe(salt_.octets); }
   void seal(std::span<EspJob> jobs) override { cipher().seal(jobs); }
   void open(std::span<EspJob> jobs) override { cipher().open(jobs); }
+  [[nodiscard]] EspCipher& ready() override { return cipher(); }
 
  private:
   EspCipher& cipher() {

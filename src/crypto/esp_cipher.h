@@ -26,6 +26,9 @@ struct EspJob {
   std::size_t octets = 0;       // from the ESP header to the end of the ICV
   std::uint64_t sequence = 0;   // full 64 bits; used for ESN (AAD or trailing high word) and as AEAD nonce counter
   bool ok = false;              // result
+  // seal: payload and trailer are here and go, encrypted, to their place; nullptr: they are there. For ciphers that
+  // seal from elsewhere only.
+  const std::uint8_t* from = nullptr;
 };
 
 // Keys of one SA in one direction; usable from one thread at a time. The first call makes the key schedule. After that
@@ -44,9 +47,28 @@ class EspCipher {
   virtual void seal(std::span<EspJob> jobs) = 0;
   virtual void open(std::span<EspJob> jobs) = 0;
 
+  // The cipher that does the work, its key schedule made: what a busy SA calls instead. Lives as long as this one.
+  [[nodiscard]] virtual EspCipher& ready() { return *this; }
+  // Understands EspJob::from.
+  [[nodiscard]] virtual bool seals_from_elsewhere() const { return false; }
+  // For prefetch_keys(); nullptr: nothing to fetch.
+  [[nodiscard]] virtual const std::uint8_t* key_memory() const { return nullptr; }
+
  protected:
   EspCipher() = default;
 };
+
+// Fetches what a packet of this size will read of key_memory(), so that SAs in random order do not wait for memory.
+inline void prefetch_keys(const std::uint8_t* key_memory, std::size_t octets) {
+  if (key_memory == nullptr) return;
+  constexpr std::size_t kLine = 64;
+  constexpr std::size_t kLines = 17;  // of a cipher of AES-GCM
+  constexpr std::size_t kFront = 4;   // salt and round keys
+  constexpr std::size_t kBack = 15;   // the powers of H that a short packet takes
+  constexpr std::size_t kShort = 128;
+  for (std::size_t i = 0; i < kFront; ++i) __builtin_prefetch(key_memory + i * kLine);
+  for (std::size_t i = octets <= kShort ? kBack : kFront; i < kLines; ++i) __builtin_prefetch(key_memory + i * kLine);
+}
 
 // Which library does the work. kBest takes what this CPU runs fastest (with CBC and HMAC: by the size of the burst);
 // the others exist for tests and benchmarks.

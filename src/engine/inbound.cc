@@ -165,6 +165,7 @@ void InboundRun::take_esp(const EspPiece& piece) {
     drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
     return;
   }
+  crypto::prefetch_keys(sa->keys, esp.size());
   auto& burst = state_.burst;
   burst.index_of_job[jobs_] = index;
   burst.opening[jobs_] = sa;
@@ -192,7 +193,8 @@ void InboundRun::flush() {
     sa_ = burst.opening[i];
     std::size_t end = i + 1;
     while (end < count && burst.opening[end] == sa_) ++end;
-    sa_->cipher->open({burst.jobs.data() + i, end - i});
+    if (sa_->worker == nullptr) sa_->begin();
+    sa_->worker->open({burst.jobs.data() + i, end - i});
     i = end;
   }
   for (std::size_t i = 0; i < count; ++i) {

@@ -468,6 +468,7 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
     return nullptr;
   }
   if (jobs_ == state_.burst.jobs.size()) flush();
+  crypto::prefetch_keys(sa.keys, octets);
   const std::uint64_t sequence = ++sa.sequence;
   wire::write_esp_header(esp, sa.spi, sequence);
   auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
@@ -528,7 +529,8 @@ void OutboundRun::flush() {
     std::size_t end = i + 1;
     while (end < count && burst.sealing[end] == sa) ++end;
     const std::span jobs(burst.jobs.data() + i, end - i);
-    sa->cipher->seal(jobs);
+    if (sa->worker == nullptr) sa->begin();
+    sa->worker->seal(jobs);
     for (const auto& job : jobs) {
       if (!job.ok) on_refused(job);
     }

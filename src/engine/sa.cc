@@ -33,6 +33,11 @@ SaLimits SaLimits::of(const model::SaSpec& spec) {
   return limits;
 }
 
+void SaCommon::begin() {
+  worker = &cipher->ready();
+  keys = worker->key_memory();
+}
+
 void SaCommon::refresh_limits() {
   const auto unless_reported = [&](std::uint64_t soft) { return soft_reported ? UINT64_MAX : soft; };
   quiet_packets = std::min(unless_reported(limits.soft_packets), limits.hard_packets);

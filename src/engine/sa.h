@@ -28,9 +28,9 @@ struct SaLimits {
 
 struct SaCommon {
   // ---- the line of every packet
-  alignas(kCacheLine) std::unique_ptr<crypto::EspCipher> cipher;
-  const std::uint8_t* keys = nullptr;  // where the cipher will read; only to prefetch
-  std::uint64_t sequence = 0;          // outbound: last one used
+  alignas(kCacheLine) crypto::EspCipher* worker = nullptr;  // of cipher, once the first packet came: see begin()
+  const std::uint8_t* keys = nullptr;                       // what it reads; only to prefetch
+  std::uint64_t sequence = 0;                               // outbound: last one used
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;  // clear text octets, as RFC 4301 lifetimes count them
   // While both counters stay below these there is no limit to look at.
@@ -44,6 +44,7 @@ struct SaCommon {
 
   // ---- the rest
   model::SaSpec spec;  // keys are wiped with it
+  std::unique_ptr<crypto::EspCipher> cipher;
   SaLimits limits;
   std::uint64_t errors = 0;  // replay + integrity + selector failures
   Instant installed{};
@@ -55,6 +56,8 @@ struct SaCommon {
   [[nodiscard]] bool is_quiet(std::size_t octets) const {
     return packets + 1 < quiet_packets && bytes + octets < quiet_bytes;
   }
+  // The first packet is there: makes the key schedule.
+  void begin();
   // After limits, soft_reported or sequence changed otherwise than by a packet.
   void refresh_limits();
 };

@@ -359,9 +359,9 @@ Explanation Engine::explain(const model::TrafficSelector& local, const model::Tr
   }
   const auto* used = state_->select_sa(*policy, packet);
   if (used != nullptr) answer.outbound.push_back(state_of(*state_, *used, false));
-  for (const auto* sa : state_->sad.serving(policy->spec.served_by())) {
-    if (sa != used) answer.outbound.push_back(state_of(*state_, *sa, false));
-  }
+  state_->sad.for_each_serving(policy->spec.served_by(), [&](const OutboundSa& sa) {
+    if (&sa != used) answer.outbound.push_back(state_of(*state_, sa, false));
+  });
   if (used != nullptr) {
     answer.verdict = "protect";
   } else {

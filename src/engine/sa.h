@@ -11,6 +11,7 @@
 
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
+#include "engine/classifier/rule.h"
 #include "engine/packet.h"
 #include "engine/replay_window.h"
 #include "model/sa_spec.h"
@@ -62,6 +63,17 @@ struct SaCommon {
   void refresh_limits();
 };
 
+struct OutboundSa;
+
+// Its place among the SAs of its policy; kept by Serving.
+struct ServingLinks {
+  OutboundSa* older = nullptr;
+  OutboundSa* newer = nullptr;
+  std::uint64_t age = 0;  // larger: newer
+  classifier::Rule<classifier::V4>* v4_rules = nullptr;
+  classifier::Rule<classifier::V6>* v6_rules = nullptr;
+};
+
 struct OutboundSa : SaCommon {
   // ---- the line of every packet out
   alignas(kCacheLine) Instant last_used{};
@@ -81,6 +93,7 @@ struct OutboundSa : SaCommon {
   std::uint32_t learned_mtu = 0;  // from the network; 0: nothing learned
   Instant learned_at{};
   Instant keepalive_at{};  // installed, or the last keepalive
+  ServingLinks serving;
 
   [[nodiscard]] Instant last_sent() const { return last_used > keepalive_at ? last_used : keepalive_at; }
   void refresh();

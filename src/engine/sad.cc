@@ -6,110 +6,100 @@
 
 namespace cygnet::engine {
 
-OutboundSa* Sad::find_outbound(Spi spi, const IpAddress& remote) const {
-  const auto it = outbound_by_spi_.find({spi, remote});
-  return it == outbound_by_spi_.end() ? nullptr : it->second;
+Sad::Sad(Epochs* epochs, std::uint64_t seed)
+    : own_epochs_(epochs == nullptr ? std::make_unique<Epochs>() : nullptr),
+      epochs_(epochs == nullptr ? *own_epochs_ : *epochs),
+      pool_(epochs_),
+      inbound_by_spi_(epochs_, seed),
+      inbound_by_child_(epochs_, seed),
+      outbound_by_child_(epochs_, seed),
+      outbound_by_spi_(epochs_, seed),
+      serving_(epochs_, seed) {}
+
+Sad::~Sad() {
+  // The lists first: they lead through the SAs.
+  serving_.for_each([](Serving& serving) { delete &serving; });
+  inbound_by_spi_.for_each([](InboundSa& sa) { delete &sa; });
+  outbound_by_child_.for_each([](OutboundSa& sa) { delete &sa; });
+  epochs_.collect();
 }
 
-InboundSa* Sad::inbound_of(model::ChildId child) const {
-  const auto it = inbound_by_child_.find(child);
-  return it == inbound_by_child_.end() ? nullptr : it->second;
+template <typename T>
+void Sad::discard(T& object) {
+  epochs_.retire(
+      &object, sizeof object, [](void*, void* memory, std::size_t) { delete static_cast<T*>(memory); }, nullptr);
 }
 
-OutboundSa* Sad::outbound_of(model::ChildId child) const {
-  const auto it = outbound_.find(child);
-  return it == outbound_.end() ? nullptr : it->second.get();
-}
-
-const std::vector<OutboundSa*>& Sad::serving(model::PolicyId policy) const {
-  static const std::vector<OutboundSa*> kNone;
-  const auto it = serving_.find(policy);
-  return it == serving_.end() ? kNone : it->second;
+void Sad::find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) const {
+  inbound_by_spi_.find(spis, found);
+  for (const auto* sa : found.first(spis.size())) {
+    if (sa != nullptr) prefetch_sa(sa);
+  }
 }
 
 InboundSa& Sad::insert(std::unique_ptr<InboundSa> sa) {
   if (auto* same_spi = find_inbound(sa->spec.spi)) erase(*same_spi);
   if (auto* same_child = inbound_of(sa->spec.child)) erase(*same_child);
-  if ((inbound_count_ + 1) * 2 > slots_.size()) grow();
-  auto& inserted = *sa;
-  inserted.sibling = outbound_of(sa->spec.child);
-  inbound_by_child_[sa->spec.child] = sa.get();
-  place(std::move(sa));
-  ++inbound_count_;
+  auto& inserted = *sa.release();
+  inserted.sibling = outbound_of(inserted.spec.child);
+  inbound_by_child_.insert(inserted.spec.child, &inserted);
+  inbound_by_spi_.insert(inserted.spec.spi, &inserted);
   return inserted;
 }
 
-void Sad::place(std::unique_ptr<InboundSa> sa) {
-  std::size_t i = home(sa->spec.spi);
-  while (slots_[i] != nullptr) i = (i + 1) & (slots_.size() - 1);
-  slots_[i] = std::move(sa);
-}
-
-void Sad::grow() {
-  std::vector<std::unique_ptr<InboundSa>> old(slots_.size() * 2);
-  old.swap(slots_);
-  for (auto& sa : old) {
-    if (sa != nullptr) place(std::move(sa));
-  }
-}
-
 void Sad::erase(InboundSa& sa) {
-  inbound_by_child_.erase(sa.spec.child);
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t hole = home(sa.spec.spi);
-  while (slots_[hole].get() != &sa) hole = (hole + 1) & mask;
-  slots_[hole].reset();
-  --inbound_count_;
-  // Close the gap: whoever would not be found any more because of it moves into it.
-  for (std::size_t i = (hole + 1) & mask; slots_[i] != nullptr; i = (i + 1) & mask) {
-    const std::size_t wanted = home(slots_[i]->spec.spi);
-    if (((i - wanted) & mask) >= ((i - hole) & mask)) {
-      slots_[hole] = std::move(slots_[i]);
-      hole = i;
-    }
-  }
+  inbound_by_spi_.erase(sa.spec.spi, &sa);
+  inbound_by_child_.erase(sa.spec.child, &sa);
+  discard(sa);
 }
 
 OutboundSa& Sad::insert(std::unique_ptr<OutboundSa> sa) {
-  const OutboundKey key{sa->spec.spi, sa->spec.remote.address};
-  if (auto* same_spi = find_outbound(key.spi, key.remote)) erase(*same_spi);
+  const OutboundName name{sa->spec.spi, sa->spec.remote.address};
+  if (auto* same_spi = find_outbound(name.spi, name.remote)) erase(*same_spi);
   if (auto* same_child = outbound_of(sa->spec.child)) erase(*same_child);
-  auto& inserted = *sa;
-  outbound_by_spi_[key] = sa.get();
-  serving_[sa->spec.policy].push_back(sa.get());
-  if (auto* inbound = inbound_of(sa->spec.child)) inbound->sibling = sa.get();
-  outbound_[sa->spec.child] = std::move(sa);
+  auto& inserted = *sa.release();
+  outbound_by_spi_.insert(name, &inserted);
+  outbound_by_child_.insert(inserted.spec.child, &inserted);
+  auto* serving = serving_.find(inserted.spec.policy);
+  if (serving == nullptr) {
+    serving = new Serving(pool_, inserted.spec.policy);
+    serving_.insert(inserted.spec.policy, serving);
+  }
+  serving->insert(inserted);
+  if (auto* inbound = inbound_of(inserted.spec.child)) inbound->sibling = &inserted;
   return inserted;
 }
 
 void Sad::erase(OutboundSa& sa) {
   if (auto* inbound = inbound_of(sa.spec.child)) inbound->sibling = nullptr;
-  outbound_by_spi_.erase({sa.spec.spi, sa.spec.remote.address});
-  const auto served = serving_.find(sa.spec.policy);
-  if (served != serving_.end()) {
-    std::erase(served->second, &sa);
-    if (served->second.empty()) serving_.erase(served);
+  outbound_by_spi_.erase({sa.spec.spi, sa.spec.remote.address}, &sa);
+  outbound_by_child_.erase(sa.spec.child, &sa);
+  if (auto* serving = serving_.find(sa.spec.policy)) {
+    serving->erase(sa);
+    if (serving->empty()) {
+      serving_.erase(sa.spec.policy, serving);
+      discard(*serving);
+    }
   }
-  outbound_.erase(model::ChildId{sa.spec.child});
+  discard(sa);
 }
 
 void Sad::move_outbound(OutboundSa& sa, const Endpoint& local, const Endpoint& remote) {
-  const OutboundKey key{sa.spec.spi, remote.address};
-  if (auto* other = find_outbound(key.spi, key.remote); other != nullptr && other != &sa) erase(*other);
-  outbound_by_spi_.erase({sa.spec.spi, sa.spec.remote.address});
+  const OutboundName name{sa.spec.spi, remote.address};
+  if (auto* other = find_outbound(name.spi, name.remote); other != nullptr && other != &sa) erase(*other);
+  outbound_by_spi_.erase({sa.spec.spi, sa.spec.remote.address}, &sa);
   sa.spec.local = local;
   sa.spec.remote = remote;
-  outbound_by_spi_[key] = &sa;
+  outbound_by_spi_.insert(name, &sa);
 }
 
-void Sad::for_each_inbound(const std::function<void(InboundSa&)>& visit) const {
-  for (const auto& sa : slots_) {
-    if (sa != nullptr) visit(*sa);
-  }
+void Sad::for_each_serving(model::PolicyId policy, const std::function<void(OutboundSa&)>& visit) const {
+  const auto* serving = serving_.find(policy);
+  for (auto* sa = serving == nullptr ? nullptr : serving->newest(); sa != nullptr; sa = sa->serving.older) visit(*sa);
 }
 
-void Sad::for_each_outbound(const std::function<void(OutboundSa&)>& visit) const {
-  for (const auto& [child, sa] : outbound_) visit(*sa);
-}
+void Sad::for_each_inbound(const std::function<void(InboundSa&)>& visit) const { inbound_by_spi_.for_each(visit); }
+
+void Sad::for_each_outbound(const std::function<void(OutboundSa&)>& visit) const { outbound_by_child_.for_each(visit); }
 
 }  // namespace cygnet::engine

@@ -1,38 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Security Association Database (RFC 4301 section 4.4.2): inbound by SPI, outbound by the policy they serve.
+// Security Association Database (RFC 4301 section 4.4.2): inbound by SPI, outbound by the policy they serve. One thread
+// changes it; others may look up meanwhile (Epochs): they never wait, and the tables grow a few lines at a time.
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <unordered_map>
-#include <vector>
+#include <span>
 
 #include "base/strong.h"
+#include "engine/classifier/pool.h"
+#include "engine/epochs.h"
+#include "engine/pointer_table.h"
 #include "engine/sa.h"
+#include "engine/serving.h"
 #include "model/sa_spec.h"
 
 namespace cygnet::engine {
 
 class Sad {
  public:
-  explicit Sad(std::uint32_t hash_seed) : hash_seed_(hash_seed | 1U) { slots_.resize(kFirstSlots); }
+  // With Epochs of its own: for one thread.
+  explicit Sad(std::uint64_t seed) : Sad(nullptr, seed) {}
+  Sad(Epochs& epochs, std::uint64_t seed) : Sad(&epochs, seed) {}
+  Sad(const Sad&) = delete;
+  Sad& operator=(const Sad&) = delete;
+  // Readers must be gone.
+  ~Sad();
 
-  [[nodiscard]] InboundSa* find_inbound(Spi spi) const {
-    for (std::size_t i = home(spi); slots_[i] != nullptr; i = (i + 1) & (slots_.size() - 1)) {
-      if (slots_[i]->spec.spi == spi) return slots_[i].get();
-    }
-    return nullptr;
-  }
+  [[nodiscard]] InboundSa* find_inbound(Spi spi) const { return inbound_by_spi_.find(spi); }
+  // Asks for the memory that find_inbound() is going to look at.
+  void prefetch_inbound(Spi spi) const { inbound_by_spi_.prefetch(spi); }
+  // A burst: null for unknown SPIs. The misses overlap, and the first lines of the SAs are asked for.
+  void find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) const;
   // By SPI and destination: what an ICMP error quotes.
-  [[nodiscard]] OutboundSa* find_outbound(Spi spi, const IpAddress& remote) const;
-  [[nodiscard]] InboundSa* inbound_of(model::ChildId child) const;
-  [[nodiscard]] OutboundSa* outbound_of(model::ChildId child) const;
-  // SAs that serve the policy, oldest first.
-  [[nodiscard]] const std::vector<OutboundSa*>& serving(model::PolicyId policy) const;
-  [[nodiscard]] std::size_t size() const { return inbound_count_ + outbound_.size(); }
+  [[nodiscard]] OutboundSa* find_outbound(Spi spi, const IpAddress& remote) const {
+    return outbound_by_spi_.find({spi, remote});
+  }
+  [[nodiscard]] InboundSa* inbound_of(model::ChildId child) const { return inbound_by_child_.find(child); }
+  [[nodiscard]] OutboundSa* outbound_of(model::ChildId child) const { return outbound_by_child_.find(child); }
+  // The newest SA of the policy that is in use and takes this packet.
+  [[nodiscard]] OutboundSa* select(model::PolicyId policy, const PacketSelectors& packet) const {
+    const auto* serving = serving_.find(policy);
+    return serving == nullptr ? nullptr : serving->find(packet);
+  }
+  // SAs that serve the policy, newest first.
+  void for_each_serving(model::PolicyId policy, const std::function<void(OutboundSa&)>& visit) const;
+  [[nodiscard]] std::size_t size() const { return inbound_by_spi_.size() + outbound_by_child_.size(); }
 
-  // Replaces what it collides with.
+  // Replaces what it collides with. What is replaced or erased dies when readers have moved on.
   InboundSa& insert(std::unique_ptr<InboundSa> sa);
   OutboundSa& insert(std::unique_ptr<OutboundSa> sa);
   void erase(InboundSa& sa);
@@ -43,32 +59,56 @@ class Sad {
   void for_each_outbound(const std::function<void(OutboundSa&)>& visit) const;
 
  private:
-  static constexpr std::size_t kFirstSlots = 64;
-  struct OutboundKey {
+  struct InboundBySpi {
+    using Key = Spi;
+    static constexpr bool kExact = true;
+    [[nodiscard]] static std::uint32_t name(Key key, std::uint64_t) { return key.value; }
+    [[nodiscard]] static bool is(const InboundSa&, Key) { return true; }
+  };
+  struct ByChild {
+    using Key = model::ChildId;
+    static constexpr bool kExact = false;
+    [[nodiscard]] static std::uint32_t name(Key key, std::uint64_t seed) {
+      return static_cast<std::uint32_t>(mix64(key.value ^ seed));
+    }
+    [[nodiscard]] static bool is(const SaCommon& sa, Key key) { return sa.spec.child == key; }
+  };
+  struct OutboundName {
     Spi spi;
     IpAddress remote;
-    bool operator==(const OutboundKey&) const = default;
   };
-  struct OutboundKeyHash {
-    std::size_t operator()(const OutboundKey& k) const noexcept {
-      return std::hash<Spi>{}(k.spi) * 0x9e3779b97f4a7c15ULL + std::hash<IpAddress>{}(k.remote);
+  struct OutboundBySpi {
+    using Key = OutboundName;
+    static constexpr bool kExact = false;
+    [[nodiscard]] static std::uint32_t name(const Key& key, std::uint64_t seed) {
+      std::uint64_t h = seed ^ key.spi.value;
+      const auto octets = key.remote.bytes();
+      for (std::size_t i = 0; i < octets.size(); i += 4) h = mix64(h ^ load_be32(octets.data() + i));
+      return static_cast<std::uint32_t>(h);
+    }
+    [[nodiscard]] static bool is(const OutboundSa& sa, const Key& key) {
+      return sa.spec.spi == key.spi && sa.spec.remote.address == key.remote;
     }
   };
+  struct ByPolicy {
+    using Key = model::PolicyId;
+    static constexpr bool kExact = true;
+    [[nodiscard]] static std::uint32_t name(Key key, std::uint64_t) { return key.value; }
+    [[nodiscard]] static bool is(const Serving&, Key) { return true; }
+  };
 
-  [[nodiscard]] std::size_t home(Spi spi) const {
-    return (static_cast<std::uint64_t>(spi.value * hash_seed_) * 0x9e3779b97f4a7c15ULL >> 32U) & (slots_.size() - 1);
-  }
-  void place(std::unique_ptr<InboundSa> sa);
-  void grow();
+  Sad(Epochs* epochs, std::uint64_t seed);
+  template <typename T>
+  void discard(T& object);
 
-  std::uint32_t hash_seed_;
-  // Open addressing, linear probing, at most half full, size a power of two.
-  std::vector<std::unique_ptr<InboundSa>> slots_;
-  std::size_t inbound_count_ = 0;
-  std::unordered_map<model::ChildId, InboundSa*> inbound_by_child_;
-  std::unordered_map<model::ChildId, std::unique_ptr<OutboundSa>> outbound_;
-  std::unordered_map<OutboundKey, OutboundSa*, OutboundKeyHash> outbound_by_spi_;
-  std::unordered_map<model::PolicyId, std::vector<OutboundSa*>> serving_;
+  std::unique_ptr<Epochs> own_epochs_;
+  Epochs& epochs_;
+  classifier::Pool pool_;
+  PointerTable<InboundSa, InboundBySpi> inbound_by_spi_;
+  PointerTable<InboundSa, ByChild> inbound_by_child_;
+  PointerTable<OutboundSa, ByChild> outbound_by_child_;
+  PointerTable<OutboundSa, OutboundBySpi> outbound_by_spi_;
+  PointerTable<Serving, ByPolicy> serving_;
 };
 
 }  // namespace cygnet::engine

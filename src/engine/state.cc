@@ -2,13 +2,12 @@
 #include "engine/state.h"
 
 #include <algorithm>
-#include <ranges>
 
 namespace cygnet::engine {
 
 EngineState::EngineState(const EngineSettings& given, Random& random)
     : settings(given),
-      sad(random.u32()),
+      sad(epochs, random.u64()),
       spd(epochs, random.u64()),
       flows(given.flow_cache_entries, random.u64()),
       holding({given.hold_packets_per_policy, given.hold_packets, given.hold_octets,
@@ -25,17 +24,7 @@ void EngineState::raise(const Event& event) {
 }
 
 OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& packet) const {
-  for (auto* sa : std::views::reverse(sad.serving(policy.spec.served_by()))) {
-    const auto& spec = sa->spec;
-    if (spec.standby || sa->dead) continue;
-    // In transport mode the packet's own addresses are the outer ones.
-    if (spec.mode == model::Mode::kTransport &&
-        (packet.local != spec.local.address || packet.remote != spec.remote.address)) {
-      continue;
-    }
-    if (within(packet, spec)) return sa;
-  }
-  return nullptr;
+  return sad.select(policy.spec.served_by(), packet);
 }
 
 void EngineState::report_soft(SaCommon& sa) {

@@ -157,6 +157,27 @@ template <typename V>
   return {around_all};
 }
 
+template <typename V>
+void add_box(const Side<V>& local, const Side<V>& remote, bool whole, const BoxOptions& options,
+             std::vector<Rule<V>>& boxes) {
+  if (remote.protocol != 0 && local.protocol != 0 && remote.protocol != local.protocol) return;
+  Rule<V> rule;
+  rule.remote_first = remote.first;
+  rule.remote_span = remote.span;
+  rule.local_first = local.first;
+  rule.local_span = local.span;
+  rule.remote_port_first = remote.port_first;
+  rule.remote_port_span = remote.port_span;
+  rule.local_port_first = local.port_first;
+  rule.local_port_span = local.port_span;
+  rule.protocol = remote.protocol != 0 ? remote.protocol : local.protocol;
+  rule.device = options.device;
+  rule.whole = whole;
+  if (options.on_purpose && !remote.scoped_on_purpose) rule.refuses |= kRemoteScoped;
+  if (options.on_purpose && !local.scoped_on_purpose) rule.refuses |= kLocalScoped;
+  boxes.push_back(rule);
+}
+
 }  // namespace
 
 template <typename V>
@@ -234,11 +255,19 @@ std::vector<Prefix<typename V::Key>> pieces_of(const Rule<V>& rule, Dim dim) {
 template <typename V>
 std::vector<Rule<V>> boxes_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
                               const BoxOptions& options) {
+  std::vector<Rule<V>> boxes;
+  if (options.paired && std::max(local.size(), remote.size()) <= kMaxBoxes) {
+    for (std::size_t i = 0; i < local.size() && i < remote.size(); ++i) {
+      const auto l = side_of<V>(local[i]);
+      const auto r = side_of<V>(remote[i]);
+      if (l && r) add_box(*l, *r, false, options, boxes);
+    }
+    return boxes;
+  }
   auto remotes = sides_of<V>(remote, options.empty_is_all);
   auto locals = sides_of<V>(local, options.empty_is_all);
-  std::vector<Rule<V>> boxes;
   if (remotes.empty() || locals.empty()) return boxes;
-  const bool whole = remotes.size() * locals.size() > kMaxPairs;
+  const bool whole = options.paired || remotes.size() * locals.size() > kMaxPairs;
   if (whole) {
     const bool keep_remotes = remotes.size() >= locals.size();
     if (!keep_remotes || remotes.size() > kMaxBoxes) remotes = hull(remotes);
@@ -246,24 +275,7 @@ std::vector<Rule<V>> boxes_of(const model::TrafficSelectors& local, const model:
   }
   boxes.reserve(remotes.size() * locals.size());
   for (const auto& r : remotes) {
-    for (const auto& l : locals) {
-      if (r.protocol != 0 && l.protocol != 0 && r.protocol != l.protocol) continue;
-      Rule<V> rule;
-      rule.remote_first = r.first;
-      rule.remote_span = r.span;
-      rule.local_first = l.first;
-      rule.local_span = l.span;
-      rule.remote_port_first = r.port_first;
-      rule.remote_port_span = r.port_span;
-      rule.local_port_first = l.port_first;
-      rule.local_port_span = l.port_span;
-      rule.protocol = r.protocol != 0 ? r.protocol : l.protocol;
-      rule.device = options.device;
-      rule.whole = whole;
-      if (options.on_purpose && !r.scoped_on_purpose) rule.refuses |= kRemoteScoped;
-      if (options.on_purpose && !l.scoped_on_purpose) rule.refuses |= kLocalScoped;
-      boxes.push_back(rule);
-    }
+    for (const auto& l : locals) add_box(l, r, whole, options, boxes);
   }
   return boxes;
 }

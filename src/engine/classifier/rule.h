@@ -107,6 +107,7 @@ struct BoxOptions {
   std::uint32_t device = kEveryDevice;
   bool on_purpose = false;
   bool empty_is_all = false;
+  bool paired = false;  // an entry of one list goes with the same entry of the other only
 };
 template <typename V>
 [[nodiscard]] std::vector<Rule<V>> boxes_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,

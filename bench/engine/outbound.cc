@@ -19,7 +19,10 @@ class OutboundDrive {
         memory_(stride_ * round_packets(scale)),
         packets_(round_packets(scale)) {
     for (std::size_t i = 0; i < packets_.size(); ++i) {
-      packets_[i] = {.bytes = {memory_.data() + i * stride_, scale.size}, .offload = {}, .device = gateway_.device()};
+      packets_[i] = {.bytes = {memory_.data() + i * stride_, scale.size},
+                     .offload = {},
+                     .device = gateway_.device(),
+                     .tailroom = kTailroom};
     }
     // Every SA once, so that no key schedule is made in the measured time.
     for (std::size_t sent = 0; sent < 2 * std::size_t{scale.sas}; sent += packets_.size()) {

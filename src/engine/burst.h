@@ -27,6 +27,7 @@ struct Parsed {
   wire::IpPacketInfo info;
   Offload offload;
   DeviceId device = 0;
+  std::size_t tailroom = 0;  // behind the packet
   bool reassembled = false;
   bool sound = false;  // else refused says why not
   DropReason refused{};

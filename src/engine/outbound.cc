@@ -34,6 +34,9 @@ constexpr std::size_t kMaxGroupOctets = 65000;
 // What an IPv4 UDP datagram carries at most.
 constexpr std::size_t kMaxDatagramOctets = 65507;
 
+// Room behind a packet for the longest trailer.
+constexpr std::size_t kSealTailroom = 32;
+
 // How an outer packet goes: what decides whether two may share a send.
 struct OuterWay {
   std::uint8_t tos = 0;
@@ -68,8 +71,9 @@ class OutboundRun {
   void seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment);
   void seal_fragments(const Parsed& packet, OutboundSa& sa);
   void tell_too_big(const Parsed& packet, std::uint32_t mtu);
+  // Where the payload goes. With `from` it stays there until it is sealed, and its trailer is written behind it.
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
-                                        const OuterWay& way);
+                                        const OuterWay& way, std::uint8_t* from = nullptr);
   [[nodiscard]] bool may_send(OutboundSa& sa, std::size_t payload_octets);
   void add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way);
   void note_soft_limits(OutboundSa& sa);
@@ -132,6 +136,7 @@ void parse(const OutPacket& packet, bool reassembled, Parsed& parsed) {
     return;
   }
   parsed.bytes = packet.bytes.first(parsed.info.total_octets);
+  parsed.tailroom = packet.tailroom;
   // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
   if (parsed.info.ttl == 0) {
     parsed.sound = false;
@@ -332,7 +337,7 @@ void OutboundRun::reassemble(const Parsed& packet) {
     return;
   }
   std::ranges::copy(outcome.whole, whole);
-  process({{whole, outcome.whole.size()}, {}, packet.device}, index_, since_, true);
+  process({.bytes = {whole, outcome.whole.size()}, .offload = {}, .device = packet.device}, index_, since_, true);
 }
 
 void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
@@ -367,9 +372,11 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   const auto payload = packet.bytes.subspan(outside);
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
-  auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way);
+  // The trailer has at most a block and two octets; four are written at least.
+  const bool stays = sa.seals_from_elsewhere && packet.tailroom >= kSealTailroom;
+  auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way, stays ? payload.data() : nullptr);
   if (to == nullptr) return;
-  std::memcpy(to, payload.data(), payload.size());
+  if (!stays) std::memcpy(to, payload.data(), payload.size());
   count_sent(packet.bytes.size());
 }
 
@@ -457,7 +464,7 @@ void write_trailer(std::uint8_t* to, std::size_t pad, std::uint8_t next_header) 
 }
 
 std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
-                                     const OuterWay& way) {
+                                     const OuterWay& way, std::uint8_t* from) {
   if (!may_send(sa, payload_octets)) return nullptr;
   const std::size_t pad = wire::esp_pad_octets(payload_octets, sa.block_octets);
   const std::size_t octets =
@@ -472,9 +479,9 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
   const std::uint64_t sequence = ++sa.sequence;
   wire::write_esp_header(esp, sa.spi, sequence);
   auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
-  write_trailer(payload + payload_octets, pad, next_header);
+  write_trailer((from != nullptr ? from : payload) + payload_octets, pad, next_header);
   state_.burst.sealing[jobs_] = &sa;
-  state_.burst.jobs[jobs_++] = {esp, octets, sequence, false};
+  state_.burst.jobs[jobs_++] = {esp, octets, sequence, false, from};
   add_to_group(sa, esp, octets, way);
   sa.packets += 1;
   sa.bytes += payload_octets;
@@ -570,7 +577,8 @@ void release_held(EngineState& state, Instant now, Verdicts& out) {
         continue;
       }
       std::ranges::copy(held.bytes, bytes);
-      run.process({{bytes, held.bytes.size()}, held.offload, held.device}, Verdict::kNoPacket, held.since);
+      run.process({.bytes = {bytes, held.bytes.size()}, .offload = held.offload, .device = held.device},
+                  Verdict::kNoPacket, held.since);
     }
   }
 }

@@ -50,6 +50,8 @@ struct OutPacket {
   MutableByteView bytes;  // whole IP packet; the engine may change it
   Offload offload;
   DeviceId device = 0;
+  // Octets behind the packet that the engine may write too: with 32 it seals out of this buffer and copies nothing.
+  std::size_t tailroom = 0;
 };
 
 // A datagram from the network: one ESP packet, or several of UDP_GRO.

@@ -49,6 +49,11 @@ void SaCommon::refresh_limits() {
   }
 }
 
+void OutboundSa::begin() {
+  SaCommon::begin();
+  seals_from_elsewhere = worker->seals_from_elsewhere();
+}
+
 void OutboundSa::refresh() {
   spi = spec.spi;
   local = spec.local;

@@ -85,7 +85,8 @@ struct OutboundSa : SaCommon {
   bool udp = false;
   bool transport = false;
   bool clamp_mss = false;
-  std::uint8_t tos_mask = 0;  // what of the inner TOS or traffic class the outer header shows
+  bool seals_from_elsewhere = false;  // see EspCipher
+  std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
   model::DfPolicy df = model::DfPolicy::kCopy;
 
   // ---- the rest
@@ -95,6 +96,7 @@ struct OutboundSa : SaCommon {
   Instant keepalive_at{};  // installed, or the last keepalive
   ServingLinks serving;
 
+  void begin();
   [[nodiscard]] Instant last_sent() const { return last_used > keepalive_at ? last_used : keepalive_at; }
   void refresh();
 };

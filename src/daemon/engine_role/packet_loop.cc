@@ -83,7 +83,10 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
       continue;
     }
     if (!is_link_housekeeping(packet.subspan(io::kVnetHeader))) {
-      out_.push_back({packet.subspan(io::kVnetHeader), *offload, device_ids_[device]});
+      out_.push_back({.bytes = packet.subspan(io::kVnetHeader),
+                      .offload = *offload,
+                      .device = device_ids_[device],
+                      .tailroom = buffer.size() - packet.size()});
     }
   }
   if (!out_.empty()) {

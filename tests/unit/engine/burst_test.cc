@@ -109,10 +109,17 @@ class BurstWorld {
     install({.id = model::PolicyId{93}, .local = here, .remote = selectors({"10.6.0.0/16"})});
   }
 
-  [[nodiscard]] Effects send(std::vector<std::pair<Bytes, Offload>> packets, std::size_t burst) {
+  // tailroom: bytes have as many more behind them, which the engine may use.
+  [[nodiscard]] Effects send(std::vector<std::pair<Bytes, Offload>> packets, std::size_t burst,
+                             std::size_t tailroom = 0) {
     Effects effects;
     std::vector<OutPacket> out;
-    for (auto& [bytes, offload] : packets) out.push_back({bytes, offload, device});
+    for (auto& [bytes, offload] : packets) {
+      const std::size_t octets = bytes.size();
+      bytes.resize(octets + tailroom);
+      out.push_back(
+          {.bytes = MutableByteView(bytes).first(octets), .offload = offload, .device = device, .tailroom = tailroom});
+    }
     for (std::size_t i = 0; i < out.size(); i += burst) {
       verdicts_.clear();
       engine.process_outbound(std::span(out).subspan(i, std::min(burst, out.size() - i)), now, verdicts_);
@@ -220,6 +227,9 @@ TEST_P(Burst, OutboundIsWhatOnePacketACallGives) {
   BurstWorld single(Direction::kOutbound);
   const auto effects = bursts.send(packets, GetParam());
   EXPECT_EQ(effects, single.send(packets, 1));
+  // Nor does it matter where a packet is sealed from.
+  BurstWorld roomy(Direction::kOutbound);
+  EXPECT_EQ(effects, roomy.send(packets, GetParam(), 40));
   EXPECT_EQ(bursts.counters(), single.counters());
   EXPECT_EQ(bursts.engine.statistics().drops, single.engine.statistics().drops);
   EXPECT_EQ(bursts.engine.statistics().packets_out, single.engine.statistics().packets_out);

@@ -64,7 +64,7 @@ Architecture: $kArch
 Maintainer: The Cygnet authors <cygnet@localhost>
 Installed-Size: $size
 Depends: ${depends:+$depends, }adduser, init-system-helpers (>= 1.52)
-Recommends: iproute2
+Recommends: iproute2, libp11-kit0
 Section: net
 Priority: optional
 Description: IPsec with its own packet engine in user space

@@ -6,7 +6,7 @@
 kPackagesBuild=(
   g++ cmake ninja-build ccache pkg-config
   libssl-dev libipsec-mb-dev libmnl-dev libseccomp-dev libcap-ng-dev libasio-dev
-  libsqlite3-dev nlohmann-json3-dev libcli11-dev
+  libsqlite3-dev nlohmann-json3-dev libcli11-dev libp11-kit-dev softhsm2
   libgtest-dev libgmock-dev libbenchmark-dev
 )
 
@@ -19,7 +19,7 @@ kPackagesLab=(
   util-linux mount openssl git ca-certificates
   charon-systemd strongswan-swanctl strongswan-pki libcharon-extra-plugins
   libstrongswan-extra-plugins libstrongswan-standard-plugins
-  iperf3 wireguard-go wireguard-tools
+  iperf3 wireguard-go wireguard-tools opensc
   mmdebstrap debian-archive-keyring dpkg-dev python3-cryptography
 )
 

@@ -31,6 +31,7 @@ std::string validity_text(const CertificateReport& one, const Style& style) {
 }
 
 std::string key_text(const CertificateReport& one, const Style& style) {
+  if (one.key_on_token) return "; its private key is on a token";
   if (one.private_key == true) return "; its private key is here";
   if (!one.own) return "";
   return one.private_key ? "; " + style.paint(Tone::kBad, "its private key is missing") : "; private key not known";

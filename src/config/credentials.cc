@@ -6,6 +6,7 @@
 
 #include "config/pem.h"
 #include "config/values.h"
+#include "model/pkcs11_uri.h"
 
 namespace cygnet::config {
 namespace {
@@ -106,6 +107,7 @@ void CredentialFiles::read_ca_section(const Section& section) {
 void CredentialFiles::load_certificate(const Entry& entry, model::End& end) {
   end.certificate = entry.value;
   if (certificates_.contains(entry.value)) return;
+  if (model::is_pkcs11_uri(entry.value)) return load_from_token(entry);
   auto found = find("certs", entry.value);
   if (!found) return report_.error(entry.value_place(), found.error().message, "give the path of a PEM or DER file");
   auto objects = read_objects(found->text, "certificate", kCertificateLabels);
@@ -118,6 +120,22 @@ void CredentialFiles::load_certificate(const Entry& entry, model::End& end) {
     const auto name = i == 0 ? entry.value : entry.value + "#" + std::to_string(i + 1);
     out_.certificates.push_back({name, std::move((*objects)[i]), found->path});
   }
+}
+
+// Who asks the tokens hands us what they hold as if it were a file with that name.
+void CredentialFiles::load_from_token(const Entry& entry) {
+  const auto uri = model::Pkcs11Uri::parse(entry.value);
+  if (!uri) return report_.error(entry.value_place(), uri.error().message);
+  if (!uri->type.empty() && uri->type != "cert") {
+    return report_.error(entry.value_place(), "'type=" + uri->type + "' is no certificate",
+                         "write type=cert here; the private key belongs into ipsec.secrets");
+  }
+  certificates_.insert(entry.value);
+  auto text = files_.read(entry.value);
+  if (!text) return report_.warning(entry.value_place(), "this certificate is not at hand: " + text.error().message);
+  auto objects = read_objects(*text, "certificate", kCertificateLabels);
+  if (!objects) return report_.error(entry.value_place(), "what the token holds there: " + objects.error().message);
+  out_.certificates.push_back({entry.value, std::move(objects->front()), entry.value});
 }
 
 void CredentialFiles::load_public_key(const Entry& entry, const std::string& conn, model::End& end) {

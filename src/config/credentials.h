@@ -34,6 +34,7 @@ class CredentialFiles {
   };
   [[nodiscard]] Result<Found> find(const std::string& folder, const std::string& name);
   void load_certificate(const Entry& entry, model::End& end);
+  void load_from_token(const Entry& entry);
   void load_public_key(const Entry& entry, const std::string& conn, model::End& end);
   void add_authority(const std::string& name, const std::string& path, Bytes der);
 

@@ -10,6 +10,7 @@
 
 #include "config/file_reader.h"
 #include "config/sections.h"
+#include "model/pkcs11_uri.h"
 
 namespace cygnet::config {
 
@@ -28,6 +29,7 @@ std::vector<std::string> MemoryFiles::glob(const std::string& pattern) {
 }
 
 Result<std::string> DiskFiles::read(const std::string& path) {
+  if (model::is_pkcs11_uri(path)) return fail("only the running daemon asks tokens");
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return fail("cannot read '" + path + "': " + std::strerror(errno));
   if (!S_ISREG(status.st_mode)) return fail("cannot read '" + path + "': not a regular file");

@@ -121,7 +121,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"ocsp-cache-min-age", kSetup, kIdle, kFiles, {"*"}},
     Keyword{"ocsp-cache-max-age", kSetup, kIdle, kFiles, {"*"}},
     Keyword{"ocsp-method", kSetup, kIdle, kFiles, {"*"}},
-    Keyword{"pkcs11module", kSetup, kIdle, kFiles, {}},
+    Keyword{"pkcs11module", kSetup, kYes, {}, {}},
     Keyword{"pkcs11initargs", kSetup, kIdle, kFiles, {}},
     Keyword{"pkcs11keepstate", kSetup, kIdle, kFiles, {"no"}},
     Keyword{"pkcs11proxy", kSetup, kIdle, kFiles, {"no"}},

@@ -16,6 +16,7 @@ struct LoadedConfiguration {
   model::Setup setup;
   std::vector<model::Connection> connections;  // local = left, remote = right: call model::orient
   model::PublicCredentials credentials;        // what the connections, ca sections and directories name
+  std::string pkcs11_module;                   // library for tokens; empty: none is named
   std::vector<std::string> ignored;            // names of conn sections with auto=ignore or without auto=
   Diagnostics diagnostics;
   // false: some diagnostic is an error; setup and connections are then not to be used.

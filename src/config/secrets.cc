@@ -17,6 +17,7 @@
 #include "config/sections.h"
 #include "config/suggest.h"
 #include "config/values.h"
+#include "model/pkcs11_uri.h"
 
 namespace cygnet::config {
 namespace {
@@ -286,6 +287,7 @@ void SecretsParser::parse_private_key(const std::vector<Token>& rest, const Toke
     return report_.warning(at(kind), "keys written out in this file are not read: this entry is not used",
                            "put the key into a file in PEM and name that");
   if (rest.size() > 2) return report_.error(at(rest[2]), "something follows the passphrase");
+  if (model::is_pkcs11_uri(rest[0].text)) return parse_pin(rest, kind);  // ": RSA pkcs11:…"
   model::PrivateKeySource key;
   key.source = path_ + ':' + std::to_string(kind.line);
   if (rest.size() == 2) {
@@ -321,10 +323,24 @@ void SecretsParser::parse_pin(const std::vector<Token>& rest, const Token& kind)
     return report_.error(at(kind), "PIN belongs to a key on a token (RFC 7512)",
                          "write: : PIN \"pkcs11:token=…;object=…;type=private\" \"pin\"");
   }
+  const auto uri = model::Pkcs11Uri::parse(rest[0].text);
   // RFC 7512 section 2.4: pin-value in the URI would show wherever the URI does.
-  if (rest[0].text.find("pin-value") != std::string_view::npos)
-    return report_.error(at(rest[0]), "the PIN stands inside the URI", "write it after the URI, in quotes");
-  report_.warning(at(rest[0]), "keys on tokens (PKCS#11) are not built yet: this entry is not used");
+  if (!uri) return report_.error(at(rest[0]), uri.error().message);
+  if (!uri->type.empty() && uri->type != "private") {
+    return report_.error(at(rest[0]), "this URI is of no private key (type=" + uri->type + ")",
+                         "write type=private here; the certificate belongs into ipsec.conf: leftcert=pkcs11:…");
+  }
+  model::PrivateKeySource key;
+  key.source = path_ + ':' + std::to_string(kind.line);
+  key.uri = std::string(rest[0].text);
+  if (rest.size() == 2) {
+    if (!rest[1].quoted && rest[1].text == "%prompt")
+      return report_.error(at(rest[1]), "nobody is there to be asked for a PIN", "write it here in quotes");
+    auto pin = read_value(rest[1]);
+    if (!pin) return;
+    key.passphrase = std::move(*pin);
+  }
+  out_.private_keys.push_back(std::move(key));
 }
 
 void SecretsParser::read_private_folder(const std::string& secrets_path) {

@@ -30,6 +30,11 @@ void number(const Context& c, std::uint64_t min, std::uint64_t max, T& to) {
   to = static_cast<T>(*value);
 }
 
+void on_pkcs11_module(const Context& c) {
+  if (!c.entry.value.starts_with('/')) return c.bad_value("write the library's absolute path");
+  c.draft.pkcs11_module = c.entry.value;
+}
+
 void on_devices(const Context& c) {
   std::vector<std::string> names;
   for (const auto& piece : split(c.entry.value, ", ")) {
@@ -137,6 +142,7 @@ constexpr std::array kWords{
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
     Word{"uniqueids", on_unique_ids},
+    Word{"pkcs11module", on_pkcs11_module},
     Word{"strictcrlpolicy", on_strict_revocation},
     Word{"crl-strict", on_strict_revocation},
     Word{"ocsp-strict", on_strict_revocation},

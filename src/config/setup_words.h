@@ -14,6 +14,7 @@ namespace cygnet::config {
 struct SetupDraft {
   model::Setup setup;
   std::optional<std::uint32_t> keepalive_s;
+  std::string pkcs11_module;
   bool strict_revocation = false;  // of every connection that does not say otherwise
 };
 

@@ -253,6 +253,7 @@ void fields(V& v, S& s) {
   v("expires_in_s", s.expires_in_s);
   v("own", s.own);
   v("private_key", s.private_key);
+  v("key_on_token", s.key_on_token);
   v("connections", s.connections);
   v("fault", s.fault);
 }

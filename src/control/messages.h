@@ -282,6 +282,7 @@ struct CertificateReport {
   std::int64_t expires_in_s = 0;                 // negative: it has expired
   bool own = false;                              // some connection proves with it who we are
   std::optional<bool> private_key;               // whether we hold it; unset: not known
+  bool key_on_token = false;                     // it is on a PKCS#11 token
   std::vector<std::string> connections;          // that name it
   std::string fault;                             // why it is of no use; empty: it is
   bool operator==(const CertificateReport&) const = default;

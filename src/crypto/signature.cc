@@ -11,12 +11,12 @@ namespace {
 
 using EcdsaSignature = std::unique_ptr<ECDSA_SIG, FreeWith<ECDSA_SIG_free>>;
 
+}  // namespace
+
 bool is_pss(SignatureScheme scheme) {
   return scheme == SignatureScheme::kRsaPssSha256 || scheme == SignatureScheme::kRsaPssSha384 ||
          scheme == SignatureScheme::kRsaPssSha512;
 }
-
-}  // namespace
 
 bool scheme_fits(SignatureScheme scheme, KeyKind kind) {
   switch (scheme) {
@@ -46,6 +46,14 @@ const EVP_MD* digest_of(SignatureScheme scheme) {
     case HashId::kIdentity: break;
   }
   return nullptr;
+}
+
+Bytes to_be_signed(SignatureScheme scheme, ByteView octets) {
+  const EVP_MD* digest = digest_of(scheme);
+  if (digest == nullptr) return {octets.begin(), octets.end()};
+  Bytes out(static_cast<std::size_t>(EVP_MD_get_size(digest)));
+  require_ok(EVP_Digest(octets.data(), octets.size(), out.data(), nullptr, digest, nullptr));
+  return out;
 }
 
 bool set_padding(EVP_PKEY_CTX* context, SignatureScheme scheme) {

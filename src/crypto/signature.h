@@ -11,6 +11,9 @@ namespace cygnet::crypto {
 [[nodiscard]] bool scheme_fits(SignatureScheme scheme, KeyKind kind);
 // Null for schemes that hash themselves (Ed25519, Ed448).
 [[nodiscard]] const EVP_MD* digest_of(SignatureScheme scheme);
+// What is signed in the place of the octets: their hash; Ed25519 and Ed448: the octets themselves.
+[[nodiscard]] Bytes to_be_signed(SignatureScheme scheme, ByteView octets);
+[[nodiscard]] bool is_pss(SignatureScheme scheme);
 // PSS: salt as long as the hash, MGF1 with the same hash. True: set, or nothing to set.
 [[nodiscard]] bool set_padding(EVP_PKEY_CTX* context, SignatureScheme scheme);
 

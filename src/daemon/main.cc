@@ -12,6 +12,7 @@
 #include "daemon/keys_role/keys_role.h"
 #include "daemon/monitor/monitor.h"
 #include "daemon/options.h"
+#include "daemon/token_role/token_role.h"
 #include "io/log_sink.h"
 #include "io/process.h"
 
@@ -57,6 +58,9 @@ int main(int argc, char** argv) {
   }
   if (options->role == "ike") {
     return daemon::run_ike_role(*options, *log);
+  }
+  if (options->role == "token") {
+    return daemon::run_token_role(*options, *log);
   }
   if (options->role == "keys") {
     return daemon::run_keys_role(*options, *log);

@@ -4,6 +4,7 @@
 #include <cap-ng.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -159,7 +160,65 @@ bool allow_ike(scmp_filter_ctx filter) {
                         "gethostname"});
 }
 
+// What a library for tokens never needs, and somebody who has taken it over would like to have.
+bool forbid_token(scmp_filter_ctx filter) {
+  const auto forbid = [&](const char* name) {
+    const int number = seccomp_syscall_resolve_name(name);
+    return number == __NR_SCMP_ERROR || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0) == 0;
+  };
+  for (const char* name : {"execve",
+                           "execveat",
+                           "fork",
+                           "vfork",
+                           "ptrace",
+                           "process_vm_readv",
+                           "process_vm_writev",
+                           "kill",
+                           "tkill",
+                           "pidfd_open",
+                           "pidfd_getfd",
+                           "pidfd_send_signal",
+                           "mount",
+                           "umount2",
+                           "move_mount",
+                           "open_tree",
+                           "fsopen",
+                           "fsmount",
+                           "pivot_root",
+                           "chroot",
+                           "setns",
+                           "unshare",
+                           "bpf",
+                           "perf_event_open",
+                           "userfaultfd",
+                           "keyctl",
+                           "add_key",
+                           "request_key",
+                           "init_module",
+                           "finit_module",
+                           "delete_module",
+                           "kexec_load",
+                           "kexec_file_load",
+                           "io_uring_setup",
+                           "io_uring_enter",
+                           "io_uring_register",
+                           "personality",
+                           "swapon",
+                           "swapoff",
+                           "reboot",
+                           "settimeofday",
+                           "clock_settime",
+                           "name_to_handle_at",
+                           "open_by_handle_at"}) {
+    if (!forbid(name)) return false;
+  }
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+                          SCMP_A0(SCMP_CMP_NE, static_cast<scmp_datum_t>(AF_UNIX))) == 0;
+}
+
 }  // namespace
+
+void leave_network() { (void)::unshare(CLONE_NEWNET); }
 
 bool user_exists(const std::string& user) { return find_account(user).has_value(); }
 
@@ -191,14 +250,17 @@ Result<void> confine(Confinement how) {
   if (!kConfined) {
     return {};
   }
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+  const bool foreign = how == Confinement::kToken;
+  scmp_filter_ctx filter = seccomp_init(foreign ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) {
     return fail("cannot make a system call filter");
   }
   // Threads that exist already are bound as well.
-  const bool built = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 && allow_common(filter) &&
-                     (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
-                     (how != Confinement::kIke || allow_ike(filter));
+  const bool built =
+      seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
+      (foreign ? forbid_token(filter)
+               : allow_common(filter) && (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
+                     (how != Confinement::kIke || allow_ike(filter)));
   const int loaded = built ? seccomp_load(filter) : -EINVAL;
   seccomp_release(filter);
   if (loaded == -EINVAL || loaded == -ENOSYS) {

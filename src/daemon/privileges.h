@@ -8,7 +8,7 @@
 
 namespace cygnet::daemon {
 
-enum class Confinement { kEngine, kIke, kKeys };
+enum class Confinement { kEngine, kIke, kKeys, kToken };
 
 [[nodiscard]] bool user_exists(const std::string& user);
 
@@ -18,6 +18,10 @@ enum class Confinement { kEngine, kIke, kKeys };
 
 // Leaves the process, with all its threads, only the system calls it uses (seccomp); all others fail with EPERM.
 // Nothing in sanitizer builds.
+// kToken runs foreign code, whose calls nobody can list: it may do what harms only itself. No other process, no kernel
+// interface, no sockets but those of Unix (smart card daemons have one).
 [[nodiscard]] Result<void> confine(Confinement how);
+// Before the privileges go: from now on no network is to be seen. Where the kernel refuses, the filter remains.
+void leave_network();
 
 }  // namespace cygnet::daemon

@@ -45,6 +45,10 @@ template <typename A, Is<StartKeys> V>
 void fields(A& a, V& v) {
   a.text(v.secrets_path);
 }
+template <typename A, Is<TokenReport> V>
+void fields(A& a, V& v) {
+  a.list(v.problems, [](A& each, auto& line) { each.text(line); });
+}
 template <typename A, Is<NewConfiguration> V>
 void fields(A& a, V& v) {
   a.text(v.error);

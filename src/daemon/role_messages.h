@@ -45,6 +45,8 @@ struct StartIke {  // descriptors: configuration bundle, control listener, lease
 struct StartKeys {  // descriptor: bundle of the secrets' files
   std::string secrets_path;
 };
+struct StartToken {};      // descriptor: what to ask tokens for (token_work.h); again whenever that changes
+struct TokenPeer {};       // descriptor: to the other of ike and token
 struct NewPeer {};         // descriptor: to the other of ike and engine
 struct KeysPeer {};        // descriptor: to the other of ike and keys
 struct NewConfiguration {  // descriptor: configuration bundle (none if error is set); for keys: the secrets' bundle
@@ -62,7 +64,7 @@ struct NetworkDone {          // of requests that came together, in their order
   std::string error;  // the last one there was
 };
 using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
-                                 NetworkChanged, Processes, NetworkDone>;
+                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer>;
 
 // ---- to the monitor
 struct Ready {};
@@ -91,10 +93,14 @@ struct ResolverRequest {
   std::vector<IpAddress> servers;
   std::vector<std::string> domains;  // the names they are for; none: all
 };
+// What was found on tokens, and why the rest was not. Descriptor: the certificates (token_work.h).
+struct TokenReport {
+  std::vector<std::string> problems;
+};
 // ike has asked for all it needs: what an earlier ike asked for and this one did not, goes.
 struct Settled {};
 using ToMonitor =
-    std::variant<Ready, WantReload, WantShutDown, NetworkRequests, Settled, LeaseChanges, ResolverRequest>;
+    std::variant<Ready, WantReload, WantShutDown, NetworkRequests, Settled, LeaseChanges, ResolverRequest, TokenReport>;
 
 [[nodiscard]] Bytes encode(const FromMonitor& message);
 [[nodiscard]] Bytes encode(const ToMonitor& message);

@@ -53,10 +53,10 @@ class Cygnet:
         self.secrets.write_text(text)
         self.secrets.chmod(0o600)
 
-    def start(self, wait=True):
+    def start(self, wait=True, env=None):
         self.process = self.host.spawn(
             [program("cygnetd"), "--config", self.conf, "--secrets", self.secrets, "--run-dir",
-             self.run_dir, "--state-dir", self.state_dir, "--foreground"], name="cygnetd", log=self.log)
+             self.run_dir, "--state-dir", self.state_dir, "--foreground"], name="cygnetd", log=self.log, env=env)
         if wait:
             self.wait_ready()
         return self

@@ -48,7 +48,10 @@ void add_use(control::CertificateReport& report, const CertificateFacts& facts) 
 void add_key(control::CertificateReport& report, const model::NamedObject& object, const CertificateFacts& facts) {
   if (facts.held_keys == nullptr || !report.fault.empty()) return;
   const auto certificate = crypto::Certificate::parse(object.der);
-  if (certificate) report.private_key = facts.held_keys->contains(certificate->public_key().key_id());
+  if (!certificate) return;
+  const auto& key = certificate->public_key().key_id();
+  report.key_on_token = facts.token_keys != nullptr && facts.token_keys->contains(key);
+  report.private_key = report.key_on_token || facts.held_keys->contains(key);
 }
 
 control::CrlReport describe_crl(const std::string& source, ByteView octets) {

@@ -19,8 +19,9 @@ struct CertificateFacts {
   const model::PublicCredentials& credentials;
   const std::vector<model::Connection>& connections;
   const std::vector<RevocationCache::Kept>& fetched;
-  const std::set<Bytes>* held_keys = nullptr;  // PublicKey::key_id() of our private keys; null: not known
-  std::int64_t now = 0;                        // seconds since 1970
+  const std::set<Bytes>* held_keys = nullptr;   // PublicKey::key_id() of our private keys; null: not known
+  std::int64_t now = 0;                         // seconds since 1970
+  const std::set<Bytes>* token_keys = nullptr;  // of those on tokens; null: none
 };
 [[nodiscard]] control::CertsReport report_certificates(const CertificateFacts& facts);
 

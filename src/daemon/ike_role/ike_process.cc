@@ -94,6 +94,8 @@ void IkeProcess::on_monitor_message(io::Message message) {
     });
   } else if (std::holds_alternative<KeysPeer>(*decoded) && message.fds.size() == 1) {
     keys_.attach(std::move(message.fds[0]));
+  } else if (std::holds_alternative<TokenPeer>(*decoded) && message.fds.size() == 1) {
+    tokens_.attach(std::move(message.fds[0]));
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
   } else if (const auto* network = std::get_if<NetworkDone>(&*decoded)) {

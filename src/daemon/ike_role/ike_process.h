@@ -200,6 +200,10 @@ class IkeProcess {
   bool leases_timer_ = false;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
   KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
+  // Signs with keys on PKCS#11 tokens, behind the same questions.
+  KeysClient tokens_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); },
+                     "the key is on a token, and the process that asks tokens (cygnetd-token) ended before it had an "
+                     "answer: look into the log for why"};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
   std::unique_ptr<Verifier> verifier_;         // made when the privileges are gone: it has a thread
   policy::PolicyTable policies_;

@@ -5,7 +5,8 @@ namespace cygnet::daemon {
 
 void KeysClient::attach(io::UniqueFd socket) {
   channel_ = std::make_unique<io::Channel>(
-      loop_, std::move(socket), [this](const io::Message& message) { on_message(message.bytes); }, [] {});
+      loop_, std::move(socket), [this](const io::Message& message) { on_message(message.bytes); },
+      [this] { on_closed(); });
   fresh_.clear();
   for (const auto& [number, job] : asked_) fresh_.push_back(number);
   flush();
@@ -23,8 +24,24 @@ void KeysClient::send(std::vector<ike::auth::AuthJob>& batch, std::size_t& octet
   octets = 0;
 }
 
+void KeysClient::on_closed() {
+  if (lost_.empty()) return;
+  std::vector<ike::auth::AuthResult> failed;
+  for (const auto& [number, job] : asked_) failed.push_back({.job = number, .error = lost_});
+  asked_.clear();
+  fresh_.clear();
+  if (!failed.empty()) give_later(std::move(failed));
+}
+
+void KeysClient::give_later(std::vector<ike::auth::AuthResult> results) {
+  loop_.post([this, results = std::move(results), alive = std::weak_ptr<bool>(alive_)]() mutable {
+    if (!alive.expired()) on_results_(std::move(results));
+  });
+}
+
 void KeysClient::flush() {
-  if (!channel_ || !channel_->open() || fresh_.empty()) return;
+  if (fresh_.empty()) return;
+  if (!channel_ || !channel_->open()) return on_closed();
   std::vector<ike::auth::AuthJob> batch;
   std::vector<ike::auth::AuthResult> refused;
   std::size_t octets = 0;
@@ -43,10 +60,7 @@ void KeysClient::flush() {
   }
   fresh_.clear();
   send(batch, octets);
-  if (refused.empty()) return;
-  loop_.post([this, refused = std::move(refused), alive = std::weak_ptr<bool>(alive_)]() mutable {
-    if (!alive.expired()) on_results_(std::move(refused));
-  });
+  if (!refused.empty()) give_later(std::move(refused));
 }
 
 void KeysClient::on_message(ByteView bytes) {

@@ -42,6 +42,7 @@ void IkeProcess::pump() {
 
 void IkeProcess::set_timer() {
   keys_.flush();
+  tokens_.flush();
   const auto deadline = endpoint_->next_deadline();
   if (deadline == timer_at_ && timer_ != 0) {
     return;
@@ -208,7 +209,8 @@ void IkeProcess::perform(const ike::auth::AuthJob& action) {
     verifier_->verify(action, [this](const ike::auth::AuthResult& result) { on_auth_results({result}); });
     return;
   }
-  keys_.ask(action);
+  const auto* signature = std::get_if<ike::auth::SignatureProve>(&action.what);
+  (signature != nullptr && tokens_.holds(signature->key_id) ? tokens_ : keys_).ask(action);
 }
 
 void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {

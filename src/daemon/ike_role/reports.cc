@@ -317,7 +317,8 @@ control::CertsReport IkeProcess::make_certs() const {
                               .connections = connections_,
                               .fetched = verifier_->fetched(),
                               .held_keys = keys_.held(),
-                              .now = clock_.wall_seconds()});
+                              .now = clock_.wall_seconds(),
+                              .token_keys = tokens_.held()});
 }
 
 void IkeProcess::watch_certificates(Duration after) {

@@ -14,6 +14,7 @@
 
 #include "control/messages.h"
 #include "daemon/monitor/crash_secret.h"
+#include "daemon/monitor/tokens.h"
 #include "daemon/privileges.h"
 #include "io/clock.h"
 #include "io/errno_text.h"
@@ -116,11 +117,9 @@ Result<void> Monitor::start() {
     return fail("the configuration has errors; nothing was started. Check it with: cygnetd --check --config " +
                 options_.config);
   }
-  for (const auto* diagnostics : {&loaded.configuration.conf.diagnostics, &loaded.configuration.secrets.diagnostics}) {
-    for (const auto& d : *diagnostics) {
-      log_.warning("config", config::to_line(d));
-    }
-  }
+  const bool wants_token = !loaded.tokens.empty();
+  // What is to come from a token is missing yet.
+  if (!wants_token) tell_warnings(loaded.configuration);
   warn_about_secrets_file();
   if (!user_exists(options_.user)) {
     log_.warning(
@@ -171,13 +170,26 @@ Result<void> Monitor::start() {
   }
   (void)io::write_pid_file(path("monitor.pid"), ::getpid());
   start_keys_with(std::move(loaded.secrets));
-  start_engine();
+  if (wants_token) {
+    wait_for_tokens(loaded.tokens);
+  } else {
+    start_engine();
+  }
   return {};
+}
+
+void Monitor::tell_warnings(const Configuration& configuration) {
+  for (const auto* diagnostics : {&configuration.conf.diagnostics, &configuration.secrets.diagnostics}) {
+    for (const auto& d : *diagnostics) {
+      log_.warning("config", config::to_line(d));
+    }
+  }
 }
 
 Monitor::Loaded Monitor::read_configuration() {
   config::DiskFiles disk;
-  RecordingFiles conf(disk);
+  FilesAndTokens files(disk, on_tokens_);
+  RecordingFiles conf(files);
   RecordingFiles secrets(disk);
   Loaded out;
   out.configuration = load(options_.config, conf, options_.secrets, secrets);
@@ -186,6 +198,7 @@ Monitor::Loaded Monitor::read_configuration() {
   auto file = io::make_memory_file("cygnet-secrets", text);
   // Here secrets are read and forgotten: what of them is in force, only keys holds.
   wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  out.tokens = token_work_of(out.configuration);
   out.configuration.secrets.secrets.clear();
   out.configuration.secrets.private_keys.clear();
   if (!file) {
@@ -291,6 +304,9 @@ void Monitor::start_ike() {
   if (keys_.pid != 0) {
     connect_ike_to_keys();
   }
+  if (token_.pid != 0) {
+    connect_ike_to_token();
+  }
   send_processes();
 }
 
@@ -365,10 +381,12 @@ io::UniqueFd Monitor::leases_file() {
 }
 
 void Monitor::send_processes() {
-  send(ike_, Processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0},
-                        {"ike", static_cast<std::uint64_t>(ike_.pid), ike_.restarts},
-                        {"keys", static_cast<std::uint64_t>(keys_.pid), keys_.restarts},
-                        {"engine", static_cast<std::uint64_t>(engine_.pid), engine_.restarts}}});
+  Processes processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0}}};
+  for (const auto* child : {&ike_, &keys_, &token_, &engine_}) {
+    if (child == &token_ && child->pid == 0) continue;
+    processes.list.push_back({child->role, static_cast<std::uint64_t>(child->pid), child->restarts});
+  }
+  send(ike_, processes);
 }
 
 void Monitor::on_message(Child& from, const io::Message& message) {
@@ -384,6 +402,10 @@ void Monitor::on_message(Child& from, const io::Message& message) {
     } else if (&from == &ike_) {
       io::notify_service_manager("READY=1");
     }
+    return;
+  }
+  if (const auto* report = std::get_if<TokenReport>(&*decoded); report != nullptr && &from == &token_) {
+    on_token_report(*report, message);
     return;
   }
   // Everything else is ike's to ask.
@@ -456,6 +478,11 @@ void Monitor::reload() {
     std::vector<io::UniqueFd> secrets;
     secrets.push_back(std::move(loaded.secrets));
     send(keys_, NewConfiguration{}, std::move(secrets));
+    if (token_.pid != 0) {
+      tell_token(loaded.tokens);
+    } else if (!loaded.tokens.empty()) {
+      start_token_with(loaded.tokens);
+    }
     const auto& now = loaded.configuration.conf.setup;
     const auto& was = network_->setup();
     if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
@@ -509,6 +536,17 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
     }
     return;
   }
+  if (pid == token_.pid) {
+    token_.pid = 0;
+    token_.channel.reset();
+    if (!shutting_down_) {
+      log_.error("token", "the process " + how +
+                              "; tunnels keep running, handshakes that need a token fail until it is back: starting it "
+                              "again");
+      restart_later(token_, &Monitor::start_token_again);
+    }
+    return;
+  }
   if (resolver_.on_child_ended(pid, how, clean)) {
     return;
   }
@@ -550,7 +588,7 @@ void Monitor::begin_shut_down() {
 }
 
 void Monitor::end_shut_down() {
-  for (auto* child : {&ike_, &keys_, &engine_}) {
+  for (auto* child : {&ike_, &keys_, &token_, &engine_}) {
     if (child->pid != 0) {
       // Only when it is gone are its devices: the next cygnetd must find none of them.
       io::end_child(child->pid);

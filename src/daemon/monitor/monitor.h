@@ -4,6 +4,7 @@
 // The monitor: the one process with privileges, which talks to no network. It makes devices and sockets, starts ike and
 // engine with copies of them, restarts what dies, sets routes on request, and tidies up at the end.
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "daemon/monitor/resolver.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
+#include "daemon/token_role/token_work.h"
 #include "io/event_loop.h"
 #include "io/unix_socket.h"
 
@@ -43,6 +45,7 @@ class Monitor {
     Configuration configuration;  // its secrets only say what is wrong with them: they are not kept
     std::string bundle;           // for ike
     io::UniqueFd secrets;         // bundle for keys
+    TokenWork tokens;
   };
 
   [[nodiscard]] Result<void> start();
@@ -54,6 +57,16 @@ class Monitor {
   void start_ike();
   void start_keys_again();
   void start_keys_with(io::UniqueFd secrets);
+  // The token process exists where the configuration names something on a token.
+  void wait_for_tokens(const TokenWork& work);
+  void start_token_again();
+  void start_token_with(const TokenWork& work);
+  void tell_token(const TokenWork& work);
+  void on_token_report(const TokenReport& report, const io::Message& message);
+  // What is on tokens is known now, or whoever asks them takes too long.
+  void go_on_without_waiting();
+  void connect_ike_to_token();
+  void tell_warnings(const Configuration& configuration);
   // A fresh socket pair between ike and engine: one end is given to each.
   void connect_ike_to_engine();
   void connect_ike_to_keys();
@@ -84,6 +97,9 @@ class Monitor {
   Child engine_{.role = "engine"};
   Child ike_{.role = "ike"};
   Child keys_{.role = "keys"};
+  Child token_{.role = "token"};
+  std::map<std::string, std::string> on_tokens_;  // certificates: URI to DER
+  bool token_awaited_ = false;                    // nothing else starts before
   std::string bundle_;
   SecretBytes crash_secret_;
   NetworkDone network_done_{.request = 0, .count = 0, .error = {}};  // not yet told to ike

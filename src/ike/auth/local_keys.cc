@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/auth/shared_key.h"
+#include "ike/auth/signature_proof.h"
 
 namespace cygnet::ike::auth {
 namespace {
@@ -29,16 +30,6 @@ Rank rank(const model::SharedSecret& secret, const PskQuery& q) {
   if (local_id || remote_id) return Rank::kOneIdentity;
   if (local || remote) return Rank::kOneAddress;
   return Rank::kNone;
-}
-
-// For peers without RFC 7427. Ed25519 and Ed448 have none: schemes_for() offers them nothing then.
-wire::ike::AuthMethodId classic_method(crypto::KeyKind kind) {
-  switch (kind) {
-    case crypto::KeyKind::kEcdsaP256: return wire::ike::AuthMethodId::kEcdsaP256;
-    case crypto::KeyKind::kEcdsaP384: return wire::ike::AuthMethodId::kEcdsaP384;
-    case crypto::KeyKind::kEcdsaP521: return wire::ike::AuthMethodId::kEcdsaP521;
-    default: return wire::ike::AuthMethodId::kRsaSignature;
-  }
 }
 
 std::string no_secret(const PskQuery& q) {
@@ -92,10 +83,7 @@ const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& s
 
 LocalKeys::LocalKeys(model::Secrets secrets) : shared_(std::move(secrets.shared)) {
   for (const auto& source : secrets.private_keys) {
-    if (!source.uri.empty()) {
-      problems_.push_back(source.source + ": a key in a token is not for this process");
-      continue;
-    }
+    if (!source.uri.empty()) continue;  // on a token: for the process of the tokens
     auto key = crypto::PrivateKey::load(ByteView(source.bytes), ByteView(source.passphrase));
     if (!key) {
       problems_.push_back(source.source + ": " + key.error().message);
@@ -134,31 +122,11 @@ AuthResult LocalKeys::sign(const AuthJob& job) const {
     return out;
   }
   const auto& key = held->second.key;
-  const auto kind = key.public_key().kind();
-  const auto schemes = crypto::schemes_for(kind, key.public_key().bits(),
-                                           prove->digital_signature ? prove->hashes : std::vector<crypto::HashId>{});
-  if (schemes.empty()) {
-    out.error = "the peer lists no hash that goes with our key (" + key.public_key().to_string() + ")";
-    return out;
-  }
-  const auto form = prove->digital_signature ? crypto::EcdsaForm::kDer : crypto::EcdsaForm::kFixed;
-  const auto signature = key.sign(schemes.front(), form, ByteView(prove->octets));
-  if (!signature) {
-    out.error = held->second.source + ": " + signature.error().message;
-    return out;
-  }
-  if (prove->digital_signature) {
-    // RFC 7427 section 3: "ASN.1 Length" is one octet, then AlgorithmIdentifier, then the signature.
-    const auto algorithm = crypto::algorithm_identifier(schemes.front());
-    out.auth.push_back(static_cast<std::uint8_t>(algorithm.size()));
-    out.auth.insert(out.auth.end(), algorithm.begin(), algorithm.end());
-  }
-  out.auth.insert(out.auth.end(), signature->begin(), signature->end());
-  out.method = prove->digital_signature ? wire::ike::AuthMethodId::kDigitalSignature : classic_method(kind);
-  out.source = std::string(crypto::to_string(schemes.front())) + ", " + key.public_key().to_string() + ", " +
-               held->second.source;
-  out.ok = true;
-  return out;
+  return prove_by_signature(*prove, {.public_key = key.public_key(),
+                                     .source = held->second.source,
+                                     .can = {},
+                                     .sign = [&key](crypto::SignatureScheme scheme, crypto::EcdsaForm form,
+                                                    ByteView octets) { return key.sign(scheme, form, octets); }});
 }
 
 AuthResult LocalKeys::perform(const AuthJob& job) const {

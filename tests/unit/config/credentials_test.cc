@@ -62,6 +62,26 @@ TEST(Credentials, CertificatesAuthoritiesAndLists) {
   EXPECT_EQ(conn.remote.groups, (std::vector<std::string>{"a", "b c"}));
 }
 
+TEST(Credentials, CertificatesOnTokensAreFilesWithAnotherName) {
+  const std::string uri = "pkcs11:token=My%20VPN;object=moon;type=cert";
+  auto files =
+      files_with("config setup\n\tpkcs11module=/usr/lib/softhsm/libsofthsm2.so\n" + conn_with("leftcert=" + uri));
+  const auto without = load_ipsec_conf("/etc/ipsec.conf", files);
+  EXPECT_TRUE(without.ok()) << "the token may come later";
+  EXPECT_NE(to_string(without.diagnostics).find("warning: this certificate is not at hand"), std::string::npos);
+  EXPECT_EQ(without.connections.at(0).local.certificate, uri);
+  files.put(uri, std::string("\x30\x03\x02\x01\x05", 5));
+  const auto loaded = load_ipsec_conf("/etc/ipsec.conf", files);
+  ASSERT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+  EXPECT_EQ(loaded.pkcs11_module, "/usr/lib/softhsm/libsofthsm2.so");
+  ASSERT_EQ(loaded.credentials.certificates.size(), 1U);
+  EXPECT_EQ(hex_of(loaded.credentials.certificates[0]), uri + " 3003020105 " + uri);
+  EXPECT_EQ(loaded.connections.at(0).local.auth, AuthMethod::kSignature);
+  EXPECT_NE(faults_with("leftcert=pkcs11:token=a").find("no object on it"), std::string::npos);
+  EXPECT_NE(faults_with("leftcert=pkcs11:object=a;type=private").find("'type=private' is no certificate"),
+            std::string::npos);
+}
+
 TEST(Credentials, FilesThatAreNotWhatTheyShouldBe) {
   EXPECT_EQ(faults_with("leftcert=gone.pem"),
             "7:11: error: there is neither '/etc/certs/gone.pem' nor '/etc/gone.pem', or it cannot be read\n");

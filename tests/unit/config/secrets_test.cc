@@ -73,21 +73,22 @@ TEST(Secrets, PrivateKeys) {
                      {"/etc/private/locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----"},
                      {"/etc/private/note.pem", "hello"}});
   const auto loaded = load_ipsec_secrets("/etc/ipsec.secrets", files);
-  ASSERT_EQ(loaded.private_keys.size(), 4U);
+  ASSERT_EQ(loaded.private_keys.size(), 5U);
   EXPECT_EQ(text_of(loaded.private_keys[0].bytes), "-----BEGIN PRIVATE KEY-----moon");
   EXPECT_EQ(loaded.private_keys[0].source, "/etc/ipsec.secrets:1 /etc/private/moon.pem");
   EXPECT_EQ(text_of(loaded.private_keys[1].bytes), "sun");
   EXPECT_EQ(text_of(loaded.private_keys[1].passphrase), "pass phrase");
   EXPECT_EQ(text_of(loaded.private_keys[2].passphrase), "word");
-  EXPECT_EQ(loaded.private_keys[3].source, "/etc/private/found.key");
+  EXPECT_EQ(loaded.private_keys[3].uri, "pkcs11:token=t;object=o");
+  EXPECT_EQ(text_of(loaded.private_keys[3].passphrase), "1234");
+  EXPECT_TRUE(loaded.private_keys[3].bytes.empty());
+  EXPECT_EQ(loaded.private_keys[4].source, "/etc/private/found.key");
   EXPECT_EQ(to_string(loaded.diagnostics).find("hello"), std::string::npos);
-  ASSERT_EQ(loaded.diagnostics.size(), 4U);
-  EXPECT_EQ(to_line(loaded.diagnostics[0]),
-            "/etc/ipsec.secrets:4:7: warning: keys on tokens (PKCS#11) are not built yet: this entry is not used");
-  EXPECT_EQ(to_line(loaded.diagnostics[1]), "/etc/ipsec.secrets:5:1: error: this is no identity");
-  EXPECT_EQ(to_line(loaded.diagnostics[2]),
+  ASSERT_EQ(loaded.diagnostics.size(), 3U);
+  EXPECT_EQ(to_line(loaded.diagnostics[0]), "/etc/ipsec.secrets:5:1: error: this is no identity");
+  EXPECT_EQ(to_line(loaded.diagnostics[1]),
             "/etc/private/note.pem: warning: this file holds no private key: it is not used");
-  EXPECT_EQ(to_line(loaded.diagnostics[3]),
+  EXPECT_EQ(to_line(loaded.diagnostics[2]),
             "/etc/private/locked.key: warning: this key is under a passphrase that no line gives: it is not used");
 }
 
@@ -95,17 +96,37 @@ TEST(Secrets, WrongPrivateKeysAreNamed) {
   const auto loaded = secrets_of(
       ": RSA\n: RSA a.pem\n: PIN 1234\n: PKCS8 a b c\n: RSA a.pem %prompt\n@a : RSA {\n\t# 2048 bits\n\tModulus: "
       "0xabcdef\n\t}\n: PIN pkcs11:object=o?pin-value=1\n: EAP \"x\"\n\"C=DE, CN=moon\" : PSK \"a secret of moon\"\n");
-  EXPECT_EQ(lines_of(loaded.diagnostics),
-            "1:3: error: the file of the key is missing\n"
-            "2:7: error: the file of the key cannot be read\n"
-            "3:3: error: PIN belongs to a key on a token (RFC 7512)\n"
-            "4:13: error: something follows the passphrase\n"
-            "5:13: error: nobody is there to be asked for a passphrase\n"
-            "6:6: warning: keys written out in this file are not read: this entry is not used\n"
-            "10:7: error: the PIN stands inside the URI\n"
-            "11:3: warning: passwords (EAP, XAUTH) are not built yet: this entry is not used\n");
+  EXPECT_EQ(
+      lines_of(loaded.diagnostics),
+      "1:3: error: the file of the key is missing\n"
+      "2:7: error: the file of the key cannot be read\n"
+      "3:3: error: PIN belongs to a key on a token (RFC 7512)\n"
+      "4:13: error: something follows the passphrase\n"
+      "5:13: error: nobody is there to be asked for a passphrase\n"
+      "6:6: warning: keys written out in this file are not read: this entry is not used\n"
+      "10:7: error: the PIN belongs into ipsec.secrets, in quotes after the URI: inside the URI it shows in messages\n"
+      "11:3: warning: passwords (EAP, XAUTH) are not built yet: this entry is not used\n");
   ASSERT_EQ(loaded.secrets.size(), 1U);
   EXPECT_EQ(ids_of(loaded.secrets[0]), "C=DE, CN=moon");
+}
+
+TEST(Secrets, KeysOnTokens) {
+  const auto loaded = secrets_of(
+      ": RSA pkcs11:token=vpn;object=moon 1234\n: ECDSA \"pkcs11:token=My%20VPN;id=%01;type=private\" \"a # b\"\n"
+      ": PIN pkcs11:object=o %prompt\n: PIN pkcs11:object=o;type=cert \"1234\"\n: PIN pkcs11:token=t \"1234\"\n"
+      ": PIN pkcs11:object=o \"1234\" more\n: PIN pkcs11:object=open\n");
+  ASSERT_EQ(loaded.private_keys.size(), 3U);
+  EXPECT_EQ(loaded.private_keys[0].uri, "pkcs11:token=vpn;object=moon");
+  EXPECT_EQ(text_of(loaded.private_keys[0].passphrase), "1234");
+  EXPECT_EQ(loaded.private_keys[1].uri, "pkcs11:token=My%20VPN;id=%01;type=private");
+  EXPECT_EQ(text_of(loaded.private_keys[1].passphrase), "a # b");
+  EXPECT_TRUE(loaded.private_keys[2].passphrase.empty());
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "3:23: error: nobody is there to be asked for a PIN\n"
+            "4:7: error: this URI is of no private key (type=cert)\n"
+            "5:7: error: it names a token but no object on it: add object=LABEL or id=%01\n"
+            "6:3: error: PIN belongs to a key on a token (RFC 7512)\n");
+  EXPECT_EQ(to_string(loaded.diagnostics).find("1234"), std::string::npos);
 }
 
 TEST(Secrets, IncludesPatternsAndRefusesLoops) {

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor's dealings with the token process.
+#include "daemon/monitor/tokens.h"
+
+#include <set>
+
+#include "daemon/monitor/monitor.h"
+#include "io/process.h"
+#include "model/pkcs11_uri.h"
+
+namespace cygnet::daemon {
+
+Result<std::string> FilesAndTokens::read(const std::string& path) {
+  if (!model::is_pkcs11_uri(path)) return files_.read(path);
+  const auto found = on_tokens_.find(path);
+  return found != on_tokens_.end() ? Result<std::string>(found->second) : fail("no token has shown it yet");
+}
+
+TokenWork token_work_of(const Configuration& configuration) {
+  TokenWork work{.module = configuration.conf.pkcs11_module, .keys = {}, .certificates = {}};
+  for (const auto& key : configuration.secrets.private_keys) {
+    if (!key.uri.empty()) work.keys.push_back({key.uri, key.passphrase, key.source});
+  }
+  std::set<std::string> certificates;
+  for (const auto& connection : configuration.conf.connections) {
+    for (const auto* end : {&connection.local, &connection.remote}) {
+      if (model::is_pkcs11_uri(end->certificate)) certificates.insert(end->certificate);
+    }
+  }
+  work.certificates.assign(certificates.begin(), certificates.end());
+  return work;
+}
+
+void Monitor::wait_for_tokens(const TokenWork& work) {
+  static constexpr Duration kPatience = std::chrono::seconds(10);
+  token_awaited_ = true;
+  start_token_with(work);
+  loop_.after(kPatience, [this] {
+    if (token_awaited_) log_.warning("token", "the library of the tokens does not answer; starting without them");
+    go_on_without_waiting();
+  });
+}
+
+void Monitor::start_token_again() {
+  const auto loaded = read_configuration();
+  if (!loaded.tokens.empty()) start_token_with(loaded.tokens);
+}
+
+void Monitor::start_token_with(const TokenWork& work) {
+  if (auto started = start_process(token_); !started) {
+    log_.error("monitor", started.error().message);
+    return;
+  }
+  tell_token(work);
+  if (ike_.pid != 0) {
+    connect_ike_to_token();
+    send_processes();
+  }
+}
+
+void Monitor::tell_token(const TokenWork& work) {
+  auto text = encode_token_work(work);
+  auto file = io::make_memory_file("cygnet-tokens", text);
+  wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  if (!file) return log_.error("monitor", file.error().message);
+  std::vector<io::UniqueFd> fds;
+  fds.push_back(std::move(*file));
+  send(token_, StartToken{}, std::move(fds));
+}
+
+void Monitor::on_token_report(const TokenReport& report, const io::Message& message) {
+  for (const auto& problem : report.problems) log_.warning("token", problem);
+  const auto text =
+      message.fds.size() == 1 ? io::read_memory_file(message.fds[0].get(), kMaxTokenFile) : fail("nothing arrived");
+  const auto certificates = text ? decode_token_certificates(*text) : std::unexpected(text.error());
+  if (!certificates) return log_.warning("token", certificates.error().message);
+  std::map<std::string, std::string> fresh;
+  for (const auto& one : *certificates) fresh.insert_or_assign(one.uri, std::string(one.der.begin(), one.der.end()));
+  // A token that is gone takes its certificates along only when nothing names them any more.
+  bool changed = false;
+  for (auto& [uri, der] : fresh) {
+    auto& known = on_tokens_[uri];
+    changed = changed || known != der;
+    known = std::move(der);
+  }
+  if (token_awaited_) {
+    go_on_without_waiting();
+  } else if (changed) {
+    reload();
+  }
+}
+
+void Monitor::go_on_without_waiting() {
+  if (!std::exchange(token_awaited_, false) || shutting_down_) return;
+  auto loaded = read_configuration();
+  tell_warnings(loaded.configuration);
+  if (loaded.configuration.ok()) bundle_ = std::move(loaded.bundle);
+  start_engine();
+}
+
+void Monitor::connect_ike_to_token() {
+  auto pair = io::seqpacket_pair();
+  if (!pair) {
+    log_.error("monitor", pair.error().message);
+    return;
+  }
+  std::vector<io::UniqueFd> to_token;
+  to_token.push_back(std::move(pair->first));
+  send(token_, TokenPeer{}, std::move(to_token));
+  std::vector<io::UniqueFd> to_ike;
+  to_ike.push_back(std::move(pair->second));
+  send(ike_, TokenPeer{}, std::move(to_ike));
+}
+
+}  // namespace cygnet::daemon

@@ -37,7 +37,6 @@ struct Parsed {
 struct EspPiece {
   MutableByteView esp;
   std::uint32_t index = 0;
-  InboundSa* sa = nullptr;
 };
 
 struct BurstScratch {
@@ -45,9 +44,16 @@ struct BurstScratch {
   std::array<Parsed, kBurst> parsed;
   std::array<FlowKey, kBurst> keys;
   std::array<FlowTarget, kBurst> targets;
+  // Packets whose flow is not in the cache: their numbers in the burst, and what the SPD is asked and says of them.
+  std::array<std::uint32_t, kBurst> missed;
+  std::array<PacketSelectors, kBurst> selectors;
+  std::array<DeviceId, kBurst> devices;
+  std::array<Policy*, kBurst> policies;
   std::array<OutboundSa*, kCipherBurst> sealing;  // whose each job is
   // in
   std::array<EspPiece, kBurst> pieces;
+  std::array<Spi, kBurst> spis;
+  std::array<InboundSa*, kBurst> sas;
   std::array<InboundSa*, kCipherBurst> opening;
   std::array<std::uint32_t, kCipherBurst> index_of_job;
   // both

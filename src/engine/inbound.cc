@@ -49,8 +49,8 @@ class InboundRun {
  private:
   void add_piece(MutableByteView esp, std::uint32_t index);
   void run_pieces();
-  void find_all();
-  void take_esp(const EspPiece& piece);
+  void find_all(std::size_t count);
+  void take_esp(const EspPiece& piece, InboundSa* sa);
   void on_no_sa(const EspPiece& piece);
   void on_unknown_spi(Spi spi, const InPacket& packet);
   void flush();
@@ -103,24 +103,26 @@ void InboundRun::add_piece(MutableByteView esp, std::uint32_t index) {
 }
 
 void InboundRun::run_pieces() {
-  find_all();
-  const std::span pieces(state_.burst.pieces.data(), std::exchange(pieces_, 0));
-  for (const auto& piece : pieces) take_esp(piece);
+  const std::size_t count = std::exchange(pieces_, 0);
+  find_all(count);
+  for (std::size_t i = 0; i < count; ++i) take_esp(state_.burst.pieces[i], state_.burst.sas[i]);
   flush();
 }
 
-void InboundRun::find_all() {
-  const std::span pieces(state_.burst.pieces.data(), pieces_);
-  for (auto& piece : pieces) {
-    piece.sa = nullptr;
-    // RFC 4303 section 2.1: SPIs 0 to 255 are never on the wire; we have no SA with one.
-    if (piece.esp.size() < wire::kEspHeaderOctets) continue;
-    piece.sa = state_.sad.find_inbound(wire::esp_spi(piece.esp.data()));
-    if (piece.sa != nullptr) prefetch_sa(piece.sa);
+void InboundRun::find_all(std::size_t count) {
+  auto& burst = state_.burst;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto esp = burst.pieces[i].esp;
+    // RFC 4303 section 2.1: SPI 0 is never on the wire; we have no SA with it.
+    burst.spis[i] = esp.size() < wire::kEspHeaderOctets ? Spi{0} : wire::esp_spi(esp.data());
   }
-  for (const auto& piece : pieces) {
-    if (piece.sa == nullptr) continue;
-    __builtin_prefetch(piece.sa->replay.near_top(), 1);
+  const std::span sas(burst.sas.data(), count);
+  state_.sad.find_inbound(std::span(burst.spis).first(count), sas);
+  for (const auto* sa : sas) {
+    if (sa != nullptr) prefetch_sa(sa);
+  }
+  for (const auto* sa : sas) {
+    if (sa != nullptr) __builtin_prefetch(sa->replay.near_top(), 1);
   }
 }
 
@@ -139,8 +141,8 @@ void InboundRun::on_no_sa(const EspPiece& piece) {
   drop(index, DropReason::kUnknownSpi, piece.esp);
 }
 
-void InboundRun::take_esp(const EspPiece& piece) {
-  const auto [esp, index, sa] = piece;
+void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
+  const auto [esp, index] = piece;
   if (sa == nullptr) {
     on_no_sa(piece);
     return;

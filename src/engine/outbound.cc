@@ -60,7 +60,8 @@ class OutboundRun {
   void parse_all(std::span<OutPacket> packets);
   void look_up_all(std::size_t count);
   [[nodiscard]] FlowTarget look_up(const Parsed& packet, const FlowKey& key);
-  [[nodiscard]] FlowTarget classify(const Parsed& packet, const FlowKey& key);
+  void classify_all(std::size_t missed);
+  [[nodiscard]] FlowTarget target_of(Policy* policy, const PacketSelectors& selectors) const;
   void act(Parsed& packet, const FlowTarget& target);
   void bypass(Parsed& packet);
   void wait_for_sa(const Parsed& packet, Policy& policy);
@@ -188,12 +189,46 @@ void OutboundRun::parse_all(std::span<OutPacket> packets) {
 }
 
 void OutboundRun::look_up_all(std::size_t count) {
+  auto& burst = state_.burst;
+  std::size_t missed = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!state_.burst.parsed[i].sound) continue;
-    auto& target = state_.burst.targets[i];
-    target = look_up(state_.burst.parsed[i], state_.burst.keys[i]);
-    if (target.sa != nullptr) prefetch_sa(target.sa);
+    if (!burst.parsed[i].sound) continue;
+    const auto* known = state_.flows.find(burst.keys[i], state_.generation);
+    if (known == nullptr) {
+      burst.missed[missed++] = static_cast<std::uint32_t>(i);
+      continue;
+    }
+    ++state_.statistics.flow_cache_hits;
+    burst.targets[i] = *known;
+    if (known->sa != nullptr) prefetch_sa(known->sa);
   }
+  if (missed != 0) classify_all(missed);
+}
+
+void OutboundRun::classify_all(std::size_t missed) {
+  auto& burst = state_.burst;
+  state_.statistics.flow_cache_misses += missed;
+  for (std::size_t m = 0; m < missed; ++m) {
+    const auto& packet = burst.parsed[burst.missed[m]];
+    burst.selectors[m] = PacketSelectors::of(packet.bytes, packet.info, model::Direction::kOutbound);
+    burst.devices[m] = packet.device;
+  }
+  state_.spd.find(std::span(burst.selectors).first(missed), std::span(burst.devices).first(missed),
+                  std::span(burst.policies).first(missed));
+  for (std::size_t m = 0; m < missed; ++m) {
+    const auto i = burst.missed[m];
+    burst.targets[i] = target_of(burst.policies[m], burst.selectors[m]);
+    if (burst.targets[i].sa != nullptr) prefetch_sa(burst.targets[i].sa);
+    state_.flows.insert(burst.keys[i], burst.targets[i], state_.generation);
+  }
+}
+
+FlowTarget OutboundRun::target_of(Policy* policy, const PacketSelectors& selectors) const {
+  FlowTarget target{.policy = policy};
+  if (policy != nullptr && policy->spec.action == model::PolicyAction::kProtect) {
+    target.sa = state_.select_sa(*policy, selectors);
+  }
+  return target;
 }
 
 FlowTarget OutboundRun::look_up(const Parsed& packet, const FlowKey& key) {
@@ -201,17 +236,9 @@ FlowTarget OutboundRun::look_up(const Parsed& packet, const FlowKey& key) {
     ++state_.statistics.flow_cache_hits;
     return *known;
   }
-  return classify(packet, key);
-}
-
-FlowTarget OutboundRun::classify(const Parsed& packet, const FlowKey& key) {
   ++state_.statistics.flow_cache_misses;
   const auto selectors = PacketSelectors::of(packet.bytes, packet.info, model::Direction::kOutbound);
-  FlowTarget target;
-  target.policy = state_.spd.find(selectors, packet.device);
-  if (target.policy != nullptr && target.policy->spec.action == model::PolicyAction::kProtect) {
-    target.sa = state_.select_sa(*target.policy, selectors);
-  }
+  const auto target = target_of(state_.spd.find(selectors, packet.device), selectors);
   state_.flows.insert(key, target, state_.generation);
   return target;
 }

@@ -1,81 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // inbound/ALGORITHM/size:N/sas:N/policies:N/cores:N[/burst:N]: ESP in UDP in, clear text out: SA, replay window, ICV,
 // selectors. With several cores each has an engine of its own and its share of the SAs.
-#include <algorithm>
-
 #include "cases.h"
-#include "gateway.h"
-#include "measure.h"
+#include "inbound_drive.h"
 #include "suite.h"
-#include "wire/esp_header.h"
-#include "wire/ip_packet.h"
 
 namespace cygnet::bench {
 namespace {
-
-class InboundDrive {
- public:
-  InboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
-      : gateway_(algorithm, scale, model::Direction::kInbound, seed),
-        cipher_(algorithm.create()),
-        octets_(esp_size(*cipher_, scale.size)),
-        stride_((octets_ + 63) / 64 * 64),
-        memory_(stride_ * round_packets(scale)),
-        packets_(round_packets(scale)),
-        sequences_(scale.sas) {
-    for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].bytes = {memory_.data() + i * stride_, octets_};
-    // Every SA once, so that no key schedule is made in the measured time.
-    for (std::size_t opened = 0; opened < scale.sas; opened += packets_.size()) {
-      prepare();
-      run();
-    }
-  }
-
-  // A round of packets to come.
-  void prepare() {
-    for (auto& packet : packets_) seal(packet);
-  }
-
-  // The engine's work on them.
-  void run() {
-    const std::size_t burst = gateway_.scale().burst;
-    for (std::size_t i = 0; i < packets_.size(); i += burst) {
-      verdicts_.clear();
-      gateway_.engine().process_inbound(std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
-    }
-  }
-
-  [[nodiscard]] std::size_t packets() const { return packets_.size(); }
-  [[nodiscard]] std::uint64_t arrived() { return gateway_.engine().statistics().packets_in; }
-
- private:
-  // All SAs have the same keys, so one cipher speaks for every peer.
-  void seal(engine::InPacket& packet) {
-    const auto sa = gateway_.next();
-    const std::size_t size = gateway_.scale().size;
-    auto* esp = packet.bytes.data();
-    auto* inner = esp + wire::kEspHeaderOctets + cipher_->iv_octets();
-    const std::uint64_t sequence = ++sequences_[sa];
-    wire::write_esp_header(esp, gateway_.spi(sa), sequence);
-    write_packet(inner, size, gateway_.host(sa), Gateway::kLocalHost);
-    const auto pad = wire::esp_pad_octets(size, std::max<std::size_t>(4, cipher_->block_octets()));
-    wire::write_esp_trailer(inner + size, pad, wire::protocol::kIpv4);
-    crypto::EspJob job{.esp = esp, .octets = octets_, .sequence = sequence};
-    cipher_->seal({&job, 1});
-    packet.local = {IpAddress::v4(0xc0000201U), 4500};
-    packet.remote = {IpAddress::v4(0xc6120000U + sa), 4500};
-    packet.udp = true;
-  }
-
-  Gateway gateway_;
-  std::unique_ptr<crypto::EspCipher> cipher_;
-  std::size_t octets_;
-  std::size_t stride_;
-  Bytes memory_;
-  std::vector<engine::InPacket> packets_;
-  std::vector<std::uint32_t> sequences_;
-  engine::Verdicts verdicts_;
-};
 
 void run_inbound(benchmark::State& state, const Algorithm& algorithm, const Scale& scale) {
   run_case<InboundDrive>(state, algorithm, scale, model::Direction::kInbound);

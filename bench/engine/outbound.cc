@@ -1,63 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // outbound/ALGORITHM/size:N/sas:N/policies:N/cores:N[/burst:N]: clear text in, ESP in UDP out. With several cores each
 // has an engine of its own and its share of the SAs.
-#include <algorithm>
-
 #include "cases.h"
-#include "gateway.h"
-#include "measure.h"
+#include "outbound_drive.h"
 #include "suite.h"
 
 namespace cygnet::bench {
 namespace {
-
-class OutboundDrive {
- public:
-  OutboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
-      : gateway_(algorithm, scale, model::Direction::kOutbound, seed),
-        stride_((scale.size + kTailroom + 63) / 64 * 64),
-        memory_(stride_ * round_packets(scale)),
-        packets_(round_packets(scale)) {
-    for (std::size_t i = 0; i < packets_.size(); ++i) {
-      packets_[i] = {.bytes = {memory_.data() + i * stride_, scale.size},
-                     .offload = {},
-                     .device = gateway_.device(),
-                     .tailroom = kTailroom};
-    }
-    // Every SA once, so that no key schedule is made in the measured time.
-    for (std::size_t sent = 0; sent < 2 * std::size_t{scale.sas}; sent += packets_.size()) {
-      prepare();
-      run();
-    }
-  }
-
-  // A round of packets to come.
-  void prepare() {
-    for (auto& packet : packets_) {
-      write_packet(packet.bytes.data(), packet.bytes.size(), Gateway::kLocalHost, gateway_.host(gateway_.next()));
-    }
-  }
-
-  // The engine's work on them.
-  void run() {
-    const std::size_t burst = gateway_.scale().burst;
-    for (std::size_t i = 0; i < packets_.size(); i += burst) {
-      verdicts_.clear();
-      gateway_.engine().process_outbound(std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
-    }
-  }
-
-  [[nodiscard]] std::size_t packets() const { return packets_.size(); }
-  [[nodiscard]] std::uint64_t arrived() { return gateway_.engine().statistics().packets_out; }
-
- private:
-  static constexpr std::size_t kTailroom = 32;
-  Gateway gateway_;
-  std::size_t stride_;
-  Bytes memory_;
-  std::vector<engine::OutPacket> packets_;
-  engine::Verdicts verdicts_;
-};
 
 void run_outbound(benchmark::State& state, const Algorithm& algorithm, const Scale& scale) {
   run_case<OutboundDrive>(state, algorithm, scale, model::Direction::kOutbound);

@@ -8,6 +8,7 @@ void register_cipher();
 void register_outbound();
 void register_inbound();
 void register_segments();
+void register_stages();
 void register_sad();
 void register_spd();
 

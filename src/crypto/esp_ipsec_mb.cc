@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/slab.h"
 #include "crypto/hmac.h"
 
 namespace cygnet::crypto {
@@ -43,7 +44,7 @@ IMB_MGR& local() {
 }
 
 // What a packet reads stands together (prefetch_keys): salt and functions in the first cache line, the key behind it.
-class alignas(64) MbGcm final : public EspTransform {
+class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
  public:
   MbGcm(const model::SaSpec& spec, const EspKeys& keys)
       : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn), salt_(keys.salt) {

@@ -335,6 +335,7 @@ std::optional<SaState> Engine::sa_state(model::Direction direction, model::Child
 }
 
 const Statistics& Engine::statistics() const { return state_->statistics; }
+void Engine::observe_stages(StageObserver* observer) { state_->observer = observer; }
 void Engine::count_drop(DropReason reason, std::uint64_t packets) { state_->count(reason, packets); }
 
 Explanation Engine::explain(const model::TrafficSelector& local, const model::TrafficSelector& remote) const {

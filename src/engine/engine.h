@@ -80,6 +80,18 @@ struct OuterTooBig {
   [[nodiscard]] static std::optional<OuterTooBig> parse(ByteView quoted_packet, std::uint32_t mtu);
 };
 
+// The steps that a burst takes together, in this order. kParse: cut and parsed; kLookUp: flow cache, SPD, SAD;
+// kPrepare: out: counters, sequence number, header and verdict; in: the replay window; kCipher; kFinish (in): window,
+// trailer, selectors, verdict.
+enum class Stage : std::uint8_t { kParse, kLookUp, kPrepare, kCipher, kFinish };
+inline constexpr std::size_t kStages = 5;
+// Told after each step; for benchmarks.
+class StageObserver {
+ public:
+  virtual ~StageObserver() = default;
+  virtual void on_stage_done(Stage stage) = 0;
+};
+
 struct EngineState;
 
 class Engine {
@@ -140,6 +152,7 @@ class Engine {
   [[nodiscard]] const Statistics& statistics() const;
   // The daemon counts what happens outside (send-failed, device-full ...), so that one table tells all.
   void count_drop(DropReason reason, std::uint64_t packets = 1);
+  void observe_stages(StageObserver* observer);  // nullptr: nobody
   // A packet from the first address (and port) of local to the first of remote.
   [[nodiscard]] Explanation explain(const model::TrafficSelector& local, const model::TrafficSelector& remote) const;
 

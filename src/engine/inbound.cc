@@ -104,9 +104,13 @@ void InboundRun::add_piece(MutableByteView esp, std::uint32_t index) {
 
 void InboundRun::run_pieces() {
   const std::size_t count = std::exchange(pieces_, 0);
+  state_.done(Stage::kParse);
   find_all(count);
+  state_.done(Stage::kLookUp);
   for (std::size_t i = 0; i < count; ++i) take_esp(state_.burst.pieces[i], state_.burst.sas[i]);
+  state_.done(Stage::kPrepare);
   flush();
+  state_.done(Stage::kFinish);
 }
 
 void InboundRun::find_all(std::size_t count) {
@@ -199,6 +203,7 @@ void InboundRun::flush() {
     sa_->worker->open({burst.jobs.data() + i, end - i});
     i = end;
   }
+  state_.done(Stage::kCipher);
   for (std::size_t i = 0; i < count; ++i) {
     sa_ = burst.opening[i];
     finish_esp(burst.jobs[i], burst.index_of_job[i]);

@@ -150,7 +150,9 @@ void OutboundRun::process(std::span<OutPacket> packets) {
   for (std::size_t first = 0; first < packets.size(); first += kBurst) {
     const auto burst = packets.subspan(first, std::min(kBurst, packets.size() - first));
     parse_all(burst);
+    state_.done(Stage::kParse);
     look_up_all(burst.size());
+    state_.done(Stage::kLookUp);
     const auto generation = state_.generation;
     for (std::size_t i = 0; i < burst.size(); ++i) {
       index_ = static_cast<std::uint32_t>(first + i);
@@ -163,7 +165,9 @@ void OutboundRun::process(std::span<OutPacket> packets) {
       if (state_.generation != generation) state_.burst.targets[i] = look_up(packet, state_.burst.keys[i]);
       act(packet, state_.burst.targets[i]);
     }
+    state_.done(Stage::kPrepare);
     flush();
+    state_.done(Stage::kCipher);
   }
 }
 

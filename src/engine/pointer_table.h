@@ -15,7 +15,7 @@
 #include <span>
 
 #include "engine/epochs.h"
-#include "engine/huge_memory.h"
+#include "base/huge_memory.h"
 
 namespace cygnet::engine {
 

@@ -9,7 +9,6 @@ namespace cygnet::engine {
 namespace {
 
 static_assert(sizeof(ReplayWindow) <= 24, "the line of a packet in is full");
-static_assert(offsetof(SaCommon, spec) == kCacheLine);
 
 [[nodiscard]] bool is_plain_v4(const model::TrafficSelectors& selectors) {
   return selectors.size() == 1 && selectors[0].range.first.is_v4() && selectors[0].protocol == 0 &&

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/slab.h"
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
 #include "engine/classifier/rule.h"
@@ -74,7 +75,7 @@ struct ServingLinks {
   classifier::Rule<classifier::V6>* v6_rules = nullptr;
 };
 
-struct OutboundSa : SaCommon {
+struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   // ---- the line of every packet out
   alignas(kCacheLine) Instant last_used{};
   Endpoint local;  // of the outer packet
@@ -110,7 +111,7 @@ struct Ipv4Box {
   }
 };
 
-struct InboundSa : SaCommon {
+struct InboundSa : SaCommon, InSlab<InboundSa> {
   InboundSa(std::uint32_t window, bool esn) : replay(window, esn) {}
   // ---- the line of every packet in
   alignas(kCacheLine) Instant last_used{};

@@ -67,6 +67,7 @@ struct EngineState {
   Instant unknown_spi_refilled = Instant::min();
   SeededRandom dummy_content;  // filling of dummy packets: no secret
   BurstScratch burst;
+  StageObserver* observer = nullptr;
 
   void count(DropReason reason, std::uint64_t packets = 1) {
     statistics.drops[static_cast<std::size_t>(reason)] += packets;
@@ -74,6 +75,9 @@ struct EngineState {
   void drop(Verdicts& out, std::uint32_t packet, DropReason reason, ByteView data = {}) {
     count(reason);
     out.add(packet, Drop{reason, data});
+  }
+  void done(Stage stage) {
+    if (observer != nullptr) observer->on_stage_done(stage);
   }
   void raise(const Event& event);
   void changed() { ++generation; }

@@ -5,7 +5,7 @@
 #include <bit>
 #include <new>
 
-#include "engine/huge_memory.h"
+#include "base/huge_memory.h"
 
 namespace cygnet::engine::classifier {
 namespace {

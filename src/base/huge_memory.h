@@ -4,7 +4,7 @@
 // Large tables: zeroed memory, in huge pages where the kernel has any, so that a random access costs no page walk.
 #include <cstddef>
 
-namespace cygnet::engine {
+namespace cygnet {
 
 inline constexpr std::size_t kHugePage = 2U << 20U;
 
@@ -13,4 +13,4 @@ inline constexpr std::size_t kHugePage = 2U << 20U;
 [[nodiscard]] void* allocate_zeroed(std::size_t octets);
 void free_zeroed(void* memory, std::size_t octets);
 
-}  // namespace cygnet::engine
+}  // namespace cygnet

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/huge_memory.h"
+#include "base/huge_memory.h"
 
 #include <sys/mman.h>
 
@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace cygnet::engine {
+namespace cygnet {
 namespace {
 
 constexpr std::size_t kLine = 64;
@@ -46,4 +46,4 @@ void free_zeroed(void* memory, std::size_t octets) {
   }
 }
 
-}  // namespace cygnet::engine
+}  // namespace cygnet

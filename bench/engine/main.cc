@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   bench::register_inbound();
   bench::register_segments();
   bench::register_stages();
+  bench::register_flow_cache();
   bench::register_sad();
   bench::register_spd();
   // As long as it needs for a steady figure; given again on the command line, the later one counts.

@@ -9,6 +9,7 @@ void register_outbound();
 void register_inbound();
 void register_segments();
 void register_stages();
+void register_flow_cache();
 void register_sad();
 void register_spd();
 

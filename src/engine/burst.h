@@ -43,6 +43,7 @@ struct BurstScratch {
   // out
   std::array<Parsed, kBurst> parsed;
   std::array<FlowKey, kBurst> keys;
+  std::array<FlowPlace, kBurst> places;
   std::array<FlowTarget, kBurst> targets;
   // Packets whose flow is not in the cache: their numbers in the burst, and what the SPD is asked and says of them.
   std::array<std::uint32_t, kBurst> missed;

@@ -142,10 +142,10 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
     if (auto* inbound = state_->sad.inbound_of(spec.child)) inbound->look_at_sibling = true;
+    state_->flows.fit(state_->sad.outbound_size());
     if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_pending = false;
     state_->held_may_go();
   }
-  state_->changed();
   return {};
 }
 
@@ -159,7 +159,6 @@ Result<void> Engine::remove_sa(model::Direction direction, Spi spi, model::Child
     if (sa == nullptr || sa->spec.spi != spi) return std::unexpected(no_such(child));
     state_->sad.erase(*sa);
   }
-  state_->changed();
   return {};
 }
 
@@ -183,7 +182,7 @@ Result<void> Engine::activate(model::ChildId child) {
   if (sa == nullptr) return std::unexpected(no_such(child));
   sa->spec.standby = false;
   state_->held_may_go();
-  state_->changed();
+  state_->changed(*sa);
   return {};
 }
 
@@ -213,7 +212,6 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
     outbound->refresh();
     state_->schedule(*outbound);
   }
-  state_->changed();
   return {};
 }
 
@@ -240,13 +238,11 @@ Result<void> Engine::install_policy(const model::PolicySpec& spec) {
   }
   state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));
   state_->held_may_go();
-  state_->changed();
   return {};
 }
 
 Result<void> Engine::remove_policy(model::PolicyId id) {
   if (!state_->spd.remove(id)) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
-  state_->changed();
   // What it held goes through the SPD again: another policy may cover it, and if none does it is discarded.
   state_->held_may_go();
   return {};

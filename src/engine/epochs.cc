@@ -4,11 +4,6 @@
 #include <algorithm>
 
 namespace cygnet::engine {
-namespace {
-
-constexpr std::size_t kCollectEvery = 64;  // retired pieces between two looks at the readers
-
-}  // namespace
 
 Epochs::Reader* Epochs::join() {
   for (std::size_t i = 0; i < kMaxReaders; ++i) {
@@ -45,11 +40,9 @@ void Epochs::retire(void* memory, std::size_t octets, Free free, void* context) 
     return;
   }
   waiting_.push_back({now_.load(std::memory_order_relaxed), memory, octets, free, context});
-  if (++since_collect_ >= kCollectEvery) collect();
 }
 
 void Epochs::collect() {
-  since_collect_ = 0;
   // Whoever sees the next epoch has also seen what was unlinked in this one. An exchange, so that it is ordered before
   // the look at the readers.
   now_.exchange(now_.load(std::memory_order_relaxed) + 1, std::memory_order_seq_cst);

@@ -49,12 +49,17 @@ class Epochs {
 
   // The writer unlinked this memory; free() gets it once no reader can hold it.
   void retire(void* memory, std::size_t octets, Free free, void* context);
-  // Frees what may be freed. retire() does this now and then by itself.
+  // Before a change, when all earlier ones are complete and told to whoever keeps pointers: frees now and then.
+  void tend() {
+    if (waiting_.size() >= kCollectFrom) collect();
+  }
+  // Frees what may be freed.
   void collect();
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
 
  private:
   static constexpr std::uint64_t kAway = UINT64_MAX;
+  static constexpr std::size_t kCollectFrom = 64;  // waiting pieces worth a look at the readers
   struct Retired {
     std::uint64_t epoch;
     void* memory;
@@ -69,7 +74,6 @@ class Epochs {
   alignas(64) std::atomic<std::uint64_t> now_{1};
   std::atomic<std::size_t> joined_{0};  // readers that ever joined: places beyond were never used
   std::deque<Retired> waiting_;
-  std::size_t since_collect_ = 0;
 };
 
 }  // namespace cygnet::engine

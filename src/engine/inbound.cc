@@ -273,7 +273,7 @@ void InboundRun::note_alive(const InPacket& packet, bool newest) {
     if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
       sa_->sibling->spec.standby = false;
       state_.held_may_go();
-      state_.changed();
+      state_.changed(*sa_->sibling);
       state_.raise(ChildActivatedEvent{sa_->spec.child});
     }
   }

@@ -153,7 +153,7 @@ void OutboundRun::process(std::span<OutPacket> packets) {
     state_.done(Stage::kParse);
     look_up_all(burst.size());
     state_.done(Stage::kLookUp);
-    const auto generation = state_.generation;
+    const auto changes = state_.regions.changes();
     for (std::size_t i = 0; i < burst.size(); ++i) {
       index_ = static_cast<std::uint32_t>(first + i);
       auto& packet = state_.burst.parsed[i];
@@ -162,7 +162,7 @@ void OutboundRun::process(std::span<OutPacket> packets) {
         continue;
       }
       // A packet before this one may have brought an SA to its end.
-      if (state_.generation != generation) state_.burst.targets[i] = look_up(packet, state_.burst.keys[i]);
+      if (state_.regions.changes() != changes) state_.burst.targets[i] = look_up(packet, state_.burst.keys[i]);
       act(packet, state_.burst.targets[i]);
     }
     state_.done(Stage::kPrepare);
@@ -188,7 +188,9 @@ void OutboundRun::parse_all(std::span<OutPacket> packets) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
     auto& parsed = state_.burst.parsed[i];
     parse(packets[i], false, parsed);
-    if (parsed.sound) state_.burst.keys[i] = FlowKey::of(parsed.bytes, parsed.info, parsed.device);
+    if (!parsed.sound) continue;
+    state_.burst.keys[i] = FlowKey::of(parsed.bytes, parsed.info, parsed.device);
+    state_.burst.places[i] = state_.flows.place(state_.burst.keys[i]);
   }
 }
 
@@ -197,7 +199,7 @@ void OutboundRun::look_up_all(std::size_t count) {
   std::size_t missed = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (!burst.parsed[i].sound) continue;
-    const auto* known = state_.flows.find(burst.keys[i], state_.generation);
+    const auto* known = state_.flows.find(burst.keys[i], burst.places[i]);
     if (known == nullptr) {
       burst.missed[missed++] = static_cast<std::uint32_t>(i);
       continue;
@@ -223,7 +225,7 @@ void OutboundRun::classify_all(std::size_t missed) {
     const auto i = burst.missed[m];
     burst.targets[i] = target_of(burst.policies[m], burst.selectors[m]);
     if (burst.targets[i].sa != nullptr) prefetch_sa(burst.targets[i].sa);
-    state_.flows.insert(burst.keys[i], burst.targets[i], state_.generation);
+    state_.flows.insert(burst.keys[i], burst.places[i], burst.targets[i]);
   }
 }
 
@@ -236,14 +238,15 @@ FlowTarget OutboundRun::target_of(Policy* policy, const PacketSelectors& selecto
 }
 
 FlowTarget OutboundRun::look_up(const Parsed& packet, const FlowKey& key) {
-  if (const auto* known = state_.flows.find(key, state_.generation)) {
+  const auto place = state_.flows.place(key);
+  if (const auto* known = state_.flows.find(key, place)) {
     ++state_.statistics.flow_cache_hits;
     return *known;
   }
   ++state_.statistics.flow_cache_misses;
   const auto selectors = PacketSelectors::of(packet.bytes, packet.info, model::Direction::kOutbound);
   const auto target = target_of(state_.spd.find(selectors, packet.device), selectors);
-  state_.flows.insert(key, target, state_.generation);
+  state_.flows.insert(key, place, target);
   return target;
 }
 

@@ -6,9 +6,10 @@
 
 namespace cygnet::engine {
 
-Sad::Sad(Epochs* epochs, std::uint64_t seed)
+Sad::Sad(Epochs* epochs, std::uint64_t seed, FlowRegions* regions)
     : own_epochs_(epochs == nullptr ? std::make_unique<Epochs>() : nullptr),
       epochs_(epochs == nullptr ? *own_epochs_ : *epochs),
+      regions_(regions),
       pool_(epochs_),
       inbound_by_spi_(epochs_, seed),
       inbound_by_child_(epochs_, seed),
@@ -22,6 +23,11 @@ Sad::~Sad() {
   inbound_by_spi_.for_each([](InboundSa& sa) { delete &sa; });
   outbound_by_child_.for_each([](OutboundSa& sa) { delete &sa; });
   epochs_.collect();
+}
+
+// What was remembered of flows that this SA may take.
+void Sad::tell(const OutboundSa& sa) {
+  if (regions_ != nullptr) regions_->touch(sa.spec.remote_selectors);
 }
 
 template <typename T>
@@ -38,6 +44,7 @@ void Sad::find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) c
 }
 
 InboundSa& Sad::insert(std::unique_ptr<InboundSa> sa) {
+  epochs_.tend();
   if (auto* same_spi = find_inbound(sa->spec.spi)) erase(*same_spi);
   if (auto* same_child = inbound_of(sa->spec.child)) erase(*same_child);
   auto& inserted = *sa.release();
@@ -54,6 +61,7 @@ void Sad::erase(InboundSa& sa) {
 }
 
 OutboundSa& Sad::insert(std::unique_ptr<OutboundSa> sa) {
+  epochs_.tend();
   const OutboundName name{sa->spec.spi, sa->spec.remote.address};
   if (auto* same_spi = find_outbound(name.spi, name.remote)) erase(*same_spi);
   if (auto* same_child = outbound_of(sa->spec.child)) erase(*same_child);
@@ -66,6 +74,7 @@ OutboundSa& Sad::insert(std::unique_ptr<OutboundSa> sa) {
     serving_.insert(inserted.spec.policy, serving);
   }
   serving->insert(inserted);
+  tell(inserted);
   if (auto* inbound = inbound_of(inserted.spec.child)) inbound->sibling = &inserted;
   return inserted;
 }
@@ -81,6 +90,7 @@ void Sad::erase(OutboundSa& sa) {
       discard(*serving);
     }
   }
+  tell(sa);
   discard(sa);
 }
 
@@ -91,6 +101,7 @@ void Sad::move_outbound(OutboundSa& sa, const Endpoint& local, const Endpoint& r
   sa.spec.local = local;
   sa.spec.remote = remote;
   outbound_by_spi_.insert(name, &sa);
+  tell(sa);
 }
 
 void Sad::for_each_serving(model::PolicyId policy, const std::function<void(OutboundSa&)>& visit) const {

@@ -11,6 +11,7 @@
 #include "base/strong.h"
 #include "engine/classifier/pool.h"
 #include "engine/epochs.h"
+#include "engine/flow_regions.h"
 #include "engine/pointer_table.h"
 #include "engine/sa.h"
 #include "engine/serving.h"
@@ -21,8 +22,9 @@ namespace cygnet::engine {
 class Sad {
  public:
   // With Epochs of its own: for one thread.
-  explicit Sad(std::uint64_t seed) : Sad(nullptr, seed) {}
-  Sad(Epochs& epochs, std::uint64_t seed) : Sad(&epochs, seed) {}
+  explicit Sad(std::uint64_t seed) : Sad(nullptr, seed, nullptr) {}
+  // regions, if given, are told of each change of an outbound SA.
+  Sad(Epochs& epochs, std::uint64_t seed, FlowRegions* regions = nullptr) : Sad(&epochs, seed, regions) {}
   Sad(const Sad&) = delete;
   Sad& operator=(const Sad&) = delete;
   // Readers must be gone.
@@ -46,6 +48,7 @@ class Sad {
   }
   // SAs that serve the policy, newest first.
   void for_each_serving(model::PolicyId policy, const std::function<void(OutboundSa&)>& visit) const;
+  [[nodiscard]] std::size_t outbound_size() const { return outbound_by_child_.size(); }
   [[nodiscard]] std::size_t size() const { return inbound_by_spi_.size() + outbound_by_child_.size(); }
 
   // Replaces what it collides with. What is replaced or erased dies when readers have moved on.
@@ -97,12 +100,14 @@ class Sad {
     [[nodiscard]] static bool is(const Serving&, Key) { return true; }
   };
 
-  Sad(Epochs* epochs, std::uint64_t seed);
+  Sad(Epochs* epochs, std::uint64_t seed, FlowRegions* regions);
+  void tell(const OutboundSa& sa);
   template <typename T>
   void discard(T& object);
 
   std::unique_ptr<Epochs> own_epochs_;
   Epochs& epochs_;
+  FlowRegions* regions_;
   classifier::Pool pool_;
   PointerTable<InboundSa, InboundBySpi> inbound_by_spi_;
   PointerTable<InboundSa, ByChild> inbound_by_child_;

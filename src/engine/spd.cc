@@ -44,9 +44,10 @@ bool Policy::matches(const PacketSelectors& packet) const {
          side_matches(spec.local, packet.local, packet, packet.local_port, on_purpose);
 }
 
-Spd::Spd(Epochs* epochs, std::uint64_t seed)
+Spd::Spd(Epochs* epochs, std::uint64_t seed, FlowRegions* regions)
     : own_epochs_(epochs == nullptr ? std::make_unique<Epochs>() : nullptr),
       epochs_(epochs == nullptr ? *own_epochs_ : *epochs),
+      regions_(regions),
       pool_(epochs_),
       v4_(
           pool_,
@@ -95,11 +96,13 @@ void Spd::unindex(Classifier<V>& classifier, Rule<V>* rules) {
 void Spd::discard(Policy& policy) {
   unindex(v4_, policy.v4_rules);
   unindex(v6_, policy.v6_rules);
+  if (regions_ != nullptr) regions_->touch(policy.spec.remote);
   epochs_.retire(
       &policy, sizeof policy, [](void*, void* memory, std::size_t) { delete static_cast<Policy*>(memory); }, nullptr);
 }
 
 Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
+  epochs_.tend();
   auto* old = find(spec.id);
   auto* policy = new Policy();
   policy->spec = spec;
@@ -111,11 +114,13 @@ Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
   index(*policy, v6_, policy->v6_rules);
   if (old != nullptr) by_id_.erase(spec.id, old);
   by_id_.insert(spec.id, policy);
+  if (regions_ != nullptr) regions_->touch(spec.remote);
   if (old != nullptr) discard(*old);
   return *policy;
 }
 
 bool Spd::remove(model::PolicyId id) {
+  epochs_.tend();
   auto* policy = find(id);
   if (policy == nullptr) return false;
   by_id_.erase(id, policy);

@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "engine/classifier/classifier.h"
 #include "engine/epochs.h"
+#include "engine/flow_regions.h"
 #include "engine/packet.h"
 #include "engine/pointer_table.h"
 #include "engine/selectors.h"
@@ -33,8 +34,9 @@ struct Policy {
 class Spd {
  public:
   // With Epochs of its own: for one thread.
-  Spd() : Spd(nullptr, 0) {}
-  Spd(Epochs& epochs, std::uint64_t seed) : Spd(&epochs, seed) {}
+  Spd() : Spd(nullptr, 0, nullptr) {}
+  // regions, if given, are told of each change.
+  Spd(Epochs& epochs, std::uint64_t seed, FlowRegions* regions = nullptr) : Spd(&epochs, seed, regions) {}
   Spd(const Spd&) = delete;
   Spd& operator=(const Spd&) = delete;
   // Readers must be gone.
@@ -64,7 +66,7 @@ class Spd {
     [[nodiscard]] static bool is(const Policy&, Key) { return true; }
   };
 
-  Spd(Epochs* epochs, std::uint64_t seed);
+  Spd(Epochs* epochs, std::uint64_t seed, FlowRegions* regions);
   template <typename V>
   void index(Policy& policy, classifier::Classifier<V>& classifier, classifier::Rule<V>*& rules);
   template <typename V>
@@ -77,6 +79,7 @@ class Spd {
 
   std::unique_ptr<Epochs> own_epochs_;
   Epochs& epochs_;
+  FlowRegions* regions_;
   classifier::Pool pool_;
   classifier::Classifier<classifier::V4> v4_;
   classifier::Classifier<classifier::V6> v6_;

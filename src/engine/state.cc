@@ -7,9 +7,9 @@ namespace cygnet::engine {
 
 EngineState::EngineState(const EngineSettings& given, Random& random)
     : settings(given),
-      sad(epochs, random.u64()),
-      spd(epochs, random.u64()),
-      flows(given.flow_cache_entries, random.u64()),
+      sad(epochs, random.u64(), &regions),
+      spd(epochs, random.u64(), &regions),
+      flows(given.flow_cache_entries, random.u64(), regions),
       holding({given.hold_packets_per_policy, given.hold_packets, given.hold_octets,
                std::chrono::seconds(given.hold_timeout_s)}),
       reassembly(given.reassembly_octets, std::chrono::seconds(given.reassembly_timeout_s)),
@@ -39,7 +39,7 @@ void EngineState::kill(SaCommon& sa) {
   sa.dead = true;
   dead.push_back({sa.spec.direction, sa.spec.child, sa.serial});
   raise(SaExpiringEvent{sa.spec.spi, sa.spec.direction, sa.spec.child, true});
-  changed();
+  changed(sa);
 }
 
 }  // namespace cygnet::engine

@@ -18,6 +18,7 @@
 #include "engine/epochs.h"
 #include "engine/expected_spis.h"
 #include "engine/flow_cache.h"
+#include "engine/flow_regions.h"
 #include "engine/hold_queue.h"
 #include "engine/reassembly.h"
 #include "engine/sad.h"
@@ -45,10 +46,10 @@ struct EngineState {
 
   EngineSettings settings;
   Epochs epochs;
+  FlowRegions regions;  // told by SAD and SPD of each change
   Sad sad;
   Spd spd;
   FlowCache flows;
-  std::uint64_t generation = 1;  // of the flow cache; every change of SAD or SPD raises it
   HoldQueue holding;
   Reassembly reassembly;
   Statistics statistics;
@@ -80,7 +81,8 @@ struct EngineState {
     if (observer != nullptr) observer->on_stage_done(stage);
   }
   void raise(const Event& event);
-  void changed() { ++generation; }
+  // Which flows the SA takes has changed.
+  void changed(const SaCommon& sa) { regions.touch(sa.spec.remote_selectors); }
   // An SA or policy came into use: what waits tries again at the next on_timer().
   void held_may_go() { try_held = !holding.empty(); }
   // The newest SA of the policy that is in use and takes this packet.

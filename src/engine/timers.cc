@@ -86,7 +86,6 @@ void bury_dead(EngineState& state) {
       auto* sa = state.sad.outbound_of(dead.child);
       if (sa != nullptr && sa->serial == dead.serial) state.sad.erase(*sa);
     }
-    state.changed();
   }
 }
 

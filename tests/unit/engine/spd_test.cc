@@ -38,7 +38,7 @@ namespace {
 
 constexpr std::uint32_t kTen = 0x0a000000;
 
-TEST(SpdClassifier, AgreesWithALinearScan) {
+TEST(SpdScripts, AgreeWithALinearScan) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     SeededRandom random(seed);
     const auto script = random.bytes(seed % 10 == 0 ? 120000 : 12000);

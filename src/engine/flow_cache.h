@@ -89,8 +89,8 @@ class FlowCache {
   FlowCache& operator=(const FlowCache&) = delete;
   ~FlowCache() { free_zeroed(entries_, count_ * sizeof(Entry)); }
 
-  // Grows with the SAs that it serves: by what the other end or a flood of flows does it does not. What it knew is gone
-  // each time it doubles.
+  // Grows with the SAs that it serves, and not with a flood of flows. What it knew is gone each
+  // time.
   void fit(std::size_t sas) {
     if (sas * kEntriesOfAnSa <= count_ || count_ >= kMostEntries) return;
     free_zeroed(entries_, count_ * sizeof(Entry));

@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/huge_memory.h"
 #include "engine/flow_regions.h"
-#include "engine/huge_memory.h"
 #include "engine/packet.h"
 #include "wire/ip_packet.h"
 

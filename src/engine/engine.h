@@ -73,8 +73,7 @@ struct Explanation {
 struct OuterTooBig {
   Endpoint remote;  // destination of the outer packet; port with udp
   bool udp = false;
-  ByteView quoted_esp;  // what was quoted from the ESP header on; may be empty if the router quoted no more than the
-                        // UDP header
+  ByteView quoted_esp;  // what was quoted from the ESP header on; with fewer than its 8 octets nothing is believed
   std::uint32_t mtu = 0;
   // From the IP packet quoted inside an ICMP error. Nothing if it is neither ESP nor ESP in UDP.
   [[nodiscard]] static std::optional<OuterTooBig> parse(ByteView quoted_packet, std::uint32_t mtu);

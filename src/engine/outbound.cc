@@ -13,14 +13,13 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/ecn.h"
 #include "engine/fragment.h"
+#include "engine/outbound_shape.h"
 #include "engine/path_mtu.h"
 #include "engine/segment.h"
 #include "engine/state.h"
 #include "wire/esp_header.h"
 #include "wire/icmp_message.h"
-#include "wire/ip_fast.h"
 #include "wire/ip_packet.h"
 #include "wire/ipv6_header.h"
 #include "wire/tcp_header.h"
@@ -31,19 +30,6 @@ namespace {
 // The kernel takes at most 64 segments in a UDP_SEGMENT send, and one IP packet's worth of octets.
 constexpr std::size_t kMaxGroupSegments = 64;
 constexpr std::size_t kMaxGroupOctets = 65000;
-// What an IPv4 UDP datagram carries at most.
-constexpr std::size_t kMaxDatagramOctets = 65507;
-
-// Room behind a packet for the longest trailer.
-constexpr std::size_t kSealTailroom = 32;
-
-// How an outer packet goes: what decides whether two may share a send.
-struct OuterWay {
-  std::uint8_t tos = 0;
-  bool dont_fragment = false;
-  bool operator==(const OuterWay&) const = default;
-};
-
 class OutboundRun {
  public:
   OutboundRun(EngineState& state, Instant now, Verdicts& out) : state_(state), now_(now), out_(out) {}
@@ -97,53 +83,6 @@ class OutboundRun {
   std::size_t group_segments_ = 0;
   bool group_full_ = true;  // all its packets have the same size: another may follow
 };
-
-[[nodiscard]] OuterWay outer_way(const Parsed& packet, const OutboundSa& sa) {
-  if (sa.transport) return {packet.info.tos, packet.info.dont_fragment};
-  OuterWay way{.tos = static_cast<std::uint8_t>(packet.info.tos & sa.tos_mask)};
-  switch (sa.df) {
-    case model::DfPolicy::kCopy: way.dont_fragment = packet.info.dont_fragment; break;
-    case model::DfPolicy::kSet: way.dont_fragment = true; break;
-    case model::DfPolicy::kClear: way.dont_fragment = false; break;
-  }
-  return way;
-}
-
-// What transport mode leaves outside of ESP, because the kernel writes the outer header.
-[[nodiscard]] std::size_t outside_octets(const Parsed& packet) {
-  return packet.info.is_v4() ? packet.info.header_octets : wire::kIpv6HeaderOctets;
-}
-
-[[nodiscard]] std::uint8_t next_header_of(const Parsed& packet, const OutboundSa& sa) {
-  if (sa.transport) return packet.info.is_v4() ? packet.bytes[9] : packet.bytes[6];
-  return packet.info.is_v4() ? wire::protocol::kIpv4 : wire::protocol::kIpv6;
-}
-
-// RFC 4303 section 3.1.1: hop-by-hop and routing headers belong in front of ESP; there we cannot write any.
-[[nodiscard]] bool fits_transport(const Parsed& packet) {
-  return packet.info.is_v4() ||
-         (packet.bytes[6] != wire::protocol::kHopByHop && packet.bytes[6] != wire::protocol::kRouting);
-}
-
-void parse(const OutPacket& packet, bool reassembled, Parsed& parsed) {
-  const auto ok = wire::parse_ip_packet(packet.bytes, parsed.info);
-  parsed.sound = ok.has_value();
-  parsed.device = packet.device;
-  parsed.offload = packet.offload;
-  parsed.reassembled = reassembled;
-  if (!ok) {
-    parsed.bytes = packet.bytes;
-    parsed.refused = ok.error() == wire::IpError::kTruncated ? DropReason::kTruncated : DropReason::kMalformedIp;
-    return;
-  }
-  parsed.bytes = packet.bytes.first(parsed.info.total_octets);
-  parsed.tailroom = packet.tailroom;
-  // RFC 4301 section 5.1.2.1 note 2: a TTL of zero goes nowhere. The kernel counted it down when it forwarded.
-  if (parsed.info.ttl == 0) {
-    parsed.sound = false;
-    parsed.refused = DropReason::kTtlExpired;
-  }
-}
 
 void OutboundRun::process(std::span<OutPacket> packets) {
   since_ = now_;
@@ -414,16 +353,6 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   count_sent(packet.bytes.size());
 }
 
-// Whether a packet larger than the path may be sealed as it is, and the outer one be fragmented by the kernel.
-[[nodiscard]] bool outer_may_fragment(const Parsed& packet, const OutboundSa& sa) {
-  if (esp_octets(sa, packet.bytes.size()) > kMaxDatagramOctets) return false;
-  // RFC 4303 section 3.3.4: in transport mode fragmentation comes after ESP, as it did before we put it together.
-  if (packet.reassembled) return true;
-  // RFC 8200 section 5: every link takes 1280 octets; ours too, by outer fragments if need be.
-  if (!packet.info.is_v4()) return packet.info.total_octets <= wire::kIpv6MinimumMtu;
-  return sa.transport ? !packet.info.dont_fragment : sa.df == model::DfPolicy::kClear;
-}
-
 void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
   if (outer_may_fragment(packet, sa)) {
     seal_whole(packet, sa, false);
@@ -482,19 +411,6 @@ bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
     return false;
   }
   return true;
-}
-
-// RFC 4303 section 2.4: "the Padding bytes are initialized with a series of (unsigned, 1-byte) integer values".
-void write_trailer(std::uint8_t* to, std::size_t pad, std::uint8_t next_header) {
-  if (pad > 3) {
-    wire::write_esp_trailer(to, pad, next_header);
-    return;
-  }
-  // The trailer and the ICV behind it have more than four octets.
-  constexpr std::array<std::uint8_t, 4> kPadding{1, 2, 3, 0};
-  std::memcpy(to, kPadding.data(), kPadding.size());
-  to[pad] = static_cast<std::uint8_t>(pad);
-  to[pad + 1] = next_header;
 }
 
 std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,

@@ -186,9 +186,24 @@ TEST_F(PathMtu, IcmpThatCannotBeOursIsNotBelieved) {
   EXPECT_FALSE(a.engine.on_outer_too_big(elsewhere, a.now));
   EXPECT_FALSE(a.engine.on_outer_too_big(encapsulated, a.now));
   EXPECT_FALSE(a.engine.on_outer_too_big(too_big({}, 1400), a.now)) << "plain ESP without an SPI names no SA";
+  EXPECT_FALSE(a.engine.on_outer_too_big(too_big(ByteView(esp).first(7), 1400), a.now)) << "half a sequence number";
   EXPECT_FALSE(a.engine.on_outer_too_big(too_big(ByteView(esp).first(8), 575), a.now)) << "too small to be true";
   EXPECT_FALSE(a.engine.on_outer_too_big(too_big(ByteView(esp).first(8), 1500), a.now)) << "no news";
   EXPECT_EQ(inner_mtu(), 1446U);
+}
+
+TEST_F(PathMtu, IcmpAboutAUdpHeaderAloneIsNotBelieved) {
+  connect({.udp = true});
+  const auto esp = a.send(udp_packet("10.1.0.5", "10.2.0.6", 1300)).esp()[0];
+  const auto before = inner_mtu();
+  auto forged = too_big({}, 576);
+  forged.udp = true;
+  forged.remote = {ip("192.0.2.2"), 4500};
+  EXPECT_FALSE(a.engine.on_outer_too_big(forged, a.now)) << "whoever knows the addresses can send that";
+  EXPECT_EQ(inner_mtu(), before);
+  forged.quoted_esp = ByteView(esp).first(8);
+  EXPECT_TRUE(a.engine.on_outer_too_big(forged, a.now));
+  EXPECT_LT(inner_mtu(), before);
 }
 
 TEST_F(PathMtu, QuotedPacketsAreRead) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two connections for one peer that ask for different proofs of it: which of them it gets would depend on their order.
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -73,6 +74,12 @@ std::string whom(const End& end) {
 }
 
 }  // namespace
+
+std::uint64_t ambiguity_mark(const model::Connection& connection) {
+  auto names = std::pair(key_of(connection.local), key_of(connection.remote));
+  if (names.second < names.first) std::swap(names.first, names.second);
+  return std::hash<std::string>{}(names.first + '\n' + names.second);
+}
 
 void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report) {
   std::map<std::string, std::vector<Seen>> pairs;  // by hosts and identities; of those with the same proofs one

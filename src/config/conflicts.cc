@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/conflicts.h"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -35,6 +36,18 @@ void report_overlap(const ConnectionDraft& first, const ConnectionDraft& second,
   }
 }
 
+std::uint64_t mix(std::uint64_t h, std::uint64_t value) {
+  constexpr std::uint64_t kPrime = 0x9e3779b97f4a7c15ULL;
+  h = (h ^ value) * kPrime;
+  return h ^ (h >> 29U);
+}
+std::uint64_t mix(std::uint64_t h, const model::TrafficSelector& selector) {
+  const std::hash<IpAddress> hash;
+  h = mix(mix(h, hash(selector.range.first)), hash(selector.range.last));
+  return mix(h,
+             std::uint64_t{selector.protocol} << 32U | std::uint64_t{selector.port_first} << 16U | selector.port_last);
+}
+
 // Two connections whose packets look the same. Exact equality only: a narrower network inside a wider one is ordinary.
 void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& report) {
   std::map<std::pair<std::string, Selectors>, const ConnectionDraft*> seen;
@@ -52,6 +65,17 @@ void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& 
 }
 
 }  // namespace
+
+std::vector<std::uint64_t> conflict_marks(const model::Connection& connection) {
+  std::vector<std::uint64_t> marks{ambiguity_mark(connection)};
+  for (const auto& child : connection.children) {
+    const auto device = std::hash<std::string>{}(child.device);
+    for (const auto& local : child.local) {
+      for (const auto& remote : child.remote) marks.push_back(mix(mix(device, local), remote));
+    }
+  }
+  return marks;
+}
 
 void find_conflicts(const std::vector<ConnectionDraft>& drafts, const model::Setup& setup, Reporter& report) {
   find_equal_selectors(drafts, report);

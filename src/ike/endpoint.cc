@@ -47,6 +47,12 @@ void IkeEndpoint::configure(Instant now, std::vector<model::Connection> connecti
   v2::configure(impl_->world, std::move(connections), credentials);
 }
 
+void IkeEndpoint::reconfigure(Instant now, std::vector<model::Connection> changed,
+                              const std::vector<std::string>& order) {
+  const Event event(impl_->world, now);
+  v2::reconfigure(impl_->world, std::move(changed), order);
+}
+
 void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes) {
   const Event event(impl_->world, now);
   ++impl_->world.counters.datagrams_in;

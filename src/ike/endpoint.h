@@ -79,6 +79,9 @@ class IkeEndpoint {
   // with whoever performs auth::AuthJob.
   void configure(Instant now, std::vector<model::Connection> connections, const model::PublicCredentials& credentials);
 
+  // The same where only some connections are other than they were, or new; `order` names all there are now, in the
+  // order of the configuration.
+  void reconfigure(Instant now, std::vector<model::Connection> changed, const std::vector<std::string>& order);
   void handle_datagram(Instant now, const Path& path, ByteView bytes);
   void on_job_done(Instant now, const JobResult& result);
   void on_auth_done(Instant now, const auth::AuthResult& result);

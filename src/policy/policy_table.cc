@@ -158,28 +158,52 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
   for (auto& [key, entry] : entries_) {
     entry.configured = false;
   }
-  for (const auto& connection : connections) {
-    for (const auto& child : connection.children) {
-      model::PolicySpec spec{.local = local_selectors(connection, child),
-                             .remote = remote_selectors(connection, child),
-                             .mode = child.mode,
-                             .device = child.device,
-                             .acquire = true,
-                             .connection = connection.name,
-                             .child_name = child.name};
-      if (holds_packets(child.start) && connection.remote.host.has_address() && complete(spec.local) &&
-          complete(spec.remote)) {
-        need(spec, changes).configured = true;
-        need_clear_remainder(spec, true, std::nullopt, changes);
-      }
-    }
-  }
-  remove_unneeded(changes);
+  for (const auto& connection : connections) configure_one(connection, changes);
+  remove_unneeded(entries_.begin(), entries_.end(), changes);
   return changes;
 }
 
-void PolicyTable::remove_unneeded(Changes& changes) {
-  for (auto it = entries_.begin(); it != entries_.end();) {
+void PolicyTable::configure_one(const model::Connection& connection, Changes& changes) {
+  for (const auto& child : connection.children) {
+    if (!holds_packets(child.start) || !connection.remote.host.has_address()) continue;
+    const model::PolicySpec spec{.local = local_selectors(connection, child),
+                                 .remote = remote_selectors(connection, child),
+                                 .mode = child.mode,
+                                 .device = child.device,
+                                 .acquire = true,
+                                 .connection = connection.name,
+                                 .child_name = child.name};
+    if (!complete(spec.local) || !complete(spec.remote)) continue;
+    need(spec, changes).configured = true;
+    need_clear_remainder(spec, true, std::nullopt, changes);
+  }
+}
+
+Changes PolicyTable::reconfigure(const std::vector<model::Connection>& changed, const std::vector<std::string>& gone) {
+  Changes changes;
+  auto names = gone;
+  for (const auto& connection : changed) names.push_back(connection.name);
+  for (const auto& name : names) {
+    const auto [first, last] = of_connection(name);
+    for (auto it = first; it != last; ++it) it->second.configured = false;
+  }
+  for (const auto& connection : changed) configure_one(connection, changes);
+  for (const auto& name : names) {
+    const auto [first, last] = of_connection(name);
+    remove_unneeded(first, last, changes);
+  }
+  return changes;
+}
+
+std::pair<PolicyTable::Place, PolicyTable::Place> PolicyTable::of_connection(const std::string& name) {
+  const auto first = entries_.lower_bound(Key{name, {}, {}, {}, model::PolicyAction{}});
+  auto last = first;
+  while (last != entries_.end() && std::get<0>(last->first) == name) ++last;
+  return {first, last};
+}
+
+void PolicyTable::remove_unneeded(Place first, Place last, Changes& changes) {
+  for (auto it = first; it != last;) {
     auto& entry = it->second;
     if (!entry.configured && entry.users.empty()) {
       changes.remove.push_back(entry.spec);
@@ -234,7 +258,7 @@ Changes PolicyTable::on_sa_removed(model::ChildId child) {
   return changes;
 }
 
-std::map<PolicyTable::Key, PolicyTable::Entry>::iterator PolicyTable::erase(std::map<Key, Entry>::iterator it) {
+PolicyTable::Place PolicyTable::erase(Place it) {
   by_id_.erase(it->second.spec.id);
   return entries_.erase(it);
 }

@@ -38,6 +38,9 @@ class PolicyTable {
   void adopt(const std::vector<model::PolicySpec>& policies, const std::vector<model::SaSpec>& sas);
   // The configuration, oriented. What adopt() brought and nothing needs any more is removed with the first call.
   [[nodiscard]] Changes configure(const std::vector<model::Connection>& connections);
+  // The same where only some connections are other than they were; `gone` are no more.
+  [[nodiscard]] Changes reconfigure(const std::vector<model::Connection>& changed,
+                                    const std::vector<std::string>& gone);
   // An outbound SA is to be installed: the policy it shall serve.
   [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& spec);
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);
@@ -59,8 +62,11 @@ class PolicyTable {
   Entry& need(model::PolicySpec spec, Changes& changes);
   void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user,
                             Changes& changes);
-  void remove_unneeded(Changes& changes);
-  std::map<Key, Entry>::iterator erase(std::map<Key, Entry>::iterator it);
+  using Place = std::map<Key, Entry>::iterator;
+  void configure_one(const model::Connection& connection, Changes& changes);
+  [[nodiscard]] std::pair<Place, Place> of_connection(const std::string& name);
+  void remove_unneeded(Place first, Place last, Changes& changes);
+  Place erase(Place it);
   [[nodiscard]] model::PolicyId new_id();
 
   std::map<Key, Entry> entries_;

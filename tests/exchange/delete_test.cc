@@ -145,6 +145,59 @@ TEST(Configure, AnotherLineOfTheFileIsNoOtherConnection) {
   e.expect_tunnel();
 }
 
+// As a reload of a large configuration does it: only what changed is told.
+TEST(Configure, APartOfItTouchesNothingElse) {
+  auto first = tunnel("tun");
+  auto second = tunnel("two");
+  second.remote.host.address = address("203.0.113.1");
+  second.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
+  second.children = {child("two", "10.1.0.0/16", "10.3.0.0/16")};
+  auto psk_c = secret("s3cret");
+  psk_c.ids = {};
+  psk_c.any_peer = true;
+  Exchange e;
+  e.add("A", "192.0.2.1", {first, second}, {psk_c});
+  e.add("B", "198.51.100.1", {mirrored(first)}, {psk_c});
+  e.add("C", "203.0.113.1", {mirrored(second)}, {psk_c});
+  e.initiate(e.a(), "tun");
+  e.run();
+  e.initiate(e.a(), "two");
+  e.run();
+  const auto kept = e.b().endpoint().status().at(0).spi_i;
+  const auto reconfigure = [&](std::vector<model::Connection> changed, const std::vector<std::string>& order) {
+    e.a().act(e.now(), [&](ike::IkeEndpoint& endpoint) { endpoint.reconfigure(e.now(), std::move(changed), order); });
+    e.run();
+  };
+  // Nothing new, then another line of the file: nothing happens.
+  reconfigure({}, {"tun", "two"});
+  second.source = "ipsec.conf:77";
+  reconfigure({second}, {"two", "tun"});
+  EXPECT_EQ(e.a().endpoint().status().size(), 2U);
+  // A change ends what was made under the old rules, and auto=start begins again.
+  second.children[0].lifetime_s = 1234;
+  second.children[0].start = model::StartAction::kStart;
+  reconfigure({second}, {"tun", "two"});
+  EXPECT_TRUE(e.a().reported("ike-delete-sent")) << "of 'two'";
+  e.advance(1s);
+  e.run();
+  EXPECT_EQ(e.side(2).endpoint().status().size(), 1U);
+  // One that is gone takes its tunnel with it; one that comes is known.
+  auto third = second;
+  third.name = "three";
+  third.children[0].name = "three";
+  reconfigure({third}, {"tun", "three"});
+  e.advance(1s);
+  e.run();
+  EXPECT_TRUE(e.a().endpoint().status("two").empty());
+  EXPECT_EQ(e.a().endpoint().status("three").size(), 1U);
+  reconfigure({}, {"tun"});
+  EXPECT_EQ(e.side(2).endpoint().status().size(), 0U);
+  ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.b().endpoint().status()[0].spi_i, kept);
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+  e.expect_no_faults();
+}
+
 TEST(Configure, OnlyTheChangedConnectionGoes) {
   auto first = tunnel("tun");
   auto second = tunnel("two");

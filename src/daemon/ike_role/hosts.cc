@@ -167,22 +167,36 @@ Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
   Oriented out;
   const auto own = own_addresses();
   std::map<std::string, Last> known;
-  for (auto& written : connections) {
-    auto oriented = orient_one(written, own);
-    if (!oriented) {
-      auto before = as_before(written);
-      if (!before) {
-        out.unusable[written.name] = oriented.error().message;
-        continue;
-      }
-      oriented = std::move(*before);
-    }
-    auto& last = known[written.name];
-    last = {std::move(written), *oriented};
-    out.connections.push_back(std::move(*oriented));
-  }
+  for (auto& written : connections) orient_into(out, std::move(written), own, known);
   last_ = std::move(known);
   return out;
+}
+
+Hosts::Oriented Hosts::orient_some(std::vector<model::Connection> connections, const std::vector<std::string>& gone) {
+  Oriented out;
+  const auto own = own_addresses();
+  for (const auto& name : gone) last_.erase(name);
+  std::map<std::string, Last> known;
+  for (auto& written : connections) orient_into(out, std::move(written), own, known);
+  for (const auto& [name, why] : out.unusable) last_.erase(name);
+  for (auto& [name, last] : known) last_.insert_or_assign(name, std::move(last));
+  return out;
+}
+
+void Hosts::orient_into(Oriented& out, model::Connection written, const std::vector<IpAddress>& own,
+                        std::map<std::string, Last>& known) {
+  auto oriented = orient_one(written, own);
+  if (!oriented) {
+    auto before = as_before(written);
+    if (!before) {
+      out.unusable[written.name] = oriented.error().message;
+      return;
+    }
+    oriented = std::move(*before);
+  }
+  out.connections.push_back(*oriented);
+  auto name = written.name;
+  known.insert_or_assign(std::move(name), Last{std::move(written), std::move(*oriented)});
 }
 
 std::vector<IpAddress> Hosts::own_addresses() {

@@ -30,6 +30,8 @@ class Hosts {
     std::map<std::string, std::string> unusable;  // name -> why
   };
   [[nodiscard]] Oriented orient(std::vector<model::Connection> connections);
+  // Of some connections, beside those that orient() was given; `gone` are no more.
+  [[nodiscard]] Oriented orient_some(std::vector<model::Connection> connections, const std::vector<std::string>& gone);
 
   // Addresses of this machine that are not on one of our devices.
   [[nodiscard]] std::vector<IpAddress> own_addresses();
@@ -47,6 +49,8 @@ class Hosts {
   struct Last {
     model::Connection written, oriented;
   };
+  void orient_into(Oriented& out, model::Connection written, const std::vector<IpAddress>& own,
+                   std::map<std::string, Last>& known);
   void fill(model::HostSpec& host, const model::HostSpec& peer);
   [[nodiscard]] Result<model::Connection> orient_one(model::Connection connection, const std::vector<IpAddress>& own);
   [[nodiscard]] std::optional<model::Connection> as_before(const model::Connection& written) const;

@@ -16,22 +16,6 @@ namespace {
 constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
 constexpr Duration kNameInterval = std::chrono::seconds(60);
 
-// A line more above it in the file changes nothing about a connection.
-bool is_same(const model::Connection& known, model::Connection& fresh) {
-  const auto source = std::exchange(fresh.source, known.source);
-  const bool same = known == fresh;
-  fresh.source = source;
-  return same;
-}
-
-void set_level(Logger& log, Severity level) {
-  if (auto* terminal = dynamic_cast<io::StderrLogger*>(&log)) {
-    terminal->set_level(level);
-  } else if (auto* syslog = dynamic_cast<io::SyslogLogger*>(&log)) {
-    syslog->set_level(level);
-  }
-}
-
 }  // namespace
 
 IkeProcess::IkeProcess(Options options, Logger& log) : options_(std::move(options)), log_(log) {}
@@ -115,12 +99,13 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
     return fail("the monitor passed other descriptors than it said");
   }
   start_ = start;
-  auto configuration = read_bundle(fds);
-  if (!configuration) {
-    return std::unexpected(configuration.error());
+  auto files = read_bundle(fds);
+  auto loaded = files ? load(*files) : std::unexpected(files.error());
+  if (!loaded) {
+    return std::unexpected(loaded.error());
   }
-  configuration_ = std::move(*configuration);
-  set_level(log_, configuration_.conf.setup.log_level);
+  configuration_.conf = std::move(*loaded);
+  use_log_level();
   take_over_leases(fds[2]);
   for (std::size_t i = 0; i < start.sockets.size(); ++i) {
     const auto& s = start.sockets[i];
@@ -145,18 +130,21 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
   return {};
 }
 
-Result<Configuration> IkeProcess::read_bundle(const std::vector<io::UniqueFd>& fds) {
+Result<BundledFiles> IkeProcess::read_bundle(const std::vector<io::UniqueFd>& fds) {
   auto text =
       fds.empty() || !fds[0] ? fail("no configuration arrived") : io::read_memory_file(fds[0].get(), kMaxBundle);
   if (!text) {
     return std::unexpected(text.error());
   }
-  auto files = BundledFiles::from_text(*text);
-  if (!files) {
-    return std::unexpected(files.error());
+  return BundledFiles::from_text(*text);
+}
+
+Result<config::LoadedConfiguration> IkeProcess::load(BundledFiles& files) {
+  auto loaded = reloader_.load(start_.config_path, files);
+  if (!loaded.ok()) {
+    return fail(config::to_string(loaded.diagnostics));
   }
-  Configuration loaded{config::load_ipsec_conf(start_.config_path, *files), {}};
-  return loaded.ok() ? Result<Configuration>(std::move(loaded)) : fail(loaded.problems());
+  return loaded;
 }
 
 // The engine's state first, then the configuration, then both together: nothing that runs is touched unless the
@@ -200,15 +188,19 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   watch_certificates(kSoon);
 }
 
+void IkeProcess::use_log_level() {
+  const auto level = configuration_.conf.setup.log_level;
+  if (auto* terminal = dynamic_cast<io::StderrLogger*>(&log_)) {
+    terminal->set_level(level);
+  } else if (auto* syslog = dynamic_cast<io::SyslogLogger*>(&log_)) {
+    syslog->set_level(level);
+  }
+}
+
 void IkeProcess::apply_configuration() {
   own_addresses_ = hosts_->own_addresses();
   auto oriented = hosts_->orient(configuration_.conf.connections);
-  for (const auto& [name, why] : oriented.unusable) {
-    const auto known = unusable_.find(name);
-    if (known == unusable_.end() || known->second != why) {
-      log_.warning(name, "not usable now: " + why);
-    }
-  }
+  note_unusable(oriented.unusable);
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);
   connection_places_.clear();
@@ -221,62 +213,6 @@ void IkeProcess::apply_configuration() {
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
   default_sources_ = hosts_->default_sources();
   endpoint_->on_local_addresses(clock_.monotonic(), own_addresses_);
-}
-
-void IkeProcess::on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds) {
-  control::ReloadReport report;
-  std::string error = message.error;
-  auto fresh = error.empty() ? read_bundle(fds) : fail(error);
-  if (!fresh) {
-    error = fresh.error().message;
-  } else if (begun_) {
-    std::map<std::string, const model::Connection*> old;
-    for (const auto& c : configuration_.conf.connections) {
-      old[c.name] = &c;
-    }
-    for (auto& c : fresh->conf.connections) {
-      const auto it = old.find(c.name);
-      auto& list = it == old.end() ? report.added : is_same(*it->second, c) ? report.unchanged : report.changed;
-      list.push_back(c.name);
-      old.erase(c.name);
-    }
-    for (const auto& [name, connection] : old) {
-      report.removed.push_back(name);
-    }
-    for (const auto& d : fresh->conf.diagnostics) {
-      report.warnings.push_back(config::to_line(d));
-    }
-    secrets_warnings_ = message.secrets_warnings;
-    report.warnings.insert(report.warnings.end(), secrets_warnings_.begin(), secrets_warnings_.end());
-    configuration_ = std::move(*fresh);
-    set_level(log_, configuration_.conf.setup.log_level);
-    on_demand_.forget_all();
-    log_.notice("config", "reloaded: " + std::to_string(report.added.size()) + " added, " +
-                              std::to_string(report.changed.size()) + " changed, " +
-                              std::to_string(report.removed.size()) + " removed, " +
-                              std::to_string(report.unchanged.size()) + " unchanged");
-  }
-  const auto tell = [this, error, report] {
-    std::erase_if(waiting_, [&](const Waiting& w) {
-      if (w.what != Waiting::For::kReload) {
-        return false;
-      }
-      done(w.client, error.empty(),
-           error.empty() ? "reloaded" : "the configuration has errors; the old one stays in force\n" + error,
-           error.empty() ? control::Data(report) : control::Data{});
-      return true;
-    });
-  };
-  if (!error.empty() || !begun_) {
-    tell();
-    return;
-  }
-  hosts_->resolve(configuration_.conf.connections, [this, tell](bool) {
-    apply_configuration();
-    watch_certificates(kSoon);
-    pump();
-    tell();
-  });
 }
 
 void IkeProcess::on_network_changed() {

@@ -4,6 +4,7 @@
 // Everything the ike process holds. Three sources of events (monitor, engine, network) and the command line come in
 // here; each ends in pump(), which does what the endpoint wants done and sets the timer.
 //   ike_process.cc     start, monitor, configuration
+//   reload.cc          another configuration
 //   datagrams.cc       sockets, engine events
 //   perform_actions.cc what the endpoint asks for
 //   requests.cc        what the command line asks for
@@ -13,6 +14,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "config/reload.h"
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
@@ -59,10 +61,25 @@ class IkeProcess {
   // ---- ike_process.cc
   void on_monitor_message(io::Message message);
   [[nodiscard]] Result<void> on_start(const StartIke& start, std::vector<io::UniqueFd> fds);
-  [[nodiscard]] Result<Configuration> read_bundle(const std::vector<io::UniqueFd>& fds);
+  [[nodiscard]] Result<BundledFiles> read_bundle(const std::vector<io::UniqueFd>& fds);
+  [[nodiscard]] Result<config::LoadedConfiguration> load(BundledFiles& files);
   void adopt_and_begin(Result<sadb::Dump> dump);
   void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
   void apply_configuration();
+  void use_log_level();
+  // ---- reload.cc
+  // What a reload does, once the names in it are looked up; and what it was about.
+  struct Reload {
+    control::ReloadReport report;
+    std::optional<std::vector<std::string>> only;  // no more than these connections changed, or came
+  };
+  [[nodiscard]] Result<Reload> take_configuration(const NewConfiguration& message,
+                                                  const std::vector<io::UniqueFd>& fds);
+  [[nodiscard]] Reload take_whole(config::LoadedConfiguration fresh);
+  [[nodiscard]] bool take_change(config::ConfigurationChange change, Reload& reload);
+  void apply_change(const Reload& reload);
+  void note_unusable(const std::map<std::string, std::string>& unusable);
+  void tell_reloaded(const Result<control::ReloadReport>& report);
   void on_network_changed();
   void look_up_names_again();
   // Before the next attempt: the peer may be somewhere else by now.
@@ -217,7 +234,8 @@ class IkeProcess {
   std::vector<io::OuterSocket> sockets_;
   io::DatagramReceiver receiver_{32};
   io::DatagramSender sender_;
-  Configuration configuration_;                                     // as loaded
+  Configuration configuration_;  // as loaded
+  config::Reloader reloader_;
   std::vector<model::Connection> connections_;                      // oriented, in use
   std::unordered_map<std::string, std::size_t> connection_places_;  // in there
   std::map<std::string, std::string> unusable_;                     // connections that cannot be used now, and why

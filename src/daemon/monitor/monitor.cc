@@ -186,19 +186,32 @@ void Monitor::tell_warnings(const Configuration& configuration) {
   }
 }
 
-Monitor::Loaded Monitor::read_configuration() {
+Monitor::Loaded Monitor::read_configuration(bool again) {
   config::DiskFiles disk;
   FilesAndTokens files(disk, on_tokens_);
   RecordingFiles conf(files);
   RecordingFiles secrets(disk);
   Loaded out;
-  out.configuration = load(options_.config, conf, options_.secrets, secrets);
+  const bool in_part = again && reloader_.reload(options_.config, conf);
+  if (in_part) {
+    out.configuration.conf.setup = reloader_.setup();
+    out.configuration.conf.pkcs11_module = named_tokens_.module;
+  } else {
+    out.configuration.conf = reloader_.load(options_.config, conf);
+  }
+  out.configuration.secrets = config::load_ipsec_secrets(options_.secrets, secrets);
   out.bundle = conf.to_text();
   auto text = secrets.to_text();
   auto file = io::make_memory_file("cygnet-secrets", text);
   // Here secrets are read and forgotten: what of them is in force, only keys holds.
   wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   out.tokens = token_work_of(out.configuration);
+  if (in_part) {
+    // What changed names no certificate.
+    out.tokens.certificates = named_tokens_.certificates;
+  } else if (out.configuration.conf.ok()) {
+    named_tokens_ = {.module = out.tokens.module, .keys = {}, .certificates = out.tokens.certificates};
+  }
   out.configuration.secrets.secrets.clear();
   out.configuration.secrets.private_keys.clear();
   if (!file) {
@@ -461,7 +474,7 @@ void Monitor::on_signal() {
 
 void Monitor::reload() {
   io::notify_service_manager("RELOADING=1");
-  auto loaded = read_configuration();
+  auto loaded = read_configuration(true);
   NewConfiguration message;
   std::vector<io::UniqueFd> fds;
   if (!loaded.configuration.ok()) {

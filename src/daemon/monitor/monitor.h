@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "config/reload.h"
 #include "daemon/config_bundle.h"
 #include "daemon/monitor/lease_keeper.h"
 #include "daemon/monitor/network.h"
@@ -49,7 +50,8 @@ class Monitor {
   };
 
   [[nodiscard]] Result<void> start();
-  [[nodiscard]] Loaded read_configuration();
+  // again: what has not changed since the last time is not looked at once more.
+  [[nodiscard]] Loaded read_configuration(bool again = false);
   void warn_about_secrets_file();
   [[nodiscard]] Result<void> prepare_run_dir();
   [[nodiscard]] Result<void> start_process(Child& child);
@@ -92,6 +94,8 @@ class Monitor {
   io::UniqueFd route_changes_;
   io::UniqueFd control_;
   std::unique_ptr<Network> network_;
+  config::Reloader reloader_;
+  TokenWork named_tokens_;  // by the configuration, as last read
   LeaseKeeper leases_{loop_, log_};
   Resolver resolver_;
   Child engine_{.role = "engine"};

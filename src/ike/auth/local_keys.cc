@@ -2,9 +2,11 @@
 #include "ike/auth/local_keys.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ike/auth/shared_key.h"
 #include "ike/auth/signature_proof.h"
+#include "ike/v2/sa_index.h"
 
 namespace cygnet::ike::auth {
 namespace {
@@ -38,9 +40,9 @@ std::string no_secret(const PskQuery& q) {
          q.remote_id.to_string() + " : PSK \"…\"' to ipsec.secrets";
 }
 
-AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const PskProve& prove) {
+AuthResult perform_psk(const SecretIndex& secrets, const PskProve& prove) {
   AuthResult out;
-  const auto* secret = find_secret(secrets, prove.query);
+  const auto* secret = secrets.find(prove.query);
   if (secret == nullptr) {
     out.error = no_secret(prove.query);
     return out;
@@ -52,9 +54,9 @@ AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const Ps
   return out;
 }
 
-AuthResult perform_psk(const std::vector<model::SharedSecret>& secrets, const PskVerify& verify) {
+AuthResult perform_psk(const SecretIndex& secrets, const PskVerify& verify) {
   AuthResult out;
-  const auto* secret = find_secret(secrets, verify.query);
+  const auto* secret = secrets.find(verify.query);
   if (secret == nullptr) {
     out.error = no_secret(verify.query);
     return out;
@@ -76,6 +78,55 @@ const model::SharedSecret* find_secret(const std::vector<model::SharedSecret>& s
     if (r > best_rank) {
       best_rank = r;
       best = &secret;
+    }
+  }
+  return best;
+}
+
+SecretIndex::SecretIndex(std::vector<model::SharedSecret> secrets) : secrets_(std::move(secrets)) {
+  for (std::uint32_t i = 0; i < secrets_.size(); ++i) {
+    const auto& secret = secrets_[i];
+    if (secret.ids.empty()) for_anyone_.push_back(i);
+    const bool serves_one = secret.ids.size() == 1 || secret.any_peer;
+    for (const auto& id : secret.ids) {
+      naming_[v2::hash_of(id)].push_back(i);
+      if (serves_one) serving_[v2::hash_of(id)].push_back(i);
+    }
+  }
+}
+
+const model::SharedSecret* SecretIndex::find(const PskQuery& query) const {
+  const std::array<std::uint64_t, 2> local{v2::hash_of(query.local_id), v2::hash_of(model::Identity::of(query.local))};
+  const std::array<std::uint64_t, 2> remote{v2::hash_of(query.remote_id),
+                                            v2::hash_of(model::Identity::of(query.remote))};
+  std::vector<std::uint32_t> candidates = for_anyone_;
+  const auto take = [&](const Places& places, const std::array<std::uint64_t, 2>& ends) {
+    for (const auto end : ends) {
+      const auto at = places.find(end);
+      if (at != places.end()) candidates.insert(candidates.end(), at->second.begin(), at->second.end());
+    }
+  };
+  const auto count = [&](const std::array<std::uint64_t, 2>& ends) {
+    std::size_t sum = 0;
+    for (const auto end : ends) {
+      const auto at = naming_.find(end);
+      sum += at == naming_.end() ? 0 : at->second.size();
+    }
+    return sum;
+  };
+  take(serving_, local);
+  take(serving_, remote);
+  // What names both ends stands in both lists: the gateway's own identity may stand in all.
+  take(naming_, count(local) < count(remote) ? local : remote);
+  // Among equals the first.
+  std::ranges::sort(candidates);
+  const model::SharedSecret* best = nullptr;
+  auto best_rank = Rank::kNone;
+  for (const auto i : candidates) {
+    const auto r = rank(secrets_[i], query);
+    if (r > best_rank) {
+      best_rank = r;
+      best = &secrets_[i];
     }
   }
   return best;

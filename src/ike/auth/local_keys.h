@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "crypto/private_key.h"
@@ -13,6 +14,21 @@
 #include "model/credentials.h"
 
 namespace cygnet::ike::auth {
+
+// Pre-shared keys, found by the identities and addresses they name: among thousands as fast as among a few.
+class SecretIndex {
+ public:
+  explicit SecretIndex(std::vector<model::SharedSecret> secrets);
+  // As find_secret() in all of them.
+  [[nodiscard]] const model::SharedSecret* find(const PskQuery& query) const;
+
+ private:
+  using Places = std::unordered_map<std::uint64_t, std::vector<std::uint32_t>>;  // by hash_of(identity)
+  std::vector<model::SharedSecret> secrets_;
+  Places naming_;   // all that name it
+  Places serving_;  // those that serve one end, whoever the other is
+  std::vector<std::uint32_t> for_anyone_;
+};
 
 class LocalKeys {
  public:
@@ -33,7 +49,7 @@ class LocalKeys {
     crypto::PrivateKey key;
     std::string source;
   };
-  std::vector<model::SharedSecret> shared_;
+  SecretIndex shared_;
   std::map<Bytes, Held> private_keys_;  // by PublicKey::key_id()
   std::vector<std::string> problems_;
 };

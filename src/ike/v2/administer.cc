@@ -2,6 +2,10 @@
 #include "ike/v2/administer.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
 
 #include "ike/v2/configuration.h"
 #include "ike/v2/gateways.h"
@@ -161,28 +165,47 @@ bool differs_only_in_found_addresses(const model::Connection& a, model::Connecti
   return a == b;
 }
 
-// What holds the connection as it was now holds it as it is. An IKE SA that lives is left where it is, or moves with
-// MOBIKE; one whose peer has another address by name is asked for a sign of life, and tries the new address as well.
-void move_connection(World& world, const ConnectionPtr& before, const ConnectionPtr& after) {
-  const auto replace = [&](ConnectionPtr& c) {
-    if (c == before) c = after;
+using Moved = std::vector<std::pair<ConnectionPtr, ConnectionPtr>>;  // as they were, as they are
+
+// What holds a connection as it was now holds it as it is: one walk, however many were looked up anew. Returns the IKE
+// SAs of each.
+std::vector<std::vector<IkeSa*>> hold_as_they_are(const World& world, const Moved& moved) {
+  std::vector<std::vector<IkeSa*>> out(moved.size());
+  std::unordered_map<const model::Connection*, std::size_t> places;
+  for (std::size_t i = 0; i < moved.size(); ++i) places.emplace(moved[i].first.get(), i);
+  const auto replace = [&](ConnectionPtr& c) -> std::optional<std::size_t> {
+    const auto at = places.find(c.get());
+    if (at == places.end()) return std::nullopt;
+    c = moved[at->second].second;
+    return at->second;
   };
   for (auto* sa : all_sas(world)) {
-    replace(sa->connection);
+    if (const auto own = replace(sa->connection)) out[*own].push_back(sa);
     for (const auto& child : sa->children) replace(child->connection);
-    if (sa->handshake)
-      std::for_each(sa->handshake->wants.begin(), sa->handshake->wants.end(),
-                    [&](ChildWant& w) { replace(w.connection); });
+    if (sa->handshake) {
+      for (auto& want : sa->handshake->wants) replace(want.connection);
+    }
     if (sa->task) replace(sa->task->want.connection);
     for (auto& task : sa->queue) replace(task.want.connection);
   }
-  world.retries.move(before, after, world.now);
-  const auto& local = after->local.host;
-  const bool other_peer = after->remote.host.has_address() && after->remote.host != before->remote.host;
-  for (auto* sa : all_sas(world)) {
-    if (sa->connection != after || sa->state != State::kEstablished) continue;
-    if (local.has_address() && local != before->local.host) prefer_local_address(world, *sa, local.address);
-    if (other_peer && sa->began_here) check_liveness(world, *sa);
+  return out;
+}
+
+// An IKE SA that lives is left where it is, or moves with MOBIKE; one whose peer has another address by name is asked
+// for a sign of life, and tries the new address as well.
+void move_connections(World& world, const Moved& moved) {
+  if (moved.empty()) return;
+  const auto holders = hold_as_they_are(world, moved);
+  for (std::size_t i = 0; i < moved.size(); ++i) {
+    const auto& [before, after] = moved[i];
+    world.retries.move(before, after, world.now);
+    const auto& local = after->local.host;
+    const bool other_peer = after->remote.host.has_address() && after->remote.host != before->remote.host;
+    for (auto* sa : holders[i]) {
+      if (sa->state != State::kEstablished) continue;
+      if (local.has_address() && local != before->local.host) prefer_local_address(world, *sa, local.address);
+      if (other_peer && sa->began_here) check_liveness(world, *sa);
+    }
   }
 }
 
@@ -193,11 +216,19 @@ void refuse_checkpoint(World& world, const std::string& key, const std::string& 
   world.act(DropCheckpoint{key});
 }
 
-bool data_plane_has(const std::vector<model::SaSpec>& sas, model::Direction direction, Spi spi, model::ChildId child) {
-  return std::any_of(sas.begin(), sas.end(), [&](const model::SaSpec& s) {
-    return s.direction == direction && s.spi == spi && s.child == child;
-  });
-}
+// The SAs that the data plane holds, to be asked for one by one.
+class DataPlane {
+ public:
+  explicit DataPlane(const std::vector<model::SaSpec>& sas) {
+    for (const auto& sa : sas) sas_.emplace(sa.child, sa.direction, sa.spi);
+  }
+  [[nodiscard]] bool has(model::Direction direction, Spi spi, model::ChildId child) const {
+    return sas_.contains({child, direction, spi});
+  }
+
+ private:
+  std::set<std::tuple<model::ChildId, model::Direction, Spi>> sas_;
+};
 
 // Names become connections again. False if the IKE SA's own one is gone.
 bool reconnect(const World& world, IkeSa& sa) {
@@ -233,12 +264,12 @@ void resume_task(World& world, IkeSa& sa) {
   sa.queue.push_front(std::move(fresh));
 }
 
-void claim_children(World& world, IkeSa& sa, const std::vector<model::SaSpec>& sas) {
+void claim_children(World& world, IkeSa& sa, const DataPlane& data_plane) {
   std::vector<model::ChildId> lost;
   for (const auto& child : sa.children) {
-    const bool in = data_plane_has(sas, model::Direction::kInbound, child->spi_in, child->id);
+    const bool in = data_plane.has(model::Direction::kInbound, child->spi_in, child->id);
     const bool out =
-        !child->outbound_installed || data_plane_has(sas, model::Direction::kOutbound, child->spi_out, child->id);
+        !child->outbound_installed || data_plane.has(model::Direction::kOutbound, child->spi_out, child->id);
     if (!in || !out) lost.push_back(child->id);
     world.child_owner[child->id] = sa.local_spi();
     world.claims.add(child->id, child->remote);
@@ -268,13 +299,36 @@ bool spi_is_owned(const World& world, const model::SaSpec& spec) {
                                                       : child->spi_out == spec.spi && child->outbound_installed;
 }
 
+// Which of the adopted IKE SAs say that a child is theirs.
+class Claimants {
+ public:
+  explicit Claimants(const std::vector<IkeSa*>& adopted) {
+    for (auto* sa : adopted) {
+      for (const auto& child : sa->children) by_child_.emplace(child->id, sa);
+    }
+  }
+  // The others, in the order of their SPIs.
+  [[nodiscard]] std::vector<IkeSa*> of_children_of(const IkeSa& sa) const {
+    std::vector<IkeSa*> out;
+    for (const auto& child : sa.children) {
+      const auto [first, last] = by_child_.equal_range(child->id);
+      for (auto at = first; at != last; ++at) {
+        const auto* other = at->second;
+        if (other != &sa && other->find_child(child->id) != nullptr) out.push_back(at->second);
+      }
+    }
+    std::ranges::sort(out, {}, &IkeSa::local_spi);
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    return out;
+  }
+
+ private:
+  std::multimap<model::ChildId, IkeSa*> by_child_;
+};
+
 // The process died between saving the successor of an IKE SA and saving that it has one: both claim the same children.
-void settle_succession(World& world, IkeSa& sa) {
+void settle_succession(World& world, IkeSa& sa, const Claimants& claimants) {
   if (sa.state != State::kEstablished) return;
-  const auto claims_same = [&](const IkeSa& other) {
-    return std::any_of(other.children.begin(), other.children.end(),
-                       [&](const auto& c) { return sa.find_child(c->id) != nullptr; });
-  };
   auto* successor = sa.task && sa.task->about == About::kRekeyIke ? world.find_sa(sa.task->new_ike_spi) : nullptr;
   if (successor != nullptr) {
     // Ours was made from the peer's answer: it is valid, and must not be made a second time from the same keys.
@@ -286,8 +340,8 @@ void settle_succession(World& world, IkeSa& sa) {
     sa.counted = false;
     return delete_ike_sa(world, sa, "rekeyed", Aftermath::kForget);
   }
-  for (auto* other : all_sas(world)) {
-    if (other == &sa || other->rekeys != sa.rekeys + 1 || !claims_same(*other)) continue;
+  for (auto* other : claimants.of_children_of(sa)) {
+    if (!other->alive() || other->rekeys != sa.rekeys + 1) continue;
     // Made for the peer, which never got the answer: it will ask again.
     other->children.clear();
     other->queue.clear();
@@ -339,29 +393,28 @@ ChildStatus status_of(const ChildSa& child) {
   return out;
 }
 
-}  // namespace
-
-void configure(World& world, std::vector<model::Connection> connections, const model::PublicCredentials& credentials) {
-  world.credentials = read_credentials(world, credentials);
-  std::vector<ConnectionPtr> next;
+// Connections that are not what they were.
+struct Replaced {
   std::vector<ConnectionPtr> fresh;
-  std::vector<std::pair<ConnectionPtr, ConnectionPtr>> moved;  // other addresses than before, nothing else
-  for (auto& connection : connections) {
-    fill_in_identities(world, connection);
-    const auto known = world.find_connection(connection.name);
-    if (known && is_same(*known, connection)) {
-      next.push_back(known);
-    } else if (known && differs_only_in_found_addresses(*known, connection)) {
-      next.push_back(std::make_shared<const model::Connection>(std::move(connection)));
-      moved.emplace_back(known, next.back());
-    } else {
-      fresh.push_back(std::make_shared<const model::Connection>(std::move(connection)));
-      next.push_back(fresh.back());
-    }
+  Moved moved;  // other addresses than before, nothing else
+};
+
+ConnectionPtr replace(World& world, model::Connection connection, Replaced& replaced) {
+  fill_in_identities(world, connection);
+  const auto known = world.find_connection(connection.name);
+  if (known && is_same(*known, connection)) return known;
+  const bool moved = known && differs_only_in_found_addresses(*known, connection);
+  auto fresh = std::make_shared<const model::Connection>(std::move(connection));
+  if (moved) {
+    replaced.moved.emplace_back(known, fresh);
+  } else {
+    replaced.fresh.push_back(fresh);
   }
-  world.use_connections(std::move(next));
-  for (const auto& [before, after] : moved) move_connection(world, before, after);
-  for (auto* sa : all_sas(world)) prune(world, *sa);
+  return fresh;
+}
+
+// Wants of connections that are no more end, those of new ones begin.
+void begin_anew(World& world, const std::vector<ConnectionPtr>& fresh) {
   world.retries.keep_if(
       [&](const ChildWant& want) { return world.find_connection(want.connection->name) == want.connection; });
   for (const auto& connection : fresh) {
@@ -374,6 +427,44 @@ void configure(World& world, std::vector<model::Connection> connections, const m
       try_later(world, std::move(want), Duration(0));
     }
   }
+}
+
+}  // namespace
+
+void configure(World& world, std::vector<model::Connection> connections, const model::PublicCredentials& credentials) {
+  world.credentials = read_credentials(world, credentials);
+  Replaced replaced;
+  std::vector<ConnectionPtr> next;
+  next.reserve(connections.size());
+  for (auto& connection : connections) next.push_back(replace(world, std::move(connection), replaced));
+  world.use_connections(std::move(next));
+  move_connections(world, replaced.moved);
+  for (auto* sa : all_sas(world)) prune(world, *sa);
+  begin_anew(world, replaced.fresh);
+}
+
+void reconfigure(World& world, std::vector<model::Connection> changed, const std::vector<std::string>& order) {
+  Replaced replaced;
+  std::unordered_map<std::string, ConnectionPtr> others;
+  for (auto& connection : changed) {
+    const auto name = connection.name;
+    others[name] = replace(world, std::move(connection), replaced);
+  }
+  std::vector<ConnectionPtr> next;
+  next.reserve(order.size());
+  for (const auto& name : order) {
+    const auto other = others.find(name);
+    auto connection = other == others.end() ? world.find_connection(name) : other->second;
+    if (connection) next.push_back(std::move(connection));
+  }
+  const auto before = world.connections;
+  world.use_connections(std::move(next));
+  move_connections(world, replaced.moved);
+  for (const auto& connection : before) {
+    if (world.find_connection(connection->name) == connection) continue;
+    for (auto* sa : world.sas_of(connection->name)) prune(world, *sa);
+  }
+  begin_anew(world, replaced.fresh);
 }
 
 void terminate(World& world, const std::string& connection, const std::string& child) {
@@ -419,17 +510,19 @@ void shut_down(World& world) {
 void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& checkpoints,
            const std::vector<model::SaSpec>& sas) {
   for (const auto& spec : sas) world.next_child = std::max(world.next_child, spec.child.value + 1);
+  const DataPlane data_plane(sas);
   std::vector<IkeSa*> adopted;
   for (const auto& [key, value] : checkpoints) {
     if (auto* sa = adopt_one(world, key, value)) adopted.push_back(sa);
   }
+  const Claimants claimants(adopted);
   for (auto* sa : adopted) {
-    if (sa->alive()) settle_succession(world, *sa);
+    if (sa->alive()) settle_succession(world, *sa, claimants);
   }
   for (auto* sa : adopted) {
     if (!sa->alive()) continue;
     if (sa->counted) ++world.counters.established;
-    claim_children(world, *sa, sas);
+    claim_children(world, *sa, data_plane);
     if (world.find_connection(sa->name()) == nullptr) {
       delete_ike_sa(world, *sa, "its connection is no longer configured", Aftermath::kForget);
       continue;

@@ -12,6 +12,8 @@
 namespace cygnet::ike::v2 {
 
 void configure(World& world, std::vector<model::Connection> connections, const model::PublicCredentials& credentials);
+// The same where only `changed` are other than they were, or new; `order` names all there are now.
+void reconfigure(World& world, std::vector<model::Connection> changed, const std::vector<std::string>& order);
 void terminate(World& world, const std::string& connection, const std::string& child);
 void rekey(World& world, const std::string& connection, const std::string& child, bool ike_sa);
 void shut_down(World& world);

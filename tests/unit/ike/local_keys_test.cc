@@ -24,7 +24,31 @@ PskQuery query(std::string_view local_id, std::string_view remote_id) {
 
 std::string chosen(const std::vector<model::SharedSecret>& secrets, const PskQuery& q) {
   const auto* found = find_secret(secrets, q);
+  const SecretIndex index(secrets);
+  const auto* indexed = index.find(q);
+  EXPECT_EQ(found == nullptr ? "none" : found->source, indexed == nullptr ? "none" : indexed->source);
   return found == nullptr ? "none" : found->source;
+}
+
+// chosen() compares them.
+TEST(FindSecret, TheIndexFindsWhatASearchFinds) {
+  const std::vector<std::string_view> names{"@a",        "@B",           "@b",  "c@d.test",
+                                            "192.0.2.1", "198.51.100.1", "@gw", "C=DE, O=x"};
+  SeededRandom random(5);
+  unsigned found = 0;
+  for (int round = 0; round < 400; ++round) {
+    std::vector<model::SharedSecret> all;
+    for (auto left = random.below(7); left > 0; --left) {
+      auto one = secret("s" + std::to_string(left), {}, false);
+      for (auto ids = random.below(4); ids > 0; --ids) {
+        one.ids.push_back(*model::Identity::parse(names[random.below(names.size())]));
+      }
+      one.any_peer = one.ids.empty() || random.below(5) == 0;
+      all.push_back(std::move(one));
+    }
+    found += chosen(all, query(names[random.below(names.size())], names[random.below(names.size())])) != "none";
+  }
+  EXPECT_GT(found, 100U);
 }
 
 TEST(FindSecret, MostSpecificWinsWhateverTheOrder) {

@@ -88,6 +88,32 @@ TEST(PolicyTable, AReloadTouchesOnlyWhatChanged) {
   EXPECT_EQ(less.remove[0].connection, "d");
 }
 
+TEST(PolicyTable, APartOfTheConfigurationChangesNoMoreThanThatPart) {
+  using model::StartAction;
+  const auto c = connection("c", StartAction::kOnDemand);
+  const auto d = connection("d", StartAction::kOnDemand, "10.1.0.0/16", "10.4.0.0/16");
+  const auto e = connection("e", StartAction::kOnDemand, "10.1.0.0/16", "10.5.0.0/16");
+  PolicyTable table;
+  (void)table.configure({c, d, e});
+  (void)table.on_sa_installing(sa(1, "e", "10.1.0.0/16", "10.5.0.0/16"));
+  EXPECT_TRUE(table.reconfigure({c}, {}).install.empty());
+  const auto other = table.reconfigure({connection("d", StartAction::kOnDemand, "10.1.0.0/16", "10.6.0.0/16")}, {"c"});
+  ASSERT_EQ(other.install.size(), 1U);
+  EXPECT_EQ(other.install[0].remote, ts("10.6.0.0/16"));
+  ASSERT_EQ(other.remove.size(), 2U);
+  EXPECT_EQ(other.remove[0].connection, "c");
+  EXPECT_EQ(other.remove[1].remote, ts("10.4.0.0/16"));
+  // One that an SA uses stays, and holds nothing any more.
+  const auto gone = table.reconfigure({}, {"e"});
+  ASSERT_EQ(gone.install.size(), 1U);
+  EXPECT_FALSE(gone.install[0].acquire);
+  EXPECT_TRUE(gone.remove.empty());
+  EXPECT_EQ(table.on_sa_removed(model::ChildId(1)).remove.size(), 1U);
+  // The rest is what configure() would leave.
+  const auto whole = table.configure({connection("d", StartAction::kOnDemand, "10.1.0.0/16", "10.6.0.0/16")});
+  EXPECT_TRUE(whole.install.empty() && whole.remove.empty());
+}
+
 TEST(PolicyTable, OndemandTurnedIntoAddStopsHoldingWhileAnSaUsesThePolicy) {
   PolicyTable table;
   (void)table.configure({connection("c", model::StartAction::kOnDemand)});

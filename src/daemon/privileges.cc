@@ -126,10 +126,10 @@ bool allow_keys(scmp_filter_ctx filter) {
 
 // engine and ike have sockets, timers and more.
 bool allow_network(scmp_filter_ctx filter) {
-  return allow(filter, {"recvmmsg",       "recvfrom",      "sendmmsg", "sendto",       "setsockopt",
-                        "getsockopt",     "getsockname",   "ioctl",    "dup",          "newfstatat",
-                        "lseek",          "pread64",       "readv",    "gettimeofday", "time",
-                        "timerfd_create", "epoll_create1", "eventfd2", "sysinfo",      "prlimit64"});
+  return allow(filter, {"recvmmsg",    "recvfrom",     "sendmmsg", "sendto",         "setsockopt",    "getsockopt",
+                        "getsockname", "ioctl",        "dup",      "newfstatat",     "lseek",         "pread64",
+                        "readv",       "gettimeofday", "time",     "timerfd_create", "epoll_create1", "eventfd2",
+                        "sysinfo",     "prlimit64",    "accept4"});
 }
 
 // ike also answers the command line, has a few threads, and asks the kernel about addresses and the resolver about

@@ -30,7 +30,7 @@ struct ProcessState {
 };
 
 // ---- from the monitor
-struct StartEngine {  // descriptors: one a device, one a socket
+struct StartEngine {  // descriptors: one a device, one a socket, the listener of PF_KEY
   std::vector<std::string> devices;
   std::vector<PassedSocket> sockets;
   Severity log_level{};

@@ -307,6 +307,14 @@ std::vector<Event> Engine::take_events() {
   return taken;
 }
 
+std::vector<Event> Engine::take_events(const std::function<bool(const Event&)>& wanted) {
+  const auto rest = std::stable_partition(state_->events.begin(), state_->events.end(),
+                                          [&](const Event& event) { return !wanted(event); });
+  std::vector<Event> taken(std::make_move_iterator(rest), std::make_move_iterator(state_->events.end()));
+  state_->events.erase(rest, state_->events.end());
+  return taken;
+}
+
 bool Engine::has_events() const { return !state_->events.empty(); }
 
 Dump Engine::dump(bool with_keys) const {

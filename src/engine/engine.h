@@ -4,6 +4,7 @@
 // The packet engine (RFC 4301, RFC 4303): SAD, SPD, ESP in bursts. Pure: bytes, time and randomness in, verdicts out.
 // Driven from one thread. The way of a packet: outbound.cc and inbound.cc.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -144,6 +145,8 @@ class Engine {
 
   // ---- seeing inside
   [[nodiscard]] std::vector<Event> take_events();
+  // Only those that are wanted; the others stay, in their order.
+  [[nodiscard]] std::vector<Event> take_events(const std::function<bool(const Event&)>& wanted);
   [[nodiscard]] bool has_events() const;
   [[nodiscard]] Dump dump(bool with_keys) const;
   // One SA, keys blanked.

@@ -124,12 +124,14 @@ ReceiveStatus receive_message(int fd, Message& out) {
   return ReceiveStatus::kMessage;
 }
 
-Result<UniqueFd> connect_stream(const std::string& path) {
+namespace {
+
+Result<UniqueFd> connect_to(const std::string& path, int type) {
   const auto address = address_of(path);
   if (!address) {
     return std::unexpected(address.error());
   }
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd) {
     return fail_errno("cannot make a Unix socket");
   }
@@ -139,16 +141,16 @@ Result<UniqueFd> connect_stream(const std::string& path) {
   return fd;
 }
 
-Result<UniqueFd> listen_stream(const std::string& path, unsigned mode) {
+Result<UniqueFd> listen_on(const std::string& path, unsigned mode, int type, int backlog) {
   const auto address = address_of(path);
   if (!address) {
     return std::unexpected(address.error());
   }
-  if (connect_stream(path)) {
+  if (connect_to(path, type)) {
     return fail("another daemon answers on " + path + ": stop it, or choose another --run-dir");
   }
   (void)::unlink(path.c_str());
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) {
     return fail_errno("cannot make a Unix socket");
   }
@@ -159,10 +161,21 @@ Result<UniqueFd> listen_stream(const std::string& path, unsigned mode) {
   if (bound != 0) {
     return fail_errno("cannot make the control socket " + path);
   }
-  if (::listen(fd.get(), 16) != 0) {
+  if (::listen(fd.get(), backlog) != 0) {
     return fail_errno("cannot listen on " + path);
   }
   return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> connect_stream(const std::string& path) { return connect_to(path, SOCK_STREAM); }
+Result<UniqueFd> listen_stream(const std::string& path, unsigned mode) {
+  return listen_on(path, mode, SOCK_STREAM, 16);
+}
+Result<UniqueFd> connect_seqpacket(const std::string& path) { return connect_to(path, SOCK_SEQPACKET); }
+Result<UniqueFd> listen_seqpacket(const std::string& path, unsigned mode) {
+  return listen_on(path, mode, SOCK_SEQPACKET, 1024);
 }
 
 UniqueFd accept_stream(int listener) {

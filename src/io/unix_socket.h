@@ -40,6 +40,9 @@ enum class ReceiveStatus { kMessage, kNothing, kClosed };
 [[nodiscard]] Result<UniqueFd> listen_stream(const std::string& path, unsigned mode);
 [[nodiscard]] Result<UniqueFd> connect_stream(const std::string& path);
 [[nodiscard]] UniqueFd accept_stream(int listener);
+// The same with whole messages: PF_KEY's socket. accept_stream() takes its connections too.
+[[nodiscard]] Result<UniqueFd> listen_seqpacket(const std::string& path, unsigned mode);
+[[nodiscard]] Result<UniqueFd> connect_seqpacket(const std::string& path);
 
 // One end of a SEQPACKET pair on an event loop. What does not fit into the socket waits here, in order, up to a bound.
 class Channel {

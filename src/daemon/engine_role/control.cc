@@ -2,6 +2,9 @@
 #include "daemon/engine_role/control.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "sadb/pfkey/engine_port.h"
 
 namespace cygnet::daemon {
 
@@ -9,15 +12,21 @@ namespace {
 
 sadb::SaState translate(const engine::SaState& state) { return {state.spec, state.counters}; }
 
-sadb::Event translate(const engine::AcquireEvent& e) { return sadb::Acquire{e.policy, e.local, e.remote}; }
-sadb::Event translate(const engine::SaExpiringEvent& e) {
+sadb::Event translate_one(const engine::AcquireEvent& e) { return sadb::Acquire{e.policy, e.local, e.remote}; }
+sadb::Event translate_one(const engine::SaExpiringEvent& e) {
   return sadb::SaExpiring{e.spi, e.direction, e.child, e.hard};
 }
-sadb::Event translate(const engine::PeerMovedEvent& e) { return sadb::PeerMoved{e.child, e.remote, e.local}; }
-sadb::Event translate(const engine::UnknownSpiEvent& e) { return sadb::UnknownSpi{e.spi, e.local, e.remote, e.udp}; }
-sadb::Event translate(const engine::ChildActivatedEvent& e) { return sadb::ChildActivated{e.child}; }
+sadb::Event translate_one(const engine::PeerMovedEvent& e) { return sadb::PeerMoved{e.child, e.remote, e.local}; }
+sadb::Event translate_one(const engine::UnknownSpiEvent& e) {
+  return sadb::UnknownSpi{e.spi, e.local, e.remote, e.udp};
+}
+sadb::Event translate_one(const engine::ChildActivatedEvent& e) { return sadb::ChildActivated{e.child}; }
 
 }  // namespace
+
+sadb::Event translate(const engine::Event& event) {
+  return std::visit([](const auto& e) { return translate_one(e); }, event);
+}
 
 bool EngineControl::on_message(ByteView message, Instant now) {
   auto decoded = sadb::decode_request(message);
@@ -100,10 +109,12 @@ void EngineControl::drop_checkpoint(const std::string& key) {
 void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
   const auto held = engine_.dump(with_keys);
   sadb::Dump dump;
+  // What came over PF_KEY is not ike's: it must neither adopt nor remove it.
   for (const auto& sa : held.sas) {
-    dump.sas.push_back(translate(sa));
+    if (!sadb::is_pfkey(sa.spec.child)) dump.sas.push_back(translate(sa));
   }
-  dump.policies = held.policies;
+  std::ranges::copy_if(held.policies, std::back_inserter(dump.policies),
+                       [](const auto& policy) { return !sadb::is_pfkey(policy.id); });
   if (with_keys) {
     dump.checkpoints.assign(checkpoints_.begin(), checkpoints_.end());
     std::ranges::sort(dump.checkpoints);
@@ -141,7 +152,7 @@ void EngineControl::collect_events() {
     return;
   }
   for (const auto& event : engine_.take_events()) {
-    std::visit([&](const auto& e) { queue_.push_back(encode(translate(e))); }, event);
+    queue_.push_back(encode(translate(event)));
   }
 }
 

@@ -13,6 +13,9 @@
 
 namespace cygnet::daemon {
 
+// The engine's event as sadb tells it.
+[[nodiscard]] sadb::Event translate(const engine::Event& event);
+
 class EngineControl {
  public:
   EngineControl(engine::Engine& engine, Logger& log) : engine_(engine), log_(log) {}

@@ -10,6 +10,7 @@
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
 #include "daemon/engine_role/packet_loop.h"
+#include "daemon/engine_role/pfkey_service.h"
 #include "daemon/privileges.h"
 #include "daemon/role_messages.h"
 #include "io/clock.h"
@@ -25,7 +26,8 @@ namespace {
 
 constexpr std::uint32_t kMonitorToken = 0;
 constexpr std::uint32_t kIkeToken = 1;
-constexpr std::uint32_t kFirstToken = 2;
+constexpr std::uint32_t kPfkeyToken = 2;
+constexpr std::uint32_t kFirstToken = 3;
 constexpr int kIkeBacklogOctets = 1 << 20;  // IKE datagrams waiting for ike; beyond they are dropped, answers are not
 constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
 constexpr int kControlBudget = 256;  // requests of ike a round, so that packets are not kept waiting
@@ -82,6 +84,7 @@ class EngineProcess {
   engine::Engine engine_{engine::EngineSettings{}, random_};
   EngineControl control_{engine_, log_};
   std::unique_ptr<PacketLoop> packets_;
+  std::unique_ptr<PfkeyService> pfkey_;
   std::size_t forwarded_octets_ = 0;  // of IKE datagrams in the queue to ike
   int backlog_octets_ = 0;            // that ike has not read, as it was when this turn first asked
   bool backlog_known_ = false;
@@ -111,7 +114,8 @@ Result<void> EngineProcess::start() {
 }
 
 Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds) {
-  if (fds.size() != start.devices.size() + start.sockets.size()) {
+  const std::size_t needed = start.devices.size() + start.sockets.size();
+  if (fds.size() != needed && fds.size() != needed + 1) {
     return fail("the monitor passed other descriptors than it said");
   }
   std::size_t next = 0;
@@ -129,6 +133,12 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
                                           [this](const Endpoint& local, const Endpoint& remote, ByteView message) {
                                             return forward_ike(local, remote, message);
                                           });
+  if (next < fds.size()) {
+    pfkey_ = PfkeyService::open(engine_, std::move(fds[next]), start.devices, monitor_.get(), log_);
+    if (auto added = poller_.add(pfkey_->fd(), kPfkeyToken); !added) {
+      return added;
+    }
+  }
   std::uint32_t token = kFirstToken;
   for (const auto& device : packets_->devices()) {
     if (auto added = poller_.add(device.fd.get(), token++); !added) {
@@ -150,6 +160,9 @@ void EngineProcess::run() {
     if (!control_.queue().empty() && ike_) {
       until = std::min(until, io::SystemClock::now() + kRetryInterval);
     }
+    if (pfkey_) {
+      until = std::min(until, pfkey_->next_deadline());
+    }
     const auto ready = poller_.wait(until);
     const auto now = io::SystemClock::now();
     for (const auto& one : ready) {
@@ -157,6 +170,9 @@ void EngineProcess::run() {
     }
     if (engine_.next_deadline() <= now) {
       packets_->on_timer(now);
+    }
+    if (pfkey_) {
+      pfkey_->end_of_turn(now);
     }
     if (ike_) {
       control_.collect_events();
@@ -172,6 +188,11 @@ void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
   }
   if (ready.token == kIkeToken) {
     on_ike_readable(now);
+    return;
+  }
+  if (ready.token == kPfkeyToken) {
+    pfkey_->on_ready(now);
+    packets_->on_timer(now);  // held packets may be free to go
     return;
   }
   const std::size_t index = ready.token - kFirstToken;

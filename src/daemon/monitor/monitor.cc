@@ -19,6 +19,7 @@
 #include "io/clock.h"
 #include "io/errno_text.h"
 #include "io/process.h"
+#include "wire/pfkey/constants.h"
 
 namespace cygnet::daemon {
 
@@ -78,34 +79,6 @@ int Monitor::run(const std::function<void()>& on_started) {
   return 0;
 }
 
-int run_monitor_in_background(const Options& options, Logger& log) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
-    log.error("monitor", io::errno_text(errno));
-    return 1;
-  }
-  const io::UniqueFd read_end(pipe[0]);
-  io::UniqueFd write_end(pipe[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    log.error("monitor", "cannot start in the background: " + io::errno_text(errno));
-    return 1;
-  }
-  if (pid > 0) {
-    // Errors at the start belong to whoever typed the command: wait until it is clear how it went.
-    write_end.reset();
-    char started = 0;
-    return ::read(read_end.get(), &started, 1) == 1 ? 0 : 1;
-  }
-  (void)::setsid();
-  // Standard error stays until everything is started, so that a first error is seen and not only logged.
-  return Monitor(options, log).run([&] {
-    io::close_standard_streams();
-    (void)!::write(write_end.get(), "1", 1);
-    write_end.reset();
-  });
-}
-
 Result<void> Monitor::start() {
   if (::geteuid() != 0) {
     return fail(
@@ -147,6 +120,11 @@ Result<void> Monitor::start() {
     return std::unexpected(control.error());
   }
   control_ = std::move(*control);
+  auto pfkey = io::listen_seqpacket(path(std::string(wire::pfkey::kSocketName)), 0600);
+  if (!pfkey) {
+    return std::unexpected(pfkey.error());
+  }
+  pfkey_ = std::move(*pfkey);
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
   if (auto opened = network_->open(); !opened) {
     return opened;
@@ -288,6 +266,7 @@ void Monitor::start_engine() {
     start.sockets.push_back(describe(socket));
     fds.push_back(socket.fd.duplicate());
   }
+  fds.push_back(pfkey_.duplicate());
   send(engine_, start, std::move(fds));
 }
 
@@ -420,6 +399,9 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   if (const auto* report = std::get_if<TokenReport>(&*decoded); report != nullptr && &from == &token_) {
     on_token_report(*report, message);
     return;
+  }
+  if (&from == &engine_) {
+    network_->apply_for_engine(*decoded);
   }
   // Everything else is ike's to ask.
   if (&from != &ike_) {
@@ -613,6 +595,7 @@ void Monitor::end_shut_down() {
   network_->close();
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));
+  io::remove_file(path(std::string(wire::pfkey::kSocketName)));
   loop_.stop();
 }
 

@@ -93,6 +93,7 @@ class Monitor {
   io::UniqueFd signals_;
   io::UniqueFd route_changes_;
   io::UniqueFd control_;
+  io::UniqueFd pfkey_;
   std::unique_ptr<Network> network_;
   config::Reloader reloader_;
   TokenWork named_tokens_;  // by the configuration, as last read

@@ -237,6 +237,10 @@ Result<void> Network::apply(const NetworkRequest& request) {
                       request.what == NetworkRequest::What::kAddAddress ||
                       request.what == NetworkRequest::What::kAddProxy;
   Result<void> done;
+  if (!adding && kept_.contains(*what)) {
+    wanted_.erase(*what);
+    return {};
+  }
   forget(*what);
   wanted_.erase(*what);
   if (adding) {
@@ -303,9 +307,43 @@ bool Network::has_connected_inside(const IpPrefix& tunnelled) const {
       connected_, [&](const IpPrefix& c) { return c.length >= tunnelled.length && tunnelled.contains(c.network()); });
 }
 
+void Network::apply_for_engine(const ToMonitor& message) {
+  const auto* requests = std::get_if<NetworkRequests>(&message);
+  for (const auto& request : requests == nullptr ? std::vector<NetworkRequest>{} : requests->list) {
+    if (const auto done = apply_for_engine(request); !done) {
+      log_.warning("network", done.error().message);
+    }
+  }
+}
+
+Result<void> Network::apply_for_engine(const NetworkRequest& request) {
+  using What = NetworkRequest::What;
+  if (request.what != What::kAddRoute && request.what != What::kRemoveRoute) {
+    return fail("the engine asked for something else than a route");
+  }
+  const auto what = check(request);
+  if (!what) {
+    return std::unexpected(what.error());
+  }
+  const bool ikes = wanted_.contains(*what);
+  if (request.what == What::kRemoveRoute) {
+    kept_.erase(*what);
+    return ikes ? Result<void>{} : apply(request);
+  }
+  kept_.insert(*what);
+  if (placed_.contains(*what)) {
+    return {};
+  }
+  const auto done = apply(request);
+  if (!ikes) {
+    wanted_.erase(*what);
+  }
+  return done;
+}
+
 void Network::end_sync() {
   for (auto it = placed_.begin(); it != placed_.end();) {
-    if (wanted_.contains(*it)) {
+    if (wanted_.contains(*it) || kept_.contains(*it)) {
       ++it;
       continue;
     }

@@ -36,6 +36,9 @@ class Network {
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
   // In their order; new routes that follow each other are set together. What failed.
   [[nodiscard]] std::vector<Error> apply(const std::vector<NetworkRequest>& requests);
+  // Routes that the engine asks for by itself: they stay when ike begins anew, and while ike wants them too. They are
+  // those of policies that came over PF_KEY. Anything else in the message is not the engine's to ask.
+  void apply_for_engine(const ToMonitor& message);
   void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
   void end_sync();                        // ... has done so: the rest goes
   void on_network_changed();              // routes or addresses of this machine are not what they were
@@ -68,6 +71,7 @@ class Network {
   void remember(const Placed& what);
   void forget(const Placed& what);
   void set_throw_routes();
+  [[nodiscard]] Result<void> apply_for_engine(const NetworkRequest& request);
   [[nodiscard]] std::string proxy_switches_path() const { return state_path_ + ".proxy-ndp"; }
   [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
 
@@ -80,6 +84,7 @@ class Network {
   std::vector<io::OuterSocket> sockets_;
   std::set<Placed> placed_;
   std::set<Placed> wanted_;
+  std::set<Placed> kept_;                         // what the engine asked for
   std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
   std::set<IpPrefix> tunnelled_;
   std::vector<IpPrefix> connected_;  // networks this machine is attached to

@@ -9,7 +9,9 @@
 
 namespace cygnet::wire::pfkey {
 
-inline constexpr std::uint8_t kVersion = 2;        // PF_KEY_V2
+inline constexpr std::uint8_t kVersion = 2;  // PF_KEY_V2
+// The engine's PF_KEY socket, in the run directory.
+inline constexpr std::string_view kSocketName = "pfkey.sock";
 inline constexpr std::size_t kWord = 8;            // lengths count in these
 inline constexpr std::size_t kMaxMessage = 65536;  // octets we take at once, a batch included
 
@@ -137,6 +139,7 @@ inline constexpr std::uint32_t kFlagEsn = 0x0400'0000;  // ours: 64-bit sequence
 inline constexpr std::uint32_t kFlagNoPmtuDisc = 0x2000'0000;
 inline constexpr std::uint32_t kFlagDecapDscp = 0x4000'0000;
 inline constexpr std::uint32_t kFlagNoEcn = 0x8000'0000;
+inline constexpr std::uint32_t kKnownFlags = kFlagPfs | kFlagEsn | kFlagNoPmtuDisc | kFlagDecapDscp | kFlagNoEcn;
 
 // <linux/ipsec.h>
 enum class Mode : std::uint8_t { kAny = 0, kTransport = 1, kTunnel = 2, kBeet = 3 };

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The engine's PF_KEY socket: moves messages between clients and PfkeyServer, and lends that the engine.
+// It has an epoll set of its own; the packet loop watches that as one descriptor.
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "daemon/role_messages.h"
+#include "engine/engine.h"
+#include "io/clock.h"
+#include "io/fd.h"
+#include "io/local_addresses.h"
+#include "sadb/pfkey/server.h"
+
+namespace cygnet::daemon {
+
+// The engine as PfkeyServer sees it.
+class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
+ public:
+  // device: where clear text appears, and where routes lead.
+  PfkeyEngineAdapter(engine::Engine& engine, std::string device, std::optional<io::LocalAddresses> addresses)
+      : engine_(engine), device_(std::move(device)), addresses_(std::move(addresses)) {}
+
+  [[nodiscard]] Result<void> install_sa(const model::SaSpec& spec, Instant now) override;
+  [[nodiscard]] Result<void> remove_sa(model::Direction direction, Spi spi, model::ChildId child) override;
+  [[nodiscard]] Result<void> update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                              bool udp_encapsulation) override;
+  [[nodiscard]] Result<void> set_selectors(model::ChildId child, const model::TrafficSelectors& local,
+                                           const model::TrafficSelectors& remote, bool paired) override;
+  [[nodiscard]] std::optional<model::SaCounters> counters(model::Direction direction,
+                                                          model::ChildId child) const override;
+  [[nodiscard]] Result<void> install_policy(const model::PolicySpec& spec) override;
+  [[nodiscard]] Result<void> remove_policy(model::PolicyId id) override;
+  void acquire_failed(model::PolicyId id) override;
+  [[nodiscard]] bool spi_in_use(Spi spi) const override;
+  void expect_spi(Spi spi, Instant now) override;
+  [[nodiscard]] bool supports(model::EncryptionId encryption, std::uint16_t bits,
+                              model::IntegrityId integrity) const override;
+  [[nodiscard]] bool is_local(const IpAddress& address) const override;
+  void lead_into_device(const IpPrefix& source, const IpPrefix& destination, bool wanted) override;
+
+  [[nodiscard]] std::optional<io::LocalAddresses>& addresses() { return addresses_; }
+  // Routes that the monitor is to set or to take back, in order.
+  [[nodiscard]] std::deque<NetworkRequest>& route_requests() { return routes_; }
+
+ private:
+  engine::Engine& engine_;
+  std::string device_;
+  std::optional<io::LocalAddresses> addresses_;
+  mutable std::map<std::tuple<model::EncryptionId, std::uint16_t, model::IntegrityId>, bool> tried_;
+  std::map<IpPrefix, unsigned> led_;  // policies that lead to each network
+  std::deque<NetworkRequest> routes_;
+};
+
+class PfkeyService {
+ public:
+  // Before privileges go: what a sandbox forbids is opened here. Without addresses (no netlink) nothing is local.
+  [[nodiscard]] static std::unique_ptr<PfkeyService> open(engine::Engine& engine, io::UniqueFd listener,
+                                                          const std::vector<std::string>& devices, int monitor,
+                                                          Logger& log);
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  void on_ready(Instant now);
+  [[nodiscard]] Instant next_deadline() const;
+  // Events of the engine, time, and what is to be sent.
+  void end_of_turn(Instant now);
+
+ private:
+  struct Connection {
+    io::UniqueFd fd;
+    std::uint32_t watched = 0;  // epoll events
+    bool blocked = false;       // its socket is full
+  };
+  using ClientId = sadb::PfkeyServer::ClientId;
+
+  PfkeyService(engine::Engine& engine, PfkeyEngineAdapter adapter, io::UniqueFd epoll, io::UniqueFd listener,
+               int monitor, Logger& log);
+  [[nodiscard]] sadb::PfkeyTime time(Instant now) const { return {now, clock_.wall_seconds()}; }
+  void watch(int fd, std::uint64_t token);
+  void accept_clients();
+  void read_from(ClientId id, Instant now);
+  void write_to(ClientId id, Connection& connection, sadb::PfkeyTime time);
+  void adjust(ClientId id, Connection& connection);
+  void close(ClientId id);
+  void ask_for_routes();
+  [[nodiscard]] static bool is_ours(const engine::Event& event);
+
+  engine::Engine& engine_;
+  PfkeyEngineAdapter adapter_;
+  io::UniqueFd epoll_;
+  io::UniqueFd listener_;
+  int monitor_;
+  Logger& log_;
+  io::SystemRandom random_;
+  io::SystemClock clock_;
+  sadb::PfkeyServer server_;
+  std::map<ClientId, Connection> connections_;
+  bool monitor_full_ = false;
+  bool worked_ = false;  // something happened that may have left messages to send
+};
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "daemon/monitor/monitor.h"
+#include "io/errno_text.h"
+#include "io/process.h"
+
+namespace cygnet::daemon {
+
+int run_monitor_in_background(const Options& options, Logger& log) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+    log.error("monitor", io::errno_text(errno));
+    return 1;
+  }
+  const io::UniqueFd read_end(pipe[0]);
+  io::UniqueFd write_end(pipe[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) {
+    log.error("monitor", "cannot start in the background: " + io::errno_text(errno));
+    return 1;
+  }
+  if (pid > 0) {
+    // Errors at the start belong to whoever typed the command: wait until it is clear how it went.
+    write_end.reset();
+    char started = 0;
+    return ::read(read_end.get(), &started, 1) == 1 ? 0 : 1;
+  }
+  (void)::setsid();
+  // Standard error stays until everything is started, so that a first error is seen and not only logged.
+  return Monitor(options, log).run([&] {
+    io::close_standard_streams();
+    (void)!::write(write_end.get(), "1", 1);
+    write_end.reset();
+  });
+}
+
+}  // namespace cygnet::daemon

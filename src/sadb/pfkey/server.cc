@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clients, queues and dumps; what is asked about SAs is in server_sas.cc, about policies in server_policies.cc.
+#include "sadb/pfkey/server.h"
+
+#include <algorithm>
+
+namespace cygnet::sadb {
+namespace {
+
+namespace pf = wire::pfkey;
+using Type = pf::MessageType;
+
+std::string errno_name(int error) {
+  switch (error) {
+    case EINVAL: return "EINVAL";
+    case EEXIST: return "EEXIST";
+    case ESRCH: return "ESRCH";
+    case ENOENT: return "ENOENT";
+    case ENOBUFS: return "ENOBUFS";
+    case EBUSY: return "EBUSY";
+    case EMSGSIZE: return "EMSGSIZE";
+    case EOPNOTSUPP: return "EOPNOTSUPP";
+    case EPROTONOSUPPORT: return "EPROTONOSUPPORT";
+    default: return "other";
+  }
+}
+
+// One copy for all who are told. Wiped at the end: keys may be shown in it.
+std::shared_ptr<const Bytes> share(Bytes bytes) {
+  return {new Bytes(std::move(bytes)), [](Bytes* shared) {
+            wipe(*shared);
+            delete shared;
+          }};
+}
+
+// Of a request whose keys must not be shown to others.
+void blank_keys(pf::Message& message) {
+  for (auto* key : {&message.auth_key, &message.encrypt_key}) {
+    if (*key) std::fill((*key)->key.begin(), (*key)->key.end(), std::uint8_t{0});
+  }
+}
+
+}  // namespace
+
+PfkeyServer::PfkeyServer(PfkeyEngine& engine, Random& random, Logger& log)
+    : engine_(engine), log_(log), database_(engine, random), supported_(supported_by(engine)) {}
+
+std::optional<PfkeyServer::ClientId> PfkeyServer::add_client(std::string who) {
+  if (clients_.size() >= kMostClients) {
+    ++counters_["clients-turned-away"];
+    log_.warning("pfkey", who + " was turned away: " + std::to_string(kMostClients) + " clients are connected already");
+    return std::nullopt;
+  }
+  const auto id = next_client_++;
+  clients_[id] = {.id = id, .who = std::move(who)};
+  ++counters_["clients-accepted"];
+  return id;
+}
+
+void PfkeyServer::remove_client(ClientId id) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end()) return;
+  waiting_in_all_ -= it->second.waiting.size();
+  clients_.erase(it);
+}
+
+// ---- in
+
+void PfkeyServer::on_datagram(ClientId id, ByteView datagram, PfkeyTime time) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end() || it->second.cut_off) return;
+  const auto messages = pf::split_messages(datagram);
+  if (!messages) {
+    ++counters_["refused-" + std::string(name_of(messages.error().why))];
+    const auto header = Header::parse(datagram);
+    fail(it->second, header ? *header : Header{}, {EMSGSIZE, messages.error().message});
+    return;
+  }
+  for (const auto& message : *messages) on_message(it->second, message, time);
+}
+
+void PfkeyServer::on_message(Client& client, ByteView bytes, PfkeyTime time) {
+  ++counters_["messages-taken"];
+  auto message = Message::parse(bytes);
+  if (!message) {
+    ++counters_["refused-" + std::string(name_of(message.error().why))];
+    fail(client, *Header::parse(bytes), {EINVAL, message.error().message});
+    return;
+  }
+  counters_["extensions-unknown"] += message->unknown.size();
+  if (const auto done = dispatch(client, *message, time); !done) {
+    fail(client, message->header, {done.error().error, name_of(message->header.type) + ": " + done.error().message});
+  }
+  blank_keys(*message);
+  show_to_promiscuous(*message, &client);
+}
+
+PfkeyResult<> PfkeyServer::dispatch(Client& client, const Message& message, PfkeyTime time) {
+  using Handler = PfkeyResult<> (PfkeyServer::*)(Client&, const Message&, PfkeyTime);
+  static const std::map<Type, Handler> kHandlers = {
+      {Type::kGetSpi, &PfkeyServer::on_get_spi},
+      {Type::kUpdate, &PfkeyServer::on_update},
+      {Type::kAdd, &PfkeyServer::on_add},
+      {Type::kDelete, &PfkeyServer::on_delete},
+      {Type::kGet, &PfkeyServer::on_get},
+      {Type::kAcquire, &PfkeyServer::on_acquire},
+      {Type::kRegister, &PfkeyServer::on_register},
+      {Type::kFlush, &PfkeyServer::on_flush},
+      {Type::kDump, &PfkeyServer::on_dump},
+      {Type::kPromisc, &PfkeyServer::on_promisc},
+      {Type::kSpdAdd, &PfkeyServer::on_spd_add},
+      {Type::kSpdUpdate, &PfkeyServer::on_spd_add},
+      {Type::kSpdSetIdx, &PfkeyServer::on_spd_add},
+      {Type::kSpdDelete, &PfkeyServer::on_spd_delete},
+      {Type::kSpdDelete2, &PfkeyServer::on_spd_delete},
+      {Type::kSpdGet, &PfkeyServer::on_spd_get},
+      {Type::kSpdFlush, &PfkeyServer::on_spd_flush},
+      {Type::kSpdDump, &PfkeyServer::on_spd_dump},
+      {Type::kMigrate, &PfkeyServer::on_migrate},
+      {Type::kCygnetOptions, &PfkeyServer::on_options},
+      {Type::kCygnetStatistics, &PfkeyServer::on_statistics},
+  };
+  const auto handler = kHandlers.find(message.header.type);
+  if (handler == kHandlers.end()) return refuse(EOPNOTSUPP, "this message is not for a client to send");
+  return (this->*handler->second)(client, message, time);
+}
+
+PfkeyResult<> PfkeyServer::on_options(Client& client, const Message& message, PfkeyTime) {
+  if (!message.options) return refuse(EINVAL, "the options extension is missing");
+  if ((message.options->flags & ~pf::OptionsExtension::kKnown) != 0) {
+    return refuse(EOPNOTSUPP, "an option is asked for that this version does not have");
+  }
+  const bool shows = (message.options->flags & ~client.options & pf::OptionsExtension::kShowKeys) != 0;
+  if (shows) log_.notice("pfkey", client.who + " asked to see keys and is shown them from now on");
+  client.options = message.options->flags;
+  Message answer;
+  answer.options = message.options;
+  tell(std::move(answer), message.header, Audience::kSender, &client);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_statistics(Client& client, const Message& message, PfkeyTime) {
+  Message answer;
+  answer.statistics = pf::StatisticsExtension{statistics()};
+  tell(std::move(answer), message.header, Audience::kSender, &client);
+  return {};
+}
+
+// RFC 2367 section 3.1.11: sadb_msg_satype tells whether to begin (1) or to end (0).
+PfkeyResult<> PfkeyServer::on_promisc(Client& client, const Message& message, PfkeyTime) {
+  const auto value = static_cast<unsigned>(message.header.sa_type);
+  if (!message.enclosed.empty()) return refuse(EINVAL, "messages are not passed on to other clients");
+  if (value > 1) return refuse(EINVAL, "sadb_msg_satype must be 1 to listen to everything, or 0 to end that");
+  client.promiscuous = value == 1;
+  tell({}, message.header, Audience::kSender, &client);
+  return {};
+}
+
+// ---- out
+
+void PfkeyServer::fail(Client& client, const Header& request, const PfkeyError& error) {
+  ++counters_["failed-" + errno_name(error.error)];
+  Message answer;
+  answer.header = request;
+  answer.header.error = static_cast<std::uint8_t>(error.error);
+  if ((client.options & pf::OptionsExtension::kErrorText) != 0) {
+    answer.error_text = pf::ErrorTextExtension{error.message};
+  }
+  put(client, share(answer.serialize()));
+}
+
+void PfkeyServer::tell(Message message, const Header& request, Audience audience, Client* sender) {
+  message.header.type = request.type;
+  message.header.sequence = request.sequence;
+  message.header.pid = request.pid;
+  if (message.header.sa_type == pf::SaType::kUnspecified) message.header.sa_type = request.sa_type;
+  const auto bytes = share(message.serialize());
+  for (auto& [id, client] : clients_) {
+    const bool hears =
+        audience == Audience::kAll || (audience == Audience::kRegistered && client.registered_esp) || &client == sender;
+    if (hears) put(client, bytes);
+  }
+  blank_keys(message);
+  show_to_promiscuous(message, sender);
+}
+
+void PfkeyServer::show_to_promiscuous(const Message& message, const Client* but) {
+  const bool anyone = std::ranges::any_of(clients_, [&](const auto& entry) { return entry.second.promiscuous; });
+  if (!anyone) return;
+  Message wrapped;
+  wrapped.header = {.type = Type::kPromisc, .sequence = message.header.sequence, .pid = message.header.pid};
+  wrapped.enclosed = message.serialize();
+  const auto bytes = share(wrapped.serialize());
+  for (auto& [id, client] : clients_) {
+    if (client.promiscuous && &client != but) put(client, bytes);
+  }
+}
+
+void PfkeyServer::put(Client& client, std::shared_ptr<const Bytes> bytes) {
+  if (client.cut_off) return;
+  client.waiting_octets += bytes->size();
+  client.waiting.push_back(std::move(bytes));
+  ++waiting_in_all_;
+  if (client.waiting.size() > kMostWaiting || client.waiting_octets > kMostWaitingOctets) {
+    cut_off(client, std::to_string(client.waiting.size()) + " messages wait for it");
+    return;
+  }
+  if (waiting_in_all_ <= kMostWaitingInAll) return;
+  auto& slowest =
+      std::ranges::max_element(clients_, {}, [](const auto& entry) { return entry.second.waiting.size(); })->second;
+  cut_off(slowest, "it reads the slowest, and more than " + std::to_string(kMostWaitingInAll) +
+                       " messages wait for all clients together");
+}
+
+void PfkeyServer::cut_off(Client& client, const std::string& why) {
+  client.cut_off = true;
+  ++counters_["clients-cut-off"];
+  log_.warning("pfkey", client.who + " does not read what it is told and is cut off: " + why);
+  waiting_in_all_ -= client.waiting.size();
+  client.waiting.clear();
+  client.waiting_octets = 0;
+  client.dumps.clear();
+  cut_off_.push_back(client.id);
+}
+
+std::vector<PfkeyServer::ClientId> PfkeyServer::take_cut_off() { return std::exchange(cut_off_, {}); }
+
+bool PfkeyServer::takes_requests(ClientId id) const {
+  const auto it = clients_.find(id);
+  return it != clients_.end() && it->second.waiting_octets < kUnreadOctets;
+}
+
+std::shared_ptr<const Bytes> PfkeyServer::next(ClientId id, PfkeyTime time) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end() || it->second.cut_off) return nullptr;
+  auto& client = it->second;
+  if (client.waiting.empty()) {
+    if (auto entry = next_of_dump(client, time)) put(client, std::move(entry));
+  }
+  return client.waiting.empty() ? nullptr : client.waiting.front();
+}
+
+void PfkeyServer::sent(ClientId id) {
+  const auto it = clients_.find(id);
+  if (it == clients_.end() || it->second.waiting.empty()) return;
+  it->second.waiting_octets -= it->second.waiting.front()->size();
+  it->second.waiting.pop_front();
+  --waiting_in_all_;
+}
+
+PfkeyKeys PfkeyServer::keys_for(const Client& client) const {
+  return (client.options & pf::OptionsExtension::kShowKeys) != 0 ? PfkeyKeys::kShown : PfkeyKeys::kCensored;
+}
+
+// ---- dumps
+
+PfkeyResult<> PfkeyServer::begin_dump(Client& client, const Message& message, bool of_policies, PfkeyTime time) {
+  if (client.dumps.size() >= kMostDumps) return refuse(EBUSY, "16 dumps are under way: read them first");
+  const bool empty = of_policies ? database_.policies().size() == 0 : database_.sas().size() == 0;
+  if (empty) return refuse(ENOENT, of_policies ? "there are no policies" : "there are no SAs");
+  Dump dump{.of_policies = of_policies, .header = message.header, .filter = message.filter};
+  if (message.cursor) {
+    dump.position = message.cursor->position;
+    dump.most = message.cursor->most == 0 ? UINT32_MAX : message.cursor->most;
+  }
+  dump.held = read_entry(client, dump, time);
+  if (!dump.held) return refuse(ENOENT, "there is nothing more that the filter lets through");
+  client.dumps.push_back(std::move(dump));
+  return {};
+}
+
+std::optional<pf::Message> PfkeyServer::read_entry(const Client& client, Dump& dump, PfkeyTime time) {
+  if (dump.of_policies) {
+    const auto* policy = database_.policies().after(dump.position);
+    if (policy == nullptr) return std::nullopt;
+    dump.position = policy->serial;
+    return describe_policy(*policy);
+  }
+  while (auto* sa = database_.sas().after(dump.position)) {
+    dump.position = sa->serial;
+    if (dump.filter && !dump.filter->passes(sa->from(), sa->to())) continue;
+    return describe_sa(database_, *sa, keys_for(client), time);
+  }
+  return std::nullopt;
+}
+
+std::shared_ptr<const Bytes> PfkeyServer::next_of_dump(Client& client, PfkeyTime time) {
+  if (client.dumps.empty()) return nullptr;
+  auto& dump = client.dumps.front();
+  Message message;
+  std::uint64_t position = 0;
+  bool gone = false;
+  do {  // what was removed since it was read has been announced: it must not come back
+    message = std::move(*dump.held);
+    position = dump.position;
+    gone =
+        dump.of_policies ? database_.policies().find(position) == nullptr : database_.sas().find(position) == nullptr;
+    dump.held = read_entry(client, dump, time);
+  } while (gone && dump.held);
+  ++dump.count;
+  const bool full = dump.most && dump.count >= *dump.most;
+  const bool last = !dump.held || full;
+  message.header.type = dump.header.type;
+  message.header.pid = dump.header.pid;
+  // As in Linux: entries are numbered, and the last one has 0.
+  message.header.sequence = last ? 0 : dump.count;
+  if (last && dump.most) {
+    message.cursor = pf::CursorExtension{dump.held ? 1U : 0U, position};
+  }
+  if (last) client.dumps.pop_front();
+  // Something must end the dump: an SA that is dead, or a policy whose removal is announced once more behind it.
+  if (gone && message.sa) message.sa->state = pf::SaState::kDead;
+  const auto bytes = share(message.serialize());
+  if (!gone || message.sa) return bytes;
+  put(client, bytes);
+  message.header.type = Type::kSpdDelete;
+  return share(message.serialize());
+}
+
+// ---- time
+
+Instant PfkeyServer::next_deadline() const {
+  Instant next = std::min(database_.sas().next_deadline(), database_.policies().next_deadline());
+  if (!acquires_.empty()) next = std::min(next, acquires_.begin()->second.until);
+  if (database_.watches_use_times()) next = std::min(next, next_use_check_);
+  return next;
+}
+
+void PfkeyServer::on_timer(PfkeyTime time) {
+  while (auto* larval = database_.sas().overdue(time.now)) {
+    ++counters_["larval-expired"];
+    expire(*larval, true, time);
+  }
+  expire_policies(time);
+  while (!acquires_.empty() && acquires_.begin()->second.until <= time.now) {
+    ++counters_["acquires-unanswered"];
+    engine_.acquire_failed(acquires_.begin()->second.policy);
+    acquires_.erase(acquires_.begin());
+  }
+  if (!database_.watches_use_times() || next_use_check_ > time.now) return;
+  next_use_check_ = time.now + std::chrono::seconds(1);
+  for (const auto& over : database_.use_times_over(time)) {
+    if (auto* sa = database_.sas().find(over.serial)) expire(*sa, over.hard, time);
+  }
+}
+
+std::string PfkeyServer::statistics() const {
+  std::string out = "clients " + std::to_string(clients_.size()) + "\nsas " + std::to_string(database_.sas().size()) +
+                    "\nsas-larval " + std::to_string(database_.sas().larval()) + "\npolicies " +
+                    std::to_string(database_.policies().size()) + "\nmessages-waiting " +
+                    std::to_string(waiting_in_all_) + "\n";
+  for (const auto& [name, value] : counters_) out += name + " " + std::to_string(value) + "\n";
+  return out;
+}
+
+}  // namespace cygnet::sadb

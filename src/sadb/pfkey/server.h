@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The PF_KEY service: messages of many clients in, messages to them out. No I/O: the engine process moves the octets.
+//
+// A request is answered to its sender; what changes is told to all, what key managers shall do to those that have
+// registered (RFC 2367 section 3.1). What a client has not taken yet waits for it here, up to a bound; beyond it that
+// client alone is cut off. Dumps are made as fast as they are taken, one entry after the other, and what changes
+// meanwhile is announced like anything else: a slow reader misses nothing.
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "sadb/backend.h"
+#include "sadb/pfkey/describe.h"
+
+namespace cygnet::sadb {
+
+class PfkeyServer {
+ public:
+  using ClientId = std::uint32_t;
+  static constexpr std::size_t kMostClients = 4000;
+  static constexpr std::size_t kMostWaiting = 65536;             // messages for one client
+  static constexpr std::size_t kMostWaitingOctets = 16U << 20U;  // and their octets
+  static constexpr std::size_t kMostWaitingInAll = 4U << 20U;    // messages for all clients together
+  static constexpr std::size_t kUnreadOctets = 1U << 20U;        // more unread, and no request is taken from it
+  static constexpr std::size_t kMostDumps = 16;                  // of one client, asked for at once
+  static constexpr std::size_t kMostAcquires = 65536;            // nobody has answered yet
+  static constexpr Duration kAcquireLife = std::chrono::seconds(30);
+
+  PfkeyServer(PfkeyEngine& engine, Random& random, Logger& log);
+
+  // who: for the log. Nothing: too many.
+  [[nodiscard]] std::optional<ClientId> add_client(std::string who);
+  void remove_client(ClientId id);
+  // One datagram: a message or a batch of them.
+  void on_datagram(ClientId id, ByteView datagram, PfkeyTime time);
+  // What this client is to be sent next; it stays that until sent(). nullptr: nothing.
+  [[nodiscard]] std::shared_ptr<const Bytes> next(ClientId id, PfkeyTime time);
+  void sent(ClientId id);
+  // False: it shall read first what it has asked for.
+  [[nodiscard]] bool takes_requests(ClientId id) const;
+  // Clients that have not read for so long that they are to be closed.
+  [[nodiscard]] std::vector<ClientId> take_cut_off();
+
+  // An event of the engine. False: it is not about what came over PF_KEY.
+  bool on_event(const Event& event, PfkeyTime time);
+  void on_addresses_changed(PfkeyTime time) { database_.addresses_changed(time); }
+  [[nodiscard]] Instant next_deadline() const;
+  void on_timer(PfkeyTime time);
+  // Lines "name value".
+  [[nodiscard]] std::string statistics() const;
+  [[nodiscard]] std::size_t clients() const { return clients_.size(); }
+
+ private:
+  using Message = wire::pfkey::Message;
+  using Header = wire::pfkey::MessageHeader;
+  struct Dump {
+    bool of_policies = false;
+    Header header;
+    std::optional<wire::pfkey::FilterExtension> filter;
+    std::uint64_t position = 0;  // serial of the entry read last
+    std::uint32_t count = 0;
+    std::optional<std::uint32_t> most;
+    std::optional<Message> held;  // until it is known whether another one follows
+  };
+  struct Client {
+    ClientId id = 0;
+    std::string who;
+    std::uint32_t options = 0;
+    bool registered_esp = false;
+    bool promiscuous = false;
+    bool cut_off = false;
+    std::deque<std::shared_ptr<const Bytes>> waiting;
+    std::size_t waiting_octets = 0;
+    std::deque<Dump> dumps;
+  };
+  enum class Audience : std::uint8_t { kSender, kRegistered, kAll };
+  struct Pending {
+    model::PolicyId policy;
+    Instant until{};
+  };
+
+  // server.cc
+  void on_message(Client& client, ByteView bytes, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> dispatch(Client& client, const Message& message, PfkeyTime time);
+  void fail(Client& client, const Header& request, const PfkeyError& error);
+  void tell(Message message, const Header& request, Audience audience, Client* sender);
+  void put(Client& client, std::shared_ptr<const Bytes> bytes);
+  void show_to_promiscuous(const Message& message, const Client* but);
+  void cut_off(Client& client, const std::string& why);
+  [[nodiscard]] PfkeyKeys keys_for(const Client& client) const;
+  [[nodiscard]] std::shared_ptr<const Bytes> next_of_dump(Client& client, PfkeyTime time);
+  [[nodiscard]] std::optional<Message> read_entry(const Client& client, Dump& dump, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> begin_dump(Client& client, const Message& message, bool of_policies, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_options(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_statistics(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_promisc(Client& client, const Message& message, PfkeyTime time);
+
+  // server_sas.cc
+  [[nodiscard]] PfkeyResult<> on_get_spi(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_add(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_update(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_delete(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> delete_all(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_get(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_register(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_acquire(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_flush(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_dump(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<PfkeySa*> find_sa(const Message& message);
+  void installed(const PfkeySa& sa, const Header& request, Client& client, PfkeyTime time);
+  void expire(PfkeySa& sa, bool hard, PfkeyTime time);
+  void raise_acquire(const Acquire& event, PfkeyTime time);
+  void new_mapping(const PeerMoved& event);
+
+  // server_policies.cc
+  [[nodiscard]] PfkeyResult<> on_spd_add(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_spd_delete(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_spd_get(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_spd_flush(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_spd_dump(Client& client, const Message& message, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> on_migrate(Client& client, const Message& message, PfkeyTime time);
+  void expire_policies(PfkeyTime time);
+
+  PfkeyEngine& engine_;
+  Logger& log_;
+  PfkeyDatabase database_;
+  PfkeySupported supported_;
+  std::map<ClientId, Client> clients_;
+  std::vector<ClientId> cut_off_;
+  std::map<std::uint32_t, Pending> acquires_;  // by sequence
+  std::uint32_t next_acquire_ = 1;
+  ClientId next_client_ = 1;
+  std::size_t waiting_in_all_ = 0;
+  Instant next_use_check_ = Instant::min();
+  std::map<std::string, std::uint64_t, std::less<>> counters_;  // by a name of a fixed few
+};
+
+}  // namespace cygnet::sadb

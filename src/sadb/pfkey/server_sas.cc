@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// What clients ask about SAs (RFC 2367 section 3.1), and what the engine tells of them.
+#include <algorithm>
+
+#include "sadb/pfkey/server.h"
+
+namespace cygnet::sadb {
+namespace {
+
+namespace pf = wire::pfkey;
+
+// The range Linux takes where a client names none.
+constexpr pf::SpiRangeExtension kAnySpi{0x100, 0x0fffffff};
+
+PfkeyResult<> check_esp(pf::SaType type) {
+  if (type == pf::SaType::kEsp) return {};
+  if (type == pf::SaType::kAh || type == pf::SaType::kIpComp) {
+    return refuse(EPROTONOSUPPORT, name_of(type) + " is not carried by the engine: only esp is");
+  }
+  return refuse(EINVAL, name_of(type) + " is no type of SA that there is here: only esp is");
+}
+
+}  // namespace
+
+PfkeyResult<PfkeySa*> PfkeyServer::find_sa(const Message& message) {
+  if (!message.sa || !message.destination) {
+    return refuse(EINVAL, std::string("the ") + (message.sa ? "destination address" : "SA extension") + " is missing");
+  }
+  auto* sa = database_.sas().find(message.sa->spi, message.destination->endpoint.address);
+  if (sa == nullptr) {
+    return refuse(ESRCH, "there is no SA with SPI " + std::to_string(message.sa->spi.value) + " to " +
+                             message.destination->endpoint.address.to_string());
+  }
+  return sa;
+}
+
+// <base, address, SPI range>; answered with <base, SA(*), address(SD)>, section 3.1.1.
+PfkeyResult<> PfkeyServer::on_get_spi(Client& client, const Message& message, PfkeyTime time) {
+  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  auto draft = sa_draft_of(message);
+  if (!draft) return std::unexpected(draft.error());
+  draft->state = pf::SaState::kLarval;
+  const auto range = message.spi_range.value_or(kAnySpi);
+  const auto sa = database_.get_spi(std::move(*draft), range.min, range.max, time);
+  if (!sa) return std::unexpected(sa.error());
+  Message answer;
+  answer.sa = pf::SaExtension{.spi = (*sa)->spi};
+  answer.source = (*sa)->source;
+  answer.destination = (*sa)->destination;
+  tell(std::move(answer), message.header, Audience::kSender, &client);
+  return {};
+}
+
+// Section 3.1.3: "the kernel returns" what was added without its keys, to all listeners.
+void PfkeyServer::installed(const PfkeySa& sa, const Header& request, Client& client, PfkeyTime time) {
+  acquires_.erase(sa.sequence);
+  tell(describe_sa(database_, sa, PfkeyKeys::kNone, time), request, Audience::kAll, &client);
+}
+
+PfkeyResult<> PfkeyServer::on_add(Client& client, const Message& message, PfkeyTime time) {
+  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (!message.sa) return refuse(EINVAL, "the SA extension is missing");
+  auto draft = sa_draft_of(message);
+  if (!draft) return std::unexpected(draft.error());
+  const auto sa = database_.add(std::move(*draft), time);
+  if (!sa) return std::unexpected(sa.error());
+  installed(**sa, message.header, client, time);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_update(Client& client, const Message& message, PfkeyTime time) {
+  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (!message.sa) return refuse(EINVAL, "the SA extension is missing");
+  auto draft = sa_draft_of(message);
+  if (!draft) return std::unexpected(draft.error());
+  const auto sa = database_.update(std::move(*draft), time);
+  if (!sa) return std::unexpected(sa.error());
+  installed(**sa, message.header, client, time);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_delete(Client& client, const Message& message, PfkeyTime time) {
+  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (!message.sa) return delete_all(client, message, time);
+  const auto sa = find_sa(message);
+  if (!sa) return std::unexpected(sa.error());
+  Message answer;
+  answer.sa = pf::SaExtension{.spi = (*sa)->spi, .state = pf::SaState::kDead};
+  answer.source = (*sa)->source;
+  answer.destination = (*sa)->destination;
+  database_.remove(**sa);
+  tell(std::move(answer), message.header, Audience::kAll, &client);
+  return {};
+}
+
+// Without an SPI: all SAs between two addresses, as KAME does for setkey's deleteall.
+PfkeyResult<> PfkeyServer::delete_all(Client& client, const Message& message, PfkeyTime) {
+  if (!message.source || !message.destination) return refuse(EINVAL, "an address is missing");
+  std::size_t count = 0;
+  std::uint64_t at = 0;
+  while (auto* sa = database_.sas().after(at)) {
+    at = sa->serial;
+    if (sa->from() != message.source->endpoint.address || sa->to() != message.destination->endpoint.address) continue;
+    database_.remove(*sa);
+    ++count;
+  }
+  if (count == 0) return refuse(ESRCH, "there is no SA between these addresses");
+  Message answer;
+  answer.source = message.source;
+  answer.destination = message.destination;
+  tell(std::move(answer), message.header, Audience::kAll, &client);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_get(Client& client, const Message& message, PfkeyTime time) {
+  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  const auto sa = find_sa(message);
+  if (!sa) return std::unexpected(sa.error());
+  tell(describe_sa(database_, **sa, keys_for(client), time), message.header, Audience::kSender, &client);
+  return {};
+}
+
+// Section 3.1.7. What cannot be done is not listed: for AH and IPComp the answer has no algorithms.
+PfkeyResult<> PfkeyServer::on_register(Client& client, const Message& message, PfkeyTime) {
+  Message answer;
+  switch (message.header.sa_type) {
+    case pf::SaType::kUnspecified:
+    case pf::SaType::kEsp:
+      client.registered_esp = true;
+      answer.supported_auth = supported_.auth;
+      answer.supported_encrypt = supported_.encrypt;
+      break;
+    case pf::SaType::kAh:
+    case pf::SaType::kIpComp: break;
+    default: return check_esp(message.header.sa_type);
+  }
+  tell(std::move(answer), message.header, Audience::kSender, &client);
+  return {};
+}
+
+// Section 3.1.6: a key manager that cannot get an SA says so with an errno.
+PfkeyResult<> PfkeyServer::on_acquire(Client&, const Message& message, PfkeyTime) {
+  if (message.header.error == 0) {
+    return refuse(EINVAL, "an ACQUIRE from a key manager tells that it failed, with an errno");
+  }
+  const auto it = acquires_.find(message.header.sequence);
+  if (it == acquires_.end()) return refuse(ESRCH, "there is no ACQUIRE with this sequence number");
+  engine_.acquire_failed(it->second.policy);
+  acquires_.erase(it);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_flush(Client& client, const Message& message, PfkeyTime) {
+  if (message.header.sa_type == pf::SaType::kEsp || message.header.sa_type == pf::SaType::kUnspecified) {
+    database_.flush_sas();
+  } else if (message.header.sa_type != pf::SaType::kAh && message.header.sa_type != pf::SaType::kIpComp) {
+    return check_esp(message.header.sa_type);
+  }
+  tell({}, message.header, Audience::kAll, &client);
+  return {};
+}
+
+PfkeyResult<> PfkeyServer::on_dump(Client& client, const Message& message, PfkeyTime time) {
+  if (message.header.sa_type == pf::SaType::kAh || message.header.sa_type == pf::SaType::kIpComp) {
+    return refuse(ENOENT, "there are no SAs of type " + name_of(message.header.sa_type));
+  }
+  if (message.header.sa_type != pf::SaType::kUnspecified) {
+    if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  }
+  return begin_dump(client, message, false, time);
+}
+
+// ---- what the engine tells
+
+bool PfkeyServer::on_event(const Event& event, PfkeyTime time) {
+  if (const auto* acquire = std::get_if<Acquire>(&event)) {
+    if (!is_pfkey(acquire->policy)) return false;
+    raise_acquire(*acquire, time);
+    return true;
+  }
+  if (const auto* expiring = std::get_if<SaExpiring>(&event)) {
+    if (!is_pfkey(expiring->child)) return false;
+    if (auto* sa = database_.sas().find(expiring->child)) expire(*sa, expiring->hard, time);
+    return true;
+  }
+  if (const auto* moved = std::get_if<PeerMoved>(&event)) {
+    if (!is_pfkey(moved->child)) return false;
+    new_mapping(*moved);
+    return true;
+  }
+  const auto* activated = std::get_if<ChildActivated>(&event);
+  return activated != nullptr && is_pfkey(activated->child);
+}
+
+// <base, SA, lifetime(C and one of HS), address(SD)>, section 3.1.8.
+void PfkeyServer::expire(PfkeySa& sa, bool hard, PfkeyTime time) {
+  if (!hard && sa.state != pf::SaState::kMature) return;
+  if (!hard) sa.state = pf::SaState::kDying;
+  ++counters_[hard ? "expired-hard" : "expired-soft"];
+  auto message = describe_sa(database_, sa, PfkeyKeys::kNone, time);
+  if (hard) {
+    message.sa->state = pf::SaState::kDead;
+    message.soft.reset();
+    if (!message.hard) message.hard = pf::LifetimeExtension{};
+    database_.remove(sa);
+  } else {
+    message.hard.reset();
+    if (!message.soft) message.soft = pf::LifetimeExtension{};
+  }
+  tell(std::move(message), {.type = pf::MessageType::kExpire, .sa_type = pf::SaType::kEsp}, Audience::kRegistered,
+       nullptr);
+}
+
+// <base, address(SD), policy, proposal>, section 3.1.6 with the policy that Linux adds.
+void PfkeyServer::raise_acquire(const Acquire& event, PfkeyTime time) {
+  const auto* policy = database_.find_policy(event.policy);
+  const bool heard = std::ranges::any_of(clients_, [](const auto& entry) { return entry.second.registered_esp; });
+  ++counters_["acquires"];
+  if (policy == nullptr || policy->requests.empty() || !heard || acquires_.size() >= kMostAcquires) {
+    if (!heard) ++counters_["acquires-without-key-manager"];
+    engine_.acquire_failed(event.policy);
+    return;
+  }
+  const auto sequence = next_acquire_++;
+  if (next_acquire_ == 0) next_acquire_ = 1;
+  acquires_[sequence] = {event.policy, time.now + kAcquireLife};
+  const auto& request = policy->requests.front();
+  Message message;
+  if (request.mode == pf::Mode::kTunnel && request.ends) {
+    message.source = pf::AddressExtension::host(request.ends->source.address);
+    message.destination = pf::AddressExtension::host(request.ends->destination.address);
+  } else {
+    message.source = pf::AddressExtension::host(event.local.range.first);
+    message.destination = pf::AddressExtension::host(event.remote.range.first);
+  }
+  message.policy = policy_extension(*policy);
+  message.policy->requests.clear();
+  message.proposal = proposal_of(supported_);
+  message.sa2 = pf::Sa2Extension{.mode = request.mode, .reqid = request.reqid};
+  tell(std::move(message), {.type = pf::MessageType::kAcquire, .sa_type = pf::SaType::kEsp, .sequence = sequence},
+       Audience::kRegistered, nullptr);
+}
+
+// As Linux has it: SA, the address and port the peer had as source, those it has now as destination.
+void PfkeyServer::new_mapping(const PeerMoved& event) {
+  const auto* sa = database_.sas().find(event.child);
+  if (sa == nullptr) return;
+  ++counters_["new-mappings"];
+  Message message;
+  message.sa = pf::SaExtension{.spi = sa->spi};
+  message.source = pf::AddressExtension::host(sa->from());
+  message.nat_source_port = pf::NatPortExtension{sa->nat_source_port};
+  message.destination = pf::AddressExtension::host(event.remote.address);
+  message.nat_destination_port = pf::NatPortExtension{event.remote.port};
+  tell(std::move(message), {.type = pf::MessageType::kNewMapping, .sa_type = pf::SaType::kEsp}, Audience::kRegistered,
+       nullptr);
+}
+
+}  // namespace cygnet::sadb

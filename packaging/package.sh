@@ -15,7 +15,7 @@ kDeb=$kOut/cygnet_${kVersion}_$kArch.deb
 stage_files() {
   rm -rf "$kStage"
   mkdir -p "$kStage"/{DEBIAN,usr/sbin,usr/lib/systemd/system,usr/share/doc/cygnet,etc/cygnet}
-  install -m 755 -s "$kBuild/bin/cygnetd" "$kBuild/bin/cygnet" "$kStage/usr/sbin/"
+  install -m 755 -s "$kBuild/bin/cygnetd" "$kBuild/bin/cygnet" "$kBuild/bin/setkey" "$kStage/usr/sbin/"
   install -m 644 packaging/cygnet.service "$kStage/usr/lib/systemd/system/"
   install -m 644 packaging/etc/ipsec.conf "$kStage/etc/cygnet/"
   install -m 600 packaging/etc/ipsec.secrets "$kStage/etc/cygnet/"
@@ -47,7 +47,7 @@ shared_libraries() {
   work=$(mktemp -d)
   mkdir "$work/debian"
   printf 'Source: cygnet\n\nPackage: cygnet\nArchitecture: any\n' >"$work/debian/control"
-  (cd "$work" && dpkg-shlibdeps -O "$1/usr/sbin/cygnetd" "$1/usr/sbin/cygnet" 2>/dev/null) |
+  (cd "$work" && dpkg-shlibdeps -O "$1/usr/sbin/cygnetd" "$1/usr/sbin/cygnet" "$1/usr/sbin/setkey" 2>/dev/null) |
     sed 's/^shlibs:Depends=//'
   rm -rf "$work"
 }

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <tuple>
 
-#include "crypto/x25519_lanes.h"
 #include "daemon/ike_role/ike_process.h"
 #include "daemon/ike_role/key_jobs.h"
 #include "ike/puzzle.h"
@@ -167,23 +166,23 @@ void IkeProcess::perform(const ike::KeyExchangeJob& action) { key_jobs_.push_bac
 // mathematics.
 void IkeProcess::start_key_jobs() {
   while (!key_jobs_.empty() && key_work_ < kKeyThreads) {
-    const bool in_lanes = crypto::x25519_lanes_available() && key_jobs_.front().group == model::KeGroup::kX25519;
     const auto idle = kKeyThreads - key_work_;
-    const auto count =
-        std::min(key_jobs_.size(), std::clamp<std::size_t>((key_jobs_.size() + idle - 1) / idle,
-                                                           in_lanes ? crypto::kX25519Lanes : 1, kMostKeyJobsTogether));
+    const auto count = std::min((key_jobs_.size() + idle - 1) / idle, kMostKeyJobsTogether);
     const auto last = key_jobs_.begin() + static_cast<std::ptrdiff_t>(count);
     std::vector<ike::KeyExchangeJob> jobs(std::make_move_iterator(key_jobs_.begin()), std::make_move_iterator(last));
     key_jobs_.erase(key_jobs_.begin(), last);
     ++key_work_;
     auto results = std::make_shared<std::vector<ike::JobResult>>();
-    pool_.run([jobs = std::move(jobs), results] { *results = run_key_jobs(jobs); },
-              [this, results] {
-                --key_work_;
-                if (ending_) return;
-                for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
-                pump();
-              });
+    pool_.run(
+        [jobs = std::move(jobs), results] {
+          for (const auto& job : jobs) results->push_back(run_key_job(job));
+        },
+        [this, results] {
+          --key_work_;
+          if (ending_) return;
+          for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
+          pump();
+        });
   }
 }
 

@@ -172,37 +172,6 @@ TEST(KeyJobs, TwoSidesAgreeInOneStepOrTwo) {
   }
 }
 
-TEST(KeyJobs, SeveralAtOnceGiveWhatEachGivesAlone) {
-  std::vector<ike::KeyExchangeJob> jobs;
-  for (std::uint8_t i = 0; i < 21; ++i) {
-    ike::KeyExchangeJob job{.job = i, .group = model::KeGroup::kX25519, .seed = SecretBytes(64, i)};
-    if (i % 3 == 1) job.peer_public = Bytes(32, static_cast<std::uint8_t>(i + 5));
-    if (i % 3 == 2) {
-      job.own = run_key_job(jobs.back()).own;
-      job.peer_public = Bytes(32, static_cast<std::uint8_t>(i + 7));
-    }
-    if (i == 9) job.group = model::KeGroup::kEcp256;
-    if (i == 13) job.peer_public = Bytes(32, 0);  // of small order
-    if (i == 16) job.peer_public = Bytes(31, 1);  // no public value at all
-    jobs.push_back(std::move(job));
-  }
-  for (const std::size_t count : {1U, 2U, 3U, 8U, 21U}) {
-    const std::vector<ike::KeyExchangeJob> some(jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(count));
-    const auto results = run_key_jobs(some);
-    ASSERT_EQ(results.size(), count);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto alone = run_key_job(some[i]);
-      EXPECT_EQ(results[i].job, alone.job);
-      EXPECT_EQ(results[i].error, alone.error) << i;
-      EXPECT_EQ(results[i].shared_secret, alone.shared_secret) << i;
-      if (!alone.error.empty()) continue;
-      ASSERT_TRUE(results[i].own) << i;
-      EXPECT_EQ(results[i].own->public_value, alone.own->public_value) << i;
-      EXPECT_EQ(results[i].own->private_key, alone.own->private_key) << i;
-    }
-  }
-}
-
 TEST(KeyJobs, ABadPublicValueIsAnErrorNotASecret) {
   const auto result = run_key_job(
       {.job = 9, .group = model::KeGroup::kX25519, .own = {}, .peer_public = Bytes(31, 1), .seed = SecretBytes(64, 2)});

@@ -19,7 +19,7 @@ struct Read {
 //   bit 1: mend the IPv4 header checksum and the lengths, so that more packets get through the parser
 std::vector<Read> read_script(ByteReader in) {
   std::vector<Read> all;
-  while (in.remaining() >= 3 && all.size() < 32) {
+  while (in.remaining() >= 3 && all.size() < 96) {
     const auto control = in.u8();
     Read read;
     if ((control & 1) != 0) {
@@ -69,7 +69,16 @@ std::vector<Bytes> run(std::vector<Read> reads, bool as_burst, DropCounters& dro
   Verdicts verdicts(4U << 20U);
   Verdicts opened(1U << 20U);
   std::vector<OutPacket> packets;
-  for (auto& read : reads) packets.push_back({read.bytes, read.offload, engine.device_id("ipsec0")});
+  // In bursts there is room behind the packets, as in the device's buffers: sealed out of it, single ones by a copy.
+  const std::size_t tailroom = as_burst ? 40 : 0;
+  for (auto& read : reads) {
+    const std::size_t octets = read.bytes.size();
+    read.bytes.resize(octets + tailroom);
+    packets.push_back({.bytes = MutableByteView(read.bytes).first(octets),
+                       .offload = read.offload,
+                       .device = engine.device_id("ipsec0"),
+                       .tailroom = tailroom});
+  }
   std::vector<Bytes> arrived;
   if (as_burst) {
     engine.process_outbound(packets, kWorldTime, verdicts);

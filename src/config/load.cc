@@ -47,6 +47,7 @@ class Loader {
   void check_words();
   void check_word(const Entry& entry, bool setup);
   void read_setup();
+  void warn_of_revocation_behind(const ConnectionDraft& draft);
   void read_conn(const Section& section, Resolver& resolver);
   void report_ignored(const Section& section, const ConnectionDraft& draft);
   void add_devices(const model::Connection& connection);
@@ -125,8 +126,31 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
     if (!draft.left.revocation_set) draft.connection.local.revocation = model::Revocation::kStrict;
     if (!draft.right.revocation_set) draft.connection.remote.revocation = model::Revocation::kStrict;
   }
+  warn_of_revocation_behind(draft);
   add_devices(draft.connection);
   drafts_.push_back(std::move(draft));
+}
+
+// The question whether the peer's certificate is revoked would wait for the tunnel that waits for the answer.
+void Loader::warn_of_revocation_behind(const ConnectionDraft& draft) {
+  const auto& connection = draft.connection;
+  if (connection.remote.revocation != model::Revocation::kStrict ||
+      connection.remote.auth != model::AuthMethod::kSignature)
+    return;
+  const auto everything = [](const model::TrafficSelectors& selectors) {
+    return std::any_of(selectors.begin(), selectors.end(), [](const auto& s) {
+      return s == model::TrafficSelector::of(IpRange::all(s.range.first.family()));
+    });
+  };
+  for (const auto& child : connection.children) {
+    if (child.start != model::StartAction::kOnDemand || !everything(child.remote)) continue;
+    return report_.warning(
+        draft.place,
+        "conn " + connection.name +
+            ": the peer is let in only when it is known that its certificate is not revoked, and all traffic, the "
+            "questions to CRL and OCSP servers too, waits for this tunnel: they would wait for each other",
+        "put the CRL into crls/, let the peer send OCSP responses along, or write revocation=relaxed");
+  }
 }
 
 // A section without auto= is a template for also=, or it was forgotten: if it has both ends of its own, say so.

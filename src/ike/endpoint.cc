@@ -53,6 +53,10 @@ void IkeEndpoint::reconfigure(Instant now, std::vector<model::Connection> change
   v2::reconfigure(impl_->world, std::move(changed), order);
 }
 
+void IkeEndpoint::use_status_responses(std::map<Bytes, Bytes> responses) {
+  impl_->world.status_responses = std::move(responses);
+}
+
 void IkeEndpoint::handle_datagram(Instant now, const Path& path, ByteView bytes) {
   const Event event(impl_->world, now);
   ++impl_->world.counters.datagrams_in;

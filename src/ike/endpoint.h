@@ -4,6 +4,7 @@
 // One IKE daemon's protocol brain: bytes, time and randomness in, actions out (RFC 7296). Single-threaded, never
 // blocks.
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,11 @@ class IkeEndpoint {
   // The same where only some connections are other than they were, or new; `order` names all there are now, in the
   // order of the configuration.
   void reconfigure(Instant now, std::vector<model::Connection> changed, const std::vector<std::string>& order);
+
+  // OCSP responses about our own certificates, by Certificate::fingerprint(): sent along to peers that ask for them
+  // (RFC 4806). All there are from now on; configure() leaves them. Whoever gives them sees to it that they are good.
+  void use_status_responses(std::map<Bytes, Bytes> responses);
+
   void handle_datagram(Instant now, const Path& path, ByteView bytes);
   void on_job_done(Instant now, const JobResult& result);
   void on_auth_done(Instant now, const auth::AuthResult& result);

@@ -2,6 +2,8 @@
 #include "daemon/ike_role/certificates.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "crypto/certificate.h"
 #include "crypto/revocation.h"
@@ -116,6 +118,34 @@ control::CertsReport report_certificates(const CertificateFacts& facts) {
   for (const auto& crl : facts.credentials.crls) report.crls.push_back(describe_crl(crl.source, crl.der));
   for (const auto& kept : facts.fetched) report.crls.push_back(describe_fetched(kept));
   return report;
+}
+
+std::vector<Bytes> own_certificates(const model::PublicCredentials& credentials,
+                                    const std::vector<model::Connection>& connections) {
+  std::set<std::string> names;
+  for (const auto& connection : connections) {
+    if (connection.local.auth == model::AuthMethod::kSignature) names.insert(connection.local.certificate);
+  }
+  std::vector<Bytes> out;
+  for (const auto& object : credentials.certificates) {
+    if (names.contains(object.name)) out.push_back(object.der);
+  }
+  return out;
+}
+
+std::int64_t next_certificate_warning_s(const control::CertsReport& report) {
+  std::int64_t next = 0;
+  for (const auto* list : {&report.certificates, &report.authorities}) {
+    for (const auto& certificate : *list) {
+      if (certificate.subject.empty()) continue;
+      for (const std::int64_t before : {std::int64_t{0}, kDay_s, 7 * kDay_s, 30 * kDay_s}) {
+        // A second later it is certain.
+        const auto left = certificate.expires_in_s - before + 1;
+        if (left > 0 && (next == 0 || left < next)) next = left;
+      }
+    }
+  }
+  return next;
 }
 
 std::vector<LogEntry> certificate_warnings(const control::CertsReport& report) {

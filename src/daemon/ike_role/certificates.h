@@ -25,6 +25,14 @@ struct CertificateFacts {
 };
 [[nodiscard]] control::CertsReport report_certificates(const CertificateFacts& facts);
 
+// DER of what our ends of the connections prove themselves with, each once.
+[[nodiscard]] std::vector<Bytes> own_certificates(const model::PublicCredentials& credentials,
+                                                  const std::vector<model::Connection>& connections);
+
+// Seconds until there is more to say: until a certificate ends, or one of the days before on which that is told. At
+// least 1; 0: nothing ends.
+[[nodiscard]] std::int64_t next_certificate_warning_s(const control::CertsReport& report);
+
 // What to say of it in the log: certificates that end within 30 days (notice), a week (warning) or a day, and ended
 // ones (error); and our own certificates without a private key.
 [[nodiscard]] std::vector<LogEntry> certificate_warnings(const control::CertsReport& report);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "daemon/ike_role/certificates.h"
 #include "daemon/ike_role/ike_role.h"
 #include "daemon/privileges.h"
 #include "io/log_sink.h"
@@ -158,6 +159,9 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
     return;
   }
   begun_ = true;
+  verifier_->on_own_status([this](std::map<Bytes, Bytes> responses) {
+    if (endpoint_ != nullptr) endpoint_->use_status_responses(std::move(responses));
+  });
   endpoint_ = std::make_unique<ike::IkeEndpoint>(
       ike::EndpointSettings{
           .setup = configuration_.conf.setup, .addresses = &address_pools_, .crash_secret = start_.crash_secret},
@@ -210,6 +214,7 @@ void IkeProcess::apply_configuration() {
   address_pools_.pools().configure(connections_);
   apply(policies_.configure(connections_));
   verifier_->use(configuration_.conf.credentials);
+  verifier_->use_own(own_certificates(configuration_.conf.credentials, connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
   default_sources_ = hosts_->default_sources();
   endpoint_->on_local_addresses(clock_.monotonic(), own_addresses_);

@@ -326,8 +326,11 @@ void IkeProcess::watch_certificates(Duration after) {
   if (certificates_timer_ != 0) loop_.cancel(certificates_timer_);
   certificates_timer_ = loop_.after(after, [this] {
     certificates_timer_ = 0;
-    for (const auto& warning : certificate_warnings(make_certs())) log_.write(warning);
-    watch_certificates(kDaily);
+    const auto certs = make_certs();
+    for (const auto& warning : certificate_warnings(certs)) log_.write(warning);
+    // When one ends, not within a day of it.
+    const auto next = next_certificate_warning_s(certs);
+    watch_certificates(next == 0 ? kDaily : std::min<Duration>(kDaily, std::chrono::seconds(next)));
   });
 }
 

@@ -47,6 +47,18 @@ bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources)
   return under_way;
 }
 
+void RevocationCache::renew(const crypto::RevocationSource& source, std::int64_t early_s) {
+  const auto at = entries_.find({source.url, source.ocsp_request});
+  if (at != entries_.end() && at->second.kept.error.empty() && !at->second.kept.answer.empty())
+    at->second.ask_at = std::min(at->second.ask_at, at->second.kept.good_until - early_s);
+  (void)want({source});
+}
+
+const RevocationCache::Kept* RevocationCache::find(const crypto::RevocationSource& source) const {
+  const auto at = entries_.find({source.url, source.ocsp_request});
+  return at == entries_.end() ? nullptr : &at->second.kept;
+}
+
 void RevocationCache::begin(const Key& key, Entry& entry) {
   auto url = io::parse_http_url(key.first);
   if (!url) {
@@ -78,12 +90,24 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
     entry.kept.good_until = *until;
     entry.ask_at = std::clamp(*until, now + kRetry_s, now + kLongest_s);
     log_.info("revocation", "fetched " + key.first);
+    entry.used = ++uses_;
+    while (octets() > kMaxOctets && entries_.size() > 1) drop_oldest();
   }
   on_settled_(until ? &entry.kept : nullptr);
 }
 
+std::size_t RevocationCache::octets() const {
+  std::size_t sum = 0;
+  for (const auto& [key, entry] : entries_) sum += key.first.size() + key.second.size() + entry.kept.answer.size();
+  return sum;
+}
+
 void RevocationCache::make_room() {
-  if (entries_.size() < kMaxKept) return;
+  if (entries_.size() >= kMaxKept) drop_oldest();
+}
+
+// What is being asked for stays, as does the newest.
+void RevocationCache::drop_oldest() {
   auto oldest = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     if (!it->second.under_way && (oldest == entries_.end() || it->second.used < oldest->second.used)) oldest = it;

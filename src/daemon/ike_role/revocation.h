@@ -18,9 +18,10 @@ namespace cygnet::daemon {
 
 class RevocationCache {
  public:
-  static constexpr std::size_t kMaxKept = 256;       // answers; the one longest unused goes first
-  static constexpr std::size_t kMaxUnderWay = 16;    // fetches at once
-  static constexpr std::int64_t kRetry_s = 60;       // after a failure nothing is asked again for so long
+  static constexpr std::size_t kMaxKept = 256;           // answers; the one longest unused goes first
+  static constexpr std::size_t kMaxOctets = 16U << 20U;  // of all answers together
+  static constexpr std::size_t kMaxUnderWay = 16;        // fetches at once
+  static constexpr std::int64_t kRetry_s = 60;           // after a failure nothing is asked again for so long
   static constexpr std::int64_t kLongest_s = 86400;  // an answer that promises to be good for longer is asked for again
   static constexpr std::int64_t kNoDate_s = 3600;    // a CRL without nextUpdate
 
@@ -38,6 +39,11 @@ class RevocationCache {
 
   // Begins to fetch what of this is not at hand. False: nothing is under way for any of it, waiting brings nothing.
   [[nodiscard]] bool want(const std::vector<crypto::RevocationSource>& sources);
+  // The same for one source whose answer is to be renewed `early_s` seconds before it ends, while the old one still
+  // serves.
+  void renew(const crypto::RevocationSource& source, std::int64_t early_s);
+  // Null: never asked for.
+  [[nodiscard]] const Kept* find(const crypto::RevocationSource& source) const;
   // Puts all that is kept into the store.
   void fill(crypto::TrustStore& store) const;
 
@@ -55,6 +61,8 @@ class RevocationCache {
   void begin(const Key& key, Entry& entry);
   void on_answer(const Key& key, Result<Bytes> answer);
   void make_room();
+  void drop_oldest();
+  [[nodiscard]] std::size_t octets() const;
 
   const Clock& clock_;
   Logger& log_;

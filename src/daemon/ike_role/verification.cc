@@ -41,11 +41,16 @@ std::vector<std::string> fill(crypto::TrustStore& store, const model::PublicCred
       store.add_intermediate(*certificate);
     }
   }
+  add_urls(store, credentials);
+  return problems;
+}
+
+std::vector<std::string> add_crls(crypto::TrustStore& store, const model::PublicCredentials& credentials) {
+  std::vector<std::string> problems;
   for (const auto& crl : credentials.crls) {
     if (auto added = store.add_crl(crl.der); !added)
       problems.push_back(crl.source + ": this CRL is not used: " + added.error().message);
   }
-  add_urls(store, credentials);
   return problems;
 }
 
@@ -63,15 +68,26 @@ Verifier::Verifier(io::EventLoop& loop, io::WorkPool& pool, const Clock& clock, 
       lookups_(resolve ? nullptr : std::make_unique<io::WorkPool>(loop, 1)),
       trust_(std::make_shared<crypto::TrustStore>()),
       revocation_(loop, clock, log, resolve ? std::move(resolve) : resolve_on(*lookups_),
-                  [this](const RevocationCache::Kept* fresh) { on_fetched(fresh); }) {}
+                  [this](const RevocationCache::Kept* fresh) { on_fetched(fresh); }),
+      own_status_(loop, clock, log, revocation_) {}
 
 void Verifier::use(const model::PublicCredentials& credentials) {
   if (credentials == credentials_) return;
   credentials_ = credentials;
-  configured_ = {};
-  configured_.use(memory_);
-  for (const auto& problem : fill(configured_, credentials_)) log_.warning("certificates", problem);
+  paths_ = {};
+  paths_.use(memory_);
+  for (const auto& problem : fill(paths_, credentials_)) log_.warning("certificates", problem);
+  configured_ = paths_;
+  for (const auto& problem : add_crls(configured_, credentials_)) log_.warning("certificates", problem);
   rebuild();
+}
+
+void Verifier::use_own(const std::vector<Bytes>& certificates) {
+  std::vector<crypto::Certificate> own;
+  for (const auto& der : certificates) {
+    if (auto certificate = paths_.read(der)) own.push_back(std::move(*certificate));
+  }
+  own_status_.use(own, paths_);
 }
 
 // What runs on the pool keeps the store it began with.
@@ -127,6 +143,7 @@ void Verifier::on_fetched(const RevocationCache::Kept* fresh) {
   } else if (fresh != nullptr) {
     rebuild();
   }
+  own_status_.look();
   std::vector<Id> waiting;
   for (auto& [id, open] : open_) {
     if (open.checking) {

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "crypto/trust_store.h"
+#include "daemon/ike_role/own_status.h"
 #include "daemon/ike_role/path_memory.h"
 #include "daemon/ike_role/revocation.h"
 #include "ike/auth/jobs.h"
@@ -34,6 +35,10 @@ class Verifier {
   // From now on these count; what is being checked is judged by the old ones or the new. What was fetched stays.
   // Objects that cannot be used are warned about when they are new.
   void use(const model::PublicCredentials& credentials);
+  // The certificates we prove ourselves with: OCSP responses about them are kept at hand, and told to `on_status` by
+  // fingerprint.
+  void use_own(const std::vector<Bytes>& certificates);
+  void on_own_status(OwnStatus::OnChange on_status) { own_status_.on_change(std::move(on_status)); }
   // Calls `done` once, from the loop.
   void verify(ike::auth::AuthJob job, Done done);
 
@@ -65,12 +70,14 @@ class Verifier {
   std::unique_ptr<io::WorkPool> lookups_;
   std::shared_ptr<BoundedPathMemory> memory_ = std::make_shared<BoundedPathMemory>();
   model::PublicCredentials credentials_;
-  crypto::TrustStore configured_;                    // from the configuration alone
+  crypto::TrustStore paths_;                         // authorities, intermediates and URLs of the configuration
+  crypto::TrustStore configured_;                    // and its CRLs
   std::shared_ptr<const crypto::TrustStore> trust_;  // and what was fetched
   std::map<Id, Open> open_;
   Id next_ = 1;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   RevocationCache revocation_;
+  OwnStatus own_status_;
 };
 
 }  // namespace cygnet::daemon

@@ -292,12 +292,12 @@ void Monitor::start_ike() {
     }
   }
   send(ike_, start, std::move(fds));
-  connect_ike_to_engine();
+  connect_ike_to(engine_, NewPeer{});
   if (keys_.pid != 0) {
-    connect_ike_to_keys();
+    connect_ike_to(keys_, KeysPeer{});
   }
   if (token_.pid != 0) {
-    connect_ike_to_token();
+    connect_ike_to(token_, TokenPeer{});
   }
   send_processes();
 }
@@ -321,37 +321,23 @@ void Monitor::start_keys_with(io::UniqueFd secrets) {
   fds.push_back(std::move(secrets));
   send(keys_, StartKeys{options_.secrets}, std::move(fds));
   if (ike_.pid != 0) {
-    connect_ike_to_keys();
+    connect_ike_to(keys_, KeysPeer{});
     send_processes();
   }
 }
 
-void Monitor::connect_ike_to_keys() {
+void Monitor::connect_ike_to(Child& other, const FromMonitor& peer) {
   auto pair = io::seqpacket_pair();
   if (!pair) {
     log_.error("monitor", pair.error().message);
     return;
   }
-  std::vector<io::UniqueFd> to_keys;
-  to_keys.push_back(std::move(pair->first));
-  send(keys_, KeysPeer{}, std::move(to_keys));
+  std::vector<io::UniqueFd> to_other;
+  to_other.push_back(std::move(pair->first));
+  send(other, peer, std::move(to_other));
   std::vector<io::UniqueFd> to_ike;
   to_ike.push_back(std::move(pair->second));
-  send(ike_, KeysPeer{}, std::move(to_ike));
-}
-
-void Monitor::connect_ike_to_engine() {
-  auto pair = io::seqpacket_pair();
-  if (!pair) {
-    log_.error("monitor", pair.error().message);
-    return;
-  }
-  std::vector<io::UniqueFd> to_engine;
-  to_engine.push_back(std::move(pair->first));
-  send(engine_, NewPeer{}, std::move(to_engine));
-  std::vector<io::UniqueFd> to_ike;
-  to_ike.push_back(std::move(pair->second));
-  send(ike_, NewPeer{}, std::move(to_ike));
+  send(ike_, peer, std::move(to_ike));
 }
 
 io::UniqueFd Monitor::bundle_file() {

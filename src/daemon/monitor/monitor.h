@@ -67,11 +67,9 @@ class Monitor {
   void on_token_report(const TokenReport& report, const io::Message& message);
   // What is on tokens is known now, or whoever asks them takes too long.
   void go_on_without_waiting();
-  void connect_ike_to_token();
   void tell_warnings(const Configuration& configuration);
-  // A fresh socket pair between ike and engine: one end is given to each.
-  void connect_ike_to_engine();
-  void connect_ike_to_keys();
+  // A fresh socket pair between ike and another: one end is given to each, as `peer`.
+  void connect_ike_to(Child& other, const FromMonitor& peer);
   [[nodiscard]] io::UniqueFd bundle_file();
   [[nodiscard]] io::UniqueFd leases_file();
   void send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds = {});

@@ -53,7 +53,7 @@ void Monitor::start_token_with(const TokenWork& work) {
   }
   tell_token(work);
   if (ike_.pid != 0) {
-    connect_ike_to_token();
+    connect_ike_to(token_, TokenPeer{});
     send_processes();
   }
 }
@@ -96,20 +96,6 @@ void Monitor::go_on_without_waiting() {
   tell_warnings(loaded.configuration);
   if (loaded.configuration.ok()) bundle_ = std::move(loaded.bundle);
   start_engine();
-}
-
-void Monitor::connect_ike_to_token() {
-  auto pair = io::seqpacket_pair();
-  if (!pair) {
-    log_.error("monitor", pair.error().message);
-    return;
-  }
-  std::vector<io::UniqueFd> to_token;
-  to_token.push_back(std::move(pair->first));
-  send(token_, TokenPeer{}, std::move(to_token));
-  std::vector<io::UniqueFd> to_ike;
-  to_ike.push_back(std::move(pair->second));
-  send(ike_, TokenPeer{}, std::move(to_ike));
 }
 
 }  // namespace cygnet::daemon

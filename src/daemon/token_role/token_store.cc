@@ -54,9 +54,7 @@ Result<crypto::PublicKey> read_public_half(Cryptoki& library, Cryptoki::Handle s
 }  // namespace
 
 void TokenStore::use(TokenWork work) {
-  if (work == work_) return;
   auto old = std::move(keys_);
-  auto old_certificates = std::move(certificates_);
   keys_.clear();
   certificates_.clear();
   const bool same_library = work.module == work_.module;
@@ -76,7 +74,7 @@ void TokenStore::use(TokenWork work) {
   for (auto& key : old) close(key);
   for (const auto& wanted : work.certificates) {
     auto uri = model::Pkcs11Uri::parse(wanted);
-    // Read anew: a renewed certificate may stand in the same place.
+    // Read anew, as files are: a renewed certificate may stand in the same place.
     if (uri) certificates_.push_back({wanted, std::move(*uri), {}, {}});
   }
   work_ = std::move(work);

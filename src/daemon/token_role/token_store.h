@@ -17,7 +17,8 @@ namespace cygnet::daemon {
 
 class TokenStore {
  public:
-  // From now on these. What was asked for already and goes on stays as it is: a PIN that was wrong is not tried again.
+  // From now on these. Keys that were asked for already stay as they are, and a PIN that was wrong is not tried again;
+  // certificates are read anew.
   void use(TokenWork work);
   // Looks for what is missing. True: something came, or another problem did.
   bool look();

@@ -90,6 +90,11 @@ void send_certificate(World& world, const IkeSa& sa, const Certificate& own, wi:
   // validate the sender's AUTH payload".
   for (const auto* c : chain)
     payloads.emplace_back(wi::CertPayload{static_cast<std::uint8_t>(CertEncoding::kX509Signature), c->der()});
+  // RFC 4806 section 2: a CERTREQ of "OCSP Content" asks for it, whichever responders it lists. Behind the
+  // certificates: the first CERT holds the key.
+  const auto status = world.status_responses.find(own.fingerprint());
+  if (h.status_wanted && status != world.status_responses.end())
+    payloads.emplace_back(wi::CertPayload{static_cast<std::uint8_t>(CertEncoding::kOcspContent), status->second});
 }
 
 void send_raw_key(const World& world, const IkeSa& sa, wi::Payloads& payloads) {
@@ -156,6 +161,7 @@ void read_certificate_requests(Handshake& handshake, const wi::Payloads& payload
     const auto* request = std::get_if<wi::CertReqPayload>(&payload);
     if (request == nullptr) continue;
     if (request->encoding == static_cast<std::uint8_t>(CertEncoding::kRawPublicKey)) handshake.raw_key_wanted = true;
+    if (request->encoding == static_cast<std::uint8_t>(CertEncoding::kOcspContent)) handshake.status_wanted = true;
     if (request->encoding != static_cast<std::uint8_t>(CertEncoding::kX509Signature)) continue;
     handshake.certificate_wanted = true;
     const auto room = kAuthoritiesInAuth * kHashOctets - handshake.wanted_authorities.size();

@@ -66,6 +66,7 @@ struct Handshake {
   std::vector<crypto::HashId> peer_hashes;  // the peer verifies signatures over these; empty: it knows no RFC 7427
   bool raw_key_wanted = false;              // the peer asked for our raw public key
   bool certificate_wanted = false;          // the peer asked for a certificate,
+  bool status_wanted = false;               // and for an OCSP response about it
   Bytes wanted_authorities;                 // of these authorities: SHA-1 hashes of their keys, 20 octets each
   // initiator
   std::vector<model::Proposal> offered;

@@ -60,7 +60,8 @@ struct World {
   EndpointCounters counters;
   std::vector<ConnectionPtr> connections;  // changed by use_connections() only
   Credentials credentials;
-  std::vector<IpAddress> local_addresses;  // of this machine, loopback left out; empty: nobody has told
+  std::map<Bytes, Bytes> status_responses;  // OCSP, of our own certificates, by fingerprint
+  std::vector<IpAddress> local_addresses;   // of this machine, loopback left out; empty: nobody has told
 
   std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH

@@ -124,11 +124,14 @@ def test_fetched_revocation(net):
     give(a, good_ocsp, [asked])
     a.reload()
     a.up()
-    assert web.requests() == ["GET root.crl", "POST bad.ocsp", "GET missing.crl", "POST good.ocsp"]
+    # gw_a asks about its own certificates as well, to bring the answers along; bad news it keeps to itself.
+    asked_for = web.requests()
+    assert [r for r in asked_for if r.startswith("GET")] == ["GET root.crl", "GET missing.crl"]
+    assert asked_for.count("POST bad.ocsp") == 2 and asked_for.count("POST good.ocsp") in (1, 2)
     crls = {c["source"]: c for c in b.json("certs")["crls"]}
     assert crls[web.url("root.crl")]["issuer"] == "O=Cygnet Lab, CN=Root" and not crls[web.url("root.crl")]["fault"]
     assert crls[web.url("missing.crl")]["fault"] == "the server answers 404"
-    assert crls[web.url("good.ocsp")]["ocsp"] is True
+    assert crls[web.url("bad.ocsp")]["ocsp"] is True
 
 
 def test_silent_server(net):
@@ -149,6 +152,30 @@ def test_silent_server(net):
     configure(net, b, "b", setup="strictcrlpolicy=yes")
     b.reload()
     refused(a, b, "there is neither CRL nor OCSP response")
+
+
+def test_own_status_is_sent_along(net):
+    """Each end asks about its own certificate ahead of time; a strict peer that reaches no server takes its word."""
+    root = Authority("Root")
+    web = Web(net.router, "198.51.100.1")
+    net.router.run(["nft", "-f", "-"], input=f"""
+        table inet split {{
+          chain in {{
+            type filter hook input priority 0;
+            ip saddr {net.wan("b")} tcp dport 8080 drop
+          }}
+        }}""")
+    own = root.issue(NAMES["a"], ocsp_url=web.url("own.ocsp"))
+    web.put("own.ocsp", root.ocsp(own))
+    a, b = two(net, root, (own,), (root.issue(NAMES["b"]),), rightrevocation="strict")
+    a.wait_log("fetched " + web.url("own.ocsp"))
+    before = time.monotonic()
+    a.up()
+    a.down()
+    b.up()  # as responder too
+    assert time.monotonic() - before < 3, "nobody had to wait for a server"
+    assert web.requests() == ["POST own.ocsp"]
+    assert b.json("certs")["crls"] == []
 
 
 def test_renewal_under_traffic(net):

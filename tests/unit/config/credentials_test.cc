@@ -158,6 +158,17 @@ TEST(Credentials, StrictRevocationForAll) {
   EXPECT_EQ(loaded.connections.at(0).remote.revocation, model::Revocation::kStrict);
 }
 
+TEST(Credentials, QuestionsAboutRevocationBehindTheTunnelThatWaitsForThem) {
+  const auto faults = [](const std::string& words) {
+    return faults_with("leftcert=moon.pem\nleftsubnet=10.1.0.0/16\n" + words);
+  };
+  const std::string warning = "would wait for each other";
+  EXPECT_NE(faults("auto=ondemand\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);
+  EXPECT_EQ(faults("auto=ondemand\nrightsubnet=0.0.0.0/0").find(warning), std::string::npos);
+  EXPECT_EQ(faults("auto=ondemand\nrightsubnet=10.0.0.0/8\nrightrevocation=strict").find(warning), std::string::npos);
+  EXPECT_EQ(faults("auto=add\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);
+}
+
 TEST(Credentials, CaSections) {
   auto files = files_with(
       "ca one\n\tcacert=root.pem\n\tcrluri=http://a/crl\n\tcrluri2=http://b/crl\n\tocspuri=http://c\n\tauto=add\n"

@@ -95,6 +95,27 @@ TEST_F(Certificates, WarningsGrowAsTheEndComesNear) {
                             "error " + in("today", "expires in 23 hours"), "error " + in("gone", "has expired")}));
 }
 
+TEST_F(Certificates, TheNextLookIsWhenThereIsMoreToSay) {
+  control::CertsReport report;
+  const auto next_with = [&](std::int64_t left_s) {
+    control::CertificateReport one;
+    one.subject = "CN=moon";
+    one.expires_in_s = left_s;
+    report.certificates = {one};
+    return next_certificate_warning_s(report);
+  };
+  EXPECT_EQ(next_certificate_warning_s(report), 0);
+  EXPECT_EQ(next_with(40 * kDay), 10 * kDay + 1) << "30 days before";
+  EXPECT_EQ(next_with(30 * kDay), 1);
+  EXPECT_EQ(next_with(29 * kDay), 22 * kDay + 1) << "a week before";
+  EXPECT_EQ(next_with(90), 91) << "the end itself";
+  EXPECT_EQ(next_with(-1), 0) << "has ended";
+  report.certificates[0].expires_in_s = 3600;
+  report.authorities = report.certificates;
+  report.authorities[0].expires_in_s = 60;
+  EXPECT_EQ(next_certificate_warning_s(report), 61);
+}
+
 TEST_F(Certificates, OurOwnWithoutAKeyIsToldOnceKeysHasSpoken) {
   add("moon", kPkiNow + 365 * kDay, "office");
   held_known = false;

@@ -4,6 +4,7 @@
 #   uml      user-mode-linux with its glibc and modules (only extracted: never entered as a system)
 #   guest    what runs inside that kernel: strongSwan 6 over the kernel's own IPsec
 #   libreswan  the same with Libreswan 5, which cannot be installed beside strongSwan
+#   openiked   the same with OpenIKED 7, which sets its SAs over PF_KEY
 # The key of a cached root is the hash of its package list, so that a new list makes a new root.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/debian.sh"
@@ -21,8 +22,12 @@ libreswan)
   kVariant=minbase
   kPackages=libreswan,iproute2,iputils-ping,kmod,tcpdump,procps,libnss3-tools
   ;;
+openiked)
+  kVariant=minbase
+  kPackages=openiked,iproute2,iputils-ping,kmod,tcpdump,procps
+  ;;
 *)
-  echo "usage: fetch_root.sh uml|guest|libreswan" >&2
+  echo "usage: fetch_root.sh uml|guest|libreswan|openiked" >&2
   exit 2
   ;;
 esac

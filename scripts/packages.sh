@@ -13,6 +13,9 @@ kPackagesBuild=(
 # clang 19 exists under this name in both releases; GCC builds the product.
 kPackagesClang=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 
+# llvm-cov and llvm-profdata, for ./dev fuzz --coverage alone.
+kPackagesCoverage=(llvm-19)
+
 # Network namespaces, the peers that run in them, and the witnesses.
 kPackagesLab=(
   python3 python3-pytest iproute2 iputils-ping nftables conntrack tcpdump tshark procps

@@ -57,11 +57,14 @@ int main(int argc, char** argv) {
     return 1;
   }
   cygnet::SeededRandom random(1);
+  // With --corpus-only, as ./dev fuzz --coverage wants it, without the mutations.
+  const bool corpus_only = argc > 1 && std::strcmp(argv[1], "--corpus-only") == 0;
+  const int mutations = corpus_only ? 0 : kMutationsPerSeed;
   std::size_t runs = 0;
   // A crash or an abort() in the target ends the program: that is the failure.
   for (const auto& input : corpus) {
     (void)LLVMFuzzerTestOneInput(input.data(), input.size());
-    for (int i = 0; i < kMutationsPerSeed; ++i, ++runs) {
+    for (int i = 0; i < mutations; ++i, ++runs) {
       const auto changed = mutate(input, random);
       (void)LLVMFuzzerTestOneInput(changed.data(), changed.size());
     }

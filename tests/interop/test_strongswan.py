@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cygnet with strongSwan 5.9 (kernel-libipsec): algorithms, families, rekeys, endings."""
+import threading
 import time
 
 import pytest
@@ -79,6 +80,30 @@ def test_rekey_under_traffic(net, what, who):
     # What was replaced is gone on both sides, once nothing can be under way any more.
     wait_until(lambda: len(pair.cygnet.children()) == 1, 15, "one child is left at Cygnet")
     wait_until(lambda: len(pair.strongswan.installed()["net"]) == 1, 15, "and one at strongSwan")
+
+
+@pytest.mark.parametrize("what", ["child", "ike", "mixed"])
+def test_collisions_under_traffic(net, what):
+    """Both ends rekey at the same time, again and again: RFC 7296 sections 2.8.1, 2.8.2 and 2.25."""
+    pair = Pair(net)
+    pair.up("cygnet")
+    flow = Flow(net.host_a, net.host_address("b"))
+    for turn in range(6):
+        ours = (["--ike"] if what == "ike" or (what == "mixed" and turn % 2) else [])
+        theirs = {"ike": "lab"} if what == "ike" or (what == "mixed" and not turn % 2) else {"child": "net"}
+        both = [threading.Thread(target=pair.cygnet.rekey, args=("lab", *ours)),
+                threading.Thread(target=pair.strongswan.rekey, kwargs=theirs)]
+        for one in both:
+            one.start()
+        for one in both:
+            one.join()
+        time.sleep(0.5)
+    account = flow.stop()
+    assert account.sent > 50 and account.lost == 0, account.text[-300:]
+    wait_until(lambda: len(pair.cygnet.children()) == 1, 15, "one child is left at Cygnet")
+    wait_until(lambda: [len(c) for c in pair.strongswan.installed().values()] == [1], 15, "and one at strongSwan")
+    assert len(pair.strongswan.status()) == 1
+    pair.check_traffic()
 
 
 @pytest.mark.parametrize("initiator", KINDS)

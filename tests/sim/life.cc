@@ -157,7 +157,7 @@ void Life::step() {
   spins_ = next == now_ ? spins_ + 1 : 0;
   if (spins_ > kMaxSpins) return fail("the sides keep each other busy without time passing" + who_is_busy());
   now_ = next;
-  if (!healing_ && now_ >= start_ + plan_.length) begin_healing();
+  if (!healing_ && now_ >= start_ + plan_.length) return begin_healing();  // all events have happened
   if (event_at <= now_) {
     perform(plan_.events[next_event_++]);
   } else if (delivery_at <= now_) {

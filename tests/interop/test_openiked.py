@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cygnet with OpenIKED 7, whose SAs are in the kernel of a guest (hosts: kernel_site.py)."""
+import re
+
+import pytest
+
+from lab import Flow, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from lab.openiked import GuestOpenIked, policy
+from lab.pki import Authority
+
+import kernel_site
+from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+
+INITIATORS = ("cygnet", "openiked")
+NAMES = {"ours": "ours.example.org", "theirs": "theirs.example.org"}
+
+
+@pytest.fixture(scope="module")
+def guest_lab():
+    lab = kernel_site.make("openiked", root="openiked")
+    try:
+        lab.authority = Authority("Root", kind="ecdsa256")
+        own = lab.authority.issue(NAMES["theirs"], "ecdsa256")
+        lab.peer = GuestOpenIked(lab.guest, {"ca/ca.crt": lab.authority.pem(), f"certs/{NAMES['theirs']}.crt": own.pem(),
+                                             "private/local.key": own.key_pem()})
+        yield lab
+        lab.guest.poweroff()
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def tunnel(guest_lab, request):
+    made = []
+
+    def make(initiator="cygnet", family=4, proof=None, more="", peer=None, settings="", files=None, **words):
+        name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+        daemon = Cygnet(guest_lab.gw, name)
+        words = {"leftid": "@" + NAMES["ours"], "rightid": "@" + NAMES["theirs"], "esp": "aes256-sha512",
+                 "ike": "aes256-sha256-curve25519", "esn": "no", **words}
+        for path, text in (files or {}).items():
+            (daemon.dir / path).parent.mkdir(exist_ok=True)
+            (daemon.dir / path).write_text(text)
+        daemon.configure(conn("lab", left=OURS[family], leftsubnet=OUR_LAN[family], right=THEIRS[family],
+                              rightsubnet=THEIR_LAN[family], **words))
+        daemon.start()
+        made.append(daemon)
+        mode = "active" if initiator == "openiked" else "passive"
+        arguments = {"more": more, **({} if proof is None else {"proof": proof})}
+        guest_lab.peer.load(policy(mode, THEIRS[family], peer or OURS[family], THEIR_LAN[family], OUR_LAN[family], **arguments),
+                            settings)
+        if initiator == "cygnet":
+            daemon.up("lab")
+        else:
+            daemon.wait_state("up", timeout_s=30)
+        return daemon
+
+    yield make
+    for daemon in made:
+        if getattr(request.node, "call_failed", True):
+            print(daemon.read_log()[-4000:], guest_lab.peer.read_log()[-4000:])
+        guest_lab.peer.stop()
+        daemon.stop()
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+@pytest.mark.parametrize("family", [4, 6])
+def test_secret(guest_lab, tunnel, family, initiator):
+    daemon = tunnel(initiator, family)
+    kernel_site.check(guest_lab, daemon, outer=family, inner=family)
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256"])
+def test_certificate(guest_lab, tunnel, kind, initiator):
+    """OpenIKED's own key is ECDSA; ours is of either kind."""
+    own = guest_lab.authority.issue(NAMES["ours"], kind)
+    daemon = tunnel(initiator, proof="", authby="pubkey", leftcert="own.pem",
+                    files={"cacerts/root.pem": guest_lab.authority.pem(), "certs/own.pem": own.pem(),
+                           "private/own.pem": own.key_pem()})
+    kernel_site.check(guest_lab, daemon)
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+def test_fragments(guest_lab, tunnel, initiator):
+    """With certificates and pieces of 576 octets, IKE_AUTH comes in several, both ways."""
+    own = guest_lab.authority.issue(NAMES["ours"], "rsa2048")
+    daemon = tunnel(initiator, proof="", settings="set fragmentation", authby="pubkey", leftcert="own.pem",
+                    fragmentation="force",
+                    files={"cacerts/root.pem": guest_lab.authority.pem(), "certs/own.pem": own.pem(),
+                           "private/own.pem": own.key_pem()})
+    kernel_site.check(guest_lab, daemon)
+    # No datagram that carried a message was larger; a whole IKE_AUTH with its certificate would have been.
+    sizes = [int(n) for n in re.findall(r"(?:send|recv) IKE_AUTH \w+ 1 .* (\d+) bytes", guest_lab.peer.read_log())]
+    assert len(sizes) > 2 and max(sizes) <= 576, sizes
+
+
+@pytest.mark.parametrize("what", ["child", "ike"])
+def test_rekey_under_traffic(guest_lab, tunnel, what):
+    daemon = tunnel()
+    before = daemon.connection()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    daemon.rekey("lab", *(["--ike"] if what == "ike" else []))
+    if what == "child":
+        wait_until(lambda: daemon.children()[-1]["spi_in"] != before["children"][-1]["spi_in"], 10, "the child is rekeyed")
+        wait_until(lambda: len(daemon.children()) == 1, 15, "the old child is gone")
+    else:
+        wait_until(lambda: daemon.connection()["ike"]["spi_i"] != before["ike"]["spi_i"], 10, "the IKE SA is rekeyed")
+    # OpenIKED answers a moment before its kernel has the new SA, on which we send as soon as we have the answer.
+    assert flow.stop().lost <= (1 if what == "child" else 0)
+    kernel_site.check(guest_lab, daemon)
+
+
+def test_rekeyed_by_the_peer_under_traffic(guest_lab, tunnel):
+    """OpenIKED rekeys its children on its own clock, some time before the end of `lifetime`."""
+    daemon = tunnel(more="lifetime 12 bytes 1G")
+    before = daemon.spis()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    wait_until(lambda: daemon.spis() != before, 20, "the child is rekeyed")
+    wait_until(lambda: len(daemon.children()) == 1, 15, "the old child is gone")
+    assert flow.stop().lost == 0
+
+
+@pytest.mark.parametrize("who", INITIATORS)
+def test_delete(guest_lab, tunnel, who):
+    daemon = tunnel()
+    if who == "cygnet":
+        daemon.down("lab")
+    else:
+        guest_lab.guest.run("ikectl reset id FQDN/ours.example.org")
+    wait_until(lambda: daemon.children() == [], 5, "Cygnet has no child left")
+    wait_until(lambda: guest_lab.guest.xfrm_states() == [], 5, "the kernel has no SA left")
+
+
+def test_cygnet_moves(guest_lab, tunnel):
+    """MOBIKE (RFC 4555). OpenIKED cannot move an SA of this kernel over PF_KEY; the next child is at the right place."""
+    gw = guest_lab.gw
+    daemon = tunnel(peer="any", settings="set mobike", mobike="yes", dpddelay="2s")
+    ike, spis = daemon.connection()["ike"]["spi_i"], daemon.spis()
+    try:
+        gw.run(f"ip addr del {OURS[4]}/24 dev tap0 && ip addr add 192.0.2.77/24 dev tap0")
+        wait_until(lambda: "192.0.2.77" in guest_lab.peer.show(), 20, "OpenIKED follows")
+        daemon.rekey("lab")
+        wait_until(lambda: daemon.spis() != spis and len(daemon.children()) == 1, 15, "the child is replaced")
+        Ping.until_answered(guest_lab.site, THEIR_HOST[4], 10)
+        assert daemon.connection()["ike"]["spi_i"] == ike
+    finally:
+        gw.run(f"ip addr del 192.0.2.77/24 dev tap0; ip addr add {OURS[4]}/24 dev tap0")

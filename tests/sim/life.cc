@@ -85,6 +85,7 @@ void Life::add_side(const Party& party) {
   sides_.push_back(std::make_unique<test::Side>(std::move(options)));
   asleep_.push_back(false);
   clocks_.emplace_back();
+  awake_since_.push_back(start_);
   workers_.emplace_back();
   auto& added = *sides_.back();
   added.hold_jobs = plan_.job_delay_max > Duration(0);
@@ -197,6 +198,7 @@ void Life::begin_healing() {
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     set_clock(i, 0);
     side(i).crash_after_actions = -1;
+    if (asleep_[i]) awake_since_[i] = now_;
     asleep_[i] = false;
     if (!side(i).alive()) restart(i);
     tell_addresses(i);
@@ -271,7 +273,10 @@ void Life::perform_on_machine(const PlannedEvent& event) {
     case What::kCrashMidway: who.crash_after_actions = event.actions; return;
     case What::kPowerLoss: return who.lose_power();
     case What::kSuspend: asleep_[event.side] = true; return;
-    case What::kResume: asleep_[event.side] = false; return tell_addresses(event.side);
+    case What::kResume:
+      asleep_[event.side] = false;
+      awake_since_[event.side] = now_;
+      return tell_addresses(event.side);
     default:
       who.crash_after_actions = -1;
       if (!who.alive()) restart(event.side);

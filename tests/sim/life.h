@@ -175,6 +175,7 @@ class Life {
   std::uint64_t order_ = 0;
   bool ike_dark_ = false, esp_dark_ = false;
   std::set<IpAddress> dark_addresses_;
+  std::vector<Instant> awake_since_;
   std::vector<WallClock> clocks_;                                  // of each side
   std::map<std::pair<std::size_t, std::string>, Instant> proofs_;  // side and connection: when it was last shown one
   bool healing_ = false;

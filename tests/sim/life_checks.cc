@@ -132,7 +132,7 @@ void Life::check_identities() {
 
 // Whoever wants proof anew after a while (reauth=) believes nobody for longer than that on an old one.
 void Life::check_proofs(std::size_t index) {
-  if (asleep_[index]) return;
+  if (asleep_[index] || now_ - awake_since_[index] < kLastWords) return;
   for (const auto& row : side(index).endpoint().status()) {
     if (row.state != "ESTABLISHED") continue;
     const auto& own = plan_.parties[index].connections;

@@ -349,6 +349,10 @@ void inherit(World& world, IkeSa& from, IkeSa& to) {
   if (from.doomed) to.end_reason = from.end_reason;
   from.doomed = false;
   from.replaced_by = to.local_spi();
+  // What an older one still receives fades under `to` then.
+  for (auto* older : world.sas_between(from.local_id, from.remote_id)) {
+    if (older->replaced_by == from.local_spi()) older->replaced_by = to.local_spi();
+  }
   if (to.mobility.unproven) {
     // The check of the peer's address died with the old IKE SA.
     Task check;

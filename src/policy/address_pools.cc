@@ -116,10 +116,32 @@ std::optional<IpAddress> AddressPools::find_free(const IpRange& range, const std
   return std::nullopt;
 }
 
+std::uint64_t AddressPools::held_by(const Question& q, const std::string& key) const {
+  const auto known = of_peer_.find(key);
+  if (known == of_peer_.end()) return 0;
+  return static_cast<std::uint64_t>(std::ranges::count_if(known->second, [&](const IpAddress& address) {
+    return address.family() == q.family && !entries_.at(address).holders.empty() &&
+           std::ranges::any_of(q.pools, [&](const auto& pool) { return pool.range.contains(address); });
+  }));
+}
+
+std::uint64_t AddressPools::fair_share(const Question& q) {
+  constexpr std::uint64_t kLeast = 2, kMost = 16;
+  std::uint64_t all = 0;
+  for (const auto& pool : q.pools) {
+    if (pool.family() == q.family) all += size_of(pool.range);
+  }
+  return std::clamp<std::uint64_t>(all / 4, kLeast, kMost);
+}
+
 Result<IpAddress> AddressPools::assign(const Question& q) {
   const auto key = key_of(q.peer);
+  // One identity, however often it comes, leaves addresses for others.
+  const bool enough = held_by(q, key) >= fair_share(q);
   auto found = find_wished(q, key);
+  if (found && enough && !entries_.contains(*found)) found.reset();
   if (!found) found = find_known(q, key, false);
+  if (!found && enough) found = find_known(q, key, true);
   for (const bool forget_others : {false, true}) {
     for (const auto& pool : q.pools) {
       if (!found && pool.family() == q.family) found = find_free(pool.range, key, forget_others);

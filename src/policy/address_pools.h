@@ -77,6 +77,10 @@ class AddressPools {
   [[nodiscard]] std::optional<IpAddress> find_wished(const Question& q, const std::string& key) const;
   [[nodiscard]] std::optional<IpAddress> find_known(const Question& q, const std::string& key, bool shared) const;
   [[nodiscard]] std::optional<IpAddress> find_free(const IpRange& range, const std::string& key, bool forget_others);
+  // How many addresses of these pools an identity has in use, and how many it may have before it shares them: a quarter
+  // of all, two at least and 16 at most.
+  [[nodiscard]] std::uint64_t held_by(const Question& q, const std::string& key) const;
+  [[nodiscard]] static std::uint64_t fair_share(const Question& q);
   void hold(const IpAddress& address, const model::Identity& peer, const IpAddress& from, std::uint64_t holder);
   void drop(IpAddress address);
   void put_away(const IpAddress& address, Entry& entry);

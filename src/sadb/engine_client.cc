@@ -193,6 +193,13 @@ void EngineClient::install_policy(const model::PolicySpec& spec, Done done) {
 void EngineClient::remove_policy(model::PolicyId id, Done done) { ask(RemovePolicyRequest{id}, std::move(done)); }
 void EngineClient::acquire_failed(model::PolicyId id, Done done) { ask(AcquireFailedRequest{id}, std::move(done)); }
 void EngineClient::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
+  if (key.size() + value.size() > kMaxCheckpoint) {
+    // An older state must not be taken for this one: Message IDs that were used would be accepted again.
+    ask(DropCheckpointRequest{key}, Done([key, done = std::move(done)](const Result<void>&) {
+          if (done) done(fail("the state of " + key + " is too long to be kept"));
+        }));
+    return;
+  }
   ask(PutCheckpointRequest{key, value}, std::move(done));
 }
 void EngineClient::drop_checkpoint(const std::string& key, Done done) {

@@ -10,6 +10,8 @@ namespace cygnet::daemon {
 
 namespace {
 
+constexpr std::size_t kMostExplained = 16;  // SAs of one policy
+
 sadb::SaState translate(const engine::SaState& state) { return {state.spec, state.counters}; }
 
 sadb::Event translate_one(const engine::AcquireEvent& e) { return sadb::Acquire{e.policy, e.local, e.remote}; }
@@ -48,8 +50,7 @@ bool EngineControl::on_message(ByteView message, Instant now) {
           answer_explain(number, request);
         } else {
           const Result<void> done = perform(request, now);
-          queue_.push_back(
-              encode(number, sadb::Reply{sadb::Acknowledgement{done ? std::string{} : done.error().message}}));
+          answer(number, sadb::Acknowledgement{done ? std::string{} : done.error().message});
         }
       },
       decoded->second);
@@ -83,7 +84,11 @@ Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant
 }
 
 Result<void> EngineControl::perform(const sadb::PutCheckpointRequest& r, Instant /*now*/) {
+  // What is refused leaves no older state behind: a stale one would be worse than none.
   drop_checkpoint(r.key);
+  if (r.key.size() + r.value.size() > sadb::kMaxCheckpoint) {
+    return fail("the state of " + r.key + " is too long to be handed back: it will not outlive ike");
+  }
   if (checkpoint_octets_ + r.value.size() > kMaxCheckpointOctets) {
     return fail("the engine holds as many checkpoints as it may: the state of " + r.key + " will not outlive ike");
   }
@@ -104,6 +109,14 @@ void EngineControl::drop_checkpoint(const std::string& key) {
     wipe(it->second);
     checkpoints_.erase(it);
   }
+}
+
+void EngineControl::answer(std::uint32_t request, const sadb::Reply& reply) {
+  auto bytes = encode(request, reply);
+  if (bytes.size() > sadb::kMaxEncoded) {
+    bytes = encode(request, sadb::Reply{sadb::Acknowledgement{"the answer is too long for one message"}});
+  }
+  queue_.push_back(std::move(bytes));
 }
 
 void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
@@ -129,7 +142,7 @@ void EngineControl::answer_usage(std::uint32_t request, const sadb::QueryUsageRe
   for (const auto& usage : engine_.usage(r.spis)) {
     reply.list.push_back({usage.spi, usage.inbound, usage.outbound});
   }
-  queue_.push_back(encode(request, sadb::Reply{std::move(reply)}));
+  answer(request, std::move(reply));
 }
 
 void EngineControl::answer_statistics(std::uint32_t request) {
@@ -141,10 +154,13 @@ void EngineControl::answer_statistics(std::uint32_t request) {
 void EngineControl::answer_explain(std::uint32_t request, const sadb::ExplainRequest& r) {
   const auto e = engine_.explain(r.local, r.remote);
   sadb::ExplainReply reply{{.found = e.found, .policy = e.policy, .outbound = {}, .verdict = e.verdict}};
+  auto& outbound = reply.explanation.outbound;
   for (const auto& sa : e.outbound) {
-    reply.explanation.outbound.push_back(translate(sa));
+    if (outbound.size() < kMostExplained) outbound.push_back(translate(sa));
   }
-  queue_.push_back(encode(request, sadb::Reply{std::move(reply)}));
+  // The one in use stands first; peers may have given the others long lists of selectors.
+  while (outbound.size() > 1 && encode(request, sadb::Reply{reply}).size() > sadb::kMaxEncoded) outbound.pop_back();
+  answer(request, reply);
 }
 
 void EngineControl::collect_events() {

@@ -44,6 +44,8 @@ class EngineControl {
   [[nodiscard]] Result<void> perform(const sadb::PutCheckpointRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::DropCheckpointRequest& r, Instant now);
   void drop_checkpoint(const std::string& key);
+  // What does not fit into a message is told as an error.
+  void answer(std::uint32_t request, const sadb::Reply& reply);
   void answer_dump(std::uint32_t request, bool with_keys);
   void answer_usage(std::uint32_t request, const sadb::QueryUsageRequest& r);
   void answer_statistics(std::uint32_t request);

@@ -279,6 +279,13 @@ void EngineProcess::flush_to_ike() {
     for (; count < queue.size() && sadb::fits(datagram, queue[count].size()); ++count) {
       sadb::pack(datagram, queue[count]);
     }
+    if (count == 0) {
+      // An empty datagram would be the end of the connection.
+      log_.error("", "a message to ike is too long and was dropped");
+      wipe(queue.front());
+      queue.pop_front();
+      continue;
+    }
     const auto status = io::send_message(ike_.get(), datagram);
     wipe(datagram);
     ike_full_ = status == io::SendStatus::kFull;

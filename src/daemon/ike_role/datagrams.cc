@@ -6,6 +6,12 @@
 
 namespace cygnet::daemon {
 
+namespace {
+
+constexpr Duration kBackendPatience = std::chrono::seconds(3);
+
+}  // namespace
+
 void IkeProcess::watch_sockets() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     // The engine reads the encapsulation port; we only send there.
@@ -68,8 +74,15 @@ void IkeProcess::on_event(const sadb::UnknownSpi& event) {
 }
 
 void IkeProcess::on_event(const sadb::BackendLost& event) {
-  // The monitor sees it too and tells us to say goodbye to the peers.
   log_.error("engine", event.reason);
+  // If the engine has ended, the monitor sees it too and tells us to say goodbye to the peers. If only the connection
+  // has, nobody else notices: the monitor gives the next ike a new one, and the tunnels stay.
+  loop_.after(kBackendPatience, [this] {
+    if (ending_) return;
+    log_.error("engine", "the connection to the engine is lost: ending, to be started again with another");
+    status_ = 1;
+    loop_.stop();
+  });
 }
 
 }  // namespace cygnet::daemon

@@ -41,12 +41,19 @@ std::vector<IpAddress> look_up_all(const std::string& name) {
   return found;
 }
 
-// What one resolve() waits for; shared with the pool's threads, which may outlast the patience.
+Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
+    : Hosts(loop, pool, std::move(netlink), std::move(setup), look_up) {}
+
+// What one resolve() waits for.
 struct Hosts::Lookup {
   std::size_t left = 0;
   bool changed = false;
   bool told = false;
   std::function<void(bool)> done;
+
+  void tell() {
+    if (!std::exchange(told, true)) done(changed);
+  }
 };
 
 void Hosts::resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done) {
@@ -66,29 +73,52 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
   auto lookup = std::make_shared<Lookup>();
   lookup->left = names.size();
   lookup->done = std::move(done);
-  const auto tell = [lookup] {
-    if (!std::exchange(lookup->told, true)) {
-      lookup->done(lookup->changed);
-    }
-  };
   if (names.empty()) {
-    tell();
+    lookup->tell();
     return;
   }
   for (const auto& name : names) {
+    auto& waiting = asked_[name];
+    const bool under_way = !waiting.empty();
+    std::erase_if(waiting, [](const auto& other) { return other->told; });
+    waiting.push_back(lookup);
+    if (under_way) {
+      continue;
+    }
     auto answer = std::make_shared<std::optional<IpAddress>>();
-    pool_.run([name, answer] { *answer = look_up(name); },
-              [this, name, answer, lookup, tell] {
-                if (*answer && (!names_.contains(name) || names_[name] != **answer)) {
-                  names_[name] = **answer;
-                  lookup->changed = true;
-                }
-                if (--lookup->left == 0) {
-                  tell();
-                }
-              });
+    pool_.run([look_up = look_up_, name, answer] { *answer = look_up(name); },
+              [this, name, answer] { on_answer(name, *answer); });
   }
-  loop_.after(kPatience, tell);
+  loop_.after(kPatience, [lookup] { lookup->tell(); });
+}
+
+void Hosts::on_answer(const std::string& name, const std::optional<IpAddress>& address) {
+  const auto known = names_.find(name);
+  const bool changed = address && (known == names_.end() || known->second != *address);
+  if (changed) {
+    names_[name] = *address;
+  }
+  const auto waiting = std::move(asked_[name]);
+  asked_.erase(name);
+  for (const auto& lookup : waiting) {
+    lookup->changed = lookup->changed || changed;
+    if (--lookup->left == 0) {
+      lookup->tell();
+    }
+  }
+}
+
+void Hosts::recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote) {
+  const auto& left = connection.local.host;
+  const auto& right = connection.remote.host;
+  for (const auto& [named, other] : {std::pair(&left, &right), std::pair(&right, &left)}) {
+    if (named->kind != model::HostSpec::Kind::kName || other->kind == model::HostSpec::Kind::kName) {
+      continue;
+    }
+    // The other end says whose name it is.
+    const bool is_ours = other->kind == model::HostSpec::Kind::kAddress && other->address == remote;
+    names_.try_emplace(named->name, is_ours ? local : remote);
+  }
 }
 
 void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {

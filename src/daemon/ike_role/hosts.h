@@ -4,6 +4,8 @@
 // Names, %defaultroute and %any of the configuration become addresses; connections learn which end is ours.
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,12 +20,21 @@ namespace cygnet::daemon {
 
 class Hosts {
  public:
-  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
-      : loop_(loop), pool_(pool), netlink_(std::move(netlink)), setup_(std::move(setup)) {}
+  using LookUp = std::function<std::optional<IpAddress>(const std::string&)>;  // blocks
+  // `pool` is for names alone: a resolver that does not answer holds up nothing else.
+  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup);
+  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up)
+      : loop_(loop),
+        pool_(pool),
+        netlink_(std::move(netlink)),
+        setup_(std::move(setup)),
+        look_up_(std::move(look_up)) {}
 
   // Looks all names of the connections up (again), then calls `done` once, at the latest after a few seconds. changed:
   // some name has another address than before.
   void resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done);
+  // Where a connection's tunnel led when ike was another process, for names that nobody has an answer for.
+  void recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote);
 
   struct Oriented {
     std::vector<model::Connection> connections;   // ready for the IKE endpoint
@@ -45,6 +56,7 @@ class Hosts {
 
  private:
   struct Lookup;
+  void on_answer(const std::string& name, const std::optional<IpAddress>& address);
   // As written in the configuration, and as it was when its addresses were last known.
   struct Last {
     model::Connection written, oriented;
@@ -59,6 +71,8 @@ class Hosts {
   io::WorkPool& pool_;
   io::RouteSocket netlink_;
   model::Setup setup_;
+  LookUp look_up_;
+  std::map<std::string, std::vector<std::shared_ptr<Lookup>>> asked_;  // names under way, and who waits for them
   std::map<std::string, IpAddress> names_;
   std::map<std::string, Last> last_;  // by connection
 };

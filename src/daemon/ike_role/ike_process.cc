@@ -116,7 +116,7 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
   if (!netlink) {
     return std::unexpected(netlink.error());
   }
-  hosts_ = std::make_unique<Hosts>(loop_, pool_, std::move(*netlink), configuration_.conf.setup);
+  hosts_ = std::make_unique<Hosts>(loop_, names_pool_, std::move(*netlink), configuration_.conf.setup);
   if (auto dropped = drop_privileges(options_.user); !dropped) {
     return dropped;
   }
@@ -171,6 +171,7 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
     sas.push_back(sa.spec);
     children_[sa.spec.child] = {sa.spec.connection, sa.spec.child_name, sa.spec.device};
   }
+  recall_names(sas);
   policies_.adopt(dump->policies, sas);
   apply_configuration();
   endpoint_->adopt(clock_.monotonic(), dump->checkpoints, sas);
@@ -190,6 +191,18 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   tell_monitor(Ready{});
   loop_.after(kNameInterval, [this] { look_up_names_again(); });
   watch_certificates(kSoon);
+}
+
+// A resolver that does not answer now is no reason to give up tunnels that are up.
+void IkeProcess::recall_names(const std::vector<model::SaSpec>& sas) {
+  std::unordered_map<std::string_view, const model::Connection*> by_name;
+  for (const auto& connection : configuration_.conf.connections) by_name.emplace(connection.name, &connection);
+  for (const auto& sa : sas) {
+    const auto at = by_name.find(sa.connection);
+    if (at != by_name.end() && sa.direction == model::Direction::kOutbound) {
+      hosts_->recall(*at->second, sa.local.address, sa.remote.address);
+    }
+  }
 }
 
 void IkeProcess::use_log_level() {

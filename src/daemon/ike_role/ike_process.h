@@ -67,6 +67,7 @@ class IkeProcess {
   void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
   void apply_configuration();
   void use_log_level();
+  void recall_names(const std::vector<model::SaSpec>& sas);
   // ---- reload.cc
   // What a reload does, once the names in it are looked up; and what it was about.
   struct Reload {
@@ -207,6 +208,7 @@ class IkeProcess {
   Logger& log_;
   io::EventLoop loop_;
   io::WorkPool pool_{loop_, 2};
+  io::WorkPool names_pool_{loop_, 2};  // a resolver may take its time
   io::SystemRandom random_;
   io::SystemClock clock_;
   std::unique_ptr<io::Channel> monitor_;

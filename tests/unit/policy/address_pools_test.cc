@@ -86,6 +86,22 @@ TEST_F(Pools, OnePeerTwice) {
   EXPECT_EQ(pools.in_use(), 1U);
 }
 
+TEST_F(Pools, OneIdentityHoweverOftenItComesLeavesAddressesForOthers) {
+  list = {prefix("10.9.0.0/28")};  // 14 addresses: three are a quarter
+  std::set<IpAddress> seen;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const auto wish = "10.9.0." + std::to_string(1 + i % 14);
+    const auto from = "192.0.2." + std::to_string(1 + i);
+    const auto got = ask("greedy", i, i % 2 == 0 ? nullptr : wish.c_str(), from.c_str());
+    ASSERT_TRUE(got);
+    seen.insert(*got);
+  }
+  EXPECT_EQ(seen.size(), 3U);
+  const auto other = ask("other", 100);
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(seen.contains(*other));
+}
+
 TEST_F(Pools, StaticLeasesAreNobodyElses) {
   model::Connection c;
   c.remote.id = id("carol");

@@ -109,7 +109,9 @@ Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
   policy->device = device;
   policy->any_device = spec.device.empty();
   policy->acquire_pending = old != nullptr && old->acquire_pending;
-  // The new one is there before the old one goes: no packet falls between them.
+  // The new one is there before the old one goes. (A reader on another thread that comes by just then sees one of them,
+  // unless their boxes differ and it has passed the one place and not yet come to the other: it then finds what comes
+  // after them, as if the policy were gone.)
   index(*policy, v4_, policy->v4_rules);
   index(*policy, v6_, policy->v6_rules);
   if (old != nullptr) by_id_.erase(spec.id, old);

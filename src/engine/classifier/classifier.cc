@@ -50,11 +50,64 @@ auto Classifier<V>::new_set() -> Set* {
 }
 
 template <typename V>
+void Classifier<V>::Set::choose_window(std::span<Rule<V>* const> of) {
+  std::size_t fewest = SIZE_MAX;
+  for (unsigned d = 0; d < static_cast<unsigned>(Dim::kDevice); ++d) {
+    const Key reference = key_range_of(*of.front(), static_cast<Dim>(d)).first;
+    Key differing = 0;
+    for (const auto* rule : of) {
+      const auto range = key_range_of(*rule, static_cast<Dim>(d));
+      differing |= (range.first ^ reference) | (range.last ^ reference);
+    }
+    unsigned skip = 0;
+    while (skip < kKeyBits<Key> - 8 && (differing >> (kKeyBits<Key> - 1 - skip)) == 0) ++skip;
+    std::size_t values = 0;
+    for (const auto* rule : of) {
+      const auto range = key_range_of(*rule, static_cast<Dim>(d));
+      values += window_of(range.last, skip) - window_of(range.first, skip) + 1;
+    }
+    if (values >= fewest) continue;
+    fewest = values;
+    window_dim = static_cast<std::uint8_t>(d);
+    window_skip = static_cast<std::uint8_t>(skip);
+  }
+}
+
+template <typename V>
+void Classifier<V>::Set::widen(const Rule<V>& rule) {
+  const auto range = key_range_of(rule, static_cast<Dim>(window_dim));
+  // Bits above the window differ within the rule: any value may be its.
+  if (((range.first ^ range.last) & prefix_mask<Key>(window_skip)) != 0) {
+    widen_to_all();
+    return;
+  }
+  for (unsigned value = window_of(range.first, window_skip); value <= window_of(range.last, window_skip); ++value) {
+    auto& bits = word[1 + value / 64];
+    std::atomic_ref(bits).store(bits | (1ULL << (value % 64)), std::memory_order_relaxed);
+  }
+}
+
+template <typename V>
+auto Classifier<V>::few_set(std::span<Rule<V>* const> rules) -> Set* {
+  auto* set = new_set();
+  set->count = static_cast<std::uint8_t>(rules.size());
+  set->choose_window(rules);
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const auto range = key_range_of(*rules[i], static_cast<Dim>(set->window_dim));
+    set->low[i] = static_cast<std::uint8_t>(window_of(range.first, set->window_skip));
+    set->high[i] = static_cast<std::uint8_t>(window_of(range.last, set->window_skip));
+    set->word[i] = word_of(*rules[i]);
+  }
+  return set;
+}
+
+template <typename V>
 void Classifier<V>::insert(Rule<V>& rule) {
   if (root_ == 0) {
     auto* set = new_set();
     set->form = Set::Form::kIndexed;
     set->dim = static_cast<std::uint8_t>(Dim::kRemote);
+    set->widen_to_all();
     store_word(root_, word_of(set, Kind::kSet, 0));
   }
   references_now_ = 0;
@@ -99,9 +152,7 @@ void Classifier<V>::add(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
   if (count <= kFlat) {
     ++references_;
     ++references_now_;
-    made = new_set();
-    made->count = static_cast<std::uint8_t>(count);
-    for (std::size_t i = 0; i < count; ++i) made->word[i] = word_of(*rules[i]);
+    made = few_set({rules.data(), count});
   } else {
     references_ -= kFlat;
     const std::span<Rule<V>* const> all(rules.data(), count);
@@ -117,6 +168,7 @@ auto Classifier<V>::indexed_set(std::span<Rule<V>* const> rules, unsigned used, 
   auto* set = new_set();
   set->form = Set::Form::kIndexed;
   set->dim = static_cast<std::uint8_t>(dim);
+  set->choose_window(rules.first(std::min(rules.size(), kSample)));
   for (auto* rule : rules) add_indexed(*set, used | (1U << dim), *rule);
   return set;
 }
@@ -126,6 +178,7 @@ template <typename V>
 void Classifier<V>::add_indexed(Set& set, unsigned used, Rule<V>& rule) {
   TrieWriter<Key> trie(pool_, set.word[0]);
   ++set.rules;
+  set.widen(rule);
   if (references_now_ > kMaxReferences) {
     // Enough: from here on it stands where every packet comes by.
     rule.loose = true;
@@ -205,17 +258,14 @@ void Classifier<V>::remove(std::uint64_t& slot, Rule<V>& rule) {
   }
   auto& set = *target_of<Set>(word);
   if (set.form == Set::Form::kFew) {
-    auto* smaller = new_set();
+    std::array<Rule<V>*, kFlat> left{};
+    std::size_t count = 0;
     for (std::size_t i = 0; i < set.count; ++i) {
-      if (target_of<Rule<V>>(set.word[i]) != &rule) smaller->word[smaller->count++] = set.word[i];
+      if (target_of<Rule<V>>(set.word[i]) != &rule) left[count++] = target_of<Rule<V>>(set.word[i]);
     }
-    references_ -= static_cast<std::size_t>(set.count - smaller->count);
-    if (smaller->count == 1) {
-      store_word(slot, smaller->word[0]);
-      pool_.release(smaller, sizeof(Set));
-    } else {
-      store_word(slot, word_of(smaller, Kind::kSet, coarse_of(smaller->word[0])));
-    }
+    references_ -= set.count - count;
+    store_word(slot, count == 1 ? word_of(*left[0])
+                                : word_of(few_set({left.data(), count}), Kind::kSet, coarse(left[0]->rank)));
     retire_set(set);
     return;
   }

@@ -7,7 +7,9 @@
 // stands at one prefix is a rule, or up to kFlat rules in order, or, if there are more, a trie over the dimension that
 // tells them apart best: local addresses, protocol and remote port, local port, device, then the same ranges in exact
 // pieces. Rules that nothing tells apart lie in one list by rank; there the first one that takes the packet is the
-// answer. All words carry the best rank below them, so that what cannot win is not looked at.
+// answer. All words carry the best rank below them, so that what cannot win is not looked at; a set knows of eight bits
+// of the packets, those that tell its rules apart best, which values its rules take, so that most rules that do not
+// take a packet are never touched.
 //
 // A burst is looked up in one go: each step of a packet is a task in a queue that first asks for its memory, so that
 // the misses of 64 packets overlap.
@@ -41,7 +43,7 @@ struct Hit {
 };
 
 inline constexpr std::size_t kBurst = 64;
-inline constexpr std::size_t kFlat = 6;
+inline constexpr std::size_t kFlat = 5;
 
 template <typename V>
 class Classifier {
@@ -64,6 +66,7 @@ class Classifier {
   void clear();
 
  private:
+  template <bool kInstruction>
   class Lookup;
   struct Set;
   struct Pile;
@@ -77,6 +80,7 @@ class Classifier {
   void remove(std::uint64_t& slot, Rule<V>& rule);
   void remove_indexed(Set& set, Rule<V>& rule);
   [[nodiscard]] Set* new_set();
+  [[nodiscard]] Set* few_set(std::span<Rule<V>* const> rules);
   [[nodiscard]] Set* indexed_set(std::span<Rule<V>* const> rules, unsigned used, unsigned dim);
   [[nodiscard]] Set* pile_of(std::span<Rule<V>* const> rules);
   void put_in_pile(Pile& pile, Rule<V>& rule);

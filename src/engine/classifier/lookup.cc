@@ -20,6 +20,7 @@ constexpr std::size_t kQueue = 1024;  // a power of two; what does not fit is do
 }  // namespace
 
 template <typename V>
+template <bool kInstruction>
 class Classifier<V>::Lookup {
  public:
   Lookup(const Classifier& classifier, std::span<const Query<V>> queries, std::span<Hit> hits)
@@ -38,6 +39,8 @@ class Classifier<V>::Lookup {
   }
 
  private:
+  [[nodiscard]] static unsigned count(std::uint64_t x) { return kInstruction ? ones_by_instruction(x) : ones(x); }
+
   void push(const Task& task) {
     const char* memory = target_of<const char>(task.word);
     __builtin_prefetch(memory);
@@ -77,10 +80,15 @@ class Classifier<V>::Lookup {
 
   void enter(Set& set, const Task& task) {
     switch (set.form) {
-      case Set::Form::kFew:
-        for (unsigned i = 0; i < set.count; ++i) follow(set.word[i], task.lane);
+      case Set::Form::kFew: {
+        const unsigned value = set.window(queries_[task.lane].keys);
+        for (unsigned i = 0; i < set.count; ++i) {
+          if (value - set.low[i] <= static_cast<unsigned>(set.high[i] - set.low[i])) follow(set.word[i], task.lane);
+        }
         break;
+      }
       case Set::Form::kIndexed: {
+        if (!set.may_take(set.window(queries_[task.lane].keys))) break;
         const auto trie = load_word(set.word[0]);
         if (trie != 0) push({word_of(nodes_at(trie), Kind::kNode, 0), task.lane, set.dim, 0});
         break;
@@ -114,7 +122,7 @@ class Classifier<V>::Lookup {
     const unsigned chunk = chunk_of(key, task.depth);
     const std::uint64_t children = node.word[1];
     if ((children & (1ULL << chunk)) != 0) {
-      const auto* child = nodes_at(word3) + ones(children & ((1ULL << chunk) - 1));
+      const auto* child = nodes_at(word3) + count(children & ((1ULL << chunk) - 1));
       push({word_of(child, Kind::kNode, 0), task.lane, task.dim, static_cast<std::uint8_t>(task.depth + 1)});
     }
     visit_words(node, node.word[0] & kTakes[chunk], task);
@@ -129,7 +137,7 @@ class Classifier<V>::Lookup {
     }
     for (; taken != 0; taken &= taken - 1) {
       const std::uint64_t lowest = taken & (~taken + 1);
-      auto* word = words_at(load_word(node.word[2])) + ones(present & (lowest - 1));
+      auto* word = words_at(load_word(node.word[2])) + count(present & (lowest - 1));
       push({word_of(word, Kind::kWord, 0), task.lane, 0, 0});
     }
   }
@@ -141,7 +149,7 @@ class Classifier<V>::Lookup {
       return;
     }
     visit_words(node, node.word[0], task);
-    for (unsigned i = 0; i < ones(node.word[1]); ++i) {
+    for (unsigned i = 0; i < count(node.word[1]); ++i) {
       push({word_of(nodes_at(word3) + i, Kind::kNode, 0), task.lane, task.dim,
             static_cast<std::uint8_t>(task.depth + 1)});
     }
@@ -163,7 +171,12 @@ void Classifier<V>::find(std::span<const Query<V>> queries, std::span<Hit> hits)
     for (auto& hit : hits.first(queries.size())) hit = {};
     return;
   }
-  Lookup(*this, queries, hits).run(root);
+  static const bool kInstruction = has_ones_instruction();
+  if (kInstruction) {
+    Lookup<true>(*this, queries, hits).run(root);
+  } else {
+    Lookup<false>(*this, queries, hits).run(root);
+  }
 }
 
 template void Classifier<V4>::find(std::span<const Query<V4>>, std::span<Hit>) const;

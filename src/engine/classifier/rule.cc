@@ -253,6 +253,28 @@ std::vector<Prefix<typename V::Key>> pieces_of(const Rule<V>& rule, Dim dim) {
 }
 
 template <typename V>
+KeyRange<V> key_range_of(const Rule<V>& rule, Dim dim) {
+  using Key = typename V::Key;
+  constexpr unsigned kAddressBits = sizeof(typename V::Address) * 8;
+  const auto range = [](Key first, Key last, unsigned bits) {
+    return KeyRange<V>{to_top(first, bits), static_cast<Key>(to_top(last, bits) | low_ones<Key>(kKeyBits<Key> - bits))};
+  };
+  switch (dim) {
+    case Dim::kRemote: return range(rule.remote_first, Key{rule.remote_first} + rule.remote_span, kAddressBits);
+    case Dim::kLocal: return range(rule.local_first, Key{rule.local_first} + rule.local_span, kAddressBits);
+    case Dim::kRemotePort: {
+      if (rule.protocol == 0) break;
+      const Key first = (Key{rule.protocol} << kPortBits) + rule.remote_port_first;
+      return range(first, first + rule.remote_port_span, kProtocolBits + kPortBits);
+    }
+    case Dim::kLocalPort:
+      return range(rule.local_port_first, Key{rule.local_port_first} + rule.local_port_span, kPortBits);
+    default: break;
+  }
+  return {0, static_cast<Key>(~Key{0})};
+}
+
+template <typename V>
 std::vector<Rule<V>> boxes_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
                               const BoxOptions& options) {
   std::vector<Rule<V>> boxes;
@@ -284,6 +306,8 @@ template struct Query<V4>;
 template struct Query<V6>;
 template std::vector<Prefix<V4::Key>> pieces_of(const Rule<V4>&, Dim);
 template std::vector<Prefix<V6::Key>> pieces_of(const Rule<V6>&, Dim);
+template KeyRange<V4> key_range_of(const Rule<V4>&, Dim);
+template KeyRange<V6> key_range_of(const Rule<V6>&, Dim);
 template std::vector<Rule<V4>> boxes_of(const model::TrafficSelectors&, const model::TrafficSelectors&,
                                         const BoxOptions&);
 template std::vector<Rule<V6>> boxes_of(const model::TrafficSelectors&, const model::TrafficSelectors&,

@@ -101,6 +101,14 @@ struct Query {
 template <typename V>
 [[nodiscard]] std::vector<Prefix<typename V::Key>> pieces_of(const Rule<V>& rule, Dim dim);
 
+// Where the keys of its packets lie in this dimension (a relaxed one), the bits below included.
+template <typename V>
+struct KeyRange {
+  typename V::Key first, last;
+};
+template <typename V>
+[[nodiscard]] KeyRange<V> key_range_of(const Rule<V>& rule, Dim dim);
+
 // The boxes of an owner with these selectors, without rank, owner and siblings. Empty selectors match nothing, unless
 // empty_is_all. on_purpose: link-scoped addresses only through selectors that name them.
 struct BoxOptions {

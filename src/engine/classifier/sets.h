@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "engine/classifier/classifier.h"
@@ -41,16 +42,43 @@ template <typename V>
   return word_of(&rule, Kind::kRule, coarse(rule.rank));
 }
 
+// Eight bits of a key, those behind the first `skip` ones.
+template <typename Key>
+[[nodiscard]] inline unsigned window_of(Key key, unsigned skip) {
+  return static_cast<unsigned>(key >> (kKeyBits<Key> - 8 - skip)) & 0xffU;
+}
+
 template <typename V>
 struct alignas(64) Classifier<V>::Set {
   enum class Form : std::uint8_t { kFew, kIndexed, kPile };
   Form form = Form::kFew;
-  std::uint8_t dim = 0;     // kIndexed
-  std::uint8_t count = 0;   // kFew
+  std::uint8_t dim = 0;    // kIndexed
+  std::uint8_t count = 0;  // kFew
+  // The eight bits that are looked at first.
+  std::uint8_t window_dim = 0;
+  std::uint8_t window_skip = 0;
+  // kFew: which of their values each rule takes.
+  std::array<std::uint8_t, kFlat> low{}, high{};
   std::uint32_t rules = 0;  // kIndexed, kPile: for the writer
-  // kFew: words of rules by rank, never changed once published. kIndexed: [0] the trie. kPile: [0] the Pile.
+  // kFew: words of rules by rank, never changed once published. kIndexed: [0] the trie, [1] to [4] a bit for each value
+  // of the eight bits that some rule takes. kPile: [0] the Pile.
   std::array<std::uint64_t, kFlat> word{};
+
+  [[nodiscard]] unsigned window(const std::array<typename V::Key, kKeys>& keys) const {
+    return window_of(keys[window_dim], window_skip);
+  }
+  [[nodiscard]] bool may_take(unsigned value) {
+    return ((std::atomic_ref(word[1 + value / 64]).load(std::memory_order_relaxed) >> (value % 64)) & 1U) != 0;
+  }
+  // kIndexed: for a rule that is about to be added.
+  void widen(const Rule<V>& rule);
+  void widen_to_all() {
+    for (std::size_t i = 1; i < word.size(); ++i) std::atomic_ref(word[i]).store(UINT64_MAX, std::memory_order_relaxed);
+  }
+  // The eight bits that tell these rules apart best.
+  void choose_window(std::span<Rule<V>* const> of);
 };
+static_assert(kFlat == 5);  // 256 bits behind the trie
 
 // Rules by rank. Readers follow the links; the map is the writer's.
 template <typename V>

@@ -553,7 +553,9 @@ def number(value):
 def write_page(rows, words):
     """The part of bench/RESULTS.md that is ours: a table of set-ups, a table of the rest."""
     page = _ROOT / "bench" / "RESULTS.md"
-    before, heading, _ = page.read_text().partition("\n# Setting tunnels up\n")
+    before, heading, after = page.read_text().partition("\n# Setting tunnels up\n")
+    # What other benchmarks wrote below stays.
+    _, next_heading, others_below = after.partition("\n# ")
     busy = max(r["busy_elsewhere"] for r in rows)
     tunnels = "".join(
         f"| {r['peer']} | {r['case']} | {number(r['setups_per_s'])} | {number(r['cpu_us_initiator'])} | "
@@ -577,7 +579,7 @@ packet engine, a policy for each tunnel and, at the responder, a kernel route. b
 | Cygnet alone | |
 | --- | --- |
 {others}"""
-    page.write_text((before.rstrip("\n") + "\n" if heading or before else "") + text)
+    page.write_text((before.rstrip("\n") + "\n" if heading or before else "") + text + next_heading + others_below)
     print("written: bench/RESULTS.md")
 
 

@@ -75,7 +75,10 @@ bool is_made_for_speed(const model::SaSpec& spec) {
   using model::EncryptionId;
   using model::IntegrityId;
   switch (spec.encryption) {
+    case EncryptionId::kAesGcm8:
+    case EncryptionId::kAesGcm12:
     case EncryptionId::kAesGcm16:
+    case EncryptionId::kAesGcm16ImplicitIv:
     case EncryptionId::kChaCha20Poly1305: return true;
     case EncryptionId::kAesCbc:
     case EncryptionId::kNull:

@@ -77,8 +77,8 @@ class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
-      store_be64(iv(job), job.sequence);
-      run(seal_, context, job, job.from != nullptr ? job.from : payload(job).data(), icv(job));
+      if (iv_octets() != 0) store_be64(iv(job), job.sequence);
+      run(seal_, context, job, job.from != nullptr ? job.from : payload(job).data(), icv(job), icv_octets());
     }
   }
 
@@ -87,10 +87,10 @@ class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
-      std::array<std::uint64_t, 2> computed;
-      std::array<std::uint64_t, 2> received;
-      std::memcpy(received.data(), icv(job), sizeof received);
-      run(open_, context, job, payload(job).data(), reinterpret_cast<std::uint8_t*>(computed.data()));
+      std::array<std::uint64_t, 2> computed{};
+      std::array<std::uint64_t, 2> received{};
+      std::memcpy(received.data(), icv(job), icv_octets());
+      run(open_, context, job, payload(job).data(), reinterpret_cast<std::uint8_t*>(computed.data()), icv_octets());
       // All octets are looked at, whichever is the first to differ.
       job.ok = ((computed[0] ^ received[0]) | (computed[1] ^ received[1])) == 0;
       if (!job.ok) wipe(payload(job));
@@ -102,16 +102,17 @@ class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
 
  private:
   void run(aes_gcm_enc_dec_t transform, gcm_context_data& context, const EspJob& job, const std::uint8_t* from,
-           std::uint8_t* tag) const {
-    const EspNonce nonce(salt_, iv(job));
+           std::uint8_t* tag, std::size_t tag_octets) const {
+    const auto nonce = iv_octets() != 0 ? EspNonce(salt_, iv(job)) : EspNonce::implicit(salt_, job.sequence, esn());
     const auto data = payload(job);
     if (!esn()) {
-      transform(&key_, &context, data.data(), from, data.size(), nonce.data(), job.esp, kEspHeaderOctets, tag, 16);
+      transform(&key_, &context, data.data(), from, data.size(), nonce.data(), job.esp, kEspHeaderOctets, tag,
+                tag_octets);
       return;
     }
     const EspAad aad(job, true);
     transform(&key_, &context, data.data(), from, data.size(), nonce.data(), aad.view().data(), aad.view().size(), tag,
-              16);
+              tag_octets);
   }
 
   Salt salt_;
@@ -379,9 +380,14 @@ class MbCipherHmac final : public EspTransform {
 }  // namespace
 
 std::unique_ptr<EspCipher> create_ipsec_mb_esp_cipher(const model::SaSpec& spec, const EspKeys& keys) {
-  if (spec.encryption == model::EncryptionId::kAesGcm16) return std::make_unique<MbGcm>(spec, keys);
-  if (spec.encryption == model::EncryptionId::kChaCha20Poly1305) return std::make_unique<MbChaCha>(spec, keys);
-  return std::make_unique<MbCipherHmac>(spec, keys);
+  switch (spec.encryption) {
+    case model::EncryptionId::kAesGcm8:
+    case model::EncryptionId::kAesGcm12:
+    case model::EncryptionId::kAesGcm16:
+    case model::EncryptionId::kAesGcm16ImplicitIv: return std::make_unique<MbGcm>(spec, keys);
+    case model::EncryptionId::kChaCha20Poly1305: return std::make_unique<MbChaCha>(spec, keys);
+    default: return std::make_unique<MbCipherHmac>(spec, keys);
+  }
 }
 
 bool ipsec_mb_available() { return manager() != nullptr; }

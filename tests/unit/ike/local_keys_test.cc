@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/random.h"
 #include "support/test_pki.h"
 
 namespace cygnet::ike::auth {

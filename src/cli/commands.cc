@@ -189,6 +189,7 @@ int run_check(const Options& options, const CheckCommand& command) {
 int run(const Options& options) {
   if (const auto* check = std::get_if<CheckCommand>(&options.command)) return run_check(options, *check);
   if (const auto* import = std::get_if<ImportCommand>(&options.command)) return run_import(*import);
+  if (const auto* wrap = std::get_if<WrapCommand>(&options.command)) return run_wrap(*wrap, options.run_dir);
   const auto& request = std::get<Request>(options.command);
   if (std::holds_alternative<control::DoctorRequest>(request)) return run_doctor(options);
   return ask_daemon(options, request);

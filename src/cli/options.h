@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "cli/import.h"
+#include "cli/wrap.h"
 #include "control/messages.h"
 
 namespace cygnet::cli {
@@ -18,7 +19,7 @@ struct CheckCommand {  // reads files, asks no daemon
 struct Options {
   std::string run_dir;
   bool json = false;
-  std::variant<control::Request, CheckCommand, ImportCommand> command;
+  std::variant<control::Request, CheckCommand, ImportCommand, WrapCommand> command;
 };
 
 inline constexpr int kOk = 0;

@@ -170,6 +170,11 @@ model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant 
   spec.local = outbound ? from : to;
   spec.remote = outbound ? to : from;
   spec.udp_encapsulation = nat;
+  // What an outbound SA takes is the policy's to say; in transport mode it is between these two in any case.
+  if (outbound && spec.mode == model::Mode::kTransport) {
+    spec.local_selectors = {model::TrafficSelector::of(IpPrefix::host(sa.from()))};
+    spec.remote_selectors = {model::TrafficSelector::of(IpPrefix::host(sa.to()))};
+  }
   if (transforms) {
     spec.encryption = transforms->encryption;
     spec.encryption_bits = transforms->encryption_bits;

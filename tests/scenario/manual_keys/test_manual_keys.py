@@ -190,3 +190,14 @@ def test_ten_thousand_sas(net):
     assert len(a.sas()) == 9999
     a.setkey("-F")
     assert a.sas() == {}
+
+
+def test_programs_for_the_kernels_pf_key_reach_the_engine(net):
+    a = Engine(net.gw_a)
+    a.run(tunnel_script(net, 4, 4, AEAD, "a"))
+    wrapped = net.gw_a.run(a.daemon.ctl_command("wrap", program("setkey"), "--kernel", "-D")).stdout
+    assert "spi=4097(0x00001001)" in wrapped and "spi=8194(0x00002002)" in wrapped
+    assert "E: aes-gcm-16  00000000 00000000 00000000 00000000 00000000" in wrapped, "keys stay hidden"
+    a.daemon.stop()
+    gone = net.gw_a.run(a.daemon.ctl_command("wrap", "true"), check=False)
+    assert gone.returncode == 1 and "is cygnetd running" in gone.stderr

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Loaded into a program by `cygnet wrap`: its PF_KEY sockets become connections to the engine, which speaks the same
+// messages. Whatever else the program does is left alone.
+#include <dlfcn.h>
+#include <linux/pfkeyv2.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+using Socket = int (*)(int, int, int);
+
+Socket next_socket() {
+  static const auto kNext = reinterpret_cast<Socket>(::dlsym(RTLD_NEXT, "socket"));
+  return kNext;
+}
+
+int connect_to_engine(const char* path, int type) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const auto octets = std::strlen(path);
+  if (octets >= sizeof address.sun_path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  std::memcpy(address.sun_path, path, octets);
+  const int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK);
+  const int fd = next_socket()(AF_UNIX, SOCK_SEQPACKET | flags, 0);
+  if (fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    const int error = errno;
+    ::close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) int socket(int domain, int type, int protocol) noexcept {
+  const char* path = ::secure_getenv("CYGNET_PFKEY");
+  if (domain != PF_KEY || path == nullptr) return next_socket()(domain, type, protocol);
+  if ((type & 0xf) != SOCK_RAW || protocol != PF_KEY_V2) {
+    errno = EPROTONOSUPPORT;
+    return -1;
+  }
+  return connect_to_engine(path, type);
+}

@@ -102,6 +102,9 @@ void set_sa(const SetkeyStatement& statement, pf::Message& message) {
   message.soft = lifetime_of(sa.soft);
   message.auth_key = key_of(sa.authentication_key);
   message.encrypt_key = key_of(sa.encryption_key);
+  // Linux wants this extension for ESP, however empty.
+  const bool esp = sa.protocol == SetkeyProtocol::kEsp || sa.protocol == SetkeyProtocol::kEspUdp;
+  if (esp && statement.verb == SetkeyVerb::kAdd && !message.encrypt_key) message.encrypt_key = pf::KeyExtension{};
   message.sa2 = pf::Sa2Extension{.mode = static_cast<pf::Mode>(sa.mode), .reqid = sa.reqid};
   message.security_context = context_of(sa.context);
   if (sa.fragment != 0) message.nat_fragment = pf::NatFragmentExtension{sa.fragment};

@@ -57,7 +57,8 @@ std::string address_text(const std::optional<pf::AddressExtension>& address,
 // Groups of four octets, as ipsec-tools dumps keys.
 std::string key_text(const pf::KeyExtension& key, bool may_be_hidden) {
   const bool zeros = std::ranges::all_of(key.key, [](std::uint8_t octet) { return octet == 0; });
-  if (zeros && may_be_hidden) return " (" + number(key.bits) + " bits, hidden: --show-keys shows them)";
+  if (zeros && may_be_hidden && key.bits != 0)
+    return " (" + number(key.bits) + " bits, hidden: --show-keys shows them)";
   std::string text;
   for (std::size_t i = 0; i < key.key.size(); ++i) {
     if (i != 0 && i % 32 == 0) text += "\n";

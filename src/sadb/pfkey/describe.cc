@@ -7,7 +7,7 @@ namespace {
 namespace pf = wire::pfkey;
 
 std::optional<pf::KeyExtension> key_extension(const SecretBytes& key, PfkeyKeys keys) {
-  if (keys == PfkeyKeys::kNone || key.empty()) return std::nullopt;
+  if (keys == PfkeyKeys::kNone) return std::nullopt;
   pf::KeyExtension out{static_cast<std::uint16_t>(key.size() * 8), key};
   if (keys == PfkeyKeys::kCensored) std::fill(out.key.begin(), out.key.end(), std::uint8_t{0});
   return out;
@@ -45,8 +45,8 @@ pf::Message describe_sa(PfkeyDatabase& database, const PfkeySa& sa, PfkeyKeys ke
   out.source = sa.source;
   out.destination = sa.destination;
   out.proxy = sa.proxy;
-  out.auth_key = key_extension(sa.auth_key, keys);
-  out.encrypt_key = key_extension(sa.encrypt_key, keys);
+  if (!sa.auth_key.empty()) out.auth_key = key_extension(sa.auth_key, keys);
+  if (sa.state != pf::SaState::kLarval) out.encrypt_key = key_extension(sa.encrypt_key, keys);
   out.source_identity = sa.source_identity;
   out.destination_identity = sa.destination_identity;
   out.sa2 = pf::Sa2Extension{sa.mode, database.last_sequence(sa), sa.reqid};

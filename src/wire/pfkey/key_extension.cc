@@ -9,8 +9,8 @@ Parsed<KeyExtension> KeyExtension::parse(ByteView body) {
   out.bits = reader.u16();
   reader.skip(2);
   const std::size_t octets = (out.bits + 7U) / 8U;
-  // RFC 2367 section 2.3.4: "sadb_key_bits ... MUST be the length of the valid key data, in bits".
-  if (out.bits == 0 || 4 + body.size() != round_up(8 + octets)) {
+  // The NULL cipher has a key of no bits at all: Linux wants the extension nevertheless.
+  if (4 + body.size() != round_up(8 + octets)) {
     return refuse(Refusal::kBadExtension, "a key extension of " + std::to_string(4 + body.size()) +
                                               " octets cannot hold exactly " + std::to_string(out.bits) +
                                               " bits of key");

@@ -118,6 +118,21 @@ TEST_F(PfkeySas, Sha256IsCutTo128BitsAndTo96OnlyIfAskedTo) {
   EXPECT_EQ(engine.only(Direction::kOutbound)->integrity, model::IntegrityId::kHmacSha2_256_96);
 }
 
+TEST_F(PfkeySas, NullCipherWithAndWithoutItsEmptyKey) {
+  auto m = add("192.0.2.1", "192.0.2.2", 0x1000);
+  m.sa->encrypt = pf::EncryptAlgorithm::kNull;
+  m.sa->auth = pf::AuthAlgorithm::kSha2_256;
+  m.auth_key = key(32);
+  m.encrypt_key = pf::KeyExtension{};
+  EXPECT_EQ(error_of(m), 0);
+  m.sa->spi = Spi{0x1001};
+  m.encrypt_key.reset();
+  EXPECT_EQ(error_of(m), 0);
+  const auto got = ask(sa(Type::kGet, "192.0.2.1", "192.0.2.2", 0x1001));
+  ASSERT_TRUE(got.encrypt_key);
+  EXPECT_EQ(got.encrypt_key->bits, 0);
+}
+
 TEST_F(PfkeySas, AttributesReachTheEngine) {
   auto m = add("192.0.2.1", "192.0.2.2", 0x1000, pf::Mode::kTransport);
   m.sa->replay = 64;

@@ -132,6 +132,7 @@ TEST(PfkeyMessage, SmallExtensionsAsWrittenByHand) {
        [](const Message& m) { EXPECT_EQ(*m.spi_range, (SpiRangeExtension{0x100, 0xffff})); }},
       {"0200 1300 02 000000 2a000000 07000000",
        [](const Message& m) { EXPECT_EQ(*m.sa2, (Sa2Extension{Mode::kTunnel, 42, 7})); }},
+      {"0100 0900 0000 0000", [](const Message& m) { EXPECT_EQ(*m.encrypt_key, KeyExtension{}); }},
       {"0100 1400 02 000000", [](const Message& m) { EXPECT_EQ(m.nat_type->type, 2); }},
       {"0100 1500 1194 0000", [](const Message& m) { EXPECT_EQ(m.nat_source_port->port, 4500); }},
       {"0100 1600 1195 0000", [](const Message& m) { EXPECT_EQ(m.nat_destination_port->port, 4501); }},

@@ -1,15 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
+// The monitor where it is not started in the foreground: in the background, or to tidy up only.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 
+#include "control/messages.h"
 #include "daemon/monitor/monitor.h"
 #include "io/errno_text.h"
 #include "io/process.h"
+#include "io/unix_socket.h"
 
 namespace cygnet::daemon {
+
+int Monitor::clean_up() {
+  if (::geteuid() != 0) {
+    log_.error("monitor", "cygnetd --clean-up must be run as root");
+    return 1;
+  }
+  // The lock of a living one: its socket answers.
+  if (io::connect_stream(path(std::string(control::kSocketName)))) {
+    log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
+    return 1;
+  }
+  auto loaded = read_configuration();
+  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
+  resolver_.clean_up_earlier();
+  if (auto done = network_->clean_up(); !done) {
+    log_.error("network", done.error().message);
+    return 1;
+  }
+  return 0;
+}
 
 int run_monitor_in_background(const Options& options, Logger& log) {
   std::array<int, 2> pipe{};

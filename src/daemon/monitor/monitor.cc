@@ -38,26 +38,6 @@ PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, sock
 Monitor::Monitor(Options options, Logger& log)
     : options_(std::move(options)), log_(log), resolver_(loop_, {.state_dir = options_.state_dir}, log_) {}
 
-int Monitor::clean_up() {
-  if (::geteuid() != 0) {
-    log_.error("monitor", "cygnetd --clean-up must be run as root");
-    return 1;
-  }
-  // The lock of a living one: its socket answers.
-  if (io::connect_stream(path(std::string(control::kSocketName)))) {
-    log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
-    return 1;
-  }
-  auto loaded = read_configuration();
-  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
-  resolver_.clean_up_earlier();
-  if (auto done = network_->clean_up(); !done) {
-    log_.error("network", done.error().message);
-    return 1;
-  }
-  return 0;
-}
-
 int Monitor::run(const std::function<void()>& on_started) {
   io::set_process_name("cygnetd-monitor");
   if (auto started = start(); !started) {

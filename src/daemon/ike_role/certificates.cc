@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::int64_t kDay_s = 86400;
 
-control::CertificateReport describe(const model::NamedObject& object, std::int64_t now) {
+// Decoding one takes longer than all the rest here: each is decoded once.
+control::CertificateReport describe(const model::NamedObject& object, const CertificateFacts& facts, bool key) {
   control::CertificateReport report;
   report.name = object.name;
   report.source = object.source;
@@ -32,7 +33,12 @@ control::CertificateReport describe(const model::NamedObject& object, std::int64
   for (const auto& name : certificate->alternative_names()) report.names.push_back(name.to_string());
   report.valid_from = certificate->not_before();
   report.valid_until = certificate->not_after();
-  report.expires_in_s = report.valid_until - now;
+  report.expires_in_s = report.valid_until - facts.now;
+  if (key && facts.held_keys != nullptr) {
+    const auto& id = certificate->public_key().key_id();
+    report.key_on_token = facts.token_keys != nullptr && facts.token_keys->contains(id);
+    report.private_key = report.key_on_token || facts.held_keys->contains(id);
+  }
   return report;
 }
 
@@ -45,15 +51,6 @@ void add_use(control::CertificateReport& report, const CertificateFacts& facts) 
     own = own || local;
   }
   report.own = own;
-}
-
-void add_key(control::CertificateReport& report, const model::NamedObject& object, const CertificateFacts& facts) {
-  if (facts.held_keys == nullptr || !report.fault.empty()) return;
-  const auto certificate = crypto::Certificate::parse(object.der);
-  if (!certificate) return;
-  const auto& key = certificate->public_key().key_id();
-  report.key_on_token = facts.token_keys != nullptr && facts.token_keys->contains(key);
-  report.private_key = report.key_on_token || facts.held_keys->contains(key);
 }
 
 control::CrlReport describe_crl(const std::string& source, ByteView octets) {
@@ -105,13 +102,12 @@ void warn_of_end(const control::CertificateReport& certificate, std::vector<LogE
 control::CertsReport report_certificates(const CertificateFacts& facts) {
   control::CertsReport report;
   for (const auto& object : facts.credentials.certificates) {
-    auto one = describe(object, facts.now);
+    auto one = describe(object, facts, true);
     add_use(one, facts);
-    add_key(one, object, facts);
     report.certificates.push_back(std::move(one));
   }
   for (const auto& object : facts.credentials.authorities) {
-    report.authorities.push_back(describe(object, facts.now));
+    report.authorities.push_back(describe(object, facts, false));
     if (const auto& one = report.authorities.back(); one.fault.empty() && !one.authority)
       report.authorities.back().fault = "it is no authority (basicConstraints): only itself is trusted";
   }

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the engine's part of bench/RESULTS.md and its plots (bench/plots/*.svg) from what
-`./dev bench engine --json FILE --benchmark_repetitions=N` measured: python3 bench/engine_page.py FILE
+`./dev bench engine --json FILE --benchmark_repetitions=N` measured: python3 bench/engine_page.py FILE...
 
-Of the repetitions the fastest counts: other work on a shared machine makes runs slower, never faster."""
+Of the repetitions, and of several files, the fastest counts: other work on a shared machine makes runs slower, never faster."""
 
 import datetime
 import json
@@ -19,17 +19,17 @@ GCM = "aes128gcm16"
 STAGES = ("parse", "lookup", "prepare", "cipher", "finish")
 
 
-def load(path):
-    """Name -> the fastest repetition's row."""
+def load(paths):
+    """The context of the first file, and for each case the row of the fastest repetition."""
     best = {}
-    report = json.loads(pathlib.Path(path).read_text())
-    for row in report["benchmarks"]:
+    reports = [json.loads(pathlib.Path(path).read_text()) for path in paths]
+    for row in (row for report in reports for row in report["benchmarks"]):
         if row.get("run_type") == "aggregate" or "pps" not in row:
             continue
-        name = row.get("run_name", row["name"])
-        if name not in best or row["pps"] > best[name]["pps"]:
-            best[name] = row
-    return report["context"], best
+        case = row.get("run_name", row["name"])
+        if case not in best or row["pps"] > best[case]["pps"]:
+            best[case] = row
+    return reports[0]["context"], best
 
 
 def name(direction, size=64, sas=1, policies=1, cores=1, algorithm=GCM):
@@ -183,8 +183,8 @@ def plots(rows):
     return links
 
 
-def section(path):
-    context, rows = load(path)
+def section(paths):
+    context, rows = load(paths)
     date = datetime.date.today().isoformat()
     cipher = {s: rows.get(f"cipher/{GCM}/size:{s}") for s in (64, 1400)}
     opened = {s: rows.get(f"decipher/{GCM}/size:{s}") for s in (64, 1400)}
@@ -212,11 +212,11 @@ def section(path):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
     page = _ROOT / "bench" / "RESULTS.md"
     text = page.read_text()
-    new = section(sys.argv[1]).rstrip() + "\n"
+    new = section(sys.argv[1:]).rstrip() + "\n"
     at = text.find(HEADING)
     if at < 0:
         text = text.rstrip() + "\n\n" + new

@@ -2,8 +2,10 @@
 #pragma once
 
 // What the stages of a burst hand on to each other. Kept between bursts, so that nothing is allocated or cleared.
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "base/drop_reason.h"
 #include "crypto/esp_cipher.h"
@@ -59,6 +61,27 @@ struct BurstScratch {
   std::array<std::uint32_t, kCipherBurst> index_of_job;
   // both
   std::array<crypto::EspJob, kCipherBurst> jobs;
+};
+
+// Fetches the keys of the jobs that come next while the ciphers work on those before: few at a time, because a
+// processor waits for few lines of memory at once.
+template <typename Sa>
+class KeysAhead {
+ public:
+  KeysAhead(std::span<Sa* const> sas, std::span<const crypto::EspJob> jobs) : sas_(sas), jobs_(jobs) { fetch(0); }
+  // The job at `next` is about to be worked on after the present ones.
+  void fetch(std::size_t next) {
+    for (const auto end = std::min(next + kAhead, sas_.size()); fetched_ < end; ++fetched_) {
+      const bool again = fetched_ > 0 && sas_[fetched_] == sas_[fetched_ - 1];
+      if (!again) crypto::prefetch_keys(sas_[fetched_]->keys, jobs_[fetched_].octets);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kAhead = 4;
+  std::span<Sa* const> sas_;
+  std::span<const crypto::EspJob> jobs_;
+  std::size_t fetched_ = 0;
 };
 
 }  // namespace cygnet::engine

@@ -171,7 +171,6 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
     drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
     return;
   }
-  crypto::prefetch_keys(sa->keys, esp.size());
   auto& burst = state_.burst;
   burst.index_of_job[jobs_] = index;
   burst.opening[jobs_] = sa;
@@ -195,11 +194,13 @@ void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
 void InboundRun::flush() {
   auto& burst = state_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
+  KeysAhead ahead(std::span<InboundSa* const>(burst.opening).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     sa_ = burst.opening[i];
     std::size_t end = i + 1;
     while (end < count && burst.opening[end] == sa_) ++end;
     if (sa_->worker == nullptr) sa_->begin();
+    ahead.fetch(end);
     sa_->worker->open({burst.jobs.data() + i, end - i});
     i = end;
   }

@@ -425,7 +425,6 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
     return nullptr;
   }
   if (jobs_ == state_.burst.jobs.size()) flush();
-  crypto::prefetch_keys(sa.keys, octets);
   const std::uint64_t sequence = ++sa.sequence;
   wire::write_esp_header(esp, sa.spi, sequence);
   auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
@@ -481,12 +480,14 @@ void OutboundRun::count_sent(std::size_t packet_octets) {
 void OutboundRun::flush() {
   auto& burst = state_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
+  KeysAhead ahead(std::span<OutboundSa* const>(burst.sealing).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     auto* sa = burst.sealing[i];
     std::size_t end = i + 1;
     while (end < count && burst.sealing[end] == sa) ++end;
     const std::span jobs(burst.jobs.data() + i, end - i);
     if (sa->worker == nullptr) sa->begin();
+    ahead.fetch(end);
     sa->worker->seal(jobs);
     for (const auto& job : jobs) {
       if (!job.ok) on_refused(job);

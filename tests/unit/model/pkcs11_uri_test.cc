@@ -39,7 +39,9 @@ TEST(Pkcs11UriTest, WhatIsNotUnderstoodIsRefusedByName) {
   EXPECT_TRUE(says(why_not("pkcs11:token=vpn"), "no object"));
   EXPECT_TRUE(says(why_not("pkcs11:object=a;object=b"), "twice"));
   EXPECT_TRUE(says(why_not("pkcs11:object=a;library-version=3"), "'library-version=' is not looked at"));
-  EXPECT_TRUE(says(why_not("pkcs11:object=a;x-vendor=3"), "'x-vendor='"));
+  EXPECT_TRUE(says(why_not("pkcs11:object=a;x-vendor=3"), "an attribute that RFC 7512 does not name"));
+  EXPECT_FALSE(says(why_not("pkcs11:object=a;hunter2=3"), "hunter2")) << "it may have been the PIN";
+  EXPECT_FALSE(says(why_not("pkcs11:object=a;type=hunter2"), "hunter2"));
   EXPECT_TRUE(says(why_not("pkcs11:object=%0"), "hexadecimal"));
   EXPECT_TRUE(says(why_not("pkcs11:object=%zz"), "hexadecimal"));
   EXPECT_TRUE(says(why_not("pkcs11:object=%0a"), "control characters"));

@@ -13,9 +13,10 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 
-#include "engine/epochs.h"
 #include "base/huge_memory.h"
+#include "engine/epochs.h"
 
 namespace cygnet::engine {
 
@@ -38,6 +39,7 @@ class PointerTable {
   // Readers must be gone.
   ~PointerTable() {
     const auto* state = state_.load(std::memory_order_relaxed);
+    delete next_;
     delete state->old;
     delete state->current;
     delete state;
@@ -69,6 +71,7 @@ class PointerTable {
   void insert(const Key& key, T* object) {
     auto* state = state_.load(std::memory_order_relaxed);
     if ((size_ + 1) * 4 > state->current->buckets() * kSlots * 3) state = grow();
+    prepare(*state->current);
     const std::uint32_t name = Of::name(key, seed_);
     state->current->insert(home(name), name, object);
     ++size_;
@@ -118,6 +121,11 @@ class PointerTable {
 
     [[nodiscard]] std::size_t buckets() const { return buckets_; }
     [[nodiscard]] Bucket& at(std::uint64_t hash) const { return bucket_[hash >> shift_]; }
+
+    // Writes to the page at this octet of a table that nobody uses yet.
+    void touch(std::size_t octet) {
+      bucket_[octet / sizeof(Bucket)].slot[0].passed.store(0, std::memory_order_relaxed);
+    }
 
     [[nodiscard]] T* find(std::uint64_t hash, std::uint32_t name, const Key& key) const {
       for (std::size_t i = hash >> shift_, n = 0; n < buckets_; ++n, i = (i + 1) & (buckets_ - 1)) {
@@ -208,13 +216,28 @@ class PointerTable {
     epochs_.retire(
         last, sizeof *last, [](void*, void* memory, std::size_t) { delete static_cast<State*>(memory); }, nullptr);
   }
+  // The kernel clears a huge page when it is touched first, which takes a while: from five eighths on the next table is
+  // there and gets a page at each insertion, so that growing meets none.
+  void prepare(const Table& current) {
+    if (next_ == nullptr) {
+      if ((size_ + 1) * 8 <= current.buckets() * kSlots * 5) return;
+      next_ = new Table(current.buckets() * 2);
+      touched_ = 0;
+    }
+    if (touched_ < next_->buckets() * sizeof(Bucket)) {
+      next_->touch(touched_);
+      touched_ += kHugePage;
+    }
+  }
   State* grow() {
     auto* state = state_.load(std::memory_order_relaxed);
     while (state->old != nullptr) {
       move_some(*state);
       state = state_.load(std::memory_order_relaxed);
     }
-    auto* next = new State{state->current, new Table(state->current->buckets() * 2)};
+    auto* table = std::exchange(next_, nullptr);
+    if (table == nullptr) table = new Table(state->current->buckets() * 2);
+    auto* next = new State{state->current, table};
     moved_ = 0;
     publish(next);
     return next;
@@ -236,6 +259,8 @@ class PointerTable {
   std::atomic<State*> state_{nullptr};
   std::size_t size_ = 0;
   std::size_t moved_ = 0;  // buckets of the old table
+  Table* next_ = nullptr;  // being prepared
+  std::size_t touched_ = 0;
 };
 
 }  // namespace cygnet::engine

@@ -78,6 +78,30 @@ TEST(SadGrowth, ABurstAnswersInItsOrder) {
   }
 }
 
+struct ByValue {
+  using Key = std::uint32_t;
+  static constexpr bool kExact = true;
+  [[nodiscard]] static std::uint32_t name(Key key, std::uint64_t) { return key; }
+  [[nodiscard]] static bool is(const std::uint32_t&, Key) { return true; }
+};
+
+// Beyond the size from which tables stand in huge pages and are made ready before they are needed.
+TEST(PointerTableGrowth, LargeTablesLoseNothing) {
+  Epochs epochs;
+  PointerTable<std::uint32_t, ByValue> table(epochs, 3);
+  std::vector<std::uint32_t> values(300000);
+  for (std::uint32_t i = 0; i < values.size(); ++i) {
+    values[i] = i * 7;
+    table.insert(values[i], &values[i]);
+    ASSERT_EQ(table.find(values[i / 2]), &values[i / 2]);
+    ASSERT_EQ(table.find(values[0]), &values[0]);
+  }
+  for (auto& value : values) ASSERT_EQ(table.find(value), &value);
+  for (std::size_t i = 0; i < values.size(); i += 2) table.erase(values[i], &values[i]);
+  EXPECT_EQ(table.size(), values.size() / 2);
+  for (std::size_t i = 0; i < values.size(); ++i) ASSERT_EQ(table.find(values[i]), i % 2 == 0 ? nullptr : &values[i]);
+}
+
 TEST(SadNames, OneSpiOfTwoPeersIsTwoSas) {
   Sad sad(7);
   auto& a = sad.insert(outbound(500, "10.0.0.0/8"));

@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "io/errno_text.h"
 #include "io/unix_socket.h"
+#include "model/connection.h"
 #include "wire/pfkey/constants.h"
 
 namespace cygnet::cli {
@@ -47,6 +48,7 @@ int run_wrap(const WrapCommand& command, const std::string& run_dir) {
   const bool alone = others == nullptr || *others == '\0';
   (void)::setenv("LD_PRELOAD", (alone ? library : library + ":" + others).c_str(), 1);
   (void)::setenv("CYGNET_PFKEY", path.c_str(), 1);
+  (void)::setenv("CYGNET_MARK", std::to_string(model::Setup{}.fwmark).c_str(), 0);
   std::vector<char*> arguments;
   for (const auto& word : command.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);

@@ -34,7 +34,9 @@ void Poller::remove(int fd) { (void)::epoll_ctl(fd_.get(), EPOLL_CTL_DEL, fd, nu
 std::span<const Poller::Ready> Poller::wait(Instant until) {
   int timeout_ms = -1;
   if (until != kNever) {
-    const auto left = until - SystemClock::now();
+    // Instant::min() is long over: the distance to it is more than a Duration holds.
+    const auto now = SystemClock::now();
+    const auto left = until <= now ? Duration{} : until - now;
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
     timeout_ms = static_cast<int>(std::clamp<std::int64_t>(ms, 0, 3'600'000));
   }

@@ -20,7 +20,7 @@ using RunCase = void (*)(benchmark::State&, const Algorithm&, const Scale&);
 
 // AES-128-GCM-16 with every size, number of SAs, of policies and of cores; every other algorithm with every size.
 // Named DIRECTION/ALGORITHM/size:N/sas:N/policies:N/cores:N, and /burst:N where that is the question.
-void register_cases(const std::string& direction, RunCase run);
+void register_cases(const std::string& direction, RunCase run, std::uint32_t sas);
 
 // What stands behind DIRECTION/.
 [[nodiscard]] std::string case_name(const Algorithm& algorithm, const Scale& scale);

@@ -14,6 +14,6 @@ void run_inbound(benchmark::State& state, const Algorithm& algorithm, const Scal
 
 }  // namespace
 
-void register_inbound() { register_cases("inbound", run_inbound); }
+void register_inbound(std::uint32_t sas) { register_cases("inbound", run_inbound, sas); }
 
 }  // namespace cygnet::bench

@@ -14,6 +14,6 @@ void run_outbound(benchmark::State& state, const Algorithm& algorithm, const Sca
 
 }  // namespace
 
-void register_outbound() { register_cases("outbound", run_outbound); }
+void register_outbound(std::uint32_t sas) { register_cases("outbound", run_outbound, sas); }
 
 }  // namespace cygnet::bench

@@ -33,9 +33,14 @@ def run(*command: str, **more) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
 
 
-def replay(program: Path, into: Path) -> Path:
+def replay(program: Path, into: Path) -> Path | None:
     raw, merged = into / f"{program.name}.profraw", into / f"{program.name}.profdata"
-    run(str(program), "--corpus-only", env={**os.environ, "LLVM_PROFILE_FILE": str(raw)})
+    # A target that fails is left out of the tables: the fuzz stage says what is wrong with it.
+    done = subprocess.run([str(program), "--corpus-only"], capture_output=True, text=True,
+                          env={**os.environ, "LLVM_PROFILE_FILE": str(raw)})
+    if done.returncode or not raw.exists():
+        print(f"{program.name} ended with {done.returncode}: {done.stderr.strip()[-200:]}", file=sys.stderr)
+        return None
     run(PROFDATA, "merge", "-sparse", str(raw), "-o", str(merged))
     raw.unlink()
     return merged
@@ -125,7 +130,8 @@ def main() -> int:
         return 1
     folder = arguments.build / "profiles"
     folder.mkdir(exist_ok=True)
-    profiles = {program: replay(program, folder) for program in programs}
+    profiles = {program: profile for program in programs if (profile := replay(program, folder))}
+    programs = list(profiles)
     merged = folder / "all.profdata"
     run(PROFDATA, "merge", "-sparse", *map(str, profiles.values()), "-o", str(merged))
     if arguments.missing:

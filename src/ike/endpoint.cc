@@ -158,6 +158,8 @@ void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet:
   auto* sa = impl_->world.find_owner(child);
   // Only encapsulated ESP shares its ports with IKE, and only a peer behind a NAT moves without saying so.
   if (sa == nullptr || !sa->path.marked || !sa->nat_remote || sa->path.remote == remote) return;
+  // Who just says where it is now is asked to prove it first (RFC 4555 section 3.7).
+  if (sa->mobility.unproven) return;
   v2::move_peer(impl_->world, *sa, Path{local, remote, true});
 }
 

@@ -250,6 +250,41 @@ TEST(Authorization, APeerGetsNoMoreChildrenThanItMay) {
   EXPECT_EQ(e.b().child_ups.size(), 2U);
 }
 
+// A peer that rekeys its child again and again, and never deletes what it replaced.
+TEST(Authorization, RekeysWithoutEndBringNoMoreChildrenEither) {
+  namespace wi = wire::ike;
+  auto of_b = mirrored(tunnel("tun"));
+  of_b.max_children = 3;
+  Exchange e(tunnel("tun"), of_b);
+  e.bring_up();
+  e.rekey_child(e.a());
+  const auto sample = e.drop("REKEY_SA");
+  auto header = sample.decoded.header;
+  auto payloads = sample.decoded.payloads;
+  for (std::uint32_t i = 0; i < 50; ++i, header.message_id = MessageId(header.message_id.value + 1)) {
+    Bytes spi(4);
+    store_be32(spi.data(), 0x10000000U + i);
+    for (auto& payload : payloads) {
+      if (auto* nonce = std::get_if<wi::NoncePayload>(&payload)) nonce->data[0] = static_cast<std::uint8_t>(i);
+      if (auto* offer = std::get_if<wi::SaPayload>(&payload)) {
+        for (auto& proposal : offer->proposals) proposal.spi = spi;
+      }
+    }
+    const auto bytes = e.a().keys().seal(header, payloads);
+    ASSERT_TRUE(bytes);
+    e.inject(e.b(), sample.path, *bytes);
+    for (auto& payload : payloads) {
+      auto* n = std::get_if<wi::NotifyPayload>(&payload);
+      if (n != nullptr && n->type == wi::NotifyType::kRekeySa && i < 7)
+        n->spi = spi;  // the newest is the next one's old one
+    }
+  }
+  EXPECT_EQ(e.b().plane.count(model::Direction::kInbound), 8U);
+  const auto answers = e.in_the_air();
+  EXPECT_TRUE(contains(answers.back(), "N(TEMPORARY_FAILURE)")) << answers.back();
+  while (!e.in_the_air().empty()) (void)e.drop();
+}
+
 TEST(Authorization, OurOwnAddressIsNotForThePeerToChoose) {
   auto of_b = mirrored(tunnel("tun"));
   of_b.children = {child("tun", "10.2.0.0/16", "0.0.0.0/0")};

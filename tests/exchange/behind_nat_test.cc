@@ -176,5 +176,34 @@ TEST_F(OneNat, KnownPeersMayShareWhatTheAdministratorWrote) {
   EXPECT_EQ(e.b().messages("address-claimed"), "");
 }
 
+// Not the same range as somebody else has, but a part of it, or one around it.
+struct Claim {
+  const char* name;
+  const char* range;
+  bool may;
+};
+class OneNatClaims : public OneNat, public testing::WithParamInterface<Claim> {};
+
+TEST_P(OneNatClaims, MeetWhatAnotherHasOrNot) {
+  begin(client("alice", "10.0.0.1", "10.9.1.0/24"), client("bob", "10.0.0.2", GetParam().range), gateway());
+  bring_up_both();
+  EXPECT_EQ(last_done(e.side(2)).ok, GetParam().may) << last_done(e.side(2)).message;
+  EXPECT_EQ(contains(e.b().messages("address-claimed"), "which 'alice.test'"), !GetParam().may)
+      << e.b().messages("address-claimed");
+  if (!GetParam().may) {
+    EXPECT_TRUE(e.packet(e.a(), e.b(), "alice", "alice"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OneNatClaims,
+                         testing::Values(Claim{"FirstHalf", "10.9.1.0/25", false},
+                                         Claim{"OneHost", "10.9.1.1/32", false},
+                                         Claim{"LastHost", "10.9.1.255/32", false},
+                                         Claim{"Around", "10.9.0.0/16", false}, Claim{"Before", "10.9.0.0/24", true},
+                                         Claim{"Behind", "10.9.2.0/24", true},
+                                         // What the configuration says is meant.
+                                         Claim{"Written", "10.0.0.0/8", true}),
+                         [](const auto& each) { return std::string(each.param.name); });
+
 }  // namespace
 }  // namespace cygnet::test

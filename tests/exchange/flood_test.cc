@@ -290,6 +290,31 @@ TEST_P(StrangePuzzle, GetsTheCookieAlone) {
 // Too hard; a PRF that was not offered; one that nobody has; too short; too long.
 INSTANTIATE_TEST_SUITE_P(Puzzles, StrangePuzzle, testing::Values("000515", "000608", "ffff08", "0005", "00050800"));
 
+// What the parser takes and the gate cannot judge must not pass it: many payloads, an Encrypted payload with another
+// one inside.
+TEST_F(Flood, StrangeButSoundRequestsNeedACookieToo) {
+  begin(setup(0, 0));
+  auto many = numbered(7);
+  for (int i = 0; i < 40; ++i) many.payloads.emplace_back(wi::VendorIdPayload{});
+  ASSERT_TRUE(wi::parse_message(wi::serialize_message(many)));
+  const auto demand = send(many, "192.0.2.1");
+  EXPECT_EQ(counters().half_open, 0U);
+  ASSERT_TRUE(demand);
+  EXPECT_NE(wi::find_notify(demand->payloads, wi::NotifyType::kCookie), nullptr);
+  auto sealed = numbered(8);
+  wi::EncryptedPayload inside;
+  inside.first_inner = wi::PayloadType::kSa;
+  inside.body = Bytes(40, 1);
+  sealed.payloads.emplace_back(inside);
+  ASSERT_TRUE(wi::parse_message(wi::serialize_message(sealed)));
+  (void)send(sealed, "192.0.2.1");
+  EXPECT_EQ(counters().half_open, 0U);
+  auto broken = numbered(9);
+  std::erase_if(broken.payloads, [](const auto& p) { return std::holds_alternative<wi::NoncePayload>(p); });
+  EXPECT_FALSE(send(broken, "192.0.2.1"));
+  EXPECT_EQ(counters().half_open, 0U);
+}
+
 TEST(Puzzles, TheGateReadsWhateverComes) {
   Exchange e;
   ike::EndpointSettings busy;

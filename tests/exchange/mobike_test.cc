@@ -111,6 +111,23 @@ TEST_F(Mobike, ChildrenDoNotFollowBeforeThePeerHasAnsweredFromThere) {
   expect_paths("203.0.113.7", "198.51.100.1");
 }
 
+// RFC 4555 section 3.7: nor do those that are made meanwhile.
+TEST_F(Mobike, NewChildrenDoNotGoToAnUnprovenAddressEither) {
+  begin();
+  e.run();
+  here({"203.0.113.7"});
+  e.deliver("INFORMATIONAL request");
+  e.deliver("INFORMATIONAL response 2");
+  e.rekey_child(e.a());
+  e.deliver("CREATE_CHILD_SA request");
+  EXPECT_EQ(e.b().plane.count(model::Direction::kOutbound), 2U);
+  for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote.address, address("192.0.2.1"));
+  e.run();
+  expect_paths("203.0.113.7", "198.51.100.1");
+  e.advance_and_run(10s);  // the old child fades
+  e.expect_tunnel();
+}
+
 TEST_F(Mobike, AWrongCookieEndsTheIkeSa) {
   begin();
   e.run();

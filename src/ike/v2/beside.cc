@@ -49,6 +49,8 @@ ChildSa* twin_of(const World& world, const IkeSa& sa, const Wanted& wanted) {
     if (other == &sa || other->state != State::kEstablished || other->local_id != sa.local_id ||
         other->remote_id != sa.remote_id)
       continue;
+    // RFC 7619 section 2.1: nobodies are not one peer; only what we began both times is surely ours.
+    if (sa.remote_id.type == model::IdType::kNull && !(sa.began_here && other->began_here)) continue;
     for (const auto& c : other->children) {
       if (c->usable() && c->name == wanted.child && c->connection->name == wanted.connection &&
           c->local == wanted.local && c->remote == wanted.remote)

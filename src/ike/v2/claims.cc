@@ -2,6 +2,7 @@
 #include "ike/v2/claims.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "ike/v2/negotiate.h"
 #include "ike/v2/world.h"
@@ -9,9 +10,22 @@
 namespace cygnet::ike::v2 {
 namespace {
 
-std::size_t hash_of(const IpRange& range) {
-  const std::hash<IpAddress> hash;
-  return hash(range.first) * 31U + hash(range.last);
+// The smallest prefix around a range.
+IpPrefix around(const IpRange& range) {
+  const auto a = range.first.bytes();
+  const auto b = range.last.bytes();
+  std::size_t octet = 0;
+  while (octet < a.size() && a[octet] == b[octet]) ++octet;
+  auto bits = static_cast<unsigned>(8 * octet);
+  if (octet < a.size()) bits += static_cast<unsigned>(std::countl_zero(static_cast<std::uint8_t>(a[octet] ^ b[octet])));
+  return IpPrefix(range.first, static_cast<std::uint8_t>(bits));
+}
+
+// Exactly this range stands in the configuration: an administrator means it.
+bool is_written(const ChildTerms& terms, const IpRange& range) {
+  return std::ranges::any_of(terms.connection->children, [&](const model::Child& c) {
+    return c.name == terms.child && std::ranges::any_of(c.remote, [&](const auto& ts) { return ts.range == range; });
+  });
 }
 
 // Whoever asks for all addresses wants a way out, not to be reached at them.
@@ -24,13 +38,19 @@ bool protocols_meet(const model::TrafficSelector& a, const model::TrafficSelecto
 // The child that has what `mine` asks for, in the name of somebody else.
 const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& terms, const model::TrafficSelector& mine,
                      const IkeSa** owner) {
-  for (const auto id : world.claims.of(mine.range)) {
+  const bool written = is_written(terms, mine.range);
+  for (const auto id : world.claims.meeting(mine.range)) {
     const auto* other = world.find_owner(id);
-    if (other == nullptr || other == &sa || other->remote_id == sa.remote_id) continue;
+    // RFC 7619 section 2.1: without authentication two peers of one name are not one peer.
+    const bool same_peer =
+        other != nullptr && other->remote_id == sa.remote_id && sa.remote_id.type != model::IdType::kNull;
+    if (other == nullptr || other == &sa || same_peer) continue;
     const auto* child = other->find_child(id);
     if (child == nullptr || !child->usable() || model::narrow(child->local, terms.local).empty()) continue;
-    const bool same = std::ranges::any_of(
-        child->remote, [&](const auto& theirs) { return theirs.range == mine.range && protocols_meet(theirs, mine); });
+    const bool same = std::ranges::any_of(child->remote, [&](const auto& theirs) {
+      // protocols_meet() looks at the ranges as well. What is written may lie around what somebody else has.
+      return protocols_meet(theirs, mine) && (theirs.range == mine.range || !written);
+    });
     if (!same) continue;
     *owner = other;
     return child;
@@ -42,20 +62,39 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
 
 void Claims::add(model::ChildId child, const model::TrafficSelectors& remote) {
   for (const auto& selector : remote) {
-    if (names_hosts(selector.range)) children_.emplace(hash_of(selector.range), child);
+    if (!names_hosts(selector.range)) continue;
+    by_first_.emplace(selector.range.first, child);
+    const auto prefix = around(selector.range);
+    const bool fresh = by_prefix_.emplace(prefix.length, prefix.network(), child).second;
+    if (fresh) ++lengths_[{selector.range.first.family(), prefix.length}];
   }
 }
 
 void Claims::remove(model::ChildId child, const model::TrafficSelectors& remote) {
-  for (const auto& selector : remote) children_.erase({hash_of(selector.range), child});
+  for (const auto& selector : remote) {
+    by_first_.erase({selector.range.first, child});
+    const auto prefix = around(selector.range);
+    if (by_prefix_.erase({prefix.length, prefix.network(), child}) == 0) continue;
+    const auto length = lengths_.find({selector.range.first.family(), prefix.length});
+    if (--length->second == 0) lengths_.erase(length);
+  }
 }
 
-std::vector<model::ChildId> Claims::of(const IpRange& range) const {
+std::vector<model::ChildId> Claims::meeting(const IpRange& range) const {
   std::vector<model::ChildId> out;
-  const auto hash = hash_of(range);
-  for (auto at = children_.lower_bound({hash, {}}); at != children_.end() && at->first == hash; ++at) {
+  for (auto at = by_first_.lower_bound({range.first, {}}); at != by_first_.end() && at->first <= range.last; ++at)
     out.push_back(at->second);
+  const auto family = range.first.family();
+  for (const auto& [key, count] : lengths_) {
+    if (key.first != family) continue;
+    const auto network = IpPrefix(range.first, key.second).network();
+    auto at = by_prefix_.lower_bound({key.second, network, {}});
+    for (; at != by_prefix_.end() && std::get<0>(*at) == key.second && std::get<1>(*at) == network; ++at)
+      out.push_back(std::get<2>(*at));
   }
+  std::ranges::sort(out);
+  const auto twice = std::ranges::unique(out);
+  out.erase(twice.begin(), twice.end());
   return out;
 }
 

@@ -3,8 +3,11 @@
 
 // Which children lead to which inner addresses: two clients that claim the same ones cannot both be served, for nobody
 // could tell whose the packets are.
+#include <cstdint>
+#include <map>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -19,13 +22,16 @@ class Claims {
  public:
   void add(model::ChildId child, const model::TrafficSelectors& remote);
   void remove(model::ChildId child, const model::TrafficSelectors& remote);
-  // Children that claim exactly this range, and perhaps some that do not.
-  [[nodiscard]] std::vector<model::ChildId> of(const IpRange& range) const;
-  [[nodiscard]] std::size_t size() const { return children_.size(); }
+  // Children that claim a part of this range, and perhaps some that do not.
+  [[nodiscard]] std::vector<model::ChildId> meeting(const IpRange& range) const;
+  [[nodiscard]] std::size_t size() const { return by_first_.size(); }
 
  private:
-  // By hash of the range. Thousands of children may lead to the same network: each is found by itself.
-  std::set<std::pair<std::size_t, model::ChildId>> children_;
+  // A range that meets another one begins in it, or covers its first address: then the smallest prefix around it does,
+  // too. Thousands of children may lead to the same network: each is found by itself.
+  std::set<std::pair<IpAddress, model::ChildId>> by_first_;
+  std::set<std::tuple<std::uint8_t, IpAddress, model::ChildId>> by_prefix_;  // length, network
+  std::map<std::pair<Family, std::uint8_t>, std::size_t> lengths_;           // how many have a prefix of that length
 };
 
 struct World;

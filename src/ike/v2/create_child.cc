@@ -38,6 +38,13 @@ bool has_room(const IkeSa& sa, const model::Connection& connection) {
   return static_cast<std::size_t>(has) < connection.max_children;
 }
 
+// A rekeyed child stays until the peer deletes it: whoever rekeys without end and deletes nothing gets no more.
+bool has_room_for_another(const IkeSa& sa, const model::Connection& connection) {
+  const auto has = std::count_if(sa.children.begin(), sa.children.end(),
+                                 [&](const auto& child) { return child->connection->name == connection.name; });
+  return static_cast<std::size_t>(has) < 2 * static_cast<std::size_t>(connection.max_children) + 2;
+}
+
 std::string group_name(model::KeGroup group) {
   return model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group), 0});
 }
@@ -431,6 +438,8 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
                      terms->connection->name + " already and asks for another: write a larger max-children= if it may");
     return answer(world, sa, request, refusal(wi::NotifyType::kNoAdditionalSas));
   }
+  if (*old != nullptr && !has_room_for_another(sa, *terms->connection))
+    return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
   const auto group = terms->algorithms.group;
   if (group != model::KeGroup::kNone && job == nullptr) {
     const auto* ke = wi::find_payload<wi::KePayload>(request.payloads);

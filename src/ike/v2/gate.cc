@@ -12,9 +12,8 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr unsigned kHarderByMost = 6;      // zero bits more at the limit than at the threshold
-constexpr std::size_t kNotifyFront = 4;    // Protocol ID, SPI Size, Notify Message Type
-constexpr std::size_t kMostPayloads = 32;  // looked at; an honest request has a dozen
+constexpr unsigned kHarderByMost = 6;    // zero bits more at the limit than at the threshold
+constexpr std::size_t kNotifyFront = 4;  // Protocol ID, SPI Size, Notify Message Type
 
 // The payloads that matter at the gate, where they lie in the datagram.
 struct Glance {
@@ -45,11 +44,13 @@ std::optional<Glance> glance_at(const wi::Header& header, ByteView datagram) {
   auto type = header.next_payload;
   std::size_t at = wi::kHeaderOctets;
   for (std::size_t i = 0; type != wi::PayloadType::kNone; ++i) {
-    if (i == kMostPayloads || datagram.size() - at < wi::kPayloadHeaderOctets) return std::nullopt;
+    if (i == wi::kMaxPayloads || datagram.size() - at < wi::kPayloadHeaderOctets) return std::nullopt;
     const std::size_t length = load_be16(datagram.data() + at + 2);
     if (length < wi::kPayloadHeaderOctets || length > datagram.size() - at) return std::nullopt;
     note(glance, type, datagram.subspan(at + wi::kPayloadHeaderOctets, length - wi::kPayloadHeaderOctets));
-    type = static_cast<wi::PayloadType>(datagram[at]);
+    // As the parser has it: an Encrypted payload is the last one (RFC 7296 section 3.14).
+    const bool encrypted = type == wi::PayloadType::kEncrypted || type == wi::PayloadType::kEncryptedFragment;
+    type = encrypted ? wi::PayloadType::kNone : static_cast<wi::PayloadType>(datagram[at]);
     at += length;
   }
   return glance;
@@ -172,8 +173,11 @@ bool admit(World& world, const Path& path, const wi::Header& header, ByteView da
     return false;
   }
   const auto glance = glance_at(header, datagram);
-  // Whoever reads it says what is wrong with it; nothing is kept for it.
-  if (!glance || glance->nonce.size() < wi::kMinNonceOctets || glance->nonce.size() > wi::kMaxNonceOctets) return true;
+  // With so many about, nobody is told what is wrong with a message; and what cannot be judged here is not let in.
+  if (!glance || glance->nonce.size() < wi::kMinNonceOctets || glance->nonce.size() > wi::kMaxNonceOctets) {
+    ++world.counters.malformed;
+    return false;
+  }
   const auto asked = read_cookie(world, glance->cookie, glance->nonce, path.remote, header.spi_i);
   if (!asked) {
     world.counters.cookies_refused += glance->cookie.empty() ? 0 : 1;

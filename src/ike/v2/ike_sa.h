@@ -144,6 +144,7 @@ struct PeerRequest {
 struct Mobility {
   bool agreed = false;                    // both ends said MOBIKE_SUPPORTED
   bool unproven = false;                  // responder: the children wait for the check of the peer's new address
+  Path proven;                            // while unproven: where the children are
   std::vector<IpAddress> peer_addresses;  // others that the peer has
   Path told;                              // what the update, or the check, under way speaks of
   Bytes cookie2;                          // of the check under way

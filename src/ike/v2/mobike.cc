@@ -202,6 +202,7 @@ void follow_update(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   const bool other_address = sa.path.remote.address != turn.path.remote.address;
+  if (!sa.mobility.unproven) sa.mobility.proven = sa.path;
   world.report(sa, Severity::kNotice, "peer-moved",
                sa.peer() + " says (MOBIKE) that it is now at " + turn.path.remote.to_string());
   sa.path = turn.path;

@@ -169,9 +169,11 @@ model::SaSpec spec_of(const World& world, const IkeSa& sa, const ChildSa& child,
   spec.connection = child.connection->name;
   spec.child_name = child.name;
   spec.mode = child.mode;
-  spec.local = sa.path.local;
-  spec.remote = sa.path.remote;
-  if (!sa.path.marked) {
+  // RFC 4555 section 3.7: nothing is sent to an address before it is known that the peer receives there.
+  const auto& path = sa.mobility.unproven ? sa.mobility.proven : sa.path;
+  spec.local = path.local;
+  spec.remote = path.remote;
+  if (!path.marked) {
     // ESP without encapsulation has no ports; these are the ones to use if a NAT shows up.
     spec.local.port = world.settings.setup.nat_port;
     spec.remote.port = 4500;
@@ -367,6 +369,11 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   }
   terms.mode = wi::find_notify(answer, wi::NotifyType::kUseTransportMode) != nullptr ? model::Mode::kTransport
                                                                                      : model::Mode::kTunnel;
+  // RFC 7296 section 1.3.1: USE_TRANSPORT_MODE in an answer accepts what the request asked for, and nothing else.
+  const auto asked = std::any_of(connection->children.begin(), connection->children.end(), [&](const model::Child& c) {
+    return c.name == child && c.mode == model::Mode::kTransport;
+  });
+  if (terms.mode == model::Mode::kTransport && !asked) return bad("it chooses transport mode, which nobody asked for");
   return terms;
 }
 

@@ -36,6 +36,9 @@ std::string group_name(model::KeGroup group) {
   return model::to_string(model::Transform{model::TransformType::kKeyExchange, static_cast<std::uint16_t>(group), 0});
 }
 
+// IKE SAs that were rekeyed and that the peer has not deleted yet; collisions leave two.
+constexpr std::ptrdiff_t kMostWaiting = 4;
+
 void task_done(World& world, IkeSa& sa) {
   sa.task.reset();
   world.touch(sa);
@@ -281,7 +284,11 @@ Outcome on_ike_rekey_request(Turn& turn) {
   // TEMPORARY_FAILURE.
   const bool busy = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild ||
                                 sa.task->about == About::kDeleteChild);
-  if (busy) {
+  // Whoever rekeys without end deletes the old ones first.
+  const auto around = world.sas_between(sa.local_id, sa.remote_id);
+  const auto waiting =
+      std::count_if(around.begin(), around.end(), [&](const IkeSa* old) { return old->replaced_by == sa.local_spi(); });
+  if (busy || waiting >= kMostWaiting) {
     refuse(world, sa, id, wi::NotifyType::kTemporaryFailure);
     return Outcome::kNext;
   }

@@ -180,6 +180,7 @@ template <typename A>
 void visit(A& a, Mobility& v) {
   visit(a, v.agreed);
   visit(a, v.unproven);
+  visit(a, v.proven);
   visit_list(a, v.peer_addresses);
   visit(a, v.told);
   visit(a, v.cookie2);

@@ -277,8 +277,8 @@ bool dispatch(Turn& turn, Trigger trigger, wi::ExchangeType exchange, About abou
   } else if (outcome == Outcome::kNext && turn.sa->alive()) {
     if (row->next == State::kDead) {
       end_sa(turn.world, *turn.sa, turn.sa->end_reason, Aftermath::kKeepUp);
-    } else {
-      turn.sa->state = row->next;
+    } else if (turn.sa->state == state) {
+      turn.sa->state = row->next;  // unless the handler has ended it, or begun to
     }
   }
   if (turn.sa->alive()) start_next_task(turn.world, *turn.sa);

@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import ctypes
+import os
+import socket
 import time
 
 import pytest
@@ -50,3 +53,57 @@ def test_ike_killed_while_negotiating(net):
     a.up()
     assert len(a.children()) == 1
     assert len(b.children()) == 1
+
+
+PIDFD_GETFD = 438  # pidfd_getfd(2)
+
+
+def seen_from_here(host, pid):
+    """What the PID of a process of that host is outside of it."""
+    space = os.readlink(f"/proc/{host.pid}/ns/net")
+    for outer in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{outer}/status", encoding="ascii") as status:
+                known = next(line for line in status if line.startswith("NSpid:")).split()
+            if int(known[-1]) == pid and os.readlink(f"/proc/{outer}/ns/net") == space:
+                return int(outer)
+        except (OSError, StopIteration):
+            continue
+    raise AssertionError(f"no process {pid} in {host.name}")
+
+
+def cut_connections(pid):
+    """Shuts the SEQPACKET connections of a process down, but that to the monitor, both ends living on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process, cut = os.pidfd_open(pid), 0
+    for number in sorted(int(n) for n in os.listdir(f"/proc/{pid}/fd")):
+        if number <= 3 or not os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:"):
+            continue
+        copy = libc.syscall(PIDFD_GETFD, process, number, 0)
+        if copy < 0:
+            continue
+        with socket.socket(fileno=copy) as s:
+            if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET:
+                s.shutdown(socket.SHUT_RDWR)
+                cut += 1
+    os.close(process)
+    return cut
+
+
+def test_the_connection_to_the_engine_is_made_anew(net):
+    """Nobody ended, yet ike and engine cannot talk: ike ends itself, and the next one finds everything."""
+    a, b = gateways(net, __file__)
+    a.up()
+    b.wait_state("up")
+    spis, old = a.spis(), a.pid("ike")
+    assert cut_connections(seen_from_here(net.gw_a, old)) >= 1
+    a.wait_role("ike", old, timeout_s=15)
+    assert a.state() == "up" and a.spis() == spis
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        flow = Flow(net.host_a, net.host_address("b"))
+        time.sleep(0.5)
+        account = flow.stop()
+    assert account.sent > 10 and account.lost == 0, account.text[-300:]
+    assert clear.count() == 0
+    a.rekey("lab")
+    wait_until(lambda: a.spis() != spis, 10, "the child is rekeyed by the next ike")

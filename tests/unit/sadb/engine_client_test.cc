@@ -105,6 +105,23 @@ TEST_F(EngineClientTest, MoreThanFitsIntoOneDatagramTakesSeveral) {
   EXPECT_EQ(datagrams, 2);
 }
 
+// A crash must find the newest state of an IKE SA, or none.
+TEST_F(EngineClientTest, ACheckpointThatIsTooLongTakesTheOlderOneAway) {
+  std::vector<std::string> log;
+  const auto note = [&](const Result<void>& done) { log.push_back(done ? "kept" : done.error().message); };
+  const std::string key = "ike/1";
+  client.put_checkpoint(key, Bytes(kMaxCheckpoint - key.size()), note);
+  client.put_checkpoint(key, Bytes(kMaxCheckpoint - key.size() + 1), note);
+  const auto kept = next_request();
+  EXPECT_EQ(std::get<PutCheckpointRequest>(kept.second).value.size(), kMaxCheckpoint - key.size());
+  const auto dropped = next_request();
+  EXPECT_EQ(std::get<DropCheckpointRequest>(dropped.second).key, key);
+  reply(kept.first, Acknowledgement{});
+  reply(dropped.first, Acknowledgement{});
+  turn();
+  EXPECT_EQ(log, (std::vector<std::string>{"kept", "the state of ike/1 is too long to be kept"}));
+}
+
 TEST(Packing, RefusesLengthsThatAreNotRight) {
   Bytes datagram;
   pack(datagram, Bytes{1, 2, 3});

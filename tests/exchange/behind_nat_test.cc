@@ -176,6 +176,24 @@ TEST_F(OneNat, KnownPeersMayShareWhatTheAdministratorWrote) {
   EXPECT_EQ(e.b().messages("address-claimed"), "");
 }
 
+// RFC 7619 section 2.1: two of whom nothing is proven are not one peer.
+TEST_F(OneNat, NobodiesAreNotOnePeer) {
+  auto first = client("alice", "10.0.0.1", "10.9.0.1/32");
+  auto second = client("bob", "10.0.0.2", "10.9.0.1/32");
+  auto gate = gateway();
+  for (auto* c : {&first, &second, &gate}) {
+    c->local.auth = c->remote.auth = model::AuthMethod::kNull;
+    c->local.id.reset();
+    c->remote.id.reset();
+  }
+  begin(first, second, gate);
+  bring_up_both();
+  EXPECT_TRUE(last_done(e.a()).ok) << last_done(e.a()).message;
+  EXPECT_FALSE(last_done(e.side(2)).ok);
+  EXPECT_TRUE(contains(e.b().messages("address-claimed"), "claims 10.9.0.1/32"));
+  EXPECT_TRUE(e.packet(e.a(), e.b(), "alice", "alice"));
+}
+
 // Not the same range as somebody else has, but a part of it, or one around it.
 struct Claim {
   const char* name;

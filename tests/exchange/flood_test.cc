@@ -290,6 +290,21 @@ TEST_P(StrangePuzzle, GetsTheCookieAlone) {
 // Too hard; a PRF that was not offered; one that nobody has; too short; too long.
 INSTANTIATE_TEST_SUITE_P(Puzzles, StrangePuzzle, testing::Values("000515", "000608", "ffff08", "0005", "00050800"));
 
+TEST_F(Flood, OneCookiePaysForOneHalfOpenIkeSa) {
+  begin(setup(0, 0));
+  const auto demand = send(numbered(7), "192.0.2.1");
+  ASSERT_TRUE(demand);
+  auto again = with(numbered(7), *demand);
+  (void)send(again, "192.0.2.1");
+  EXPECT_EQ(counters().half_open, 1U);
+  for (int i = 0; i < 5; ++i) {
+    again.payloads.emplace_back(wi::VendorIdPayload{});
+    EXPECT_FALSE(send(again, "192.0.2.1"));
+  }
+  EXPECT_EQ(counters().half_open, 1U);
+  EXPECT_EQ(counters().crowd_refused, 5U);
+}
+
 // What the parser takes and the gate cannot judge must not pass it: many payloads, an Encrypted payload with another
 // one inside.
 TEST_F(Flood, StrangeButSoundRequestsNeedACookieToo) {

@@ -56,6 +56,25 @@ TEST(Selectors, TheAnswerMayNotBeWiderThanTheOffer) {
   EXPECT_EQ(model::to_string(e.b().child_ups[0].remote), "10.1.0.0/16");
 }
 
+TEST(Selectors, TheAnswerMayNotChooseTransportModeUnasked) {
+  Exchange e(tunnel("tun"));
+  e.initiate(e.a());
+  e.deliver();
+  e.deliver();
+  e.deliver();
+  const auto answer = e.drop("IKE_AUTH response");
+  auto payloads = answer.decoded.payloads;
+  wire::ike::NotifyPayload mode;
+  mode.type = wire::ike::NotifyType::kUseTransportMode;
+  payloads.emplace_back(mode);
+  const auto bytes = e.b().keys().seal(answer.decoded.header, payloads);
+  ASSERT_TRUE(bytes);
+  e.inject(e.a(), answer.path, *bytes);
+  EXPECT_TRUE(contains(e.a().messages("answer-unacceptable"), "transport mode, which nobody asked for"))
+      << e.a().messages("answer-unacceptable");
+  EXPECT_TRUE(e.a().child_ups.empty());
+}
+
 TEST(Selectors, ThePacketThatAskedStandsFirst) {
   Exchange e(tunnel("tun"));
   const std::pair packet{selector("10.1.0.7/32[tcp/50000]"), selector("10.2.0.9/32[tcp/80]")};

@@ -187,6 +187,12 @@ bool admit(World& world, const Path& path, const wi::Header& header, ByteView da
            prf == model::PrfId::kNone ? wi::PuzzleDemand{} : wi::PuzzleDemand{prf, level});
     return false;
   }
+  // A cookie, and the work for a puzzle, pay for one half-open IKE SA, which another request of the same SPI would not
+  // be.
+  if (world.answered.contains({header.spi_i, path.remote})) {
+    ++world.counters.crowd_refused;
+    return false;
+  }
   if (crowd.address >= setup.half_open_per_address || crowd.network >= setup.half_open_per_network) {
     ++world.counters.crowd_refused;
     return false;

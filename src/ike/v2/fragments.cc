@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ike/v2/lifecycle.h"
+
 namespace cygnet::ike::v2 {
 namespace {
 
@@ -14,14 +16,6 @@ constexpr std::size_t kUsualV4 = 1200;
 constexpr std::size_t kSmallestV4 = 576;
 constexpr std::size_t kUsualV6 = 1280;
 constexpr std::size_t kUdpHeader = 8, kMarker = 4;
-// Of all IKE SAs together; strangers (half-open IKE SAs) may take a quarter of it.
-constexpr std::size_t kMostOctets = 16U << 20U;
-
-bool there_is_room(const World& world, const IkeSa& sa, std::size_t octets) {
-  const auto limit = sa.state == State::kInitAnswered ? kMostOctets / 4 : kMostOctets;
-  return world.reassembly_octets + octets <= limit;
-}
-
 // Is the piece of a message that is waited for? RFC 7383 section 2.6: all else is decided by the Message ID, as for
 // whole messages.
 bool is_waited_for(const IkeSa& sa, const wi::Header& header) {
@@ -38,7 +32,7 @@ std::unique_ptr<Reassembly>& pieces_of(IkeSa& sa, const wi::Header& header) {
 
 void drop(World& world, IkeSa& sa, std::unique_ptr<Reassembly>& pieces) {
   if (!pieces) return;
-  world.reassembly_octets -= std::min(world.reassembly_octets, pieces->octets());
+  world.piece_budget.change(pieces->stranger_at(), pieces->octets(), 0);
   pieces.reset();
   world.touch(sa);
 }
@@ -113,14 +107,15 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
     ++world.counters.integrity_failed;
     return refuse(world);
   }
-  if (!there_is_room(world, sa, plaintext->size())) return refuse(world);
+  const auto place = is_half_open(sa) ? std::optional(sa.path.remote.address) : std::nullopt;
+  if (!world.piece_budget.has_room(place, begun ? pieces->octets() : 0, plaintext->size())) return refuse(world);
   if (!begun) {
     drop(world, sa, pieces);
-    pieces = std::make_unique<Reassembly>(outer.header, piece.total_fragments, world.now);
+    pieces = std::make_unique<Reassembly>(outer.header, piece.total_fragments, world.now, place);
   }
   const auto before = pieces->octets();
   const bool taken = pieces->take(piece, std::move(*plaintext));
-  world.reassembly_octets = world.reassembly_octets - std::min(world.reassembly_octets, before) + pieces->octets();
+  world.piece_budget.change(pieces->stranger_at(), before, pieces->octets());
   world.touch(sa);
   if (!taken) {
     drop(world, sa, pieces);

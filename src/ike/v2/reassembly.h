@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/strong.h"
 #include "base/time.h"
@@ -23,12 +24,15 @@ class Reassembly {
   // How long the first piece waits for the last.
   static constexpr Duration kPatience = std::chrono::seconds(30);
 
-  Reassembly(const wire::ike::Header& header, std::uint16_t total, Instant now)
+  // `stranger_at`: where the sender is, if it has not proven yet who it is.
+  Reassembly(const wire::ike::Header& header, std::uint16_t total, Instant now,
+             std::optional<IpAddress> stranger_at = std::nullopt)
       : id_(header.message_id),
         exchange_(header.exchange),
         response_(header.response),
         total_(total),
-        expires_(now + kPatience) {}
+        expires_(now + kPatience),
+        stranger_at_(stranger_at) {}
 
   [[nodiscard]] bool is_of(const wire::ike::Header& header) const {
     return id_ == header.message_id && exchange_ == header.exchange && response_ == header.response;
@@ -44,6 +48,7 @@ class Reassembly {
   [[nodiscard]] wire::ike::PayloadType first_inner() const { return first_inner_; }
   [[nodiscard]] std::size_t octets() const { return octets_; }
   [[nodiscard]] Instant expires() const { return expires_; }
+  [[nodiscard]] const std::optional<IpAddress>& stranger_at() const { return stranger_at_; }
 
  private:
   MessageId id_;
@@ -54,6 +59,7 @@ class Reassembly {
   std::map<std::uint16_t, SecretBytes> pieces_;
   std::size_t octets_ = 0;
   Instant expires_;
+  std::optional<IpAddress> stranger_at_;
 };
 
 }  // namespace cygnet::ike::v2

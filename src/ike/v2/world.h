@@ -19,6 +19,7 @@
 #include "ike/v2/credentials.h"
 #include "ike/v2/half_open.h"
 #include "ike/v2/ike_sa.h"
+#include "ike/v2/piece_budget.h"
 #include "ike/v2/retry_queue.h"
 #include "ike/v2/sa_index.h"
 #include "ike/v2/small_paths.h"
@@ -77,9 +78,9 @@ struct World {
   SmallPaths small_paths;
   std::uint64_t next_job = 1;
   std::uint64_t next_child = 1;
-  std::size_t reassembly_octets = 0;  // of all pieces of fragmented messages that wait for others
-  HalfOpen half_open;                 // responder's, before the end of IKE_AUTH
-  std::size_t initiating = 0;         // ours that are on their way: not established, and not waiting in vain
+  PieceBudget piece_budget;    // of fragmented messages that wait for others
+  HalfOpen half_open;          // responder's, before the end of IKE_AUTH
+  std::size_t initiating = 0;  // ours that are on their way: not established, and not waiting in vain
   bool cookies_on = false, puzzles_on = false;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;

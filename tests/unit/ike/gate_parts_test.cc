@@ -5,6 +5,7 @@
 #include "crypto/prf.h"
 #include "ike/puzzle.h"
 #include "ike/v2/half_open.h"
+#include "ike/v2/piece_budget.h"
 
 namespace cygnet::ike {
 namespace {
@@ -79,6 +80,49 @@ TEST(HalfOpen, NothingStaysBehind) {
   EXPECT_EQ(half_open.entries(), 0U);
   half_open.leave(at("192.0.2.1"));
   EXPECT_EQ(half_open.total(), 0U);
+}
+
+// ---- pieces of fragmented messages
+
+TEST(PieceBudget, OnePlaceDoesNotTakeWhatAllStrangersShare) {
+  v2::PieceBudget budget;
+  const auto here = std::optional(at("192.0.2.1"));
+  EXPECT_FALSE(budget.has_room(here, 0, 60000));  // more than one stranger may say
+  EXPECT_FALSE(budget.has_room(here, 20000, 5000));
+  std::size_t sets = 0;
+  for (; budget.has_room(here, 0, 20000); ++sets) budget.change(here, 0, 20000);
+  EXPECT_EQ(sets, 13U);  // 256 KiB
+  EXPECT_TRUE(budget.has_room(at("192.0.2.2"), 0, 20000));
+  EXPECT_TRUE(budget.has_room(std::nullopt, 0, 60000));  // those who are known have a share of their own
+  budget.change(here, 20000, 0);
+  EXPECT_TRUE(budget.has_room(here, 0, 20000));
+  EXPECT_EQ(budget.octets(), 12U * 20000U);
+}
+
+TEST(PieceBudget, AnIpv6SubscriberIsOnePlace) {
+  v2::PieceBudget budget;
+  std::size_t sets = 0;
+  for (; sets < 100; ++sets) {
+    const auto next = at("2001:db8::" + std::to_string(sets + 1));
+    if (!budget.has_room(next, 0, 20000)) break;
+    budget.change(next, 0, 20000);
+  }
+  EXPECT_EQ(sets, 13U);
+  EXPECT_TRUE(budget.has_room(at("2001:db8:0:1::1"), 0, 20000));
+}
+
+TEST(PieceBudget, StrangersTogetherLeaveTheKnownTheirs) {
+  v2::PieceBudget budget;
+  std::size_t places = 0;
+  for (; places < 1000; ++places) {
+    const auto from = at("192.0." + std::to_string(places / 250) + "." + std::to_string(places % 250 + 1));
+    if (!budget.has_room(from, 0, 24000)) break;
+    budget.change(from, 0, 24000);
+  }
+  EXPECT_EQ(places, 174U);  // 4 MiB
+  std::size_t known = 0;
+  for (; known < 1000 && budget.has_room(std::nullopt, 0, 65000); ++known) budget.change(std::nullopt, 0, 65000);
+  EXPECT_EQ(known, 258U);  // 16 MiB
 }
 
 }  // namespace

@@ -50,6 +50,14 @@ TEST(Sim, FaultsOfThePastStayAway) {
   }
 }
 
+// 410552: what was to replace a redundant IKE SA went with it, though it alone carried a child.
+TEST(Sim, FaultsOfTheSecondEditionToo) {
+  for (const std::uint64_t seed : {288U, 401168U, 403535U, 410552U}) {
+    const auto result = Life(make_plan(seed), {}).run();
+    EXPECT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("");
+  }
+}
+
 TEST(Sim, EqualSeedsAreEqualLives) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     const auto first = Life(make_plan(seed), {}).run();

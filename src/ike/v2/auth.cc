@@ -57,7 +57,10 @@ bool covers(const IkeSa& winner, const IkeSa& loser) {
     return t.about == About::kNewChild && !winner.has_usable_child(t.want.connection->name, t.want.child);
   };
   return std::ranges::all_of(loser.children, [&](const auto& c) { return !c->usable() || has(*c); }) &&
-         std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task));
+         std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task)) &&
+         !(loser.handshake && std::ranges::any_of(loser.handshake->wants, [&](const ChildWant& w) {
+             return !w.given_up && !winner.has_usable_child(w.connection->name, w.child);
+           }));
 }
 
 bool carries_nothing(const IkeSa& sa) {
@@ -138,7 +141,11 @@ void drop_redundant(World& world, IkeSa& fresh) {
     if (!loser->began_here) continue;
     const std::string reason = "another IKE SA made at the same time has all its children, and stays";
     auto* stand_in = world.find_sa(loser->stand_in);
-    if (stand_in != nullptr && stand_in != winner) delete_ike_sa(world, *stand_in, reason, Aftermath::kForget);
+    if (stand_in != nullptr && stand_in != winner) {
+      // What was to replace it goes with it, unless it has more to carry: then it stands for itself.
+      stand_in->stands_in_for = loser->stand_in = IkeSpi();
+      if (covers(*winner, *stand_in)) delete_ike_sa(world, *stand_in, reason, Aftermath::kForget);
+    }
     delete_ike_sa(world, *loser, reason, Aftermath::kForget);
     return;
   }

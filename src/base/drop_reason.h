@@ -24,6 +24,7 @@ enum class DropReason : std::uint8_t {
   kIntegrityFailed,    // ICV does not verify
   kBadPadding,         // trailer contradicts itself
   kBadNextHeader,      // next header not possible in this mode
+  kBadCompression,     // IPComp that cannot be expanded, or was not agreed on
   kDummy,              // RFC 4303 2.6 dummy packet, next header 59
   kSaExpired,          // hard lifetime reached
   kSequenceExhausted,  // sequence number space used up

@@ -200,6 +200,9 @@ void on_childless(const Context& c) {
                                                               {"never", Childless::kNever}}};
   if (const auto value = choose(c, kChoices)) c.conn().childless = *value;
 }
+void on_compress(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.child().compress = *yes;
+}
 void on_send_no_tfc(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().refuse_tfc = *yes;
 }
@@ -466,6 +469,7 @@ constexpr std::array kConnWords{
     Word{"rekey", on_rekey},
     Word{"reauth", on_reauth},
     Word{"childless", on_childless},
+    Word{"compress", on_compress},
     Word{"send-no-esp-tfc", on_send_no_tfc},
     Word{"failback", on_failback},
     Word{"failback-interval", on_failback_interval},

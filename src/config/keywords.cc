@@ -201,8 +201,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"connaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
     Keyword{"hostaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
     Keyword{"clientaddrfamily", kConn, kIdle, "the addresses themselves tell", {"*"}},
-    Keyword{
-        "compress", kConn, kIdle, "IPComp is not built yet; packets go uncompressed, which the peer accepts", {"no"}},
+    Keyword{"compress", kConn, kYes, {}, {}},
     Keyword{"narrowing", kConn, kIdle, "narrowing (RFC 7296 section 2.9) is always on", {"yes"}},
     Keyword{"initial-contact", kConn, kIdle, "INITIAL_CONTACT is sent on the first SA to a peer", {"*"}},
     Keyword{"send-vendorid", kConn, kIdle, "no vendor ID is sent", {"no"}},

@@ -22,6 +22,7 @@
 #include "wire/ip_checksum.h"
 #include "wire/ip_fast.h"
 #include "wire/ip_packet.h"
+#include "wire/ipcomp_header.h"
 #include "wire/ipv4_header.h"
 #include "wire/ipv6_header.h"
 #include "wire/tcp_header.h"
@@ -32,6 +33,7 @@ namespace {
 
 constexpr Duration kUnknownSpiPause = std::chrono::seconds(1);
 constexpr std::uint32_t kUnknownSpisASecond = 64;
+constexpr std::size_t kMaxIpOctets = 65535;
 constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; nothing counts it down any more
 
 class InboundRun {
@@ -55,6 +57,7 @@ class InboundRun {
   void on_unknown_spi(Spi spi, const InPacket& packet);
   void flush();
   void finish_esp(const crypto::EspJob& job, std::uint32_t index);
+  [[nodiscard]] bool expand(MutableByteView& payload, std::uint8_t& next_header, std::uint32_t index);
   void note_alive(const InPacket& packet, bool newest);
   void finish_tunnel(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
   void finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
@@ -246,17 +249,18 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
   const auto clear = esp.subspan(wire::kEspHeaderOctets + sa_->iv_octets,
                                  job.octets - wire::kEspHeaderOctets - sa_->iv_octets - sa_->icv_octets);
   const std::size_t pad = clear[clear.size() - 2];
-  const std::uint8_t next_header = clear[clear.size() - 1];
+  std::uint8_t next_header = clear[clear.size() - 1];
   // Padding content is covered by the ICV; only its length can contradict the packet.
   if (pad + wire::kEspTrailerOctets > clear.size()) {
     drop_error(index, DropReason::kBadPadding, esp);
     return;
   }
-  const auto payload = clear.first(clear.size() - wire::kEspTrailerOctets - pad);
+  auto payload = clear.first(clear.size() - wire::kEspTrailerOctets - pad);
   if (!count_received(payload.size())) {
     drop(index, DropReason::kSaExpired, esp);
     return;
   }
+  if (next_header == wire::protocol::kIpcomp && !expand(payload, next_header, index)) return;
   // RFC 4303 section 2.6: "a receiver MUST be prepared to discard these packets, without indicating an error".
   if (next_header == wire::protocol::kNoNextHeader) {
     drop(index, DropReason::kDummy, esp);
@@ -265,6 +269,26 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
   } else {
     finish_transport(payload, next_header, index);
   }
+}
+
+// RFC 3173: payload and next header become those that were compressed.
+bool InboundRun::expand(MutableByteView& payload, std::uint8_t& next_header, std::uint32_t index) {
+  const bool agreed = sa_->spec.ipcomp_cpi != 0 && payload.size() > wire::kIpcompHeaderOctets &&
+                      load_be16(payload.data() + 2) == sa_->spec.ipcomp_cpi && payload[0] != wire::protocol::kIpcomp;
+  auto* room = agreed ? out_.allocate(kMaxIpOctets) : nullptr;
+  if (room == nullptr) {
+    drop_error(index, agreed ? DropReason::kNoBuffer : DropReason::kBadCompression, payload);
+    return false;
+  }
+  const auto octets = state_.ipcomp.decompress(payload.subspan(wire::kIpcompHeaderOctets), {room, kMaxIpOctets});
+  out_.shrink(kMaxIpOctets - octets);
+  if (octets == 0) {
+    drop_error(index, DropReason::kBadCompression, payload);
+    return false;
+  }
+  next_header = payload[0];
+  payload = {room, octets};
+  return true;
 }
 
 // The ICV was good: the peer has the SA, and this is where it sends from.

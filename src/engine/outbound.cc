@@ -57,6 +57,7 @@ class OutboundRun {
   void seal_oversize(const Parsed& packet, OutboundSa& sa);
   void seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment);
   void seal_fragments(const Parsed& packet, OutboundSa& sa);
+  [[nodiscard]] bool seal_payload(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way);
   void tell_too_big(const Parsed& packet, std::uint32_t mtu);
   // Where the payload goes. With `from` it stays there until it is sealed, and its trailer is written behind it.
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
@@ -333,11 +334,31 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
   const auto way = outer_way(packet, sa);
   const auto next_header = next_header_of(packet, sa);
   for (std::size_t i = 0; i < plan->count(); ++i) {
-    auto* payload = begin_esp(sa, plan->packet_octets(i) - outside, next_header, way);
-    if (payload == nullptr) return;
-    plan->write(i, payload, tunnel);
+    if (sa.compress) {
+      const auto segment = state_.ipcomp.scratch(plan->packet_octets(i) - outside);
+      plan->write(i, segment.data(), tunnel);
+      if (!seal_payload(sa, segment, next_header, way)) return;
+    } else {
+      auto* payload = begin_esp(sa, plan->packet_octets(i) - outside, next_header, way);
+      if (payload == nullptr) return;
+      plan->write(i, payload, tunnel);
+    }
     count_sent(plan->packet_octets(i));
   }
+}
+
+bool OutboundRun::seal_payload(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way) {
+  if (sa.compress) {
+    const auto smaller = state_.ipcomp.compress(payload, next_header, sa.spec.ipcomp_cpi, sa.compressibility);
+    if (!smaller.empty()) {
+      payload = smaller;
+      next_header = wire::protocol::kIpcomp;
+    }
+  }
+  auto* to = begin_esp(sa, payload.size(), next_header, way);
+  if (to == nullptr) return false;
+  std::memcpy(to, payload.data(), payload.size());
+  return true;
 }
 
 void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment) {
@@ -345,6 +366,10 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   const auto payload = packet.bytes.subspan(outside);
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
+  if (sa.compress) {
+    if (seal_payload(sa, payload, next_header_of(packet, sa), way)) count_sent(packet.bytes.size());
+    return;
+  }
   // The trailer has at most a block and two octets; four are written at least.
   const bool stays = sa.seals_from_elsewhere && packet.tailroom >= kSealTailroom;
   auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way, stays ? payload.data() : nullptr);

@@ -61,6 +61,7 @@ void OutboundSa::refresh() {
   mark = spec.mark.value_or(0);
   udp = spec.udp_encapsulation;
   transport = spec.mode == model::Mode::kTransport;
+  compress = spec.ipcomp_cpi != 0;
   clamp_mss = spec.clamp_mss;
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
   tos_mask = static_cast<std::uint8_t>((spec.copy_dscp ? wire::kDscpMask : 0) | (spec.ecn ? wire::kEcnMask : 0));

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
 #include "engine/classifier/rule.h"
+#include "engine/ipcomp.h"
 #include "engine/packet.h"
 #include "engine/replay_window.h"
 #include "model/sa_spec.h"
@@ -85,6 +86,7 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   bool has_mark = false;
   bool udp = false;
   bool transport = false;
+  bool compress = false;
   bool clamp_mss = false;
   bool seals_from_elsewhere = false;  // see EspCipher
   std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
@@ -94,6 +96,7 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   std::uint32_t link_mtu = 0;     // of the route, as the daemon said; 0: the engine's default
   std::uint32_t learned_mtu = 0;  // from the network; 0: nothing learned
   Instant learned_at{};
+  Compressibility compressibility;
   Instant keepalive_at{};  // installed, or the last keepalive
   ServingLinks serving;
 

@@ -69,6 +69,7 @@ struct EngineState {
   SeededRandom dummy_content;  // filling of dummy packets: no secret
   BurstScratch burst;
   StageObserver* observer = nullptr;
+  Ipcomp ipcomp;
 
   void count(DropReason reason, std::uint64_t packets = 1) {
     statistics.drops[static_cast<std::size_t>(reason)] += packets;

@@ -92,6 +92,7 @@ struct Child {
   bool copy_dscp = true;
   bool ecn = true;
   DfPolicy df = DfPolicy::kCopy;
+  bool compress = false;  // offer and accept IPComp (RFC 3173)
   bool operator==(const Child&) const = default;
 };
 

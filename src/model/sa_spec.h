@@ -51,6 +51,8 @@ struct SaSpec {
   SecretBytes encryption_key;  // key octets followed by salt octets
   SecretBytes integrity_key;
   bool esn = false;
+  // IPComp inside this SA (RFC 3173) with this Compression Parameter Index: ours inbound, the peer's outbound. 0: none.
+  std::uint16_t ipcomp_cpi = 0;
   std::uint32_t replay_window = 1024;
   Lifetime lifetime;
 

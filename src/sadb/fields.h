@@ -75,6 +75,7 @@ void fields(A& a, V& v) {
   a.octets(v.encryption_key);
   a.octets(v.integrity_key);
   a.flag(v.esn);
+  a.number(v.ipcomp_cpi);
   a.number(v.replay_window);
   fields(a, v.lifetime);
   fields(a, v.local_selectors);

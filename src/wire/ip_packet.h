@@ -24,6 +24,7 @@ inline constexpr std::uint8_t kEsp = 50;
 inline constexpr std::uint8_t kAh = 51;
 inline constexpr std::uint8_t kIcmpv6 = 58;
 inline constexpr std::uint8_t kNoNextHeader = 59;
+inline constexpr std::uint8_t kIpcomp = 108;
 inline constexpr std::uint8_t kDestinationOptions = 60;
 inline constexpr std::uint8_t kSctp = 132;
 inline constexpr std::uint8_t kMobility = 135;

@@ -46,6 +46,7 @@ struct ChildSa {
   model::Mode mode = model::Mode::kTunnel;
   model::TrafficSelectors local;
   model::TrafficSelectors remote;
+  std::uint16_t peer_cpi = 0;  // IPComp is agreed on: what the peer wants to see; ours is cpi_of(spi_in)
   bool udp_encapsulation = false;
   bool we_created = false;
   bool announced_down = false;  // ChildDown was said

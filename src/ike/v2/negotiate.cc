@@ -8,6 +8,7 @@
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/request.h"
+#include "wire/ipcomp_header.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -49,6 +50,35 @@ wi::SaPayload sa_payload(const std::vector<model::Proposal>& proposals, Spi spi)
     out.proposals.push_back(std::move(p));
   }
   return out;
+}
+
+// RFC 7296 section 2.22: IPComp is negotiated apart from the proposals, each end naming the CPI it wants to see. Ours
+// comes from the SPI of the same SA, which only has to differ from those of the peer's other children: should it not, a
+// peer that refuses takes the next SPI's.
+std::uint16_t cpi_of(Spi spi) {
+  constexpr std::uint32_t kChoices = wire::kLastNegotiatedCpi - wire::kFirstNegotiatedCpi + 1;
+  return static_cast<std::uint16_t>(wire::kFirstNegotiatedCpi + spi.value % kChoices);
+}
+
+wi::NotifyPayload ipcomp_supported(Spi spi_in) {
+  Bytes data(3);
+  store_be16(data.data(), cpi_of(spi_in));
+  data[2] = wire::kIpcompDeflate;
+  return notify(wi::NotifyType::kIpcompSupported, std::move(data));
+}
+
+// The CPI of the peer's offer or acceptance of DEFLATE; 0: none that is usable.
+std::uint16_t ipcomp_of(const wi::Payloads& message) {
+  for (const auto& payload : message) {
+    const auto* n = std::get_if<wi::NotifyPayload>(&payload);
+    if (n == nullptr || n->type != wi::NotifyType::kIpcompSupported || n->data.size() < 3) continue;
+    if (n->data[2] == wire::kIpcompDeflate) return load_be16(n->data.data());
+  }
+  return 0;
+}
+
+bool compresses(const model::Connection& connection, const std::string& child) {
+  return std::ranges::any_of(connection.children, [&](const auto& c) { return c.name == child && c.compress; });
 }
 
 wi::TsPayload ts_payload(bool initiator, const TrafficSelectors& selectors) {
@@ -223,6 +253,7 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   out.tsr = std::move(remote);
   if (child.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
   // RFC 7296 section 3.10.1: what we take in ESP is for us to say; we pad nothing beyond the block ourselves.
+  if (child.compress) out.notifies.push_back(ipcomp_supported(spi_in));
   if (want.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
@@ -239,6 +270,7 @@ ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
   out.tsi = old.local;
   out.tsr = old.remote;
   if (old.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
+  if (config != nullptr && config->compress) out.notifies.push_back(ipcomp_supported(spi_in));
   if (old.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
@@ -291,6 +323,7 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.algorithms = selected->chosen;
     terms.mode = transport && m.child->mode == model::Mode::kTransport ? model::Mode::kTransport : model::Mode::kTunnel;
     terms.peer_spi = Spi(load_be32(chosen_proposal.spi.data()));
+    if (m.child->compress) terms.peer_cpi = ipcomp_of(request);
     terms.local = m.local;
     terms.remote = m.remote;
     terms.proposal_number = chosen_proposal.number;
@@ -312,6 +345,7 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
 
 wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   wi::Payloads out;
+  if (terms.peer_cpi != 0) out.emplace_back(ipcomp_supported(spi_in));
   if (terms.connection->refuse_tfc) out.emplace_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   if (terms.mode == model::Mode::kTransport) out.emplace_back(notify(wi::NotifyType::kUseTransportMode));
   wi::SaPayload sa;
@@ -352,6 +386,8 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   terms.child = child;
   terms.algorithms = *chosen;
   terms.peer_spi = Spi(load_be32(proposal.spi.data()));
+  // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
+  if (compresses(*connection, child)) terms.peer_cpi = ipcomp_of(answer);
   terms.local = tsi_answer->selectors;
   terms.remote = tsr_answer->selectors;
   // RFC 7296 section 2.9: the responder narrows, "to some subset of the initiator's proposal".
@@ -397,6 +433,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   child.name = terms.child;
   child.spi_in = how.spi_in;
   child.spi_out = terms.peer_spi;
+  child.peer_cpi = terms.peer_cpi;
   child.algorithms = terms.algorithms;
   child.mode = terms.mode;
   child.local = terms.local;
@@ -423,12 +460,14 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   auto in = spec_of(world, sa, child, *config);
   in.direction = model::Direction::kInbound;
   in.spi = child.spi_in;
+  if (child.peer_cpi != 0) in.ipcomp_cpi = cpi_of(child.spi_in);
   in.lifetime = lifetime_of(*config, soft);
   in.encryption_key = how.we_initiated ? keys.encryption_r : keys.encryption_i;
   in.integrity_key = how.we_initiated ? keys.integrity_r : keys.integrity_i;
   auto out = spec_of(world, sa, child, *config);
   out.direction = model::Direction::kOutbound;
   out.spi = child.spi_out;
+  out.ipcomp_cpi = child.peer_cpi;
   out.lifetime = in.lifetime;
   out.encryption_key = how.we_initiated ? keys.encryption_i : keys.encryption_r;
   out.integrity_key = how.we_initiated ? keys.integrity_i : keys.integrity_r;
@@ -456,8 +495,8 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
 
 std::string child_words(const ChildSa& child) {
   return model::to_string(child.algorithms) + (child.mode == model::Mode::kTransport ? " transport" : "") +
-         (child.udp_encapsulation ? " in UDP" : "") + ", " + model::to_string(child.local) +
-         " === " + model::to_string(child.remote);
+         (child.peer_cpi != 0 ? " with IPComp" : "") + (child.udp_encapsulation ? " in UDP" : "") + ", " +
+         model::to_string(child.local) + " === " + model::to_string(child.remote);
 }
 
 }  // namespace cygnet::ike::v2

@@ -17,6 +17,7 @@ struct ChildTerms {
   model::ChosenEsp algorithms;
   model::Mode mode = model::Mode::kTunnel;
   Spi peer_spi;
+  std::uint16_t peer_cpi = 0;  // 0: no IPComp
   model::TrafficSelectors local, remote;
   // For the answer:
   std::uint8_t proposal_number = 1;

@@ -260,6 +260,7 @@ void visit(A& a, ChildSa& v) {
   visit(a, v.mode);
   visit_list(a, v.local);
   visit_list(a, v.remote);
+  visit(a, v.peer_cpi);
   visit(a, v.udp_encapsulation);
   visit(a, v.we_created);
   visit(a, v.announced_down);

@@ -225,13 +225,11 @@ TEST(Load, UnknownUnbuiltAndIdleWords) {
       "7:2: error: 'lefsubnet' is not known\n"
       "8:2: error: 'leftckaid=a' is not built yet: name the certificate or key itself: leftcert=, leftpubkey=\n"
       "9:14: error: keyexchange=ikev1: IKEv1 is not built yet\n"
-      "10:2: warning: 'compress=' has no effect: IPComp is not built yet; packets go uncompressed, which the peer "
-      "accepts\n"
       "13:9: error: authby=eap: EAP and XAUTH are not built yet\n"
       "14:2: error: 'ikeport=' does not belong here\n"
       "15:2: error: 'wibble' is not known\n");
   EXPECT_EQ(loaded.diagnostics[0].hint, "did you mean 'leftsubnet'?");
-  EXPECT_EQ(loaded.diagnostics[6].hint, "see ipsec.conf(5) for the words there are");
+  EXPECT_EQ(loaded.diagnostics[5].hint, "see ipsec.conf(5) for the words there are");
 }
 
 TEST(Load, WrongValuesNameTheRightOnes) {

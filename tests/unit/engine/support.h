@@ -256,6 +256,7 @@ struct TunnelOptions {
   bool udp = false;
   bool outer_v6 = false;
   std::uint32_t replay_window = 1024;
+  bool ipcomp = false;
   std::vector<std::string> left = {"10.1.0.0/16", "2001:db8:1::/48"};   // a's side
   std::vector<std::string> right = {"10.2.0.0/16", "2001:db8:2::/48"};  // b's side
 };
@@ -325,6 +326,7 @@ class TwoGateways : public ::testing::Test {
       s.integrity_key = key_of(model::key_octets(o.integrity), static_cast<std::uint8_t>(seed + 1));
     s.esn = o.esn;
     s.replay_window = o.replay_window;
+    if (o.ipcomp) s.ipcomp_cpi = from_a ? 1000 : 2000;
     s.local_selectors = selectors(local_is_a ? o.left : o.right);
     s.remote_selectors = selectors(local_is_a ? o.right : o.left);
     return s;

@@ -236,13 +236,18 @@ Result<void> Engine::install_policy(const model::PolicySpec& spec) {
       if (!selector.range.valid()) return fail("Policy selector " + selector.to_string() + " is no range.");
     }
   }
+  if (const auto* old = state_->spd.find(spec.id)) state_->fragments.remove(old->spec);
+  state_->fragments.add(spec);
   state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));
   state_->held_may_go();
   return {};
 }
 
 Result<void> Engine::remove_policy(model::PolicyId id) {
-  if (!state_->spd.remove(id)) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
+  const auto* policy = state_->spd.find(id);
+  if (policy == nullptr) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
+  state_->fragments.remove(policy->spec);
+  (void)state_->spd.remove(id);
   // What it held goes through the SPD again: another policy may cover it, and if none does it is discarded.
   state_->held_may_go();
   return {};

@@ -70,4 +70,29 @@ void Ipv4Fragmentation::write(std::size_t index, std::uint8_t* to) const {
   std::memcpy(to + header, packet_.data() + first_header_ + step_ * index, payload);
 }
 
+std::optional<Ipv6Fragmentation> Ipv6Fragmentation::plan(ByteView packet, std::uint32_t max_packet_octets,
+                                                         std::uint32_t identification) {
+  if (packet.size() <= wire::kIpv6HeaderOctets || max_packet_octets < kHeaders + 8) return std::nullopt;
+  Ipv6Fragmentation f;
+  f.packet_ = packet;
+  f.step_ = (max_packet_octets - kHeaders) & ~std::size_t{7};
+  f.count_ = (packet.size() - wire::kIpv6HeaderOctets + f.step_ - 1) / f.step_;
+  f.identification_ = identification;
+  return f;
+}
+
+void Ipv6Fragmentation::write(std::size_t index, std::uint8_t* to) const {
+  const std::size_t payload = payload_of(index);
+  std::memcpy(to, packet_.data(), wire::kIpv6HeaderOctets);
+  store_be16(to + 4, static_cast<std::uint16_t>(kHeaders - wire::kIpv6HeaderOctets + payload));
+  to[6] = wire::protocol::kFragment;
+  auto* header = to + wire::kIpv6HeaderOctets;
+  header[0] = packet_[6];
+  header[1] = 0;
+  const bool more = index + 1 < count_;
+  store_be16(header + 2, static_cast<std::uint16_t>(step_ * index | (more ? 1U : 0U)));
+  store_be32(header + 4, identification_);
+  std::memcpy(to + kHeaders, packet_.data() + wire::kIpv6HeaderOctets + step_ * index, payload);
+}
+
 }  // namespace cygnet::engine

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Cutting an IPv4 packet into fragments before it enters a tunnel (RFC 791 section 3.2, RFC 4301 section 8.2.1 note).
+// Cutting packets into fragments: an IPv4 packet before it enters a tunnel (RFC 791 section 3.2, RFC 4301 section 8.2.1
+// note), and packets of both families that were put together only to be looked at.
 #include <cstdint>
 #include <optional>
 
@@ -32,6 +33,28 @@ class Ipv4Fragmentation {
   std::size_t count_ = 0;
   std::uint16_t offset_ = 0;  // of the packet itself, should it be a fragment already
   bool more_ = false;
+};
+
+// Of a packet that Reassembly put together: its fragments began right behind the fixed header (RFC 8200 section 4.5).
+class Ipv6Fragmentation {
+ public:
+  // Nothing: max_packet_octets leaves no room.
+  [[nodiscard]] static std::optional<Ipv6Fragmentation> plan(ByteView packet, std::uint32_t max_packet_octets,
+                                                             std::uint32_t identification);
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] std::size_t packet_octets(std::size_t index) const { return kHeaders + payload_of(index); }
+  void write(std::size_t index, std::uint8_t* to) const;
+
+ private:
+  static constexpr std::size_t kHeaders = 48;  // fixed header and fragment header
+  [[nodiscard]] std::size_t payload_of(std::size_t index) const {
+    return index + 1 < count_ ? step_ : packet_.size() - 40 - step_ * (count_ - 1);
+  }
+
+  ByteView packet_;
+  std::size_t step_ = 0;
+  std::size_t count_ = 0;
+  std::uint32_t identification_ = 0;
 };
 
 }  // namespace cygnet::engine

@@ -50,6 +50,7 @@ class OutboundRun {
   [[nodiscard]] FlowTarget target_of(Policy* policy, const PacketSelectors& selectors) const;
   void act(Parsed& packet, const FlowTarget& target);
   void bypass(Parsed& packet);
+  void bypass_in_fragments(const Parsed& packet);
   void wait_for_sa(const Parsed& packet, Policy& policy);
   void protect(Parsed& packet, OutboundSa& sa);
   void reassemble(const Parsed& packet);
@@ -57,7 +58,7 @@ class OutboundRun {
   void seal_oversize(const Parsed& packet, OutboundSa& sa);
   void seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment);
   void seal_fragments(const Parsed& packet, OutboundSa& sa);
-  [[nodiscard]] bool seal_payload(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way);
+  [[nodiscard]] bool seal_smaller(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way);
   void tell_too_big(const Parsed& packet, std::uint32_t mtu);
   // Where the payload goes. With `from` it stays there until it is sealed, and its trailer is written behind it.
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
@@ -191,6 +192,10 @@ FlowTarget OutboundRun::look_up(const Parsed& packet, const FlowKey& key) {
 }
 
 void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
+  if (packet.info.fragment && state_.fragments.wants_whole_packets()) {
+    reassemble(packet);
+    return;
+  }
   // Most packets have an SA; its policy need not be looked at then.
   if (target.sa != nullptr) {
     if (target.sa->dead) {
@@ -218,6 +223,10 @@ void OutboundRun::bypass(Parsed& packet) {
       drop(DropReason::kMalformedIp, packet.bytes);
       return;
     }
+    if (packet.reassembled) {
+      bypass_in_fragments(packet);
+      return;
+    }
     ++state_.statistics.bypassed;
     out_.add(index_, Bypass{packet.device, packet.bytes});
     return;
@@ -236,6 +245,25 @@ void OutboundRun::bypass(Parsed& packet) {
     plan->write(i, to, true);
     ++state_.statistics.bypassed;
     out_.add(index_, Bypass{packet.device, {to, plan->packet_octets(i)}});
+  }
+}
+
+// It came in fragments, and goes on in fragments.
+void OutboundRun::bypass_in_fragments(const Parsed& packet) {
+  const auto each = [&](const auto& plan) {
+    for (std::size_t i = 0; plan && i < plan->count(); ++i) {
+      auto* to = out_.allocate(plan->packet_octets(i));
+      if (to == nullptr) return drop(DropReason::kNoBuffer);
+      plan->write(i, to);
+      ++state_.statistics.bypassed;
+      out_.add(index_, Bypass{packet.device, {to, plan->packet_octets(i)}});
+    }
+    if (!plan) drop(DropReason::kTooBig, packet.bytes);
+  };
+  if (packet.info.is_v4()) {
+    each(Ipv4Fragmentation::plan(packet.bytes, packet.info, state_.settings.link_mtu));
+  } else {
+    each(Ipv6Fragmentation::plan(packet.bytes, state_.settings.link_mtu, ++state_.next_fragment_id));
   }
 }
 
@@ -337,7 +365,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
     if (sa.compress) {
       const auto segment = state_.ipcomp.scratch(plan->packet_octets(i) - outside);
       plan->write(i, segment.data(), tunnel);
-      if (!seal_payload(sa, segment, next_header, way)) return;
+      if (!seal_smaller(sa, segment, next_header, way)) return;
     } else {
       auto* payload = begin_esp(sa, plan->packet_octets(i) - outside, next_header, way);
       if (payload == nullptr) return;
@@ -347,13 +375,11 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
   }
 }
 
-bool OutboundRun::seal_payload(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way) {
-  if (sa.compress) {
-    const auto smaller = state_.ipcomp.compress(payload, next_header, sa.spec.ipcomp_cpi, sa.compressibility);
-    if (!smaller.empty()) {
-      payload = smaller;
-      next_header = wire::protocol::kIpcomp;
-    }
+bool OutboundRun::seal_smaller(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way) {
+  const auto smaller = state_.ipcomp.compress(payload, next_header, sa.spec.ipcomp_cpi, sa.compressibility);
+  if (!smaller.empty()) {
+    payload = smaller;
+    next_header = wire::protocol::kIpcomp;
   }
   auto* to = begin_esp(sa, payload.size(), next_header, way);
   if (to == nullptr) return false;
@@ -367,7 +393,7 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
   if (sa.compress) {
-    if (seal_payload(sa, payload, next_header_of(packet, sa), way)) count_sent(packet.bytes.size());
+    if (seal_smaller(sa, payload, next_header_of(packet, sa), way)) count_sent(packet.bytes.size());
     return;
   }
   // The trailer has at most a block and two octets; four are written at least.

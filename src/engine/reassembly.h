@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Reassembly of IP fragments, bounded in octets and time. Needed at the tunnel entry in transport mode only: "ESP is
-// applied only to whole IP datagrams (not to IP fragments)" (RFC 4303 section 3.1.1 note, RFC 4301 section 7).
-// Outer fragments are put together by the kernel before its raw and UDP sockets see them.
+// Reassembly of IP fragments, bounded in octets and time. Needed in transport mode, "ESP is
+// applied only to whole IP datagrams (not to IP fragments)" (RFC 4303 section 3.1.1 note, RFC 4301 section 7), and
+// where policies look at ports (fragment_policy.h). Outer fragments are put together by the kernel before its raw and
+// UDP sockets see them.
 #include <cstdint>
 #include <map>
 #include <optional>

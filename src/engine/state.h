@@ -19,6 +19,7 @@
 #include "engine/expected_spis.h"
 #include "engine/flow_cache.h"
 #include "engine/flow_regions.h"
+#include "engine/fragment_policy.h"
 #include "engine/hold_queue.h"
 #include "engine/reassembly.h"
 #include "engine/sad.h"
@@ -50,6 +51,7 @@ struct EngineState {
   Sad sad;
   Spd spd;
   FlowCache flows;
+  FragmentPolicy fragments;
   HoldQueue holding;
   Reassembly reassembly;
   Statistics statistics;
@@ -66,7 +68,8 @@ struct EngineState {
   std::array<Instant, 256> unknown_spi_told{};
   std::uint32_t unknown_spi_tokens = 0;
   Instant unknown_spi_refilled = Instant::min();
-  SeededRandom dummy_content;  // filling of dummy packets: no secret
+  std::uint32_t next_fragment_id = 0;  // IPv6 packets that were put together and cut again
+  SeededRandom dummy_content;          // filling of dummy packets: no secret
   BurstScratch burst;
   StageObserver* observer = nullptr;
   Ipcomp ipcomp;

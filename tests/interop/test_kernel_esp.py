@@ -7,7 +7,7 @@ pass in the clear.
 """
 import pytest
 
-from lab import Flow, Ping, wait_until
+from lab import Capture, Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn
 from lab.strongswan import site_config
 from lab.uml import GuestStrongSwan
@@ -34,7 +34,7 @@ class Tunnel:
 
     count = 0
 
-    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", **words):
+    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", ipcomp=False, **words):
         Tunnel.count += 1
         self.lab, self.outer, self.inner = lab, outer, inner
         self.cygnet = Cygnet(lab.gw, f"cygnet{Tunnel.count}")
@@ -48,7 +48,7 @@ class Tunnel:
             local=THEIRS[outer], remote=OURS[outer], esp=esp, local_id="theirs", remote_id="ours",
             local_ts="dynamic" if transport else THEIR_LAN[inner],
             remote_ts="dynamic" if transport else OUR_LAN[inner],
-            child_extra=f"mode = {mode}\n replay_window = 64"))
+            child_extra=f"mode = {mode}\n replay_window = 64\n ipcomp = {'yes' if ipcomp else 'no'}"))
         self.cygnet.start()
 
     def up(self, initiator):
@@ -150,3 +150,19 @@ def test_forced_encapsulation(tunnel):
     assert Ping.once(t.lab.site, THEIR_HOST[4], count=3).lost == 0
     after = t.counters()
     assert all(after[s][i] - before[s][i] == 3 for s in after for i in (0, 1))
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+@pytest.mark.parametrize("mode,family", [("tunnel", 4), ("tunnel", 6), ("transport", 4)])
+def test_ipcomp(tunnel, mode, family, initiator):
+    """Large pings of one repeated octet shrink, in each direction, and the kernel's IPComp agrees."""
+    t = tunnel(mode=mode, outer=family, inner=family, ipcomp=True, compress="yes")
+    t.up(initiator)
+    assert any(s["proto"] == "comp" for s in t.lab.guest.xfrm_states())
+    transport = mode == "transport"
+    with Capture(t.lab.gw, "tap0", "not arp") as wire:
+        ping = Ping.once(t.lab.gw if transport else t.lab.site, THEIRS[family] if transport else THEIR_HOST[family],
+                         count=3, interval_s=0.05, size=1000)
+    assert ping.lost == 0, ping.text
+    assert wire.count(("ip" if family == 4 else "ip6") + " proto 50 and greater 500") == 0
+    assert wire.count(("ip" if family == 4 else "ip6") + " proto 50") == 6

@@ -3,6 +3,8 @@
 #include <map>
 
 #include "engine/ecn.h"
+#include "engine/fragment.h"
+#include "engine/reassembly.h"
 #include "engine/sad.h"
 #include "engine/spd.h"
 #include "unit/engine/support.h"
@@ -240,14 +242,91 @@ TEST_F(OuterHeader, LaterFragmentsPassWhereNoPortIsAskedFor) {
   EXPECT_EQ(arrived.delivered[0].packet, later);
 }
 
-TEST_F(OuterHeader, LaterFragmentsDoNotSlipPastPortSelectors) {
-  TunnelOptions o;
-  o.left = {"10.1.0.0/16[udp]"};
-  o.right = {"10.2.0.0/16[udp/40002]"};
-  connect(o);
-  EXPECT_EQ(a.send(udp_packet("10.1.0.5", "10.2.0.6", 5)).sent.size(), 1U);
-  EXPECT_EQ(a.send(ip_packet("10.1.0.5", "10.2.0.6", 17, pattern(64), {.fragment_offset = 1480})).dropped,
-            std::vector{DropReason::kPolicyDiscard});
+// Datagrams of 3000 octets in three fragments; `port` is the destination's.
+[[nodiscard]] std::vector<Bytes> fragments_of(const Bytes& packet, std::uint32_t mtu) {
+  std::vector<Bytes> out;
+  const auto info = wire::parse_ip_packet(packet).value();
+  const auto cut = [&](const auto& plan) {
+    for (std::size_t i = 0; i < plan->count(); ++i) {
+      out.emplace_back(plan->packet_octets(i));
+      plan->write(i, out.back().data());
+    }
+  };
+  if (info.is_v4()) {
+    cut(Ipv4Fragmentation::plan(packet, info, mtu));
+  } else {
+    cut(Ipv6Fragmentation::plan(packet, mtu, 77));
+  }
+  return out;
+}
+
+// RFC 4301 section 7. Ports are protected, and what is left of the networks goes in the clear: a later fragment shows
+// no ports, but belongs to its first.
+class PortsAlone : public OuterHeader {
+ protected:
+  void protect_port(const std::string& left, const std::string& right) {
+    TunnelOptions o;
+    o.left = {left + "[udp]"};
+    o.right = {right + "[udp/40002]"};
+    connect(o);
+    auto rest = policy({.left = {left}, .right = {right}}, true);
+    rest.id = model::PolicyId(kPolicy.value + 1);
+    rest.order = 5000;
+    rest.action = PolicyAction::kBypass;
+    ok(a.engine.install_policy(rest));
+  }
+};
+
+TEST_F(PortsAlone, FragmentsOfOnePacketGoTheSameWay) {
+  for (const bool v6 : {false, true}) {
+    const auto left = v6 ? "2001:db8:1::/48" : "10.1.0.0/16";
+    const auto right = v6 ? "2001:db8:2::/48" : "10.2.0.0/16";
+    protect_port(left, right);
+    const auto packet_to = [&](std::uint16_t port) {
+      return udp_packet(v6 ? "2001:db8:1::5" : "10.1.0.5", v6 ? "2001:db8:2::6" : "10.2.0.6", 3000, {}, 40001, port);
+    };
+    const auto secret = packet_to(40002);
+    auto pieces = fragments_of(secret, 1400);
+    ASSERT_EQ(pieces.size(), 3U);
+    std::swap(pieces[0], pieces[2]);
+    const auto sent = a.send_all(pieces);
+    EXPECT_EQ(sent.bypassed.size(), 0U);
+    ASSERT_EQ(sent.esp().size(), 1U);
+    const auto arrived = b.receive(sent.esp()[0]);
+    ASSERT_EQ(arrived.delivered.size(), 1U);
+    EXPECT_EQ(Bytes(arrived.delivered[0].packet.begin() + (v6 ? 40 : 20), arrived.delivered[0].packet.end()),
+              Bytes(secret.begin() + (v6 ? 40 : 20), secret.end()));
+
+    const auto open = packet_to(40003);
+    const auto passed = a.send_all(fragments_of(open, 1400));
+    EXPECT_TRUE(passed.sent.empty());
+    ASSERT_EQ(passed.bypassed.size(), 3U);
+    Reassembly together(1U << 20U, 30s);
+    Bytes whole;
+    for (const auto& piece : passed.bypassed) {
+      EXPECT_LE(piece.size(), 1500U);
+      whole = together.add(piece, wire::parse_ip_packet(piece).value(), a.now).whole;
+    }
+    EXPECT_EQ(Bytes(whole.begin() + (v6 ? 40 : 20), whole.end()), Bytes(open.begin() + (v6 ? 40 : 20), open.end()));
+    disconnect();
+    ok(a.engine.remove_policy(model::PolicyId(kPolicy.value + 1)));
+  }
+}
+
+TEST_F(PortsAlone, AFragmentAloneGoesNowhere) {
+  protect_port("10.1.0.0/16", "10.2.0.0/16");
+  const auto later = ip_packet("10.1.0.5", "10.2.0.6", 17, pattern(64), {.fragment_offset = 1480});
+  const auto sent = a.send(later);
+  EXPECT_TRUE(sent.sent.empty());
+  EXPECT_TRUE(sent.bypassed.empty());
+  (void)a.tick(31s);
+  EXPECT_EQ(a.drops(DropReason::kFragmentTimeout), 1U);
+}
+
+TEST_F(PortsAlone, WithoutPolicesForPortsFragmentsPassAsTheyAre) {
+  connect({});
+  const auto later = ip_packet("10.1.0.5", "10.2.0.6", 17, pattern(64), {.fragment_offset = 1480});
+  EXPECT_EQ(a.send(later).sent.size(), 1U);
 }
 
 TEST_F(OuterHeader, ExplainSaysWhatWouldHappen) {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// IPCOMP_SUPPORTED (RFC 7296 section 2.22).
+#include <gtest/gtest.h>
+
+#include "exchange/arrows.h"
+#include "wire/ipcomp_header.h"
+
+namespace cygnet::test {
+namespace {
+
+model::Connection compressing(bool compress = true) {
+  auto c = tunnel("tun");
+  c.children[0].compress = compress;
+  return c;
+}
+
+const model::SaSpec& sa(const Side& side, model::Direction direction) {
+  const auto* out = side.plane.outbound("tun", "tun");
+  return direction == model::Direction::kOutbound ? out->spec
+                                                  : side.plane.find(out->spec.child, model::Direction::kInbound)->spec;
+}
+
+// Each end's CPI is what the other one writes into its packets.
+void expect_agreed(Exchange& e) {
+  const auto a_out = sa(e.a(), model::Direction::kOutbound).ipcomp_cpi;
+  const auto b_out = sa(e.b(), model::Direction::kOutbound).ipcomp_cpi;
+  EXPECT_GE(a_out, wire::kFirstNegotiatedCpi);
+  EXPECT_LE(a_out, wire::kLastNegotiatedCpi);
+  EXPECT_GE(b_out, wire::kFirstNegotiatedCpi);
+  EXPECT_EQ(sa(e.b(), model::Direction::kInbound).ipcomp_cpi, a_out);
+  EXPECT_EQ(sa(e.a(), model::Direction::kInbound).ipcomp_cpi, b_out);
+}
+
+void expect_none(Exchange& e) {
+  for (auto* side : {&e.a(), &e.b()}) {
+    EXPECT_EQ(sa(*side, model::Direction::kInbound).ipcomp_cpi, 0);
+    EXPECT_EQ(sa(*side, model::Direction::kOutbound).ipcomp_cpi, 0);
+  }
+}
+
+TEST(Compression, AgreedOnInTheFirstChildAndInEachRekey) {
+  Exchange e(compressing());
+  e.initiate(e.a());
+  e.expect(kInitExchange +
+           std::vector<std::string>{
+               "A -> B IKE_AUTH request 1: IDi N(INITIAL_CONTACT) IDr AUTH N(IPCOMP_SUPPORTED) SA TSi TSr",
+               "A <- B IKE_AUTH response 1: IDr AUTH N(IPCOMP_SUPPORTED) SA TSi TSr"});
+  e.expect_tunnel();
+  expect_agreed(e);
+  const auto before = sa(e.a(), model::Direction::kOutbound).spi;
+  for (auto* who : {&e.a(), &e.b()}) {
+    e.rekey_child(*who);
+    e.advance_and_run(60s);
+    expect_agreed(e);
+  }
+  EXPECT_NE(sa(e.a(), model::Direction::kOutbound).spi, before);
+}
+
+TEST(Compression, WhoDoesNotWantItIsNotAskedAndNotAnswered) {
+  {
+    Exchange e(compressing(), mirrored(compressing(false)));
+    e.initiate(e.a());
+    e.advance_and_run(60s);
+    e.expect_tunnel();
+    expect_none(e);
+  }
+  Exchange e(compressing(false), mirrored(compressing()));
+  e.initiate(e.a());
+  e.advance_and_run(60s);
+  e.expect_tunnel();
+  expect_none(e);
+}
+
+TEST(Compression, SurvivesACrash) {
+  Exchange e(compressing());
+  e.initiate(e.a());
+  e.advance_and_run(60s);
+  e.a().crash();
+  e.a().restart(e.now());
+  e.rekey_child(e.a());
+  e.advance_and_run(60s);
+  expect_agreed(e);
+}
+
+}  // namespace
+}  // namespace cygnet::test

@@ -243,6 +243,13 @@ Result<Certificate> TrustStore::read(ByteView der) const {
   return Certificate::parse(der);
 }
 
+bool TrustStore::holds(const Certificate& authority) const {
+  const auto same = [&](const Certificate& ours) {
+    return ours.subject() == authority.subject() && ours.public_key().spki() == authority.public_key().spki();
+  };
+  return std::ranges::any_of(authorities_, same) || std::ranges::any_of(intermediates_, same);
+}
+
 Result<Path> TrustStore::validate(const PathQuery& query) const {
   const auto leaf = read(query.leaf);
   return leaf ? validate(*leaf, query) : std::unexpected(leaf.error());

@@ -75,6 +75,8 @@ class TrustStore {
   void use(std::shared_ptr<PathMemory> memory) { memory_ = std::move(memory); }
 
   [[nodiscard]] const std::vector<Certificate>& authorities() const { return authorities_; }
+  // An authority or intermediate of this name and with this key is loaded here: not only one that calls itself so.
+  [[nodiscard]] bool holds(const Certificate& authority) const;
   // Certificate::parse, unless it is here already.
   [[nodiscard]] Result<Certificate> read(ByteView der) const;
   // The error is a sentence: which certificate of the path, what is wrong, what to do.

@@ -194,6 +194,29 @@ TEST(Authorization, TheLessOpenPatternIsMeant) {
 }
 
 // Whoever has a connection of its own does not slip in as anybody: neither by another proof nor by other algorithms.
+// The narrow connection was made to say what this one may have: neither the first child nor a later one comes from what
+// is for anybody, though the rules of both are the same.
+TEST(Authorization, WhoIsNamedHasNoChildrenOfAnybodys) {
+  auto named = mirrored(tunnel("named"));
+  named.children = {child("named", "10.7.0.0/16", "10.8.0.0/16")};
+  auto anybody = mirrored(tunnel("tun"));
+  anybody.remote.id.reset();
+  anybody.remote.id_any = true;
+  anybody.remote.host = {};
+  auto wish = tunnel("tun");
+  wish.children.push_back(child("own", "10.8.0.0/16", "10.7.0.0/16"));
+  Exchange e(wish, anybody);
+  e.b().configure(e.now(), {named, anybody}, {secret("s3cret")});
+  e.initiate(e.a(), "tun", "own");
+  e.run();
+  ASSERT_EQ(e.b().ike_ups.size(), 1U);
+  EXPECT_EQ(e.b().child_ups.size(), 1U);
+  e.initiate(e.a(), "tun", "tun");
+  e.run();
+  EXPECT_EQ(e.b().child_ups.size(), 1U);
+  EXPECT_FALSE(e.b().messages("ts-unacceptable").empty());
+}
+
 TEST(Authorization, WhoIsNamedIsNotAnybody) {
   auto named = mirrored(tunnel("named"));
   named.remote.auth = named.local.auth = AuthMethod::kSignature;

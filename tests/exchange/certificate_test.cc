@@ -252,6 +252,24 @@ TEST(Certificates, TheAuthorityThatTheConnectionNames) {
   }
 }
 
+// Another authority that is trusted here gives an intermediate one the wanted name.
+TEST(Certificates, ANameThatAnotherAuthorityGaveAwayIsNotThatAuthority) {
+  for (const bool same : {true, false}) {
+    World w;
+    const auto other = make_authority("C=DE, O=Example, CN=Guests");
+    const auto false_root = make_certificate({.subject = kRoot, .authority = true}, &other);
+    w.a.own = World::issue("a.test", {.key = test_key(KeyKind::kEd25519, 1)}, false_root);
+    w.a.above = {false_root.der};
+    w.b.anchors.push_back(other.der);
+    if (same) {
+      w.of_b.remote.same_authority = true;
+    } else {
+      w.of_b.remote.authority = model::Identity::parse(kRoot);
+    }
+    w.expect_refused_by_b("not-authorized", same ? "the authority of ours" : "calls itself so, and is not known here");
+  }
+}
+
 TEST(Certificates, TheSameAuthorityAsOurs) {
   for (const bool same : {true, false}) {
     World w;

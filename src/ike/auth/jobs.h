@@ -61,7 +61,10 @@ struct SignatureVerify {
   std::vector<Bytes> ocsp_responses;  // stapled (RFC 4806)
   Bytes raw_public_key;           // SubjectPublicKeyInfo sent by the peer (RFC 7670); trust is for the rules to decide
   std::vector<Bytes> known_keys;  // SubjectPublicKeyInfos the configuration trusts for this peer without a certificate
-  bool fetch_revocation = true;   // ask the network if nothing is at hand
+  // Certificates that the configuration names for this peer: what is said of the key in them (dates, revocation) counts
+  // however the peer shows the key.
+  std::vector<Bytes> pinned;
+  bool fetch_revocation = true;  // ask the network if nothing is at hand
 };
 struct AuthJob {
   std::uint64_t job = 0;
@@ -74,6 +77,7 @@ struct PeerFacts {
   std::optional<crypto::Certificate> certificate;  // nothing: a raw public key
   Bytes public_key;                                // SubjectPublicKeyInfo
   std::vector<Bytes> issuers;                      // DER Names of all authorities of the path, the leaf's issuer first
+  std::vector<Bytes> known_issuers;                // those of them whose key is that of a certificate loaded here
   std::vector<std::string> organizational_units;
   std::int64_t not_after = 0;  // of the path: the earliest; seconds since 1970
   bool revoked = false;

@@ -90,26 +90,7 @@ void succeed_with_key(AuthResult& result, SignatureScheme scheme, const PublicKe
   result.facts = PeerFacts{.public_key = key.spki()};
 }
 
-// A peer without certificate: one of the keys that the configuration names, the presented one if there is one.
-void verify_raw_key(const SignatureVerify& what, AuthResult& result) {
-  if (!what.raw_public_key.empty() && !is_known(what, what.raw_public_key)) {
-    result.error = "the peer sent a raw public key that no connection names: compare it with rightpubkey=";
-    return;
-  }
-  result.error = "the peer sent no certificate, and the configuration names no public key of it";
-  for (const auto& known : what.known_keys) {
-    if (!what.raw_public_key.empty() && known != what.raw_public_key) continue;
-    const auto key = PublicKey::from_spki(known);
-    const auto scheme = key ? check_signature(what, *key) : std::unexpected(key.error());
-    if (scheme) {
-      result.error.clear();
-      return succeed_with_key(result, *scheme, *key);
-    }
-    result.error = scheme.error().message;
-  }
-}
-
-PeerFacts facts_of(const crypto::Path& path) {
+PeerFacts facts_of(const crypto::Path& path, const crypto::TrustStore& trust) {
   const auto& leaf = path.certificates.front();
   PeerFacts facts{.certificate = leaf,
                   .public_key = leaf.public_key().spki(),
@@ -121,17 +102,70 @@ PeerFacts facts_of(const crypto::Path& path) {
   for (std::size_t i = 0; i < path.certificates.size(); ++i) {
     const auto& certificate = path.certificates[i];
     facts.not_after = std::min(facts.not_after, certificate.not_after());
-    if (i > 0) facts.issuers.push_back(certificate.subject());
+    if (i == 0) continue;
+    facts.issuers.push_back(certificate.subject());
+    if (trust.holds(certificate)) facts.known_issuers.push_back(certificate.subject());
   }
   return facts;
 }
 
 crypto::PathQuery query_of(const SignatureVerify& what, std::int64_t now) {
+  const auto skip = what.certificates.empty() ? 0 : 1;
   return {.leaf = {},
-          .intermediates = {what.certificates.begin() + 1, what.certificates.end()},
+          .intermediates = {what.certificates.begin() + skip, what.certificates.end()},
           .crls = what.crls,
           .ocsp_responses = what.ocsp_responses,
           .now = now};
+}
+
+void succeed_with_path(const SignatureVerify& what, const crypto::TrustStore& trust, SignatureScheme scheme,
+                       const crypto::Path& path, Verification& verification) {
+  const auto& leaf = path.certificates.front();
+  verification.result.ok = true;
+  verification.result.source = describe(scheme, leaf.public_key(), leaf.subject_text());
+  verification.result.facts = facts_of(path, trust);
+  if (what.fetch_revocation && path.revocation == crypto::RevocationStatus::kUnknown)
+    verification.sources = path.sources;
+}
+
+// A key that the configuration names is trusted by itself; what a certificate around it says is not. But where the
+// configuration names it by a certificate that an authority known here has issued, that certificate is judged, in
+// whatever wrapping the peer shows its key.
+void succeed_with_known_key(const SignatureVerify& what, const crypto::TrustStore& trust, std::int64_t now,
+                            SignatureScheme scheme, const PublicKey& key, Verification& verification) {
+  for (const auto& der : what.pinned) {
+    const auto pinned = trust.read(der);
+    if (!pinned || pinned->public_key().spki() != key.spki()) continue;
+    auto query = query_of(what, now);
+    if (const auto path = trust.validate(*pinned, query))
+      return succeed_with_path(what, trust, scheme, *path, verification);
+    else if (query.now = std::clamp(now, pinned->not_before(), pinned->not_after()); trust.validate(*pinned, query)) {
+      verification.result.error = path.error().message;  // its time is over, or has not come: nothing else is wrong
+      return;
+    }
+  }
+  succeed_with_key(verification.result, scheme, key);
+}
+
+// A peer without certificate: one of the keys that the configuration names, the presented one if there is one.
+void verify_raw_key(const SignatureVerify& what, const crypto::TrustStore& trust, std::int64_t now,
+                    Verification& verification) {
+  auto& result = verification.result;
+  if (!what.raw_public_key.empty() && !is_known(what, what.raw_public_key)) {
+    result.error = "the peer sent a raw public key that no connection names: compare it with rightpubkey=";
+    return;
+  }
+  result.error = "the peer sent no certificate, and the configuration names no public key of it";
+  for (const auto& known : what.known_keys) {
+    if (!what.raw_public_key.empty() && known != what.raw_public_key) continue;
+    const auto key = PublicKey::from_spki(known);
+    const auto scheme = key ? check_signature(what, *key) : std::unexpected(key.error());
+    if (scheme) {
+      result.error.clear();
+      return succeed_with_known_key(what, trust, now, *scheme, *key, verification);
+    }
+    result.error = scheme.error().message;
+  }
 }
 
 void verify_certificate(const SignatureVerify& what, const crypto::TrustStore& trust, std::int64_t now,
@@ -145,17 +179,12 @@ void verify_certificate(const SignatureVerify& what, const crypto::TrustStore& t
   }
   const auto path = trust.validate(*leaf, query_of(what, now));
   if (!path) {
-    // A key that the configuration names is trusted by itself; what the certificate around it says is not.
-    if (is_known(what, leaf->public_key().spki())) return succeed_with_key(result, *scheme, leaf->public_key());
+    if (is_known(what, leaf->public_key().spki()))
+      return succeed_with_known_key(what, trust, now, *scheme, leaf->public_key(), verification);
     result.error = path.error().message;
     return;
   }
-  result.ok = true;
-  result.source = describe(*scheme, leaf->public_key(), leaf->subject_text());
-  result.facts = facts_of(*path);
-  if (what.fetch_revocation && path->revocation == crypto::RevocationStatus::kUnknown) {
-    verification.sources = path->sources;
-  }
+  succeed_with_path(what, trust, *scheme, *path, verification);
 }
 
 }  // namespace
@@ -170,7 +199,7 @@ Verification verify_signature(const AuthJob& job, const crypto::TrustStore& trus
   }
   verification.result.method = what->method;
   if (what->certificates.empty()) {
-    verify_raw_key(*what, verification.result);
+    verify_raw_key(*what, trust, wall_seconds, verification);
   } else {
     verify_certificate(*what, trust, wall_seconds, verification);
   }

@@ -65,11 +65,16 @@ Result<void> check_identity(const Case& c) {
 Result<void> check_authority(const Case& c) {
   const auto& rules = c.rules();
   const auto& issuers = c.facts.issuers;
-  const auto issued_by = [&](const model::Identity& wanted) {
-    return std::any_of(issuers.begin(), issuers.end(),
-                       [&](const Bytes& name) { return wanted.covers({model::IdType::kDerAsn1Dn, name}); });
+  const auto in = [](const std::vector<Bytes>& names, const model::Identity& wanted) {
+    return std::ranges::any_of(names,
+                               [&](const Bytes& name) { return wanted.covers({model::IdType::kDerAsn1Dn, name}); });
   };
-  const auto path = issuers.empty() ? std::string("no authority vouches for it") : "it is " + quoted(issuers.front());
+  // Any authority can give an intermediate one any name: a name counts where the certificate that has it is ours.
+  const auto issued_by = [&](const model::Identity& wanted) { return in(c.facts.known_issuers, wanted); };
+  auto path = issuers.empty() ? std::string("no authority vouches for it") : "it is " + quoted(issuers.front());
+  if (rules.authority && !issued_by(*rules.authority) && in(issuers, *rules.authority))
+    path =
+        "one that the peer sent calls itself so, and is not known here: if it is the right one, put it into cacerts/";
   if (rules.authority && !issued_by(*rules.authority))
     return fail("its certificate must come from '" + rules.authority->to_string() + "' (rightca=); " + path);
   if (!rules.same_authority) return {};

@@ -53,6 +53,8 @@ bool allows(const model::Connection& c, const model::ChosenIke& chosen) {
 bool may_share(const model::Connection& c, const IkeSa& sa) {
   // Identities alone do not make two connections one: a weaker rule of one must not open the other.
   if (sa.connection && !same_rules(c, *sa.connection)) return false;
+  // What is for anybody is not for whom a connection names: it was made to say what this one may have.
+  if (sa.connection && identity_rank(c, sa.remote_id) < identity_rank(*sa.connection, sa.remote_id)) return false;
   if (path_rank(c, sa.path) == 0 || identity_rank(c, sa.remote_id) == 0 || !allows(c, sa.algorithms)) return false;
   const auto own = own_identity(c, sa.path.local.address);
   if (own == sa.local_id) return true;

@@ -34,20 +34,15 @@ bool is_signature(wi::AuthMethodId method) {
 // Keys and certificates that the candidates name for the peer.
 void add_known(const Credentials& credentials, const std::vector<ConnectionPtr>& candidates,
                auth::SignatureVerify& out) {
-  std::vector<const Bytes*> pinned;
   for (const auto& candidate : candidates) {
     const auto* key = credentials.key_of(candidate->remote);
     if (key == nullptr) continue;
     if (std::find(out.known_keys.begin(), out.known_keys.end(), key->spki()) == out.known_keys.end())
       out.known_keys.push_back(key->spki());
     const auto* certificate = credentials.find_certificate(candidate->remote.certificate);
-    const auto same = [&](const Bytes* other) { return *other == certificate->der(); };
-    if (certificate != nullptr && std::none_of(pinned.begin(), pinned.end(), same))
-      pinned.push_back(&certificate->der());
+    if (certificate != nullptr && std::ranges::find(out.pinned, certificate->der()) == out.pinned.end())
+      out.pinned.push_back(certificate->der());
   }
-  // A peer that sends no certificate because we have it: dates and revocation are looked at all the same.
-  if (out.certificates.empty() && out.raw_public_key.empty() && pinned.size() == 1 && out.known_keys.size() == 1)
-    out.certificates.push_back(*pinned.front());
 }
 
 // RFC 7619 section 2.1: AUTH without authentication is made as with a shared key; the key is SK_pi or SK_pr, which

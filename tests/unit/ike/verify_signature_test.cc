@@ -136,6 +136,43 @@ TEST(VerifySignature, TheRightSignatureUnderAStrangersCertificate) {
   EXPECT_EQ(pinned.facts->public_key, what.known_keys[0]);
 }
 
+// The configuration names a certificate of an authority that is known here, and its holder shows the key in another
+// wrapping: what is said of the certificate counts all the same.
+TEST(VerifySignature, ThePinnedCertificateIsJudgedHoweverItsKeyIsShown) {
+  Peer peer(KeyKind::kEd25519);
+  const auto spki = test::key_to_spki(peer.own.key.get());
+  const auto other =
+      test::make_certificate({.subject = "CN=other", .key = test::test_key(KeyKind::kEd25519, 1)}, &peer.root);
+  auto wrapped = peer.question(AuthMethodId::kDigitalSignature, peer.digital_signature(SignatureScheme::kEd25519));
+  wrapped.certificates = {test::make_certificate({.subject = "CN=self", .key = peer.own.key}).der};
+  wrapped.known_keys = {test::key_to_spki(other.key.get()), spki};
+  wrapped.pinned = {other.der, peer.own.der};
+  auto raw = wrapped;
+  raw.certificates.clear();
+  raw.raw_public_key = spki;
+  auto unsent = raw;
+  unsent.raw_public_key.clear();
+  for (const auto& what : {wrapped, raw, unsent}) {
+    const auto good = peer.ask(what).result;
+    ASSERT_TRUE(good.ok) << good.error;
+    ASSERT_TRUE(good.facts->certificate.has_value());
+    EXPECT_EQ(good.facts->certificate->der(), peer.own.der);
+    EXPECT_FALSE(good.facts->revoked);
+    EXPECT_TRUE(says(peer.ask(what, kPkiNow + 1000 * test::kDay).result.error, "expired"));
+    EXPECT_TRUE(says(peer.ask(what, kPkiNow - 1000 * test::kDay).result.error, "not valid"));
+  }
+  ASSERT_TRUE(peer.trust.add_crl(test::make_crl(peer.root, {.revoked = {peer.own.der}})).has_value());
+  for (const auto& what : {wrapped, raw, unsent}) {
+    const auto result = peer.ask(what).result;
+    EXPECT_TRUE(!result.ok || result.facts->revoked) << "revoked, and nobody says so";
+  }
+  // Nobody here vouches for it: the key alone counts, and what the certificate says does not.
+  unsent.pinned = {wrapped.certificates.front()};
+  const auto alone = peer.ask(unsent, kPkiNow + 1000 * test::kDay).result;
+  ASSERT_TRUE(alone.ok) << alone.error;
+  EXPECT_FALSE(alone.facts->certificate.has_value());
+}
+
 TEST(VerifySignature, RawPublicKeysMustBeKnown) {
   const Peer peer(KeyKind::kEd25519);
   const auto spki = test::key_to_spki(peer.own.key.get());

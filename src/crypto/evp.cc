@@ -71,7 +71,8 @@ std::vector<CipherRow> fetch_ciphers() {
 }
 
 const std::vector<CipherRow>& ciphers() {
-  static const std::vector<CipherRow> kCiphers = fetch_ciphers();
+  // Never destroyed: as the digests, the ciphers are used until the process ends.
+  static const auto& kCiphers = *new std::vector<CipherRow>(fetch_ciphers());
   return kCiphers;
 }
 

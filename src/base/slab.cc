@@ -15,6 +15,10 @@ constexpr std::size_t kLine = 64;
 
 Slab::Slab(std::size_t object_octets) : octets_((object_octets + kLine - 1) / kLine * kLine) {}
 
+Slab::~Slab() {
+  for (const auto& chunk : chunks_) free_zeroed(chunk.memory, chunk.octets);
+}
+
 void* Slab::allocate() {
   const std::scoped_lock lock(mutex_);
   if (free_ != nullptr) {
@@ -26,6 +30,7 @@ void* Slab::allocate() {
     // Few objects take little memory; from the sixth chunk on it is whole huge pages.
     left_ = std::max(chunk_, octets_);
     at_ = static_cast<std::byte*>(allocate_zeroed(left_));
+    chunks_.push_back({at_, left_});
     chunk_ = std::min(chunk_ * 2, 2 * kHugePage);
   }
   auto* object = at_;

@@ -3,10 +3,11 @@
 
 // Memory for many objects of one size, next to each other and from some hundreds of them on in huge pages: with a
 // hundred thousand SAs each packet needs other ones, and on small pages it would wait for the page tables too. Safe
-// from several threads. What is given back is used again, and never returns to the system.
+// from several threads. What is given back is used again, and returns to the system with the slab.
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <vector>
 
 namespace cygnet {
 
@@ -16,7 +17,8 @@ class Slab {
   explicit Slab(std::size_t object_octets);
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
-  ~Slab() = default;  // lives as long as the process
+  // No object of it is in use any more.
+  ~Slab();
 
   [[nodiscard]] void* allocate();
   void release(void* object);
@@ -24,6 +26,10 @@ class Slab {
  private:
   struct Free {
     Free* next;
+  };
+  struct Chunk {
+    void* memory;
+    std::size_t octets;
   };
   static constexpr std::size_t kFirstChunk = std::size_t{64} * 1024;
 
@@ -33,6 +39,7 @@ class Slab {
   std::byte* at_ = nullptr;
   std::size_t left_ = 0;
   Free* free_ = nullptr;
+  std::vector<Chunk> chunks_;
 };
 
 // Puts the objects of a class into a slab of their own: `struct X : InSlab<X> { ... };`.

@@ -257,9 +257,13 @@ TEST_P(Burst, InboundIsWhatOnePacketACallGives) {
     sender.engine.process_outbound(one, sender.now, verdicts);
     for (auto& piece : outcome_of(verdicts).esp()) {
       const auto fate = any(40);
-      if (fate == 0) continue;                                                             // lost
-      if (fate == 1) piece[any(piece.size())] ^= static_cast<std::uint8_t>(1 + any(255));  // damaged
+      if (fate == 0) continue;  // lost
+      if (fate == 1) {          // damaged
+        const auto at = any(piece.size());
+        piece[at] ^= static_cast<std::uint8_t>(1 + any(255));
+      }
       if (fate == 2) piece.resize(any(piece.size()));
+      if (fate == 5 && !piece.empty()) piece[0] ^= 0x80;  // another SPI
       (fate == 4 ? late : esp).push_back(piece);
       if (fate == 3) esp.push_back(piece);  // doubled
     }

@@ -145,24 +145,33 @@ TEST(Configure, AnotherLineOfTheFileIsNoOtherConnection) {
   e.expect_tunnel();
 }
 
+// A has a tunnel to B ("tun") and one to C ("two").
+struct TwoTunnels {
+  model::Connection first = tunnel("tun");
+  model::Connection second = tunnel("two");
+  model::SharedSecret psk = secret("s3cret");
+  Exchange e;
+
+  TwoTunnels() {
+    second.remote.host.address = address("203.0.113.1");
+    second.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
+    second.children = {child("two", "10.1.0.0/16", "10.3.0.0/16")};
+    psk.ids = {};
+    psk.any_peer = true;
+    e.add("A", "192.0.2.1", {first, second}, {psk});
+    e.add("B", "198.51.100.1", {mirrored(first)}, {psk});
+    e.add("C", "203.0.113.1", {mirrored(second)}, {psk});
+    e.initiate(e.a(), "tun");
+    e.run();
+    e.initiate(e.a(), "two");
+    e.run();
+  }
+};
+
 // As a reload of a large configuration does it: only what changed is told.
 TEST(Configure, APartOfItTouchesNothingElse) {
-  auto first = tunnel("tun");
-  auto second = tunnel("two");
-  second.remote.host.address = address("203.0.113.1");
-  second.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
-  second.children = {child("two", "10.1.0.0/16", "10.3.0.0/16")};
-  auto psk_c = secret("s3cret");
-  psk_c.ids = {};
-  psk_c.any_peer = true;
-  Exchange e;
-  e.add("A", "192.0.2.1", {first, second}, {psk_c});
-  e.add("B", "198.51.100.1", {mirrored(first)}, {psk_c});
-  e.add("C", "203.0.113.1", {mirrored(second)}, {psk_c});
-  e.initiate(e.a(), "tun");
-  e.run();
-  e.initiate(e.a(), "two");
-  e.run();
+  TwoTunnels world;
+  auto& [first, second, psk, e] = world;
   const auto kept = e.b().endpoint().status().at(0).spi_i;
   const auto reconfigure = [&](std::vector<model::Connection> changed, const std::vector<std::string>& order) {
     e.a().act(e.now(), [&](ike::IkeEndpoint& endpoint) { endpoint.reconfigure(e.now(), std::move(changed), order); });
@@ -199,26 +208,12 @@ TEST(Configure, APartOfItTouchesNothingElse) {
 }
 
 TEST(Configure, OnlyTheChangedConnectionGoes) {
-  auto first = tunnel("tun");
-  auto second = tunnel("two");
-  second.remote.host.address = address("203.0.113.1");
-  second.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
-  second.children = {child("two", "10.1.0.0/16", "10.3.0.0/16")};
-  auto psk_c = secret("s3cret");
-  psk_c.ids = {};
-  psk_c.any_peer = true;
-  Exchange e;
-  e.add("A", "192.0.2.1", {first, second}, {psk_c});
-  e.add("B", "198.51.100.1", {mirrored(first)}, {psk_c});
-  e.add("C", "203.0.113.1", {mirrored(second)}, {psk_c});
-  e.initiate(e.a(), "tun");
-  e.run();
-  e.initiate(e.a(), "two");
-  e.run();
+  TwoTunnels world;
+  auto& [first, second, psk, e] = world;
   EXPECT_EQ(e.a().endpoint().status().size(), 2U);
   const auto kept = e.b().endpoint().status().at(0).spi_i;
   second.children[0].lifetime_s = 1234;
-  e.a().configure(e.now(), {first, second}, {psk_c});
+  e.a().configure(e.now(), {first, second}, {psk});
   e.run();
   EXPECT_EQ(e.side(2).endpoint().status().size(), 0U);
   ASSERT_EQ(e.b().endpoint().status().size(), 1U);

@@ -49,8 +49,9 @@ PfkeyResult<> check_nat(const PfkeySa& sa) {
 
 PfkeyResult<> check_request(const PfkeyPolicy& policy, const pf::PolicyRequest& request) {
   if (request.protocol == pf::kProtocolAh || request.protocol == pf::kProtocolIpComp) {
-    return refuse(EPROTONOSUPPORT, std::string(request.protocol == pf::kProtocolAh ? "AH" : "IPComp") +
-                                       " is not carried by the engine: only ESP is");
+    return refuse(EPROTONOSUPPORT, request.protocol == pf::kProtocolAh
+                                       ? "AH is not carried by the engine: only ESP is"
+                                       : "IPComp is carried inside ESP only where IKE agrees on it, not by PF_KEY");
   }
   if (request.protocol != pf::kProtocolEsp) {
     return refuse(EINVAL, "a policy asks for protocol " + std::to_string(request.protocol) + ", which is no IPsec");

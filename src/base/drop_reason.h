@@ -26,6 +26,11 @@ enum class DropReason : std::uint8_t {
   kBadNextHeader,      // next header not possible in this mode
   kBadCompression,     // IPComp that cannot be expanded, or was not agreed on
   kDummy,              // RFC 4303 2.6 dummy packet, next header 59
+  kWrongProtocol,      // ESP with the SPI of an AH SA, or the other way round
+  kUnknownOption,      // an IP option or extension header that AH cannot authenticate
+  kNotBundled,         // ESP that should have come inside AH
+  kBadAggregation,     // IP-TFS payload that contradicts itself (RFC 9347)
+  kAggregationLost,    // part of an inner packet was in an outer one that never came
   kSaExpired,          // hard lifetime reached
   kSequenceExhausted,  // sequence number space used up
   kInnerMalformed,     // decrypted packet is not a sound IP packet
@@ -43,6 +48,7 @@ enum class DropReason : std::uint8_t {
   kSendFailed,        // the kernel refused the datagram
   kDeviceFull,        // ipsec device queue is full
   kNoBuffer,          // packet pool empty
+  kTfsQueueFull,      // IP-TFS sends at its rate, and more waits than may
   kControlQueueFull,  // IKE datagrams arrive faster than ike takes them
   kCount
 };

@@ -35,7 +35,14 @@ std::string_view encapsulation_text(model::Encapsulation encapsulation) {
 
 }  // namespace
 
-std::string_view to_string(model::Mode mode) { return mode == model::Mode::kTunnel ? "tunnel" : "transport"; }
+std::string_view to_string(model::Mode mode) {
+  switch (mode) {
+    case model::Mode::kTunnel: return "tunnel";
+    case model::Mode::kTransport: return "transport";
+    case model::Mode::kBeet: return "beet";
+  }
+  return "unknown";
+}
 
 std::string_view to_string(model::StartAction start) {
   switch (start) {

@@ -33,6 +33,14 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
       (spec.local.port == 0 || spec.remote.port == 0)) {
     return fail(who + "UDP encapsulation needs both ports.");
   }
+  // What the engine does not do is refused by name: nobody shall believe in a protection that is not there.
+  if (spec.protocol == model::SaProtocol::kAh) return fail(who + "AH is not carried by the engine: use ESP.");
+  if (spec.mode == model::Mode::kBeet) return fail(who + "BEET mode is not carried by the engine.");
+  if (spec.tfc_octets != 0) return fail(who + "traffic flow confidentiality padding is not done by the engine.");
+  if (spec.iptfs.enabled) return fail(who + "IP-TFS (RFC 9347) is not carried by the engine.");
+  if (spec.inside_ah) return fail(who + "bundles of ESP and AH are not carried by the engine.");
+  if (spec.nic_offload == model::NicOffload::kCrypto || spec.nic_offload == model::NicOffload::kPacket)
+    return fail(who + "network cards work for the kernel only: nic-offload=no, or engine=xfrm.");
   for (const auto* selectors : {&spec.local_selectors, &spec.remote_selectors}) {
     for (const auto& selector : *selectors) {
       if (!selector.range.valid()) return fail(who + "traffic selector " + selector.to_string() + " is no range.");
@@ -236,6 +244,7 @@ Result<void> Engine::install_policy(const model::PolicySpec& spec) {
       if (!selector.range.valid()) return fail("Policy selector " + selector.to_string() + " is no range.");
     }
   }
+  if (!spec.ah_group.is_zero()) return fail("Bundles of ESP and AH are not carried by the engine.");
   if (const auto* old = state_->spd.find(spec.id)) state_->fragments.remove(old->spec);
   state_->fragments.add(spec);
   state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));

@@ -19,7 +19,12 @@
 
 namespace cygnet::model {
 
-enum class Mode : std::uint8_t { kTunnel, kTransport };
+// kBeet: end to end in the headers of the outer addresses, with inner ones that both ends know beforehand.
+enum class Mode : std::uint8_t { kTunnel, kTransport, kBeet };
+// Which header protects (RFC 4303, RFC 4302).
+enum class SaProtocol : std::uint8_t { kEsp, kAh };
+// What a network card may do of an SA that the kernel holds: nothing, what it can, the cipher, whole packets.
+enum class NicOffload : std::uint8_t { kNo, kAuto, kCrypto, kPacket };
 // kSignature: with a certificate or a raw public key; kNull: RFC 7619, proves nothing.
 enum class AuthMethod : std::uint8_t { kPsk, kSignature, kNull };
 // How much must be known of a certificate's revocation: nothing is asked, revoked ones are refused, or what is not
@@ -75,6 +80,21 @@ struct End {
   bool operator==(const End&) const = default;
 };
 
+// IP-TFS (RFC 9347): inner packets are put together and cut so that outer ones tell nothing by their size and number.
+struct IpTfs {
+  bool enabled = false;
+  bool fragment = true;             // inner packets may be cut; outbound: unless the peer cannot put them together
+  std::uint32_t packet_octets = 0;  // of the outer IP packet; 0: what the path takes
+  std::uint64_t bits_per_s = 0;     // of outer packets, always; 0: as there is traffic
+  std::uint32_t max_queue_octets = 1U << 20U;
+  std::uint32_t init_delay_us = 0;   // how long a packet waits for others to share its outer packet
+  std::uint32_t reorder_window = 3;  // outer packets that are waited for
+  std::uint32_t drop_time_us = 1000000;
+  bool operator==(const IpTfs&) const = default;
+};
+// Child::tfc_octets, SaSpec::tfc_octets: as large as the path takes.
+inline constexpr std::uint32_t kTfcToMtu = UINT32_MAX;
+
 struct Child {
   std::string name;  // unique within the connection; equals the connection's name when there is just one
   Mode mode = Mode::kTunnel;
@@ -93,6 +113,10 @@ struct Child {
   bool ecn = true;
   DfPolicy df = DfPolicy::kCopy;
   bool compress = false;  // offer and accept IPComp (RFC 3173)
+  SaProtocol protocol = SaProtocol::kEsp;
+  std::uint32_t tfc_octets = 0;  // tunnel mode: packets are padded to so many octets (RFC 4303 section 2.7); 0: not
+  IpTfs iptfs;
+  NicOffload nic_offload = NicOffload::kNo;
   bool operator==(const Child&) const = default;
 };
 

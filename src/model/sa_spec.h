@@ -39,13 +39,15 @@ struct SaSpec {
   std::string connection;  // for people
   std::string child_name;
 
+  SaProtocol protocol = SaProtocol::kEsp;
   Mode mode = Mode::kTunnel;
   Endpoint local;  // outer addresses; ports are those of the UDP encapsulation
   Endpoint remote;
+  IpAddress inner_local, inner_remote;  // kBeet: the addresses of the packets inside
   bool udp_encapsulation = false;  // outbound: how to send. Inbound takes both at any time (RFC 3948 and plain ESP)
   std::uint32_t keepalive_s = 0;   // outbound with encapsulation, when we are behind the NAT; 0: none
 
-  EncryptionId encryption{};
+  EncryptionId encryption{};  // kNone with AH
   std::uint16_t encryption_bits = 0;
   IntegrityId integrity{};
   SecretBytes encryption_key;  // key octets followed by salt octets
@@ -53,6 +55,10 @@ struct SaSpec {
   bool esn = false;
   // IPComp inside this SA (RFC 3173) with this Compression Parameter Index: ours inbound, the peer's outbound. 0: none.
   std::uint16_t ipcomp_cpi = 0;
+  std::uint32_t tfc_octets = 0;  // outbound, tunnel mode: inner packets are padded to so many octets; 0: not
+  IpTfs iptfs;                   // tunnel mode
+  bool inside_ah = false;        // inbound ESP: taken out of an AH packet only (a bundle of keys given by hand)
+  NicOffload nic_offload = NicOffload::kNo;  // kernel backends
   std::uint32_t replay_window = 1024;
   Lifetime lifetime;
 
@@ -91,6 +97,8 @@ struct PolicySpec {
   std::string child_name;
   // Whose SAs serve it, where several policies share them (SaSpec::policy names this then); 0: its own.
   PolicyId group;
+  // An AH SA that serves this group goes around the ESP packet (a bundle of keys given by hand); 0: none.
+  PolicyId ah_group;
   [[nodiscard]] PolicyId served_by() const { return group.is_zero() ? id : group; }
   bool operator==(const PolicySpec&) const = default;
 };

@@ -56,6 +56,18 @@ void optional_mark(A& a, V& mark) {
   }
 }
 
+template <typename A, Is<model::IpTfs> V>
+void fields(A& a, V& v) {
+  a.flag(v.enabled);
+  a.flag(v.fragment);
+  a.number(v.packet_octets);
+  a.number(v.bits_per_s);
+  a.number(v.max_queue_octets);
+  a.number(v.init_delay_us);
+  a.number(v.reorder_window);
+  a.number(v.drop_time_us);
+}
+
 template <typename A, Is<model::SaSpec> V>
 void fields(A& a, V& v) {
   a.enumeration(v.direction, model::Direction::kOutbound);
@@ -64,9 +76,12 @@ void fields(A& a, V& v) {
   a.number(v.policy.value);
   a.text(v.connection);
   a.text(v.child_name);
-  a.enumeration(v.mode, model::Mode::kTransport);
+  a.enumeration(v.protocol, model::SaProtocol::kAh);
+  a.enumeration(v.mode, model::Mode::kBeet);
   fields(a, v.local);
   fields(a, v.remote);
+  a.address(v.inner_local);
+  a.address(v.inner_remote);
   a.flag(v.udp_encapsulation);
   a.number(v.keepalive_s);
   a.enumeration(v.encryption, model::EncryptionId{0xffff});
@@ -76,6 +91,10 @@ void fields(A& a, V& v) {
   a.octets(v.integrity_key);
   a.flag(v.esn);
   a.number(v.ipcomp_cpi);
+  a.number(v.tfc_octets);
+  fields(a, v.iptfs);
+  a.flag(v.inside_ah);
+  a.enumeration(v.nic_offload, model::NicOffload::kPacket);
   a.number(v.replay_window);
   fields(a, v.lifetime);
   fields(a, v.local_selectors);
@@ -97,7 +116,7 @@ void fields(A& a, V& v) {
   a.number(v.order);
   fields(a, v.local);
   fields(a, v.remote);
-  a.enumeration(v.mode, model::Mode::kTransport);
+  a.enumeration(v.mode, model::Mode::kBeet);
   a.text(v.device);
   a.flag(v.acquire);
   a.text(v.connection);

@@ -24,7 +24,7 @@
 
 namespace cygnet::sadb {
 
-inline constexpr std::uint8_t kVersion = 1;
+inline constexpr std::uint8_t kVersion = 2;
 inline constexpr std::size_t kMaxEncoded = 60 * 1024;  // octets of one message
 // Key and value of a checkpoint, so that it fits into a message both ways.
 inline constexpr std::size_t kMaxCheckpoint = kMaxEncoded - 64;

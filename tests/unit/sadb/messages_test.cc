@@ -16,9 +16,12 @@ model::SaSpec full_spec() {
       .policy = model::PolicyId(9),
       .connection = "office",
       .child_name = "office-net",
-      .mode = model::Mode::kTransport,
+      .protocol = model::SaProtocol::kAh,
+      .mode = model::Mode::kBeet,
       .local = {*IpAddress::parse("192.0.2.1"), 4500},
       .remote = {*IpAddress::parse("2001:db8::2"), 61000},
+      .inner_local = *IpAddress::parse("10.9.0.1"),
+      .inner_remote = *IpAddress::parse("2001:db8:9::1"),
       .udp_encapsulation = true,
       .keepalive_s = 20,
       .encryption = model::EncryptionId::kAesCbc,
@@ -27,6 +30,17 @@ model::SaSpec full_spec() {
       .encryption_key = SecretBytes(32, 0xaa),
       .integrity_key = SecretBytes(64, 0xbb),
       .esn = true,
+      .tfc_octets = model::kTfcToMtu,
+      .iptfs = {.enabled = true,
+                .fragment = false,
+                .packet_octets = 1400,
+                .bits_per_s = 8'000'000'000,
+                .max_queue_octets = 70000,
+                .init_delay_us = 11,
+                .reorder_window = 7,
+                .drop_time_us = 13},
+      .inside_ah = true,
+      .nic_offload = model::NicOffload::kPacket,
       .replay_window = 4096,
       .lifetime =
           {.soft_bytes = 1, .hard_bytes = 2, .soft_packets = 3, .hard_packets = 4, .soft_age_s = 5, .hard_age_s = 6},
@@ -75,7 +89,14 @@ TEST(SadbMessages, AnSaTravelsWhole) {
   EXPECT_EQ(got.spi, sent.spi);
   EXPECT_EQ(got.child, sent.child);
   EXPECT_EQ(got.connection, "office");
-  EXPECT_EQ(got.mode, model::Mode::kTransport);
+  EXPECT_EQ(got.protocol, model::SaProtocol::kAh);
+  EXPECT_EQ(got.mode, model::Mode::kBeet);
+  EXPECT_EQ(got.inner_local, sent.inner_local);
+  EXPECT_EQ(got.inner_remote, sent.inner_remote);
+  EXPECT_EQ(got.tfc_octets, model::kTfcToMtu);
+  EXPECT_EQ(got.iptfs, sent.iptfs);
+  EXPECT_TRUE(got.inside_ah);
+  EXPECT_EQ(got.nic_offload, model::NicOffload::kPacket);
   EXPECT_EQ(got.remote, sent.remote);
   EXPECT_EQ(got.encryption_key, sent.encryption_key);
   EXPECT_EQ(got.integrity_key, sent.integrity_key);

@@ -210,9 +210,9 @@ TEST(SadbMessages, NothingShorterOrLongerIsTaken) {
 TEST(SadbMessages, WrongVersionTypeAndValuesAreRefused) {
   const auto good = encode(7, Request{RemoveSaRequest{}});
   auto version = good;
-  version[0] = 2;
+  version[0] = kVersion + 1;
   EXPECT_EQ(decode_request(version).error().message,
-            "ike and engine speak different versions (2, here 1): restart cygnetd");
+            "ike and engine speak different versions (3, here 2): restart cygnetd");
   auto type = good;
   type[1] = 0x7f;
   EXPECT_FALSE(decode_request(type));

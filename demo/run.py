@@ -10,7 +10,7 @@ import sys
 import time
 
 from screen import bold, columns, command, dim, green, heading, hexdump, quote, red, say
-from sites import HOW_ON, PICTURE, LabError, build, new_lab, remember, take_down
+from sites import HOW_ON, PICTURE, LabError, forget, new_lab, remember, start_sites
 
 from lab import Capture, Flow, Ping, transfer
 
@@ -137,7 +137,7 @@ def main():
     try:
         lab = new_lab(stay)
         print(f"\n{bold('Cygnet')}: two networks, one IPsec tunnel.")
-        net, a, _ = build(lab)
+        net, a, _ = start_sites(lab)
         if stay:
             remember(lab)
         show_sites(a)
@@ -153,7 +153,7 @@ def main():
                 print(dim(f"\n{log.parent.parent.name}: last lines of cygnetd's log"), file=sys.stderr)
                 quote("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
             lab.close()
-            take_down() if stay else None
+            forget() if stay else None
         return 1
     heading(7, "How to go on")
     print(HOW_ON)

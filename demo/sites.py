@@ -3,17 +3,19 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(_ROOT / "tests"))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
 
 from lab import Lab, LabError, two_sites, wait_until  # noqa: E402
 from lab.cygnet import Cygnet, program  # noqa: E402
 from lab.net import Host  # noqa: E402
+from lab.uml import Guest  # noqa: E402
 
-HOME = pathlib.Path("/run/cygnet-lab")
+HOME = pathlib.Path(os.environ.get("CYGNET_LAB_DIR") or "/run/cygnet-lab")
 STATE = HOME / "state.json"
 
 PICTURE = """
@@ -48,7 +50,7 @@ conn sites
 SECRETS = '@gw-a @gw-b : PSK "correct horse battery staple"\n'
 
 
-def build(lab, nat=True):
+def start_sites(lab, nat=True):
     """Hosts and both daemons, running; nothing negotiated yet. Returns (net, a, b)."""
     net = two_sites(lab, nat=nat)
     lans = {s: f"{net.lan(s, 4)},{net.lan(s, 6)}" for s in "ab"}
@@ -80,19 +82,23 @@ def standing():
     return state if alive else None
 
 
-def remember(lab):
+def remember(lab, guest=None):
     """Writes down which processes hold the lab, for another command to find and end it."""
     hosts = {name: {"pid": h.pid, "holder": h.holder, "started": _start_time(h.holder)}
              for name, h in lab.hosts.items()}
-    STATE.write_text(json.dumps({"hosts": hosts}))
+    STATE.write_text(json.dumps({"hosts": hosts, "guest": guest and str(guest.mailbox)}))
 
 
 def attach(name):
+    """The Host of that name, or the Guest."""
     state = standing()
     if not state:
         raise LabError("no lab is up: ./dev lab up")
+    if name == "guest" and state.get("guest"):
+        return Guest(state["guest"])
     if name not in state["hosts"]:
-        raise LabError(f"no host '{name}'; there are: {', '.join(state['hosts'])}")
+        there = [*state["hosts"], *(["guest"] if state.get("guest") else [])]
+        raise LabError(f"no host '{name}'; there are: {', '.join(there)}")
     lab = Lab("lab", keep=HOME)
     return Host.attach(lab, name, state["hosts"][name]["pid"], {})
 
@@ -109,9 +115,13 @@ def take_down():
             os.kill(host["holder"], signal.SIGKILL)
     wait_until(lambda: not any(_start_time(h["holder"]) == h["started"] and _lives(h["holder"])
                                for h in state["hosts"].values()), 5, "the lab's hosts end")
-    import shutil
-    shutil.rmtree(HOME, ignore_errors=True)
+    forget()
     return True
+
+
+def forget():
+    """Removes what a lab left: configuration, logs, state."""
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 def _lives(pid):
@@ -127,7 +137,8 @@ def new_lab(stay):
         return Lab("run")
     if standing():
         raise LabError("a lab is up already: ./dev lab down")
-    HOME.mkdir(parents=True, exist_ok=True)
+    forget()
+    HOME.mkdir(parents=True)
     return Lab("lab", keep=HOME, detached=True)
 
 
@@ -142,5 +153,5 @@ HOW_ON = """\
   README.md                        a first configuration, explained line by line
 """
 
-__all__ = ["build", "new_lab", "remember", "standing", "attach", "take_down", "PICTURE", "HOW_ON",
-           "HOME", "SECRETS", "LabError", "program"]
+__all__ = ["start_sites", "new_lab", "remember", "standing", "attach", "take_down", "forget", "PICTURE", "HOW_ON",
+           "HOME", "ROOT", "SECRETS", "LabError", "program"]

@@ -17,7 +17,11 @@ THEIR_HOST = {4: "10.2.0.10", 6: "fd02::10"}
 
 def make(name, root="guest"):
     """A Lab with gw, site and guest as attributes."""
-    lab = Lab(name)
+    return build(Lab(name), root)
+
+
+def build(lab, root):
+    """The same in a Lab that is there already; it is closed if that fails."""
     try:
         gw, site = lab.host("gw"), lab.host("site")
         guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],

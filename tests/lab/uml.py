@@ -7,6 +7,7 @@ The roots come from scripts/fetch_root.sh; both are only lower layers of an over
 changes nothing that another one sees. Commands go through files of the hostfs, not through the
 network, so that no policy under test touches them.
 """
+import os
 import pathlib
 import re
 import subprocess
@@ -27,15 +28,64 @@ def fetch_root(name):
     return pathlib.Path(done.stdout.strip().splitlines()[-1])
 
 
-class Uml:
+class Guest:
+    """A running guest, known by the folder through which it takes commands."""
+
+    def __init__(self, mailbox):
+        self.mailbox = pathlib.Path(mailbox)
+
+    def alive(self):
+        return not (self.mailbox / "poweroff").exists()
+
+    def read_console(self):
+        return ""
+
+    def _post(self, command):
+        """Leaves the command under the next free number; several senders never share one."""
+        part = self.mailbox / f"{os.getpid()}.part"
+        part.write_text(command + "\n")
+        number = max((int(f.stem) for f in self.mailbox.glob("*.cmd")), default=0) + 1
+        while True:
+            try:
+                os.link(part, self.mailbox / f"{number}.cmd")
+                break
+            except FileExistsError:
+                number += 1
+        part.unlink()
+        return number
+
+    def ask(self, command, timeout_s=30):
+        """Runs shell text in the guest; returns (exit status, output)."""
+        number = self._post(command)
+        rc = self.mailbox / f"{number}.rc"
+        wait_until(lambda: rc.exists() or not self.alive(), timeout_s,
+                   f"the guest ends: {command}", interval_s=0.02)
+        if not rc.exists():
+            raise LabError(f"the guest died during: {command}\n" + self.read_console()[-2000:])
+        return int(rc.read_text()), (self.mailbox / f"{number}.out").read_text(errors="replace")
+
+    def run(self, command, check=True, timeout_s=30):
+        """Runs shell text in the guest; returns its output."""
+        status, output = self.ask(command, timeout_s)
+        if check and status != 0:
+            raise LabError(f"guest: exit {status}: {command}\n{output}")
+        return output
+
+    def write(self, path, text):
+        """A file in the guest."""
+        name = f"file{len(list(self.mailbox.glob('file*')))}"
+        (self.mailbox / name).write_text(text)
+        self.run(f"mkdir -p $(dirname {path}) && cp /lab/{name} {path}")
+
+
+class Uml(Guest):
     """The guest. run() gives a command's output; poweroff() ends it; so does the host's end."""
 
     def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M", root="guest"):
         self.host = host
         self.dir = host.dir / "uml"
-        self.mailbox = self.dir / "lab"
+        super().__init__(self.dir / "lab")
         self.mailbox.mkdir(parents=True)
-        self._next = 1
         uml, guest = fetch_root("uml"), fetch_root(root)
         root = self.dir / "root"
         init = self.mailbox / "init"
@@ -64,27 +114,11 @@ class Uml:
             name="uml", env={"TMPDIR": "/tmp", "HOME": "/root"})
         self.process.wait_log("lab: guest ready", 20)
 
-    def run(self, command, check=True, timeout_s=30):
-        """Runs shell text in the guest; returns its output."""
-        number, self._next = self._next, self._next + 1
-        part = self.mailbox / f"{number}.part"
-        part.write_text(command + "\n")
-        part.rename(self.mailbox / f"{number}.cmd")
-        rc = self.mailbox / f"{number}.rc"
-        wait_until(lambda: rc.exists() or not self.process.alive(), timeout_s,
-                   f"the guest ends: {command}", interval_s=0.02)
-        if not rc.exists():
-            raise LabError(f"the guest died during: {command}\n" + self.process.read_log()[-2000:])
-        output = (self.mailbox / f"{number}.out").read_text(errors="replace")
-        if check and int(rc.read_text()) != 0:
-            raise LabError(f"guest: exit {rc.read_text().strip()}: {command}\n{output}")
-        return output
+    def alive(self):
+        return self.process.alive()
 
-    def write(self, path, text):
-        """A file in the guest."""
-        name = f"file{self._next}"
-        (self.mailbox / name).write_text(text)
-        self.run(f"mkdir -p $(dirname {path}) && cp /lab/{name} {path}")
+    def read_console(self):
+        return self.process.read_log()
 
     def poweroff(self):
         (self.mailbox / "poweroff").touch()

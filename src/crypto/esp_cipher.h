@@ -31,7 +31,7 @@ struct EspJob {
   const std::uint8_t* from = nullptr;
 };
 
-// Keys of one SA in one direction; usable from one thread at a time. The first call makes the key schedule. After that
+// Keys of one SA in one direction; usable from one thread at a time, unless shareable() says otherwise. The first call makes the key schedule. After that
 // neither call allocates, apart from the first use of intel-ipsec-mb on a thread, and HMAC through OpenSSL: its digests
 // take a small block anew for each of the two hashes of a packet.
 class EspCipher {
@@ -51,6 +51,8 @@ class EspCipher {
   [[nodiscard]] virtual EspCipher& ready() { return *this; }
   // Understands EspJob::from.
   [[nodiscard]] virtual bool seals_from_elsewhere() const { return false; }
+  // seal() and open() may be called by several threads at once, for different packets.
+  [[nodiscard]] virtual bool shareable() const { return false; }
   // For prefetch_keys(); nullptr: nothing to fetch.
   [[nodiscard]] virtual const std::uint8_t* key_memory() const { return nullptr; }
 

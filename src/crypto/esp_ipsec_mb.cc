@@ -98,6 +98,7 @@ class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
   }
 
   [[nodiscard]] bool seals_from_elsewhere() const override { return true; }
+  [[nodiscard]] bool shareable() const override { return true; }
   [[nodiscard]] const std::uint8_t* key_memory() const override { return reinterpret_cast<const std::uint8_t*>(this); }
 
  private:
@@ -176,6 +177,8 @@ class MbChaCha final : public EspTransform {
     }
   }
 
+  [[nodiscard]] bool shareable() const override { return true; }
+
  private:
   void run(JobQueue& queue, EspJob& packet, IMB_CIPHER_DIRECTION direction, std::uint8_t* tag) const {
     const EspNonce nonce(salt_, iv(packet));
@@ -234,6 +237,7 @@ class MbCipherHmac final : public EspTransform {
     for (; !jobs.empty(); jobs = jobs.subspan(std::min(jobs.size(), kChunk)))
       open_chunk(jobs.first(std::min(jobs.size(), kChunk)));
   }
+  [[nodiscard]] bool shareable() const override { return true; }
 
  private:
   static constexpr std::size_t kChunk = 64;

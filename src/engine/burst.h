@@ -22,6 +22,8 @@ namespace cygnet::engine {
 inline constexpr std::size_t kBurst = 32;
 // Packets handed to the ciphers at once; a packet of the device may become many.
 inline constexpr std::size_t kCipherBurst = 128;
+// Where several threads share an engine: a whole burst, because each time the ciphers work costs a turn.
+inline constexpr std::size_t kMostCipherBurst = 2048;
 
 // A packet on its way out.
 struct Parsed {
@@ -52,15 +54,15 @@ struct BurstScratch {
   std::array<PacketSelectors, kBurst> selectors;
   std::array<DeviceId, kBurst> devices;
   std::array<Policy*, kBurst> policies;
-  std::array<OutboundSa*, kCipherBurst> sealing;  // whose each job is
+  std::array<OutboundSa*, kMostCipherBurst> sealing;  // whose each job is
   // in
   std::array<EspPiece, kBurst> pieces;
   std::array<Spi, kBurst> spis;
   std::array<InboundSa*, kBurst> sas;
-  std::array<InboundSa*, kCipherBurst> opening;
-  std::array<std::uint32_t, kCipherBurst> index_of_job;
+  std::array<InboundSa*, kMostCipherBurst> opening;
+  std::array<std::uint32_t, kMostCipherBurst> index_of_job;
   // both
-  std::array<crypto::EspJob, kCipherBurst> jobs;
+  std::array<crypto::EspJob, kMostCipherBurst> jobs;
 };
 
 // Fetches the keys of the jobs that come next while the ciphers work on those before: few at a time, because a

@@ -97,6 +97,27 @@ template <typename Sa>
          constant_time_equal(a.integrity_key, b.integrity_key);
 }
 
+// A burst of a lane: what it finds stays while this lives, and its turn has ended after that.
+class LaneBurst {
+ public:
+  LaneBurst(EngineState& state, Lane& lane) : state_(state), lane_(lane) {
+    lane_.reader->resume();
+    state_.take_turn(lane_);
+    lane_.ticket = ++state_.tickets;
+    lane_.after.fill(0);
+  }
+  LaneBurst(const LaneBurst&) = delete;
+  LaneBurst& operator=(const LaneBurst&) = delete;
+  ~LaneBurst() {
+    if (lane_.held) state_.give_turn();
+    lane_.reader->rest();
+  }
+
+ private:
+  EngineState& state_;
+  Lane& lane_;
+};
+
 [[nodiscard]] Error no_such(model::ChildId child) {
   return {"The engine holds no SA of child " + std::to_string(child.value) + "."};
 }
@@ -145,7 +166,11 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->keepalive_at = now;
     // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
     const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
-    if (old != nullptr && same_keys(old->spec, spec)) sa->sequence = old->sequence;
+    if (old != nullptr && same_keys(old->spec, spec)) {
+      sa->sequence = old->sequence;
+      sa->lane = old->lane;
+      sa->lane_ticket = old->lane_ticket;
+    }
     sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
     sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
@@ -281,11 +306,42 @@ Result<void> Engine::set_link_mtu(model::ChildId child, std::uint32_t mtu) {
 bool Engine::on_outer_too_big(const OuterTooBig& too_big, Instant now) { return learn_path_mtu(*state_, too_big, now); }
 
 void Engine::process_outbound(std::span<OutPacket> packets, Instant now, Verdicts& out) {
-  run_outbound(*state_, packets, now, out);
+  run_outbound(*state_, packets, false, now, out);
 }
 
 void Engine::process_inbound(std::span<InPacket> packets, Instant now, Verdicts& out) {
-  run_inbound(*state_, packets, now, out);
+  run_inbound(*state_, packets, false, now, out);
+}
+
+void Engine::share(Turn& turn) { state_->turn = &turn; }
+
+Lane* Engine::open_lane() {
+  auto& lanes = state_->lanes;
+  auto* reader = lanes.size() < Lane::kMost ? state_->epochs.join() : nullptr;
+  if (reader == nullptr) return nullptr;
+  reader->rest();
+  lanes.push_back(std::make_unique<Lane>());
+  auto& lane = *lanes.back();
+  lane.number = static_cast<std::uint32_t>(lanes.size() - 1);
+  lane.shared = true;
+  lane.most_jobs = kMostCipherBurst;
+  lane.reader = reader;
+  return &lane;
+}
+
+void Engine::process_outbound(Lane& lane, std::span<OutPacket> packets, Instant now, Verdicts& out) {
+  const LaneBurst burst(*state_, lane);
+  run_outbound(*state_, packets, true, now, out);
+}
+
+void Engine::process_inbound(Lane& lane, std::span<InPacket> packets, Instant now, Verdicts& out) {
+  const LaneBurst burst(*state_, lane);
+  run_inbound(*state_, packets, true, now, out);
+}
+
+void Engine::on_timer(Lane& lane, Instant now, Verdicts& out) {
+  const LaneBurst burst(*state_, lane);
+  run_timers(*state_, now, out);
 }
 
 std::optional<DropReason> Engine::check_clear_inbound(ByteView packet) {
@@ -330,6 +386,7 @@ std::vector<Event> Engine::take_events(const std::function<bool(const Event&)>& 
 }
 
 bool Engine::has_events() const { return !state_->events.empty(); }
+std::uint64_t Engine::events_raised() const { return state_->events_raised; }
 
 Dump Engine::dump(bool with_keys) const {
   Dump dump;

@@ -2,7 +2,7 @@
 #pragma once
 
 // The packet engine (RFC 4301, RFC 4303): SAD, SPD, ESP in bursts. Pure: bytes, time and randomness in, verdicts out.
-// Driven from one thread. The way of a packet: outbound.cc and inbound.cc.
+// Driven from one thread, or by several in turns (engine/lane.h). The way of a packet: outbound.cc and inbound.cc.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -93,6 +93,8 @@ class StageObserver {
 };
 
 struct EngineState;
+struct Lane;
+class Turn;
 
 class Engine {
  public:
@@ -133,6 +135,17 @@ class Engine {
   // ---- packets. Verdicts are appended to out.
   void process_outbound(std::span<OutPacket> packets, Instant now, Verdicts& out);
   void process_inbound(std::span<InPacket> packets, Instant now, Verdicts& out);
+  // ---- several threads (engine/lane.h). After share() everything else is called by whoever has taken the turn, and
+  // packets go through lanes, one for each thread.
+  void share(Turn& turn);
+  // With the turn. Null: Lane::kMost are open.
+  [[nodiscard]] Lane* open_lane();
+  // Without the turn: they take and give it. At most 32 packets, so that other lanes are not kept waiting. What the
+  // verdicts of process_outbound() and on_timer() send must leave behind what Lane::after names.
+  void process_outbound(Lane& lane, std::span<OutPacket> packets, Instant now, Verdicts& out);
+  void process_inbound(Lane& lane, std::span<InPacket> packets, Instant now, Verdicts& out);
+  void on_timer(Lane& lane, Instant now, Verdicts& out);
+
   // RFC 4301 section 5.2 step 3 for a packet that came in the clear from elsewhere: nothing if a policy lets it pass,
   // else plaintext-refused, policy-discard or malformed-ip. Not counted as seen unless it is refused.
   [[nodiscard]] std::optional<DropReason> check_clear_inbound(ByteView packet);
@@ -148,6 +161,7 @@ class Engine {
   // Only those that are wanted; the others stay, in their order.
   [[nodiscard]] std::vector<Event> take_events(const std::function<bool(const Event&)>& wanted);
   [[nodiscard]] bool has_events() const;
+  [[nodiscard]] std::uint64_t events_raised() const;  // ever
   [[nodiscard]] Dump dump(bool with_keys) const;
   // One SA, keys blanked.
   [[nodiscard]] std::optional<SaState> sa_state(model::Direction direction, model::ChildId child) const;

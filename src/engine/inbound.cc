@@ -38,8 +38,8 @@ constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; 
 
 class InboundRun {
  public:
-  InboundRun(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out)
-      : state_(state), packets_(packets), now_(now), out_(out), coalescer_(out) {}
+  InboundRun(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out)
+      : state_(state), lane_(*state.lane), apart_(apart), packets_(packets), now_(now), out_(out), coalescer_(out) {}
   InboundRun(const InboundRun&) = delete;
   InboundRun& operator=(const InboundRun&) = delete;
   ~InboundRun() {
@@ -74,6 +74,8 @@ class InboundRun {
   }
 
   EngineState& state_;
+  Lane& lane_;
+  bool apart_;  // the ciphers work beside other threads
   std::span<InPacket> packets_;
   Instant now_;
   Verdicts& out_;
@@ -101,7 +103,7 @@ void InboundRun::process() {
 
 void InboundRun::add_piece(MutableByteView esp, std::uint32_t index) {
   __builtin_prefetch(esp.data());
-  state_.burst.pieces[pieces_++] = {.esp = esp, .index = index};
+  lane_.burst.pieces[pieces_++] = {.esp = esp, .index = index};
   if (pieces_ == kBurst) run_pieces();
 }
 
@@ -110,14 +112,14 @@ void InboundRun::run_pieces() {
   state_.done(Stage::kParse);
   find_all(count);
   state_.done(Stage::kLookUp);
-  for (std::size_t i = 0; i < count; ++i) take_esp(state_.burst.pieces[i], state_.burst.sas[i]);
+  for (std::size_t i = 0; i < count; ++i) take_esp(lane_.burst.pieces[i], lane_.burst.sas[i]);
   state_.done(Stage::kPrepare);
   flush();
   state_.done(Stage::kFinish);
 }
 
 void InboundRun::find_all(std::size_t count) {
-  auto& burst = state_.burst;
+  auto& burst = lane_.burst;
   for (std::size_t i = 0; i < count; ++i) {
     const auto esp = burst.pieces[i].esp;
     // RFC 4303 section 2.1: SPI 0 is never on the wire; we have no SA with it.
@@ -174,7 +176,7 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
     drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
     return;
   }
-  auto& burst = state_.burst;
+  auto& burst = lane_.burst;
   burst.index_of_job[jobs_] = index;
   burst.opening[jobs_] = sa;
   burst.jobs[jobs_++] = {esp.data(), esp.size(), sequence, false};
@@ -195,8 +197,10 @@ void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
 }
 
 void InboundRun::flush() {
-  auto& burst = state_.burst;
+  auto& burst = lane_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
+  const bool apart = apart_ && prepare_apart<InboundSa>(std::span(burst.opening).first(count));
+  if (apart) state_.give_turn();
   KeysAhead ahead(std::span<InboundSa* const>(burst.opening).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     sa_ = burst.opening[i];
@@ -207,6 +211,7 @@ void InboundRun::flush() {
     sa_->worker->open({burst.jobs.data() + i, end - i});
     i = end;
   }
+  if (apart) state_.take_turn(lane_);
   state_.done(Stage::kCipher);
   for (std::size_t i = 0; i < count; ++i) {
     sa_ = burst.opening[i];
@@ -441,8 +446,8 @@ void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info,
 
 }  // namespace
 
-void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out) {
-  InboundRun run(state, packets, now, out);
+void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out) {
+  InboundRun run(state, packets, apart, now, out);
   run.process();
 }
 
@@ -460,7 +465,7 @@ void release_early(EngineState& state, Instant now, Verdicts& out) {
                     .remote = early.remote,
                     .udp = early.udp,
                     .tos = early.tos};
-    run_inbound(state, {&packet, 1}, now, out);
+    run_inbound(state, {&packet, 1}, false, now, out);
   }
 }
 

@@ -6,7 +6,7 @@
 //   3. act          DISCARD, BYPASS, PROTECT; without SA: hold and ask, or drop
 //   4. protect      complete checksums, clamp the MSS, compare with the path: whole, segments, fragments, or "too big"
 //   5. begin_esp    lifetimes, sequence number, a place in the arena; header, padding and trailer
-//   6. add_to_group neighbours of one size become one send
+//   6. SendGroup    neighbours of one size become one send
 //   7. flush        the ciphers seal; neighbours of one SA at once
 #include <algorithm>
 #include <array>
@@ -17,6 +17,7 @@
 #include "engine/outbound_shape.h"
 #include "engine/path_mtu.h"
 #include "engine/segment.h"
+#include "engine/send_group.h"
 #include "engine/state.h"
 #include "wire/esp_header.h"
 #include "wire/icmp_message.h"
@@ -27,17 +28,16 @@
 namespace cygnet::engine {
 namespace {
 
-// The kernel takes at most 64 segments in a UDP_SEGMENT send, and one IP packet's worth of octets.
-constexpr std::size_t kMaxGroupSegments = 64;
-constexpr std::size_t kMaxGroupOctets = 65000;
 class OutboundRun {
  public:
-  OutboundRun(EngineState& state, Instant now, Verdicts& out) : state_(state), now_(now), out_(out) {}
+  OutboundRun(EngineState& state, Instant now, Verdicts& out)
+      : state_(state), lane_(*state.lane), now_(now), out_(out) {}
   OutboundRun(const OutboundRun&) = delete;
   OutboundRun& operator=(const OutboundRun&) = delete;
-  ~OutboundRun() { flush(); }
+  ~OutboundRun() { flush(false); }
 
-  void process(std::span<OutPacket> packets);
+  // apart: the last thing to do is left to the ciphers, and the turn given up before it.
+  void process(std::span<OutPacket> packets, bool apart = false);
   // One packet by itself: what was held, or put together from fragments.
   void process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled = false);
   void send_dummy(OutboundSa& sa, ByteView content);
@@ -64,29 +64,23 @@ class OutboundRun {
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                         const OuterWay& way, std::uint8_t* from = nullptr);
   [[nodiscard]] bool may_send(OutboundSa& sa, std::size_t payload_octets);
-  void add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way);
   void note_soft_limits(OutboundSa& sa);
   void on_refused(const crypto::EspJob& job);
   void count_sent(std::size_t packet_octets);
   void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
-  void flush();
+  void flush(bool apart);
 
   EngineState& state_;
+  Lane& lane_;
   Instant now_;
   Verdicts& out_;
   std::uint32_t index_ = Verdict::kNoPacket;  // of the packet being worked on
   Instant since_;                             // when it came
   std::size_t jobs_ = 0;
-  // The send that may still grow: always the last verdict.
-  std::size_t group_ = SIZE_MAX;
-  OutboundSa* group_sa_ = nullptr;
-  SendToPeer* group_send_ = nullptr;
-  OuterWay group_way_;
-  std::size_t group_segments_ = 0;
-  bool group_full_ = true;  // all its packets have the same size: another may follow
+  SendGroup group_;
 };
 
-void OutboundRun::process(std::span<OutPacket> packets) {
+void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
   since_ = now_;
   for (std::size_t first = 0; first < packets.size(); first += kBurst) {
     const auto burst = packets.subspan(first, std::min(kBurst, packets.size() - first));
@@ -97,17 +91,17 @@ void OutboundRun::process(std::span<OutPacket> packets) {
     const auto changes = state_.regions.changes();
     for (std::size_t i = 0; i < burst.size(); ++i) {
       index_ = static_cast<std::uint32_t>(first + i);
-      auto& packet = state_.burst.parsed[i];
+      auto& packet = lane_.burst.parsed[i];
       if (!packet.sound) {
         drop(packet.refused, packet.bytes);
         continue;
       }
       // A packet before this one may have brought an SA to its end.
-      if (state_.regions.changes() != changes) state_.burst.targets[i] = look_up(packet, state_.burst.keys[i]);
-      act(packet, state_.burst.targets[i]);
+      if (state_.regions.changes() != changes) lane_.burst.targets[i] = look_up(packet, lane_.burst.keys[i]);
+      act(packet, lane_.burst.targets[i]);
     }
     state_.done(Stage::kPrepare);
-    flush();
+    flush(apart && first + kBurst >= packets.size());
     state_.done(Stage::kCipher);
   }
 }
@@ -127,16 +121,16 @@ void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant 
 void OutboundRun::parse_all(std::span<OutPacket> packets) {
   for (const auto& packet : packets) __builtin_prefetch(packet.bytes.data());
   for (std::size_t i = 0; i < packets.size(); ++i) {
-    auto& parsed = state_.burst.parsed[i];
+    auto& parsed = lane_.burst.parsed[i];
     parse(packets[i], false, parsed);
     if (!parsed.sound) continue;
-    state_.burst.keys[i] = FlowKey::of(parsed.bytes, parsed.info, parsed.device);
-    state_.burst.places[i] = state_.flows.place(state_.burst.keys[i]);
+    lane_.burst.keys[i] = FlowKey::of(parsed.bytes, parsed.info, parsed.device);
+    lane_.burst.places[i] = state_.flows.place(lane_.burst.keys[i]);
   }
 }
 
 void OutboundRun::look_up_all(std::size_t count) {
-  auto& burst = state_.burst;
+  auto& burst = lane_.burst;
   std::size_t missed = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (!burst.parsed[i].sound) continue;
@@ -153,7 +147,7 @@ void OutboundRun::look_up_all(std::size_t count) {
 }
 
 void OutboundRun::classify_all(std::size_t missed) {
-  auto& burst = state_.burst;
+  auto& burst = lane_.burst;
   state_.statistics.flow_cache_misses += missed;
   for (std::size_t m = 0; m < missed; ++m) {
     const auto& packet = burst.parsed[burst.missed[m]];
@@ -475,14 +469,15 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
     drop(DropReason::kNoBuffer);
     return nullptr;
   }
-  if (jobs_ == state_.burst.jobs.size()) flush();
+  if (jobs_ == lane_.most_jobs) flush(false);
+  if (lane_.shared) lane_.queue_behind(sa);
   const std::uint64_t sequence = ++sa.sequence;
   wire::write_esp_header(esp, sa.spi, sequence);
   auto* payload = esp + wire::kEspHeaderOctets + sa.iv_octets;
   write_trailer((from != nullptr ? from : payload) + payload_octets, pad, next_header);
-  state_.burst.sealing[jobs_] = &sa;
-  state_.burst.jobs[jobs_++] = {esp, octets, sequence, false, from};
-  add_to_group(sa, esp, octets, way);
+  lane_.burst.sealing[jobs_] = &sa;
+  lane_.burst.jobs[jobs_++] = {esp, octets, sequence, false, from};
+  group_.add(out_, index_, sa, {esp, octets}, way);
   sa.packets += 1;
   sa.bytes += payload_octets;
   sa.last_used = now_;
@@ -494,43 +489,15 @@ void OutboundRun::note_soft_limits(OutboundSa& sa) {
   if (sa.packets >= sa.limits.soft_packets || sa.bytes >= sa.limits.soft_bytes) state_.report_soft(sa);
 }
 
-void OutboundRun::add_to_group(OutboundSa& sa, const std::uint8_t* esp, std::size_t octets, const OuterWay& way) {
-  if (group_sa_ == &sa && group_way_ == way && group_ + 1 == out_.size()) {
-    auto& send = *group_send_;
-    const bool touches = send.data.data() + send.data.size() == esp;
-    if (touches && group_full_ && octets <= send.segment_octets && group_segments_ < kMaxGroupSegments &&
-        send.data.size() + octets <= kMaxGroupOctets) {
-      send.data = {send.data.data(), send.data.size() + octets};
-      ++group_segments_;
-      group_full_ = octets == send.segment_octets;
-      return;
-    }
-  }
-  group_ = out_.size();
-  group_sa_ = &sa;
-  group_way_ = way;
-  group_segments_ = 1;
-  group_full_ = true;
-  auto& send = out_.emplace<SendToPeer>(index_);
-  group_send_ = &send;
-  send.local = sa.local;
-  send.remote = sa.remote;
-  send.udp = sa.udp;
-  send.dont_fragment = way.dont_fragment;
-  send.tos = way.tos;
-  if (sa.has_mark) send.mark = sa.mark;
-  send.data = {esp, octets};
-  send.segment_octets = octets;
-}
-
 void OutboundRun::count_sent(std::size_t packet_octets) {
   ++state_.statistics.packets_out;
   state_.statistics.bytes_out += packet_octets;
 }
 
-void OutboundRun::flush() {
-  auto& burst = state_.burst;
+void OutboundRun::flush(bool apart) {
+  auto& burst = lane_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
+  if (apart && prepare_apart<OutboundSa>(std::span(burst.sealing).first(count))) state_.give_turn();
   KeysAhead ahead(std::span<OutboundSa* const>(burst.sealing).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     auto* sa = burst.sealing[i];
@@ -550,6 +517,7 @@ void OutboundRun::flush() {
 // The cipher refuses only what cannot be here. Should it, then clear text must not leave: the peer gets zeros.
 void OutboundRun::on_refused(const crypto::EspJob& job) {
   wipe({job.esp + wire::kEspHeaderOctets, job.octets - wire::kEspHeaderOctets});
+  if (lane_.shared && !lane_.held) state_.take_turn(lane_);
   state_.count(DropReason::kNoBuffer);
 }
 
@@ -562,9 +530,9 @@ void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
 
 }  // namespace
 
-void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now, Verdicts& out) {
+void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, Instant now, Verdicts& out) {
   OutboundRun run(state, now, out);
-  run.process(packets);
+  run.process(packets, apart);
 }
 
 void release_held(EngineState& state, Instant now, Verdicts& out) {

@@ -35,6 +35,7 @@ SaLimits SaLimits::of(const model::SaSpec& spec) {
 void SaCommon::begin() {
   worker = &cipher->ready();
   keys = worker->key_memory();
+  shareable = worker->shareable();
 }
 
 void SaCommon::refresh_limits() {

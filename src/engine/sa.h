@@ -43,7 +43,8 @@ struct SaCommon {
   std::uint8_t iv_octets = 0;
   std::uint8_t icv_octets = 0;
   std::uint8_t block_octets = 4;
-  bool dead = false;  // hard lifetime reached: carries nothing, removed at the next on_timer()
+  bool dead : 1 = false;       // hard lifetime reached: carries nothing, removed at the next on_timer()
+  bool shareable : 1 = false;  // worker may be called by several threads at once
 
   // ---- the rest
   model::SaSpec spec;  // keys are wiped with it
@@ -98,6 +99,9 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   Instant learned_at{};
   Compressibility compressibility;
   Instant keepalive_at{};  // installed, or the last keepalive
+  // Where several threads share the engine: the last burst that sends on it. See Lane.
+  std::uint64_t lane_ticket = 0;
+  std::uint8_t lane = 0;
   ServingLinks serving;
 
   void begin();

@@ -16,11 +16,25 @@ EngineState::EngineState(const EngineSettings& given, Random& random)
       dummy_content(random.u64()) {}
 
 void EngineState::raise(const Event& event) {
+  ++events_raised;
   if (events.size() >= settings.max_events) {
     ++statistics.events_lost;
     return;
   }
   events.push_back(event);
+}
+
+void EngineState::take_turn(Lane& of) {
+  turn->take();
+  lane = &of;
+  of.held = true;
+}
+
+void EngineState::give_turn() {
+  lane->deadline = first_deadline(*this);
+  lane->events_raised = events_raised;
+  lane->held = false;
+  turn->give();
 }
 
 OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& packet) const {

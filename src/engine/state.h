@@ -13,7 +13,6 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
-#include "engine/burst.h"
 #include "engine/engine.h"
 #include "engine/epochs.h"
 #include "engine/expected_spis.h"
@@ -21,6 +20,7 @@
 #include "engine/flow_regions.h"
 #include "engine/fragment_policy.h"
 #include "engine/hold_queue.h"
+#include "engine/lane.h"
 #include "engine/reassembly.h"
 #include "engine/sad.h"
 #include "engine/spd.h"
@@ -70,7 +70,13 @@ struct EngineState {
   Instant unknown_spi_refilled = Instant::min();
   std::uint32_t next_fragment_id = 0;  // IPv6 packets that were put together and cut again
   SeededRandom dummy_content;          // filling of dummy packets: no secret
-  BurstScratch burst;
+  // Who works on packets: own, while there is one thread; else that of the thread whose turn it is.
+  Lane own;
+  Lane* lane = &own;
+  std::vector<std::unique_ptr<Lane>> lanes;
+  Turn* turn = nullptr;
+  std::uint64_t tickets = 0;
+  std::uint64_t events_raised = 0;
   StageObserver* observer = nullptr;
   Ipcomp ipcomp;
 
@@ -85,6 +91,9 @@ struct EngineState {
     if (observer != nullptr) observer->on_stage_done(stage);
   }
   void raise(const Event& event);
+  // A lane that others are beside: its turn begins and ends. What the lane found of the state may have changed between.
+  void take_turn(Lane& of);
+  void give_turn();
   // Which flows the SA takes has changed.
   void changed(const SaCommon& sa) { regions.touch(sa.spec.remote_selectors); }
   // An SA or policy came into use: what waits tries again at the next on_timer().
@@ -112,10 +121,11 @@ void EngineState::schedule(Sa& sa) {
 }
 
 // One burst through the engine; see the .cc of each.
-void run_outbound(EngineState& state, std::span<OutPacket> packets, Instant now, Verdicts& out);
+// apart: it is a shared lane's turn, and is given up while the ciphers work.
+void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, Instant now, Verdicts& out);
 // Held packets try again; those that still find no SA wait on.
 void release_held(EngineState& state, Instant now, Verdicts& out);
-void run_inbound(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out);
+void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out);
 // Packets that came before their SA was there.
 void release_early(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now,

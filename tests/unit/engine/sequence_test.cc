@@ -31,7 +31,7 @@ class SequenceEnd : public TwoGateways {
     std::vector<OutPacket> burst;
     for (auto& p : bytes) burst.push_back({p, {}, 0});
     Verdicts verdicts;
-    run_outbound(state_, burst, Instant{1h}, verdicts);
+    run_outbound(state_, burst, false, Instant{1h}, verdicts);
     return outcome_of(verdicts);
   }
 

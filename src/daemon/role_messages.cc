@@ -14,7 +14,7 @@ using sadb::Writer;
 
 template <typename A, Is<PassedSocket> V>
 void fields(A& a, V& v) {
-  a.enumeration(v.kind, io::OuterKind::kClear);
+  a.enumeration(v.kind, io::OuterKind::kAh);
   // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
   bool v6 = v.family == Family::kV6;
   a.flag(v6);

@@ -34,7 +34,10 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
     return fail(who + "UDP encapsulation needs both ports.");
   }
   // What the engine does not do is refused by name: nobody shall believe in a protection that is not there.
-  if (spec.protocol == model::SaProtocol::kAh) return fail(who + "AH is not carried by the engine: use ESP.");
+  if (spec.protocol == model::SaProtocol::kAh && (spec.udp_encapsulation || spec.ipcomp_cpi != 0)) {
+    return fail(who + (spec.udp_encapsulation ? "AH covers the addresses and cannot pass a NAT (RFC 3948 section 1)."
+                                              : "AH takes no compression beside it: use ESP."));
+  }
   if (spec.mode == model::Mode::kBeet) return fail(who + "BEET mode is not carried by the engine.");
   if (spec.tfc_octets != 0) return fail(who + "traffic flow confidentiality padding is not done by the engine.");
   if (spec.iptfs.enabled) return fail(who + "IP-TFS (RFC 9347) is not carried by the engine.");
@@ -49,15 +52,39 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
   return {};
 }
 
+// The keys at work: one of the two.
+struct Keyed {
+  std::unique_ptr<crypto::EspCipher> cipher;
+  std::unique_ptr<AhTransform> ah;
+};
+
+[[nodiscard]] Result<Keyed> key_up(const model::SaSpec& spec) {
+  Keyed out;
+  if (spec.protocol == model::SaProtocol::kAh) {
+    auto ah = AhTransform::create(spec);
+    if (!ah) return std::unexpected(ah.error());
+    out.ah = std::move(*ah);
+  } else {
+    auto cipher = crypto::create_esp_cipher(spec);
+    if (!cipher) return std::unexpected(cipher.error());
+    out.cipher = std::move(*cipher);
+  }
+  return out;
+}
+
 template <typename Sa>
-void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, std::unique_ptr<crypto::EspCipher> cipher,
-          Instant now) {
+void fill(EngineState& state, Sa& sa, const model::SaSpec& spec, Keyed keyed, Instant now) {
   sa.spec = spec;
-  sa.iv_octets = static_cast<std::uint8_t>(cipher->iv_octets());
-  sa.icv_octets = static_cast<std::uint8_t>(cipher->icv_octets());
-  // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary whatever the cipher's block.
-  sa.block_octets = static_cast<std::uint8_t>(std::max<std::size_t>(4, cipher->block_octets()));
-  sa.cipher = std::move(cipher);
+  if (keyed.ah != nullptr) {
+    sa.icv_octets = static_cast<std::uint8_t>(keyed.ah->icv_octets());
+    sa.ah = std::move(keyed.ah);
+  } else {
+    sa.iv_octets = static_cast<std::uint8_t>(keyed.cipher->iv_octets());
+    sa.icv_octets = static_cast<std::uint8_t>(keyed.cipher->icv_octets());
+    // RFC 4303 section 2.4: the trailer ends on a 4-octet boundary whatever the cipher's block.
+    sa.block_octets = static_cast<std::uint8_t>(std::max<std::size_t>(4, keyed.cipher->block_octets()));
+    sa.cipher = std::move(keyed.cipher);
+  }
   sa.limits = SaLimits::of(spec);
   sa.installed = now;
   sa.serial = state.next_serial++;
@@ -145,11 +172,11 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
   if (state_->sad.size() >= state_->settings.max_sas) {
     return fail("The engine holds " + std::to_string(state_->sad.size()) + " SAs and takes no more.");
   }
-  auto cipher = crypto::create_esp_cipher(spec);
-  if (!cipher) return std::unexpected(cipher.error());
+  auto keyed = key_up(spec);
+  if (!keyed) return std::unexpected(keyed.error());
   if (spec.direction == model::Direction::kInbound) {
     auto sa = std::make_unique<InboundSa>(spec.replay_window, spec.esn);
-    fill(*state_, *sa, spec, std::move(*cipher), now);
+    fill(*state_, *sa, spec, std::move(*keyed), now);
     sa->device = device_id(spec.device);
     // Installed again under its old keys: what was seen stays seen.
     const auto* old = state_->sad.find_inbound(spec.spi);
@@ -162,7 +189,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     }
   } else {
     auto sa = std::make_unique<OutboundSa>();
-    fill(*state_, *sa, spec, std::move(*cipher), now);
+    fill(*state_, *sa, spec, std::move(*keyed), now);
     sa->keepalive_at = now;
     // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
     const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
@@ -226,6 +253,10 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
   if (inbound == nullptr && outbound == nullptr) return std::unexpected(no_such(child));
   if (local.address.family() != remote.address.family()) return fail("Both endpoints must be of one address family.");
   if (udp_encapsulation && (local.port == 0 || remote.port == 0)) return fail("UDP encapsulation needs both ports.");
+  const auto is_ah = [](const SaCommon* sa) { return sa != nullptr && sa->ah != nullptr; };
+  if (udp_encapsulation && (is_ah(inbound) || is_ah(outbound))) {
+    return fail("AH covers the addresses and cannot pass a NAT (RFC 3948 section 1): use ESP.");
+  }
   if (inbound != nullptr) {
     inbound->spec.local = local;
     inbound->spec.remote = remote;

@@ -13,11 +13,13 @@
 #include <span>
 #include <utility>
 
+#include "engine/ah.h"
 #include "engine/coalesce.h"
 #include "engine/ecn.h"
 #include "engine/path_mtu.h"
 #include "engine/selectors.h"
 #include "engine/state.h"
+#include "wire/ah_header.h"
 #include "wire/esp_header.h"
 #include "wire/ip_checksum.h"
 #include "wire/ip_fast.h"
@@ -53,6 +55,11 @@ class InboundRun {
   void run_pieces();
   void find_all(std::size_t count);
   void take_esp(const EspPiece& piece, InboundSa* sa);
+  void take_ah(MutableByteView packet, std::uint32_t index);
+  void finish_ah_transport(MutableByteView packet, std::size_t ah_at, std::uint32_t index);
+  void drop_replayed(std::uint32_t index, ReplayWindow::Verdict verdict, ByteView data) {
+    drop_error(index, verdict == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, data);
+  }
   void on_no_sa(const EspPiece& piece);
   void on_unknown_spi(Spi spi, const InPacket& packet);
   void flush();
@@ -88,6 +95,10 @@ class InboundRun {
 void InboundRun::process() {
   for (std::uint32_t index = 0; index < packets_.size(); ++index) {
     const auto& packet = packets_[index];
+    if (packet.ah) {
+      take_ah(packet.bytes, index);
+      continue;
+    }
     if (packet.segment_octets == 0 || packet.bytes.empty()) {
       add_piece(packet.bytes, index);
       continue;
@@ -161,6 +172,10 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
     drop(index, DropReason::kSaExpired, esp);
     return;
   }
+  if (sa->with_ah) {
+    drop_error(index, DropReason::kWrongProtocol, esp);
+    return;
+  }
   const std::size_t around = wire::kEspHeaderOctets + sa->iv_octets + sa->icv_octets;
   if (esp.size() < around + sa->block_octets) {
     drop_error(index, DropReason::kTruncated, esp);
@@ -173,7 +188,7 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
   const std::uint64_t sequence = sa->replay.infer(wire::esp_sequence_low(esp.data()));
   const auto fresh = sa->replay.check(sequence);
   if (fresh != ReplayWindow::Verdict::kFresh) {
-    drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
+    drop_replayed(index, fresh, esp);
     return;
   }
   auto& burst = lane_.burst;
@@ -247,7 +262,7 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
   const bool newest = job.sequence > sa_->replay.top();
   const auto fresh = sa_->replay.commit(job.sequence);
   if (fresh != ReplayWindow::Verdict::kFresh) {
-    drop_error(index, fresh == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, esp);
+    drop_replayed(index, fresh, esp);
     return;
   }
   note_alive(packets_[index], newest);
@@ -273,6 +288,64 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
     finish_tunnel(payload, next_header, index);
   } else {
     finish_transport(payload, next_header, index);
+  }
+}
+
+// RFC 4302 section 3.4. The whole packet is there: AH covers the header in front of it. One packet after the other: the
+// digests of AH gain nothing from each other.
+void InboundRun::take_ah(MutableByteView packet, std::uint32_t index) {
+  const auto outer = wire::parse_ip_packet(packet);
+  if (outer) packet = packet.first(outer->total_octets);
+  const auto at = wire::find_ah(packet);
+  if (!outer || !at) {
+    drop(index, outer ? DropReason::kTruncated : DropReason::kMalformedIp, packet);
+    return;
+  }
+  const auto* ah = packet.data() + *at;
+  sa_ = state_.sad.find_inbound(wire::ah_spi(ah));
+  if (sa_ == nullptr) {
+    on_unknown_spi(wire::ah_spi(ah), packets_[index]);
+    drop(index, DropReason::kUnknownSpi, packet);
+    return;
+  }
+  if (sa_->dead || !sa_->with_ah) {
+    drop_error(index, sa_->dead ? DropReason::kSaExpired : DropReason::kWrongProtocol, packet);
+    return;
+  }
+  const std::uint64_t sequence = sa_->replay.infer(wire::ah_sequence_low(ah));
+  if (const auto fresh = sa_->replay.check(sequence); fresh != ReplayWindow::Verdict::kFresh) {
+    drop_replayed(index, fresh, packet);
+    return;
+  }
+  switch (sa_->ah->verify(packet, *at, sequence)) {
+    case AhTransform::Outcome::kGood: break;
+    case AhTransform::Outcome::kBad: return drop_error(index, DropReason::kIntegrityFailed, packet);
+    case AhTransform::Outcome::kUnknownOption: return drop_error(index, DropReason::kUnknownOption, packet);
+    case AhTransform::Outcome::kBadLength: return drop_error(index, DropReason::kBadPadding, packet);
+  }
+  const bool newest = sequence > sa_->replay.top();
+  (void)sa_->replay.commit(sequence);
+  note_alive(packets_[index], newest);
+  const auto payload = packet.subspan(*at + wire::ah_octets_of(ah[1]));
+  if (!count_received(payload.size())) {
+    drop(index, DropReason::kSaExpired, packet);
+  } else if (sa_->tunnel) {
+    finish_tunnel(payload, ah[0], index);
+  } else {
+    finish_ah_transport(packet, *at, index);
+  }
+}
+
+// The packet as it was before AH, its own headers in front.
+void InboundRun::finish_ah_transport(MutableByteView packet, std::size_t ah_at, std::uint32_t index) {
+  const auto whole = strip_ah(packet, ah_at);
+  const auto info = wire::parse_ip_packet(whole);
+  if (!info) {
+    drop_error(index, DropReason::kInnerMalformed, whole);
+  } else if (!within_selectors(whole, *info)) {
+    drop_error(index, DropReason::kSelectorMismatch, whole);
+  } else {
+    deliver(whole, *info, index);
   }
 }
 

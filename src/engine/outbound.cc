@@ -14,13 +14,13 @@
 #include <utility>
 
 #include "engine/fragment.h"
+#include "engine/outbound_sending.h"
 #include "engine/outbound_shape.h"
 #include "engine/path_mtu.h"
 #include "engine/segment.h"
 #include "engine/send_group.h"
 #include "engine/state.h"
 #include "wire/esp_header.h"
-#include "wire/icmp_message.h"
 #include "wire/ip_packet.h"
 #include "wire/ipv6_header.h"
 #include "wire/tcp_header.h"
@@ -59,14 +59,11 @@ class OutboundRun {
   void seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment);
   void seal_fragments(const Parsed& packet, OutboundSa& sa);
   [[nodiscard]] bool seal_smaller(OutboundSa& sa, ByteView payload, std::uint8_t next_header, const OuterWay& way);
-  void tell_too_big(const Parsed& packet, std::uint32_t mtu);
   // Where the payload goes. With `from` it stays there until it is sealed, and its trailer is written behind it.
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                         const OuterWay& way, std::uint8_t* from = nullptr);
-  [[nodiscard]] bool may_send(OutboundSa& sa, std::size_t payload_octets);
-  void note_soft_limits(OutboundSa& sa);
   void on_refused(const crypto::EspJob& job);
-  void count_sent(std::size_t packet_octets);
+  [[nodiscard]] Sending sending() const { return {state_, now_, out_, index_}; }
   void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
   void flush(bool apart);
 
@@ -290,10 +287,14 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
       reassemble(packet);
       return;
     }
-    if (!fits_transport(packet)) {
+    if (!sa.with_ah && !fits_transport(packet)) {
       drop(DropReason::kPolicyDiscard, packet.bytes);
       return;
     }
+  }
+  if (sa.with_ah) {
+    protect_with_ah(sending(), packet, sa);
+    return;
   }
   if (packet.offload.gso != Offload::Gso::kNone) {
     seal_segments(packet, sa);
@@ -343,7 +344,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
     return;
   }
   if (plan->packet_octets(0) > sa.inner_mtu) {
-    tell_too_big(packet, sa.inner_mtu);
+    tell_too_big(sending(), packet, sa.inner_mtu);
     return;
   }
   const bool tunnel = !sa.transport;
@@ -365,7 +366,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
       if (payload == nullptr) return;
       plan->write(i, payload, tunnel);
     }
-    count_sent(plan->packet_octets(i));
+    count_sent(state_, plan->packet_octets(i));
   }
 }
 
@@ -387,7 +388,7 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
   if (sa.compress) {
-    if (seal_smaller(sa, payload, next_header_of(packet, sa), way)) count_sent(packet.bytes.size());
+    if (seal_smaller(sa, payload, next_header_of(packet, sa), way)) count_sent(state_, packet.bytes.size());
     return;
   }
   // The trailer has at most a block and two octets; four are written at least.
@@ -395,7 +396,7 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
   auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way, stays ? payload.data() : nullptr);
   if (to == nullptr) return;
   if (!stays) std::memcpy(to, payload.data(), payload.size());
-  count_sent(packet.bytes.size());
+  count_sent(state_, packet.bytes.size());
 }
 
 void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
@@ -404,14 +405,14 @@ void OutboundRun::seal_oversize(const Parsed& packet, OutboundSa& sa) {
   } else if (packet.info.is_v4() && !packet.info.dont_fragment && !sa.transport) {
     seal_fragments(packet, sa);
   } else {
-    tell_too_big(packet, packet.info.is_v4() ? sa.inner_mtu : std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
+    tell_too_big(sending(), packet, packet.info.is_v4() ? sa.inner_mtu : std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
   }
 }
 
 void OutboundRun::seal_fragments(const Parsed& packet, OutboundSa& sa) {
   const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, sa.inner_mtu);
   if (!plan) {
-    tell_too_big(packet, sa.inner_mtu);
+    tell_too_big(sending(), packet, sa.inner_mtu);
     return;
   }
   const auto way = outer_way(packet, sa);
@@ -419,48 +420,13 @@ void OutboundRun::seal_fragments(const Parsed& packet, OutboundSa& sa) {
     auto* payload = begin_esp(sa, plan->packet_octets(i), wire::protocol::kIpv4, way);
     if (payload == nullptr) return;
     plan->write(i, payload);
-    count_sent(plan->packet_octets(i));
+    count_sent(state_, plan->packet_octets(i));
   }
-}
-
-void OutboundRun::tell_too_big(const Parsed& packet, std::uint32_t mtu) {
-  if (auto* error = out_.allocate(wire::kIcmpErrorOctets)) {
-    const std::size_t octets = wire::write_too_big_error(error, packet.bytes, mtu);
-    out_.shrink(wire::kIcmpErrorOctets - octets);
-    const ByteView slice{error, octets};
-    if (octets != 0) {
-      const auto slices = out_.add_slices({&slice, 1});
-      if (!slices.empty()) out_.add(index_, DeliverToDevice{packet.device, {}, slices});
-    }
-  }
-  drop(DropReason::kTooBig, packet.bytes);
-}
-
-bool OutboundRun::may_send(OutboundSa& sa, std::size_t payload_octets) {
-  if (sa.dead) {
-    drop(DropReason::kSaExpired);
-    return false;
-  }
-  if (sa.is_quiet(payload_octets)) return true;
-  if (sa.packets >= sa.limits.hard_packets || sa.bytes + payload_octets > sa.limits.hard_bytes) {
-    state_.kill(sa);
-    drop(DropReason::kSaExpired);
-    return false;
-  }
-  // RFC 4303 section 3.3.3: "the sender MUST NOT send a packet on an SA if doing so would cause the sequence number to
-  // cycle".
-  const std::uint64_t last = sa.spec.esn ? UINT64_MAX : UINT32_MAX;
-  if (sa.sequence >= last) {
-    state_.report_soft(sa);
-    drop(DropReason::kSequenceExhausted);
-    return false;
-  }
-  return true;
 }
 
 std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                      const OuterWay& way, std::uint8_t* from) {
-  if (!may_send(sa, payload_octets)) return nullptr;
+  if (!may_send(sending(), sa, payload_octets)) return nullptr;
   const std::size_t pad = wire::esp_pad_octets(payload_octets, sa.block_octets);
   const std::size_t octets =
       wire::kEspHeaderOctets + sa.iv_octets + payload_octets + pad + wire::kEspTrailerOctets + sa.icv_octets;
@@ -478,20 +444,8 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
   lane_.burst.sealing[jobs_] = &sa;
   lane_.burst.jobs[jobs_++] = {esp, octets, sequence, false, from};
   group_.add(out_, index_, sa, {esp, octets}, way);
-  sa.packets += 1;
-  sa.bytes += payload_octets;
-  sa.last_used = now_;
-  if (sa.packets >= sa.quiet_packets || sa.bytes >= sa.quiet_bytes) note_soft_limits(sa);
+  count_for_sa(sending(), sa, payload_octets);
   return payload;
-}
-
-void OutboundRun::note_soft_limits(OutboundSa& sa) {
-  if (sa.packets >= sa.limits.soft_packets || sa.bytes >= sa.limits.soft_bytes) state_.report_soft(sa);
-}
-
-void OutboundRun::count_sent(std::size_t packet_octets) {
-  ++state_.statistics.packets_out;
-  state_.statistics.bytes_out += packet_octets;
 }
 
 void OutboundRun::flush(bool apart) {
@@ -556,6 +510,7 @@ void release_held(EngineState& state, Instant now, Verdicts& out) {
 Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out) {
   if (octets > sa.inner_mtu)
     return fail("A dummy packet may have at most " + std::to_string(sa.inner_mtu) + " octets here.");
+  if (sa.with_ah) return fail("AH hides nothing, so it has no dummy packets: use ESP.");
   const Bytes content = state.dummy_content.bytes(octets);
   OutboundRun run(state, now, out);
   run.send_dummy(sa, content);

@@ -56,12 +56,14 @@ struct OutPacket {
 
 // A datagram from the network: one ESP packet, or several of UDP_GRO.
 struct InPacket {
-  MutableByteView bytes;           // from the first ESP header on (UDP header removed); opened in place
+  // From the first ESP header on (UDP header removed); with AH the whole IP packet. Opened in place.
+  MutableByteView bytes;
   std::size_t segment_octets = 0;  // UDP_GRO: size of each ESP packet but the last; 0: it is one
   Endpoint local;                  // where it arrived; port 0 with plain ESP
   Endpoint remote;
   bool udp = false;      // came encapsulated (RFC 3948)
   std::uint8_t tos = 0;  // TOS or traffic class of the outer header (for ECN)
+  bool ah = false;
 };
 
 // Send these octets to the peer. Unless whole, data holds one or more ESP packets of segment_octets each, the last
@@ -69,6 +71,7 @@ struct InPacket {
 struct SendToPeer {
   Endpoint local;  // source address and, with udp, port
   Endpoint remote;
+  bool whole_packet = false;   // data is an IP packet with its header, to be sent as it is (AH)
   bool udp = false;            // true: UDP (UDP_SEGMENT if there are several). false: protocol 50, one datagram each
   bool dont_fragment = false;  // outer DF; with IPv6 false means: the kernel may fragment
   std::uint8_t tos = 0;        // outer TOS / traffic class

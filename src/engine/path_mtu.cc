@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "wire/ah_header.h"
 #include "wire/esp_header.h"
 #include "wire/ip_packet.h"
 #include "wire/tcp_header.h"
@@ -15,9 +16,22 @@ std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mt
   return sa.learned_mtu != 0 ? std::min(sa.learned_mtu, link) : link;
 }
 
+// RFC 4302 has no block to fill: header, AH, packet.
+[[nodiscard]] static std::uint32_t derive_inner_mtu_of_ah(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  const auto family = sa.spec.remote.address.family();
+  const std::size_t outer_ip = family == Family::kV4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
+  const std::size_t around =
+      wire::ah_octets(sa.icv_octets, family) + (sa.spec.mode == model::Mode::kTransport ? 0 : outer_ip);
+  const std::size_t path = outer_path_mtu(sa, default_link_mtu);
+  std::size_t inner = path > around ? path - around : kMinInnerMtu;
+  if (sa.spec.mtu != 0) inner = std::min<std::size_t>(inner, sa.spec.mtu);
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(inner, kMinInnerMtu, 65535));
+}
+
 std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
   const bool v4 = sa.spec.remote.address.is_v4();
   const std::size_t outer_ip = v4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
+  if (sa.spec.protocol == model::SaProtocol::kAh) return derive_inner_mtu_of_ah(sa, default_link_mtu);
   const std::size_t fixed = outer_ip + (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) +
                             wire::kEspHeaderOctets + sa.iv_octets + sa.icv_octets;
   const std::size_t path = outer_path_mtu(sa, default_link_mtu);

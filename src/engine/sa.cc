@@ -62,6 +62,7 @@ void OutboundSa::refresh() {
   mark = spec.mark.value_or(0);
   udp = spec.udp_encapsulation;
   transport = spec.mode == model::Mode::kTransport;
+  with_ah = spec.protocol == model::SaProtocol::kAh;
   compress = spec.ipcomp_cpi != 0;
   clamp_mss = spec.clamp_mss;
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
@@ -74,6 +75,7 @@ void InboundSa::refresh() {
   spi = spec.spi;
   remote_tag = tag_of(spec.remote);
   tunnel = spec.mode == model::Mode::kTunnel;
+  with_ah = spec.protocol == model::SaProtocol::kAh;
   ecn = spec.ecn;
   udp = spec.udp_encapsulation;
   has_box = is_plain_v4(spec.local_selectors) && is_plain_v4(spec.remote_selectors);

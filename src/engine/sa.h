@@ -12,6 +12,7 @@
 #include "base/slab.h"
 #include "base/time.h"
 #include "crypto/esp_cipher.h"
+#include "engine/ah.h"
 #include "engine/classifier/rule.h"
 #include "engine/ipcomp.h"
 #include "engine/packet.h"
@@ -49,6 +50,7 @@ struct SaCommon {
   // ---- the rest
   model::SaSpec spec;  // keys are wiped with it
   std::unique_ptr<crypto::EspCipher> cipher;
+  std::unique_ptr<AhTransform> ah;  // instead of a cipher
   SaLimits limits;
   std::uint64_t errors = 0;  // replay + integrity + selector failures
   Instant installed{};
@@ -84,11 +86,12 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   Endpoint remote;
   std::uint32_t mark = 0;
   std::uint32_t inner_mtu = 0;  // derived: largest clear-text packet that fits
-  bool has_mark = false;
-  bool udp = false;
-  bool transport = false;
-  bool compress = false;
-  bool clamp_mss = false;
+  bool has_mark : 1 = false;
+  bool udp : 1 = false;
+  bool transport : 1 = false;
+  bool compress : 1 = false;
+  bool clamp_mss : 1 = false;
+  bool with_ah : 1 = false;
   bool seals_from_elsewhere = false;  // see EspCipher
   std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
   model::DfPolicy df = model::DfPolicy::kCopy;
@@ -126,10 +129,11 @@ struct InboundSa : SaCommon, InSlab<InboundSa> {
   Ipv4Box box;
   std::uint64_t remote_tag = 0;  // of spec.remote, see tag_of()
   DeviceId device = 0;
-  bool has_box = false;
-  bool tunnel = true;
-  bool ecn = false;
-  bool udp = false;
+  bool has_box : 1 = false;
+  bool tunnel : 1 = true;
+  bool ecn : 1 = false;
+  bool udp : 1 = false;
+  bool with_ah : 1 = false;
   bool moved = false;           // reported_remote is set
   bool look_at_sibling = true;  // it may be standby; set again when another sibling comes
 

@@ -3,6 +3,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -13,7 +14,8 @@ namespace cygnet::io {
 namespace {
 
 constexpr std::size_t kBufferOctets = 65536;
-constexpr std::size_t kControlOctets = 256;
+constexpr std::size_t kControlOctets = 1024;
+constexpr std::size_t kFrontOctets = 512;  // room for the headers in front of AH
 
 struct Slot {
   alignas(cmsghdr) std::array<char, kControlOctets> control{};
@@ -68,6 +70,53 @@ bool strip_ip_header(ReceivedDatagram& datagram) {
   return true;
 }
 
+// The IPv6 headers in front of what a raw socket gave, from ancillary data. False: more than there is room for.
+bool put_ipv6_headers(msghdr& received, ReceivedDatagram& datagram) {
+  std::array<std::uint8_t, kFrontOctets> front{};
+  std::size_t used = 40;
+  std::size_t names_next = 6;
+  front[0] = static_cast<std::uint8_t>(0x60 | (datagram.tos >> 4));
+  front[1] = static_cast<std::uint8_t>(datagram.tos << 4);
+  std::copy_n(datagram.remote.address.bytes().begin(), 16, front.begin() + 8);
+  std::copy_n(datagram.local.address.bytes().begin(), 16, front.begin() + 24);
+  for (cmsghdr* c = CMSG_FIRSTHDR(&received); c != nullptr; c = CMSG_NXTHDR(&received, c)) {
+    if (c->cmsg_level != IPPROTO_IPV6) continue;
+    if (int hops = 0; c->cmsg_type == IPV6_HOPLIMIT && read_control(c, hops))
+      front[7] = static_cast<std::uint8_t>(hops);
+    std::uint8_t number = 0;
+    switch (c->cmsg_type) {
+      case IPV6_HOPOPTS: number = IPPROTO_HOPOPTS; break;
+      case IPV6_RTHDR: number = IPPROTO_ROUTING; break;
+      case IPV6_DSTOPTS: number = IPPROTO_DSTOPTS; break;
+      default: continue;
+    }
+    const std::size_t octets = c->cmsg_len - CMSG_LEN(0);
+    if (octets < 8 || octets > front.size() - used) return false;
+    std::memcpy(front.data() + used, CMSG_DATA(c), octets);
+    front[names_next] = number;
+    names_next = used;
+    used += octets;
+  }
+  front[names_next] = IPPROTO_AH;
+  const std::size_t payload = used - 40 + datagram.bytes.size();
+  if (payload > 65535) return false;
+  store_be16(&front[4], static_cast<std::uint16_t>(payload));
+  auto* start = datagram.bytes.data() - used;
+  std::memcpy(start, front.data(), used);
+  datagram.bytes = {start, used + datagram.bytes.size()};
+  return true;
+}
+
+// AH wants the whole packet.
+bool put_ip_header(msghdr& received, ReceivedDatagram& datagram) {
+  datagram.remote.port = 0;  // raw(7) puts the protocol there
+  if ((received.msg_flags & MSG_CTRUNC) != 0) return false;
+  if (!datagram.remote.address.is_v4()) return put_ipv6_headers(received, datagram);
+  if (datagram.bytes.size() < 20) return false;
+  datagram.tos = datagram.bytes[1];
+  return true;
+}
+
 }  // namespace
 
 struct DatagramReceiver::Impl {
@@ -81,9 +130,9 @@ struct DatagramReceiver::Impl {
   std::vector<mmsghdr> headers;
   std::vector<ReceivedDatagram> out;
 
-  void prepare() {
+  void prepare(std::size_t front) {
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      slots[i].iov = {memory.get() + i * kBufferOctets, kBufferOctets};
+      slots[i].iov = {memory.get() + i * kBufferOctets + front, kBufferOctets - front};
       auto& h = headers[i].msg_hdr;
       h = {};
       h.msg_name = &slots[i].name;
@@ -102,7 +151,8 @@ DatagramReceiver::DatagramReceiver(DatagramReceiver&&) noexcept = default;
 DatagramReceiver& DatagramReceiver::operator=(DatagramReceiver&&) noexcept = default;
 
 std::span<ReceivedDatagram> DatagramReceiver::receive(const OuterSocket& socket) {
-  impl_->prepare();
+  const bool hidden_headers = socket.kind == OuterKind::kAh && socket.family == Family::kV6;
+  impl_->prepare(hidden_headers ? kFrontOctets : 0);
   const int n = ::recvmmsg(socket.fd.get(), impl_->headers.data(), static_cast<unsigned>(impl_->headers.size()),
                            MSG_DONTWAIT, nullptr);
   filled_ = n > 0 && static_cast<std::size_t>(n) == impl_->headers.size();
@@ -129,6 +179,9 @@ std::span<ReceivedDatagram> DatagramReceiver::receive(const OuterSocket& socket)
       if (socket.family == Family::kV4 && !strip_ip_header(datagram)) {
         continue;
       }
+    }
+    if (socket.kind == OuterKind::kAh && !put_ip_header(*header, datagram)) {
+      continue;
     }
     ++count;
   }

@@ -152,6 +152,24 @@ Result<OuterSocket> open_esp(Family family, std::uint32_t mark) {
   return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kEsp, .family = family};
 }
 
+Result<OuterSocket> open_ah(Family family, std::uint32_t mark) {
+  auto fd = open_socket(family, SOCK_RAW, IPPROTO_AH, "cannot open a raw socket for AH");
+  if (!fd) {
+    return std::unexpected(fd.error());
+  }
+  set_common_options(fd->get(), family, true);
+  if (family == Family::kV6) {
+    // A raw IPv6 socket hides the headers in front; the receiver puts them together again from these.
+    for (const int option : {IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS}) {
+      (void)set_option(fd->get(), IPPROTO_IPV6, option, 1);
+    }
+  }
+  if (auto marked = set_mark(fd->get(), mark); !marked) {
+    return std::unexpected(marked.error());
+  }
+  return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kAh, .family = family};
+}
+
 Result<OuterSocket> open_clear(Family family, std::uint32_t mark) {
   auto fd = open_socket(family, SOCK_RAW, IPPROTO_RAW, "cannot open a raw socket");
   if (!fd) {

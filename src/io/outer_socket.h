@@ -18,7 +18,7 @@
 
 namespace cygnet::io {
 
-enum class OuterKind : std::uint8_t { kUdp, kEsp, kClear };
+enum class OuterKind : std::uint8_t { kUdp, kEsp, kClear, kAh };
 
 // What a socket is: needed to read what comes from it. Sent along when descriptors are passed.
 struct OuterSocket {
@@ -33,13 +33,16 @@ struct OuterSocket {
 [[nodiscard]] Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation);
 // Raw protocol 50.
 [[nodiscard]] Result<OuterSocket> open_esp(Family family, std::uint32_t mark);
-// Sends whole IP packets, for BYPASS policies (IPPROTO_RAW). Receives nothing.
+// Raw protocol 51, to receive: what is sent leaves through open_clear(), because AH covers the IP header.
+[[nodiscard]] Result<OuterSocket> open_ah(Family family, std::uint32_t mark);
+// Sends whole IP packets, for BYPASS policies and AH (IPPROTO_RAW). Receives nothing.
 [[nodiscard]] Result<OuterSocket> open_clear(Family family, std::uint32_t mark);
 
 // ---- receiving
 struct ReceivedDatagram {
-  MutableByteView bytes;  // UDP payload, or from the ESP header on; valid until the next receive()
-  Endpoint local;         // port 0 with protocol 50
+  // UDP payload, or from the ESP header on, or (AH) the whole IP packet; valid until the next receive().
+  MutableByteView bytes;
+  Endpoint local;  // port 0 with protocol 50
   Endpoint remote;
   std::uint8_t tos = 0;
   std::size_t segment_octets = 0;  // UDP_GRO joined several datagrams of this size; 0: it is one

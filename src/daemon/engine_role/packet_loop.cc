@@ -14,6 +14,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "wire/ah_header.h"
+
 namespace cygnet::daemon {
 
 namespace {
@@ -48,6 +50,13 @@ bool is_link_housekeeping(ByteView packet) {
       packet[24] == 0xff && ((packet[25] & 0x0f) == 1 || (packet[25] & 0x0f) == 2);  // RFC 4291 section 2.7
   const bool control = packet[6] == 0 || packet[6] == 58;  // hop-by-hop options (MLD) or ICMPv6
   return link_scope && control && (source.is_unspecified() || source.is_link_local());
+}
+
+// From SPI and sequence number on; empty: a packet in the clear.
+ByteView protected_part(io::OuterKind kind, ByteView sent) {
+  if (kind != io::OuterKind::kClear) return sent;
+  const auto ah = wire::find_ah(sent);
+  return ah ? sent.subspan(*ah + 4) : ByteView{};
 }
 
 }  // namespace
@@ -99,9 +108,9 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
 
 void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
   in_.clear();
-  const bool udp = sockets_[socket].kind == io::OuterKind::kUdp;
+  const auto kind = sockets_[socket].kind;
   for (const auto& datagram : receiver_.receive(sockets_[socket])) {
-    demultiplex(datagram, udp);
+    demultiplex(datagram, kind);
   }
   if (!in_.empty()) {
     engine_.process_inbound(in_, now, verdicts_);
@@ -109,12 +118,14 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
   }
 }
 
-void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, bool udp) {
+void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind) {
+  const bool udp = kind == io::OuterKind::kUdp;
   engine::InPacket packet{.segment_octets = datagram.segment_octets,
                           .local = datagram.local,
                           .remote = datagram.remote,
                           .udp = udp,
-                          .tos = datagram.tos};
+                          .tos = datagram.tos,
+                          .ah = kind == io::OuterKind::kAh};
   if (!udp) {
     packet.bytes = datagram.bytes;
     in_.push_back(packet);
@@ -175,6 +186,10 @@ void PacketLoop::perform(Instant now) {
 }
 
 void PacketLoop::queue(const engine::SendToPeer& send) {
+  if (send.whole_packet) {
+    queue_whole(send.data, send.remote.address);
+    return;
+  }
   const auto kind = send.udp ? io::OuterKind::kUdp : io::OuterKind::kEsp;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     if (sockets_[i].kind == kind && sockets_[i].family == send.remote.address.family()) {
@@ -191,11 +206,19 @@ void PacketLoop::queue(const engine::SendToPeer& send) {
 }
 
 void PacketLoop::queue_clear(const engine::Bypass& bypass) {
-  const auto destination = destination_of(bypass.data);
-  for (std::size_t i = 0; destination && i < sockets_.size(); ++i) {
-    if (sockets_[i].kind == io::OuterKind::kClear && sockets_[i].family == destination->family()) {
+  if (const auto destination = destination_of(bypass.data)) {
+    queue_whole(bypass.data, *destination);
+  } else {
+    engine_.count_drop(DropReason::kSendFailed);
+  }
+}
+
+// With their own IP header.
+void PacketLoop::queue_whole(ByteView packet, const IpAddress& destination) {
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    if (sockets_[i].kind == io::OuterKind::kClear && sockets_[i].family == destination.family()) {
       outgoing_[i].push_back(
-          {.local = {IpAddress::any(destination->family()), 0}, .remote = {*destination, 0}, .data = bypass.data});
+          {.local = {IpAddress::any(destination.family()), 0}, .remote = {destination, 0}, .data = packet});
       return;
     }
   }
@@ -234,11 +257,12 @@ void PacketLoop::flush(Instant now) {
 // ---- trouble
 
 void PacketLoop::on_send_failure(const io::OuterSocket& socket, const io::SendFailure& failure) {
-  if (failure.error == EMSGSIZE && socket.kind != io::OuterKind::kClear) {
+  const auto esp = protected_part(socket.kind, failure.what->data);
+  if (failure.error == EMSGSIZE && !esp.empty()) {
     engine_.count_drop(DropReason::kTooBig, failure.datagrams);
     too_big_.remote = failure.what->remote;
-    const auto n = std::min(failure.what->data.size(), too_big_.esp.size());
-    std::copy_n(failure.what->data.begin(), n, too_big_.esp.begin());
+    const auto n = std::min(esp.size(), too_big_.esp.size());
+    std::copy_n(esp.begin(), n, too_big_.esp.begin());
     too_big_.set = true;
     return;
   }
@@ -258,6 +282,9 @@ void PacketLoop::on_outer_error(const io::OuterSocket& socket, const io::OuterEr
   }
   engine::OuterTooBig too_big{
       .remote = error.remote, .udp = socket.kind == io::OuterKind::kUdp, .quoted_esp = error.quoted, .mtu = error.mtu};
+  // SPI and sequence number stand together in AH as in ESP, one word later.
+  if (socket.kind == io::OuterKind::kAh)
+    too_big.quoted_esp = error.quoted.subspan(std::min<std::size_t>(4, error.quoted.size()));
   if (error.local) {
     if (!too_big_.set || too_big_.remote.address != error.remote.address) {
       return;

@@ -35,11 +35,12 @@ class PacketLoop {
  private:
   static constexpr std::size_t kBurst = 32;  // packets a round: long enough to gather, short enough to be fair
 
-  void demultiplex(const io::ReceivedDatagram& datagram, bool udp);
+  void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind);
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
   void perform(Instant now);
   void queue(const engine::SendToPeer& send);
   void queue_clear(const engine::Bypass& bypass);
+  void queue_whole(ByteView packet, const IpAddress& destination);
   void deliver(const engine::DeliverToDevice& deliver);
   void flush(Instant now);
   void on_send_failure(const io::OuterSocket& socket, const io::SendFailure& failure);

@@ -119,6 +119,7 @@ Result<void> Network::open_sockets() {
     }
     // Where a container may not have raw sockets, ESP in UDP still works.
     open_optional_socket(io::open_esp(family, setup_.fwmark));
+    open_optional_socket(io::open_ah(family, setup_.fwmark));
     open_optional_socket(io::open_clear(family, setup_.fwmark));
   }
   return {};

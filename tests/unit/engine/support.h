@@ -206,7 +206,7 @@ class Gateway {
   Outcome receive_all(std::vector<Bytes> esp) {
     std::vector<InPacket> burst;
     burst.reserve(esp.size());
-    for (auto& e : esp) burst.push_back({e, 0, from_local, from_remote, from_udp, outer_tos});
+    for (auto& e : esp) burst.push_back({e, 0, from_local, from_remote, from_udp, outer_tos, from_ah});
     verdicts_.clear();
     engine.process_inbound(burst, now, verdicts_);
     return outcome_of(verdicts_);
@@ -244,10 +244,12 @@ class Gateway {
   Endpoint from_local;
   Endpoint from_remote;
   bool from_udp = false;
+  bool from_ah = false;
   std::uint8_t outer_tos = 0;
 };
 
 struct TunnelOptions {
+  model::SaProtocol protocol = model::SaProtocol::kEsp;  // kAh: set encryption to kNone
   model::EncryptionId encryption = model::EncryptionId::kAesGcm16;
   std::uint16_t encryption_bits = 128;
   model::IntegrityId integrity = model::IntegrityId::kNone;
@@ -310,6 +312,7 @@ class TwoGateways : public ::testing::Test {
     s.child = kChild;
     s.policy = kPolicy;
     s.connection = "office";
+    s.protocol = o.protocol;
     s.mode = o.mode;
     const Endpoint a{ip(o.outer_v6 ? "2001:db8::1" : "192.0.2.1"), static_cast<std::uint16_t>(o.udp ? 4500 : 0)};
     const Endpoint b{ip(o.outer_v6 ? "2001:db8::2" : "192.0.2.2"), static_cast<std::uint16_t>(o.udp ? 4500 : 0)};
@@ -352,6 +355,7 @@ class TwoGateways : public ::testing::Test {
     const auto sa = spec(o, true, kOutbound);
     arrive(b, sa.remote, sa.local, o.udp);
     arrive(a, sa.local, sa.remote, o.udp);
+    a.from_ah = b.from_ah = o.protocol == model::SaProtocol::kAh;
   }
 
   void disconnect() {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What every way of protecting a packet shares (outbound.cc, outbound_ah.cc): limits, counters, "too big".
+#include <cstdint>
+
+#include "engine/state.h"
+
+namespace cygnet::engine {
+
+// The packet being worked on, and where its verdicts go.
+struct Sending {
+  EngineState& state;
+  Instant now;
+  Verdicts& out;
+  std::uint32_t index = Verdict::kNoPacket;
+
+  void drop(DropReason reason, ByteView data = {}) const { state.drop(out, index, reason, data); }
+};
+
+// may_send() where a limit is near.
+[[nodiscard]] bool may_still_send(const Sending& sending, OutboundSa& sa, std::size_t payload_octets);
+// Whether the SA may carry another packet; if not, it was dropped.
+[[nodiscard]] inline bool may_send(const Sending& sending, OutboundSa& sa, std::size_t payload_octets) {
+  return (!sa.dead && sa.is_quiet(payload_octets)) || may_still_send(sending, sa, payload_octets);
+}
+// A packet went: its octets count for the SA's lifetime.
+inline void count_for_sa(const Sending& sending, OutboundSa& sa, std::size_t payload_octets) {
+  sa.packets += 1;
+  sa.bytes += payload_octets;
+  sa.last_used = sending.now;
+  if (sa.packets < sa.quiet_packets && sa.bytes < sa.quiet_bytes) return;
+  if (sa.packets >= sa.limits.soft_packets || sa.bytes >= sa.limits.soft_bytes) sending.state.report_soft(sa);
+}
+// Clear-text packets, for the statistics.
+inline void count_sent(EngineState& state, std::size_t packet_octets) {
+  ++state.statistics.packets_out;
+  state.statistics.bytes_out += packet_octets;
+}
+// The sender hears what would fit (RFC 1191, RFC 8201); the packet is dropped.
+void tell_too_big(const Sending& sending, const Parsed& packet, std::uint32_t mtu);
+
+// Protects with AH (outbound_ah.cc): whole packets, and in transport mode no fragments.
+void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa);
+
+}  // namespace cygnet::engine

@@ -63,7 +63,7 @@ class OutboundRun {
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                         const OuterWay& way, std::uint8_t* from = nullptr);
   void on_refused(const crypto::EspJob& job);
-  [[nodiscard]] Sending sending() const { return {state_, now_, out_, index_}; }
+  [[nodiscard]] Sending sending() const { return {state_, now_, out_, lane_, index_}; }
   void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
   void flush(bool apart);
 

@@ -143,6 +143,7 @@ bool wrap(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWa
     return false;
   }
   sa.sequence = sequence;
+  if (sending.lane.shared) sending.lane.queue_behind(sa);
   count_for_sa(sending, sa, payload.size());
   if (octets <= outer_path_mtu(sa, sending.state.settings.link_mtu)) {
     send(sending, sa, outer, way);

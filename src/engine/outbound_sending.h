@@ -13,6 +13,7 @@ struct Sending {
   EngineState& state;
   Instant now;
   Verdicts& out;
+  Lane& lane;
   std::uint32_t index = Verdict::kNoPacket;
 
   void drop(DropReason reason, ByteView data = {}) const { state.drop(out, index, reason, data); }

@@ -274,8 +274,11 @@ void Classifier<V>::remove(std::uint64_t& slot, Rule<V>& rule) {
     remove_indexed(set, rule);
     gone = set.word[0] == 0;
   } else {
-    take_from_pile(*reinterpret_cast<Pile*>(set.word[0]), rule);
-    gone = --set.rules == 0;
+    // A loose rule is looked for in piles that it never reached: what is left counts, not how often somebody asked.
+    auto& pile = *reinterpret_cast<Pile*>(set.word[0]);
+    take_from_pile(pile, rule);
+    set.rules = static_cast<std::uint32_t>(pile.order.size());
+    gone = pile.order.empty();
   }
   if (!gone) return;
   store_word(slot, 0);

@@ -111,6 +111,23 @@ TEST(SpdClassifier, WhatBecomesDistinctIsToldApart) {
   EXPECT_EQ(at(spd, kTen, 1, 3001), 1U);
 }
 
+// When the list of like rules becomes an index, so many places are made at once that some rules stand where every
+// packet comes by. Those are looked for in lists that they never reached; that must not make the lists forget their
+// own.
+TEST(SpdClassifier, RulesWithoutAPlaceOfTheirOwnGoAlone) {
+  Spd spd;
+  constexpr std::uint32_t kLike = 8191;
+  for (std::uint32_t i = 1; i <= kLike; ++i) spd.install(policy(i, 10, all(), all()), 0);
+  spd.install(policy(kLike + 1, 5, range(7, 7), all()), 0);
+  for (std::uint32_t i = 4200; i <= kLike; ++i) ASSERT_TRUE(spd.remove(model::PolicyId{i}));
+  EXPECT_EQ(at(spd, kTen, 1, 7), kLike + 1);
+  for (std::uint32_t i = 1; i < 4200; ++i) {
+    ASSERT_EQ(at(spd, kTen), i);
+    ASSERT_TRUE(spd.remove(model::PolicyId{i}));
+  }
+  EXPECT_EQ(at(spd, kTen), 0U);
+}
+
 TEST(SpdClassifier, ABurstOfBothFamiliesAnswersInItsOrder) {
   Spd spd;
   for (std::uint32_t i = 1; i <= 300; ++i) spd.install(policy(i, 10, all(), range(kTen + i, kTen + i)), 0);

@@ -171,7 +171,11 @@ enum class UniqueIds : std::uint8_t {
   kNever            // both live, whatever the peer says
 };
 
+// Who carries the packets: our own engine, the kernel (XFRM), or the kernel where it can do all that is asked for.
+enum class EngineKind : std::uint8_t { kUser, kXfrm, kAuto };
+
 struct Setup {
+  EngineKind engine = EngineKind::kUser;
   std::vector<std::string> devices = {"ipsec0"};
   bool allow_key_export = false;
   std::uint16_t ike_port = 500;

@@ -97,6 +97,9 @@ struct PolicySpec {
   std::string child_name;
   // Whose SAs serve it, where several policies share them (SaSpec::policy names this then); 0: its own.
   PolicyId group;
+  SaProtocol protocol = SaProtocol::kEsp;
+  // Outer addresses of the SAs that serve it; unspecified: not known. Kernel backends need them beforehand.
+  IpAddress outer_local, outer_remote;
   // An AH SA that serves this group goes around the ESP packet (a bundle of keys given by hand); 0: none.
   PolicyId ah_group;
   [[nodiscard]] PolicyId served_by() const { return group.is_zero() ? id : group; }

@@ -172,7 +172,10 @@ void PolicyTable::configure_one(const model::Connection& connection, Changes& ch
                                  .device = child.device,
                                  .acquire = true,
                                  .connection = connection.name,
-                                 .child_name = child.name};
+                                 .child_name = child.name,
+                                 .protocol = child.protocol,
+                                 .outer_local = connection.local.host.address,
+                                 .outer_remote = connection.remote.host.address};
     if (!complete(spec.local) || !complete(spec.remote)) continue;
     need(spec, changes).configured = true;
     need_clear_remainder(spec, true, std::nullopt, changes);
@@ -227,7 +230,10 @@ std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::S
                                .mode = sa.mode,
                                .device = sa.device,
                                .connection = sa.connection,
-                               .child_name = sa.child_name};
+                               .child_name = sa.child_name,
+                               .protocol = sa.protocol,
+                               .outer_local = sa.local.address,
+                               .outer_remote = sa.remote.address};
   auto& entry = need(spec, changes);
   entry.users.insert(sa.child);
   used_by_[sa.child].push_back(entry.spec.id);

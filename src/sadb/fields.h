@@ -121,6 +121,9 @@ void fields(A& a, V& v) {
   a.flag(v.acquire);
   a.text(v.connection);
   a.text(v.child_name);
+  a.enumeration(v.protocol, model::SaProtocol::kAh);
+  a.address(v.outer_local);
+  a.address(v.outer_remote);
 }
 
 template <typename A, Is<SaState> V>

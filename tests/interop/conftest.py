@@ -1,2 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
+import pathlib
+import shutil
+
+import pytest
+
 from lab.fixtures import *  # noqa: F401,F403
+from lab.strongswan import StrongSwan
+
+# What the versions of strongSwan have in common is tried with one of them; 6.0 as well meets all suites in
+# test_kernel_esp.py.
+ONE_VERSION = ("test_esp_algorithm", "test_ike_suite", "test_no_common_ike_proposal", "test_no_common_esp_proposal",
+               "test_selectors_do_not_meet", "test_wrong_psk")
+
+
+def versions():
+    """The system's strongSwan, and 6.0 unless that is what the system has (Debian 13)."""
+    release = pathlib.Path("/etc/os-release").read_text()
+    return ["host", "6"] if shutil.which("swanctl") and 'VERSION_ID="12"' in release else ["host"]
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.module.__name__.split(".")[-1].startswith("test_strongswan"):
+        several = versions() if metafunc.function.__name__ not in ONE_VERSION else ["host"]
+        metafunc.fixturenames.append("strongswan_version")
+        metafunc.parametrize("strongswan_version", several, ids=[{"host": "ss", "6": "ss6"}[v] for v in several],
+                             indirect=True)
+
+
+@pytest.fixture
+def strongswan_version(request, monkeypatch):
+    monkeypatch.setattr(StrongSwan, "version", request.param)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cygnet on gw_a, strongSwan 5.9 with kernel-libipsec on gw_b."""
+"""Cygnet on gw_a, strongSwan with kernel-libipsec on gw_b."""
 from lab import Ping
 from lab.cygnet import Cygnet, conn
 from lab.strongswan import StrongSwan, site_config

@@ -112,6 +112,20 @@ def test_rekey_under_traffic(guest_lab, tunnel, what):
     kernel_site.check(guest_lab, daemon)
 
 
+def test_rekeyed_by_the_peer_under_traffic(guest_lab, tunnel):
+    """OpenIKED rekeys its children on its own clock, some time before the end of `lifetime`."""
+    daemon = tunnel(more="lifetime 12 bytes 1G")
+    # Its answer to IKE_AUTH comes before its kernel has the SAs: what is sent until then is lost there.
+    Ping.until_answered(guest_lab.site, THEIR_HOST[4], 10)
+    before = daemon.spis()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    wait_until(lambda: daemon.spis() != before, 20, "the child is rekeyed")
+    wait_until(lambda: len(daemon.children()) == 1, 15, "the old child is gone")
+    account = flow.stop()
+    # It removes the old SA at once, whatever is still on its way under it.
+    assert account.lost <= 1, account.text[-2000:]
+
+
 @pytest.mark.parametrize("who", INITIATORS)
 def test_delete(guest_lab, tunnel, who):
     daemon = tunnel()

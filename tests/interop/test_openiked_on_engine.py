@@ -7,7 +7,7 @@
 from lab import Capture, Ping, wait_until
 from lab.cygnet import Cygnet, conn, program
 from lab.openiked import policy
-from lab.uml import fetch_root
+from lab.strongswan import enter_root
 
 
 class OpenIked:
@@ -15,20 +15,7 @@ class OpenIked:
 
     def __init__(self, host, engine, words):
         self.host = host
-        root, layer = host.dir / "iked-root", host.dir / "iked-layer"
-        self.root = root
-        library = program("libcygnet-pfkey.so")
-        host.run(f"""set -e
-            mkdir -p {root} {layer}
-            mount -t tmpfs tmpfs {layer}
-            mkdir {layer}/up {layer}/work
-            mount -t overlay overlay -o lowerdir={fetch_root("openiked")},upperdir={layer}/up,workdir={layer}/work {root}
-            mount --rbind /dev {root}/dev
-            mount --rbind /proc {root}/proc
-            mount -t tmpfs tmpfs {root}/run
-            mkdir -p {root}/{library.parent} {root}/{engine.run_dir}
-            mount --bind {library.parent} {root}/{library.parent}
-            mount --bind {engine.run_dir} {root}/{engine.run_dir}""")
+        root = enter_root(host, "openiked", [program("libcygnet-pfkey.so").parent, engine.run_dir])
         host.run(["tee", root / "etc/iked.conf"], input=words + "\n")
         host.run(["chmod", "600", root / "etc/iked.conf"])
         self.process = host.spawn(engine.ctl_command("wrap", "chroot", root, "/usr/sbin/iked", "-dvT"), name="iked")

@@ -15,7 +15,8 @@ OURS, THEIRS = "gw-a.example.org", "gw-b.example.org"
 class CertPair:
     """Cygnet on gw_a, strongSwan on gw_b; both trust the root. ours and theirs: (certificate, chain)."""
 
-    def __init__(self, net, root, ours, theirs, settings="", ss_local="pubkey", ss_remote="pubkey", crl=None, **words):
+    def __init__(self, net, root, ours, theirs, settings="", ss_local="pubkey", ss_remote="pubkey", crl=None, ss_crl=None,
+                 **words):
         self.net = net
         self.cygnet = Cygnet(net.gw_a)
         self.put("cacerts/root.pem", root.pem())
@@ -32,6 +33,8 @@ class CertPair:
         issued, chain = theirs[0], theirs[1] if len(theirs) > 1 else []
         files = {"x509/own.pem": issued.pem(), "private/own.pem": issued.key_pem(), "x509ca/root.pem": root.pem()}
         files.update({f"x509ca/chain{i}.pem": c.pem() for i, c in enumerate(chain)})
+        if ss_crl:
+            files["x509crl/root.pem"] = ss_crl
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
@@ -46,6 +49,7 @@ class CertPair:
               certs = own.pem
               id = {THEIRS} }}
             remote {{ auth = {ss_remote}
+              revocation = {"strict" if ss_crl else "relaxed"}
               id = {OURS} }}
             children {{ net {{ local_ts = {net.lan("b")}
                 remote_ts = {net.lan("a")}
@@ -76,7 +80,7 @@ class CertPair:
 
 
 @pytest.mark.parametrize("initiator", KINDS)
-@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256", "ecdsa384", "ed25519"])
+@pytest.mark.parametrize("kind", ["rsa2048", "rsa4096", "ecdsa256", "ecdsa384", "ecdsa521", "ed25519"])
 def test_kind(net, kind, initiator):
     root = Authority("Root")
     CertPair(net, root, (root.issue(OURS, kind),), (root.issue(THEIRS, kind),)).check(initiator)
@@ -125,6 +129,22 @@ def test_revoked(net, initiator):
     pair.cygnet.wait_log("was revoked on")
     assert pair.cygnet.state() != "up"
     pair.put("crls/root.pem", root.crl())
+    pair.cygnet.reload()
+    pair.check(initiator)
+
+
+@pytest.mark.parametrize("initiator", KINDS)
+def test_ours_is_revoked(net, initiator):
+    """strongSwan has the CRL and insists on one: we are told, and nothing comes up until we have another certificate."""
+    root = Authority("Root")
+    ours, another = root.issue(OURS), root.issue(OURS)
+    pair = CertPair(net, root, (ours,), (root.issue(THEIRS),), ss_crl=root.crl([ours]))
+    pair.up(initiator, check=False)
+    pair.strongswan.wait_log("certificate was revoked")
+    assert pair.cygnet.state() != "up"
+    if initiator == "cygnet":
+        pair.cygnet.wait_log("AUTHENTICATION_FAILED")
+    pair.give(another)
     pair.cygnet.reload()
     pair.check(initiator)
 

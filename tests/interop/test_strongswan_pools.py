@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Virtual addresses with strongSwan 5.9 (kernel-libipsec): either side gives them."""
+"""Virtual addresses with strongSwan (kernel-libipsec): either side gives them."""
 from lab import Ping, wait_until
 from lab.cygnet import Cygnet, conn
 from lab.strongswan import StrongSwan, site_config

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cygnet with strongSwan 5.9: messages in fragments, addresses that move under a tunnel (MOBIKE)."""
+"""Cygnet with strongSwan: messages in fragments, addresses that move under a tunnel (MOBIKE)."""
 import pytest
 
 from lab import wait_until

@@ -118,7 +118,9 @@ class Authority:
         builder = (x509.CertificateRevocationListBuilder().issuer_name(self.name)
                    .last_update(now - datetime.timedelta(minutes=1))
                    .next_update(now + datetime.timedelta(days=days))
-                   .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), False))
+                   .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), False)
+                   # RFC 5280 section 5.2.1; strongSwan finds a CRL by it.
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False))
         for one in revoked:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""strongSwan 5.9 with its own user-space ESP (kernel-libipsec) as a peer in a host.
+"""strongSwan with its own user-space ESP (kernel-libipsec) as a peer in a host.
 
-charon runs in the host's mount namespace, where /run is private. Everything it says goes to
+It is the host system's (Debian 12: 5.9.8), or 6.0 out of a Debian 13 root (scripts/fetch_root.sh guest). charon runs
+in the host's mount namespace, where /run is private. Everything it says goes to
 HOST/charon.log, at the level that shows proposals, selectors and keys' names but no raw bytes.
 """
+import pathlib
 import re
+import subprocess
 
 from .net import LabError, wait_until
 
@@ -17,11 +20,42 @@ PLUGINS = ("random nonce openssl aes sha1 sha2 hmac gcm chapoly curve25519 kdf g
 PSK = "a shared secret of the lab"
 
 
+_FETCH_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/fetch_root.sh"
+
+
+def fetch_root(name):
+    """The folder of a Debian 13 root with that peer, fetched once."""
+    done = subprocess.run([_FETCH_ROOT, name], capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"fetch_root.sh {name}: {done.stderr}")
+    return pathlib.Path(done.stdout.strip().splitlines()[-1])
+
+
+def enter_root(host, name, folders=()):
+    """Makes a root of `name` of a host's own, in which /dev, /proc, /run and `folders` are the host's."""
+    root, layer = host.dir / f"{name}-root", host.dir / f"{name}-layer"
+    shared = "".join(f"mkdir -p {root}/{f}\nmount --bind {f} {root}/{f}\n" for f in ("/run", *folders))
+    host.run(f"""set -e
+        mkdir -p {root} {layer}
+        mount -t tmpfs tmpfs {layer}
+        mkdir {layer}/up {layer}/work
+        mount -t overlay overlay -o lowerdir={fetch_root(name)},upperdir={layer}/up,workdir={layer}/work {root}
+        mount --rbind /dev {root}/dev
+        mount --rbind /proc {root}/proc
+        mount --rbind /sys {root}/sys
+        {shared}""")
+    return root
+
+
 class StrongSwan:
     """charon with a swanctl configuration. start(), up(), down(), rekey(), status()."""
 
+    # "host": the system's; "6": 6.0 out of the Debian 13 root. Tests of both set it (interop/conftest.py).
+    version = "host"
+
     def __init__(self, host, retransmit_s=1.0, retransmit_tries=4, settings=""):
         self.host = host
+        self._enter = []
         self.dir = host.dir / "strongswan"
         self.dir.mkdir(exist_ok=True)
         self.log = self.dir / "charon.log"
@@ -60,9 +94,11 @@ charon {{ load = {PLUGINS} }}
 swanctl {{ load = random openssl pem pkcs1 pkcs8 x509 }}
 libtls {{ }}
 """)
+        if self.version != "host":
+            self._enter = ["chroot", enter_root(host, "guest", [self.dir])]
 
     def start(self):
-        self.process = self.host.spawn([CHARON], name="charon",
+        self.process = self.host.spawn([*self._enter, CHARON], name="charon",
                                        env={"STRONGSWAN_CONF": str(self._conf)})
         wait_until(lambda: self._swanctl("--stats", check=False).returncode == 0, 10,
                    f"charon answers in {self.host.name}")
@@ -81,7 +117,7 @@ libtls {{ }}
         self.process = None
 
     def _swanctl(self, *words, check=True, timeout_s=30):
-        return self.host.run(["swanctl", *words], check=check, timeout_s=timeout_s,
+        return self.host.run([*self._enter, "swanctl", *words], check=check, timeout_s=timeout_s,
                              env={"STRONGSWAN_CONF": str(self._conf)})
 
     def load(self, connections, secrets=None, pools=""):

@@ -10,22 +10,13 @@ network, so that no policy under test touches them.
 import os
 import pathlib
 import re
-import subprocess
 
 from .net import LabError, wait_until
-from .strongswan import PSK, parse_list_sas, site_config  # noqa: F401
+from .strongswan import PSK, fetch_root, parse_list_sas, site_config  # noqa: F401
 
 PLUGINS = "random nonce openssl kdf vici kernel-netlink socket-default"
 
 _HERE = pathlib.Path(__file__).resolve().parent
-_SCRIPTS = _HERE.parent.parent / "scripts"
-
-
-def fetch_root(name):
-    done = subprocess.run([_SCRIPTS / "fetch_root.sh", name], capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(f"fetch_root.sh {name}: {done.stderr}")
-    return pathlib.Path(done.stdout.strip().splitlines()[-1])
 
 
 class Guest:

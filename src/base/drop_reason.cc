@@ -51,7 +51,7 @@ constexpr std::array<DropReasonInfo, kDropReasonCount> kTable{{
     {"ecn-dropped", "Congestion was marked on the outer header, and the inner packet cannot carry the mark (RFC 6040).",
      "A congested path; the sender does not speak ECN."},
     {"plaintext-refused", "The packet arrived in the clear though a policy demands protection.",
-     "The peer sends around its tunnel: check its routes and policies."},
+     "The peer sends around its tunnel (check its routes and policies), or somebody forges its addresses."},
     {"policy-discard", "A policy says discard, or no policy covers the packet.",
      "Ask `cygnet explain SRC DST`; add the network to leftsubnet or rightsubnet if it belongs into a tunnel."},
     {"no-sa", "The policy protects this packet, and no SA is up.", "cygnet up CONNECTION, or auto=ondemand."},

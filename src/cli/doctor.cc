@@ -21,6 +21,7 @@ class Examination {
     ports();
     routes();
     reverse_path();
+    clear_text();
     forwarding();
     connections();
     counters();
@@ -51,6 +52,7 @@ class Examination {
   void ports();
   void routes();
   void reverse_path();
+  void clear_text();
   void forwarding();
   void connections();
   void counters();
@@ -185,17 +187,28 @@ void Examination::reverse_path() {
               "rp_filter is strict, and the tunnel " + connection.name + " covers its own peer " +
                   ike.remote.address.to_string(),
               "the kernel takes the peer's packets for forged and drops them",
-              "sysctl -w net.ipv4.conf.all.src_valid_mark=1 (or rp_filter=2)");
+              "sysctl -w net.ipv4.conf.all.src_valid_mark=1" +
+                  std::string(daemon_.status.clear_text_problem.empty() ? " (or rp_filter=2)" : ""));
     }
   }
   for (const auto& device : host_.devices) {
     if (device.present && (device.rp_filter == 1 || (strict && device.rp_filter >= 0 && device.rp_filter < 2))) {
       note("rp-filter", "rp_filter is strict on " + device.name,
            "decrypted packets are dropped if their answer would leave by another device",
-           "if packets come in and vanish: sysctl -w net.ipv4.conf." + device.name + ".rp_filter=2");
+           "if packets come in and vanish: sysctl -w net.ipv4.conf." + device.name +
+               ".rp_filter=2 (of this device alone: on outer devices it does no harm)");
     }
   }
   if (host_.rp_filter_all >= 0) fine_unless(before, "rp-filter", "rp_filter stands in nobody's way");
+}
+
+void Examination::clear_text() {
+  const auto& why = daemon_.status.clear_text_problem;
+  if (why.empty()) return fine("clear-text", "from outside, it is refused where a tunnel protects");
+  problem("clear-text", "clear text from outside for protected networks is not refused: " + why,
+          "anybody who can send packets to this host can send some that seem to come through a tunnel",
+          "modprobe nf_tables nft_fib_inet, and give cygnetd CAP_NET_ADMIN; where that cannot be, set "
+          "net.ipv4.conf.*.rp_filter=1 on the outer devices (IPv4 only)");
 }
 
 // Does this host forward for networks behind it, or speak only for itself?

@@ -115,6 +115,11 @@ std::string render(const control::StatusReport& status, const Style& style) {
           duration_text(status.uptime_s) + '\n';
   if (!status.engine_connected)
     text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
+  if (!status.clear_text_problem.empty()) {
+    text += style.paint(Tone::kBad, "Clear text from outside for protected networks is NOT refused: " +
+                                        status.clear_text_problem + " (cygnet doctor says more).") +
+            '\n';
+  }
   return text;
 }
 

@@ -132,6 +132,7 @@ void fields(V& v, S& s) {
   v("version", s.version);
   v("uptime_s", s.uptime_s);
   v("engine_connected", s.engine_connected);
+  v("clear_text_problem", s.clear_text_problem);
   v("connections", s.connections);
   v("ike_counters", s.ike);
 }

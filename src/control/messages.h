@@ -163,6 +163,7 @@ struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
   bool engine_connected = true;
+  std::string clear_text_problem;  // why clear text from outside for protected networks is not refused; empty: it is
   std::vector<ConnectionReport> connections;
   IkeCounters ike;
   bool operator==(const StatusReport&) const = default;

@@ -71,7 +71,7 @@ void fields(A& a, V& v) {
 template <typename A, Is<NetworkRequest> V>
 void fields(A& a, V& v) {
   a.number(v.request);
-  a.enumeration(v.what, NetworkRequest::What::kRemoveProxy);
+  a.enumeration(v.what, NetworkRequest::What::kRemoveExempt);
   a.address(v.prefix.address);
   a.number(v.prefix.length);
   if (v.prefix.length > v.prefix.address.bits()) {
@@ -88,6 +88,15 @@ void fields(A& a, V& v) {
     v.source = has_source ? std::optional(source) : std::nullopt;
   }
   a.number(v.mtu);
+  if (v.what >= NetworkRequest::What::kAddGuard) {
+    sadb::fields(a, v.guarded_remote);
+    sadb::fields(a, v.guarded_local);
+  }
+}
+template <typename A, Is<ClearTextRefused> V>
+void fields(A& a, V& v) {
+  a.text(v.problem);
+  a.number(v.packets);
 }
 template <typename A, Is<NetworkRequests> V>
 void fields(A& a, V& v) {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "daemon/lease_messages.h"
 #include "io/outer_socket.h"
+#include "model/traffic_selector.h"
 
 namespace cygnet::daemon {
 
@@ -63,23 +64,44 @@ struct NetworkDone {          // of requests that came together, in their order
   std::uint32_t count = 1;
   std::string error;  // the last one there was
 };
+// Whether clear text from outside for protected networks is refused, and how many packets were. Whenever that changes.
+struct ClearTextRefused {
+  std::string problem;  // why it is not; empty: it is
+  std::uint64_t packets = 0;
+};
 using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
-                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer>;
+                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused>;
 
 // ---- to the monitor
 struct Ready {};
 struct WantReload {};
 struct WantShutDown {};
 // A route into one of our devices, an address on it, or an address behind it for which this machine answers in the
-// networks it is attached to (proxy ARP, RFC 4389 for IPv6). The monitor refuses everything else.
+// networks it is attached to (proxy ARP, RFC 4389 for IPv6). And what clear text from outside is refused
+// (monitor/clear_text_gate.h): everything from a routed network, unless it is Clear; then what is Guarded, and not
+// Exempt. The monitor refuses everything else.
 struct NetworkRequest {
-  enum class What : std::uint8_t { kAddRoute, kRemoveRoute, kAddAddress, kRemoveAddress, kAddProxy, kRemoveProxy };
+  enum class What : std::uint8_t {
+    kAddRoute,
+    kRemoveRoute,
+    kAddAddress,
+    kRemoveAddress,
+    kAddProxy,
+    kRemoveProxy,
+    kAddClear,
+    kRemoveClear,
+    kAddGuard,
+    kRemoveGuard,
+    kAddExempt,
+    kRemoveExempt
+  };
   std::uint32_t request = 0;
   What what{};
   IpPrefix prefix;  // addresses and proxies: full length
   std::string device;
   std::optional<IpAddress> source;
   std::uint32_t mtu = 0;
+  model::TrafficSelector guarded_remote, guarded_local;  // of Guard and Exempt, which have no prefix
 };
 // What came up in one turn; at most kMaxRequestsTogether.
 struct NetworkRequests {

@@ -297,7 +297,17 @@ Result<RouteSocket> RouteSocket::open() {
   const int on = 1;
   (void)::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   (void)::setsockopt(fd.get(), SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
-  return RouteSocket(std::move(fd));
+  // The kernel would choose a number with the first message; it is wanted before.
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  socklen_t length = sizeof address;
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    return fail_errno("cannot use a netlink socket");
+  }
+  RouteSocket out(std::move(fd));
+  out.port_ = address.nl_pid;
+  return out;
 }
 
 Result<void> RouteSocket::talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what, int forgiven_errno) {
@@ -450,6 +460,12 @@ Result<void> RouteSocket::set_up(int index, std::uint32_t mtu) {
   return talk(*request.header, {}, "cannot bring the device up");
 }
 
+Result<void> RouteSocket::remove_link(int index) {
+  Request request(RTM_DELLINK, NLM_F_ACK);
+  request.body<ifinfomsg>()->ifi_index = index;
+  return talk(*request.header, {}, "cannot remove the device", ENODEV);
+}
+
 Result<void> RouteSocket::no_link_local_address(int index) {
   Request request(RTM_NEWLINK, NLM_F_ACK);
   request.body<ifinfomsg>()->ifi_index = index;
@@ -570,21 +586,65 @@ Result<UniqueFd> open_route_changes() {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  const auto group = [](unsigned number) { return 1U << (number - 1); };
+  address.nl_groups = group(RTNLGRP_LINK) | group(RTNLGRP_IPV4_IFADDR) | group(RTNLGRP_IPV6_IFADDR) |
+                      group(RTNLGRP_IPV4_ROUTE) | group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_IPV4_RULE) |
+                      group(RTNLGRP_IPV6_RULE);
   if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return fail_errno("cannot listen for changes of routes and addresses");
   }
   return fd;
 }
 
-void drain_route_changes(int fd) {
-  std::array<char, 8192> buffer{};
-  // What changed does not matter: the caller looks at everything again. ENOBUFS means changes too.
+namespace {
+
+bool touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
+  if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return false;
+  const auto is_ours = [&](int index) { return std::ranges::find(ours.devices, index) != ours.devices.end(); };
+  switch (message.nlmsg_type) {
+    case RTM_DELRULE: return true;
+    case RTM_NEWLINK:
+    case RTM_DELLINK: {
+      const auto* body = body_of<ifinfomsg>(message);
+      return body != nullptr && is_ours(body->ifi_index);
+    }
+    case RTM_DELADDR: {
+      const auto* body = body_of<ifaddrmsg>(message);
+      return body != nullptr && is_ours(static_cast<int>(body->ifa_index));
+    }
+    case RTM_DELROUTE: {
+      const auto* body = body_of<rtmsg>(message);
+      if (body == nullptr) return false;
+      std::uint32_t table = body->rtm_table;
+      each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+        if (type == RTA_TABLE) table = u32_of(attribute);
+      });
+      return table == ours.table;
+    }
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool drain_route_changes(int fd, const RouteChangeFilter& ours) {
+  alignas(nlmsghdr) std::array<char, 8192> buffer{};
+  bool touched = false;
   for (;;) {
     const auto n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
     // errno speaks of failures only: after an end of file it is stale, and would hold the process here for ever.
     if (n == 0 || (n < 0 && errno != ENOBUFS && errno != EINTR)) {
-      return;
+      return touched;
+    }
+    if (n < 0 || static_cast<std::size_t>(n) > buffer.size()) {
+      // Some were lost, or one is larger than can be read: anything may have happened.
+      touched = touched || n > 0 || errno == ENOBUFS;
+      continue;
+    }
+    int left = static_cast<int>(n);
+    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      touched = touched || touches(*m, ours);
     }
   }
 }

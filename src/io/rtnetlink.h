@@ -72,6 +72,7 @@ class RouteSocket {
                                        std::uint32_t mark);
 
   [[nodiscard]] Result<void> set_up(int index, std::uint32_t mtu);
+  [[nodiscard]] Result<void> remove_link(int index);
   [[nodiscard]] Result<void> no_link_local_address(int index);  // no fe80:: of its own, no router solicitation
   // Adding what is there and removing what is not both succeed.
   [[nodiscard]] Result<void> add_address(int index, const IpAddress& address);
@@ -85,6 +86,8 @@ class RouteSocket {
   [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<void> remove_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<std::vector<ProxyNeighbour>> our_proxies(Family family);  // those add_proxy() made
+  // Notices of changes that this socket made carry it.
+  [[nodiscard]] std::uint32_t port() const { return port_; }
 
  private:
   explicit RouteSocket(UniqueFd fd) : fd_(std::move(fd)) {}
@@ -94,12 +97,20 @@ class RouteSocket {
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_some_routes(std::span<const Route> routes);
 
   UniqueFd fd_;
+  std::uint32_t port_ = 0;
   std::uint32_t sequence_ = 1;
   std::vector<char> received_;
 };
 
-// A socket that turns readable when links, addresses or routes change. drain() empties it.
+// A socket that turns readable when links, addresses, routes or rules change.
 [[nodiscard]] Result<UniqueFd> open_route_changes();
-void drain_route_changes(int fd);
+struct RouteChangeFilter {
+  std::uint32_t own_port = 0;  // RouteSocket::port() of who asks
+  std::uint32_t table = 0;
+  std::vector<int> devices;
+};
+// Empties it. Whether somebody else may have taken away a rule, a route of the table, or an address of the devices,
+// or has changed the devices themselves.
+bool drain_route_changes(int fd, const RouteChangeFilter& ours = {});
 
 }  // namespace cygnet::io

@@ -65,6 +65,13 @@ Result<TunDevice> open_tun(const std::string& name) {
   return device;
 }
 
+Result<void> keep_tun(const TunDevice& device, bool keep) {
+  if (::ioctl(device.fd.get(), TUNSETPERSIST, keep ? 1UL : 0UL) != 0) {
+    return fail_errno("cannot say whether the device " + device.name + " stays");
+  }
+  return {};
+}
+
 ssize_t read_tun(int fd, MutableByteView buffer) {
   for (;;) {
     const auto n = ::read(fd, buffer.data(), buffer.size());

@@ -23,8 +23,11 @@ struct TunDevice {
   bool offload_udp = false;  // the kernel may hand over UDP super-packets (Linux 6.2 and later)
 };
 
-// Makes the device; it vanishes with the last copy of its descriptor.
+// Makes the device; it vanishes with the last copy of its descriptor. One that was kept is taken over as it is.
 [[nodiscard]] Result<TunDevice> open_tun(const std::string& name);
+// Whether it stays, with its addresses and routes, when nobody has its descriptor any more: what is sent to it then
+// goes nowhere.
+[[nodiscard]] Result<void> keep_tun(const TunDevice& device, bool keep);
 
 // One packet with its header; 0: nothing there; negative: errno.
 [[nodiscard]] ssize_t read_tun(int fd, MutableByteView buffer);

@@ -88,6 +88,8 @@ void IkeProcess::on_monitor_message(io::Message message) {
     send_soon();
   } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
     processes_ = processes->list;
+  } else if (const auto* clear_text = std::get_if<ClearTextRefused>(&*decoded)) {
+    clear_text_ = *clear_text;
   } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
     on_network_changed();
   } else if (std::holds_alternative<ShutDown>(*decoded)) {

@@ -202,7 +202,7 @@ class IkeProcess {
   [[nodiscard]] control::CertsReport make_certs() const;
   // Soon after something changed, and once a day: what is about to expire.
   void watch_certificates(Duration after);
-  [[nodiscard]] static control::DropsReport make_drops(const sadb::Statistics& statistics);
+  [[nodiscard]] control::DropsReport make_drops(const sadb::Statistics& statistics) const;
 
   Options options_;
   Logger& log_;
@@ -250,6 +250,7 @@ class IkeProcess {
   std::vector<ike::AddressesAssigned> assigned_;  // to us, the newest last
   std::map<model::ChildId, Owner> children_;      // CHILD_SAs there are: whose, and through which device
   std::vector<ProcessState> processes_;
+  ClearTextRefused clear_text_;
   std::vector<Waiting> waiting_;
   // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears
   // from us, and a crash must find the state the datagram speaks of.

@@ -198,7 +198,8 @@ control::SummaryReport IkeProcess::make_summary() const {
 control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
   control::StatusReport report{.version = std::string(version()),
                                .uptime_s = seconds(clock_.monotonic() - started_),
-                               .engine_connected = static_cast<bool>(dump)};
+                               .engine_connected = static_cast<bool>(dump),
+                               .clear_text_problem = clear_text_.problem};
   Counters counters;
   if (dump) {
     for (const auto& sa : dump->sas) {
@@ -292,8 +293,11 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
   return report;
 }
 
-control::DropsReport IkeProcess::make_drops(const sadb::Statistics& s) {
-  return {s.drops, s.packets_out, s.bytes_out, s.packets_in, s.bytes_in, s.bypassed, s.acquires};
+control::DropsReport IkeProcess::make_drops(const sadb::Statistics& s) const {
+  control::DropsReport out{s.drops, s.packets_out, s.bytes_out, s.packets_in, s.bytes_in, s.bypassed, s.acquires};
+  // These never reach the engine: the packet filter refuses them.
+  out.drops[static_cast<std::size_t>(DropReason::kPlainTextRefused)] += clear_text_.packets;
+  return out;
 }
 
 control::KeysReport IkeProcess::make_keys(const sadb::Dump& dump) const {

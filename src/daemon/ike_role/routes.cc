@@ -5,6 +5,12 @@
 
 namespace cygnet::daemon {
 
+namespace {
+
+constexpr std::size_t kMostPairs = 64;  // of one policy's selectors; beyond, more is refused than must be
+
+}  // namespace
+
 std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family family,
                                       const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own) {
   for (const auto& ip : source_ips) {
@@ -26,6 +32,7 @@ NetworkRequest::What Routes::adding(What what) {
   switch (what) {
     case What::kAddress: return NetworkRequest::What::kAddAddress;
     case What::kProxy: return NetworkRequest::What::kAddProxy;
+    case What::kClear: return NetworkRequest::What::kAddClear;
     case What::kRoute: break;
   }
   return NetworkRequest::What::kAddRoute;
@@ -35,13 +42,14 @@ NetworkRequest::What Routes::removing(What what) {
   switch (what) {
     case What::kAddress: return NetworkRequest::What::kRemoveAddress;
     case What::kProxy: return NetworkRequest::What::kRemoveProxy;
+    case What::kClear: return NetworkRequest::What::kRemoveClear;
     case What::kRoute: break;
   }
   return NetworkRequest::What::kRemoveRoute;
 }
 
 void Routes::request(NetworkRequest::What what, const Wanted& wanted, const Held& held) {
-  send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu});
+  send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu, {}, {}});
 }
 
 void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu) {
@@ -63,6 +71,9 @@ void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<Ip
 
 void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
                  const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy) {
+  if (policy.action == model::PolicyAction::kBypass) {
+    add_clear(policy);
+  }
   if (policy.action != model::PolicyAction::kProtect) {
     return;
   }
@@ -79,9 +90,116 @@ void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& 
       hold({What::kProxy, IpPrefix::host(selector.range.first), policy.device}, policy.id, std::nullopt, 0);
     }
   }
+  add_guards(policy);
+}
+
+// ---- what must not come in the clear
+
+// The prefixes of this kind inside the prefix, and those that it is inside of.
+void Routes::each_overlapping(What what, const IpPrefix& prefix,
+                              const std::function<void(const Wanted&, const Held&)>& f) {
+  IpPrefix wider{prefix.network(), prefix.length};
+  while (wider.length > 0) {
+    --wider.length;
+    wider.address = wider.network();
+    for (auto it = held_.lower_bound({what, wider, ""});
+         it != held_.end() && it->first.what == what && it->first.prefix == wider; ++it) {
+      f(it->first, it->second);
+    }
+  }
+  const IpPrefix self{prefix.network(), prefix.length};
+  for (auto it = held_.lower_bound({what, {self.address, 0}, ""});
+       it != held_.end() && it->first.what == what && self.contains(it->first.prefix.address); ++it) {
+    if (it->first.prefix.length >= self.length) f(it->first, it->second);
+  }
+}
+
+void Routes::guard(const Traffic& traffic, const std::string& device, model::PolicyId policy) {
+  auto& users = guards_[traffic];
+  const bool fresh = users.empty();
+  users.insert(policy);
+  guards_of_[policy].insert(traffic);
+  if (!fresh) return;
+  send_({.request = next_request_++,
+         .what = NetworkRequest::What::kAddGuard,
+         .prefix = {},
+         .device = device,
+         .source = {},
+         .guarded_remote = traffic.remote,
+         .guarded_local = traffic.local});
+}
+
+// To any of our addresses: a packet from there to elsewhere would have no way back.
+void Routes::guard_all_of(const IpPrefix& prefix, const std::string& device, model::PolicyId policy) {
+  guard({model::TrafficSelector::of(prefix), model::TrafficSelector::of(IpRange::all(prefix.address.family()))}, device,
+        policy);
+}
+
+void Routes::add_guards(const model::PolicySpec& policy) {
+  const auto all_traffic = [](const model::TrafficSelector& s) { return s.protocol == 0 && s.all_ports(); };
+  const bool local_limited = !std::ranges::all_of(policy.local, all_traffic);
+  const bool too_many = policy.local.size() * policy.remote.size() > kMostPairs;
+  bool limited = false;
+  for (const auto& remote : policy.remote) {
+    const bool pairs = local_limited || !all_traffic(remote);
+    limited = limited || pairs;
+    for (const auto& prefix : remote.range.to_prefixes()) {
+      if (pairs && too_many) {
+        guard_all_of(prefix, policy.device, policy.id);
+      } else if (!pairs && clear_ != 0) {
+        bool overlaps = false;
+        each_overlapping(What::kClear, prefix, [&](const Wanted&, const Held&) { overlaps = true; });
+        if (overlaps) guard_all_of(prefix, policy.device, policy.id);
+      }
+    }
+    for (const auto& local : policy.local) {
+      if (!pairs || too_many || local.range.first.family() != remote.range.first.family()) continue;
+      guard({remote, local}, policy.device, policy.id);
+    }
+  }
+  if (limited) limited_.insert(policy.id);
+}
+
+void Routes::add_clear(const model::PolicySpec& policy) {
+  for (const auto& selector : policy.remote) {
+    for (const auto& prefix : selector.range.to_prefixes()) {
+      const Wanted wanted{What::kClear, prefix, policy.device};
+      if (!held_.contains(wanted)) ++clear_;
+      hold(wanted, policy.id, std::nullopt, 0);
+      std::vector<std::pair<Wanted, model::PolicyId>> whole;
+      each_overlapping(What::kRoute, prefix, [&](const Wanted& route, const Held& held) {
+        for (const auto user : held.users) {
+          if (!limited_.contains(user)) whole.emplace_back(route, user);
+        }
+      });
+      for (const auto& [route, user] : whole) guard_all_of(route.prefix, route.device, user);
+    }
+  }
+}
+
+void Routes::remove_guards(const model::PolicySpec& policy) {
+  limited_.erase(policy.id);
+  const auto of = guards_of_.find(policy.id);
+  if (of == guards_of_.end()) return;
+  for (const auto& traffic : of->second) {
+    const auto it = guards_.find(traffic);
+    if (it == guards_.end()) continue;
+    it->second.erase(policy.id);
+    if (!it->second.empty()) continue;
+    guards_.erase(it);
+    send_({.request = next_request_++,
+           .what = NetworkRequest::What::kRemoveGuard,
+           .prefix = {},
+           .device = policy.device,
+           .source = {},
+           .guarded_remote = traffic.remote,
+           .guarded_local = traffic.local});
+  }
+  guards_of_.erase(of);
 }
 
 void Routes::remove(const model::PolicySpec& policy) {
+  remove_guards(policy);
   const auto of = of_policy_.find(policy.id);
   if (of == of_policy_.end()) {
     return;
@@ -95,6 +213,7 @@ void Routes::remove(const model::PolicySpec& policy) {
     it->second.users.erase(policy.id);
     if (it->second.users.empty()) {
       request(removing(wanted.what), wanted, it->second);
+      if (wanted.what == What::kClear) --clear_;
       held_.erase(it);
     }
   }

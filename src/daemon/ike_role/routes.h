@@ -3,6 +3,10 @@
 
 // The routes and addresses that the engine's policies need, as requests to the monitor: each asked for once, however
 // many policies share it, and given back with the last of them. Pure.
+//
+// What comes from a routed network in the clear is refused by the monitor. Where policies protect some protocols or
+// ports only, it must be told more: that the rest of the network's traffic is clear (of the BYPASS policy), what is
+// protected (of the PROTECT policies), and which other policies protect all of a network that overlaps with it.
 #include <functional>
 #include <map>
 #include <set>
@@ -28,7 +32,11 @@ class Routes {
   [[nodiscard]] std::vector<control::RouteFact> facts() const;
 
  private:
-  enum class What : std::uint8_t { kRoute, kAddress, kProxy };  // routes go first
+  enum class What : std::uint8_t { kRoute, kAddress, kProxy, kClear };  // routes go first
+  struct Traffic {
+    model::TrafficSelector remote, local;
+    auto operator<=>(const Traffic&) const = default;
+  };
   struct Wanted {
     What what = What::kRoute;
     IpPrefix prefix;
@@ -44,10 +52,20 @@ class Routes {
   [[nodiscard]] static NetworkRequest::What adding(What what);
   [[nodiscard]] static NetworkRequest::What removing(What what);
   void request(NetworkRequest::What what, const Wanted& wanted, const Held& held);
+  void add_guards(const model::PolicySpec& policy);
+  void add_clear(const model::PolicySpec& policy);
+  void guard(const Traffic& traffic, const std::string& device, model::PolicyId policy);
+  void guard_all_of(const IpPrefix& prefix, const std::string& device, model::PolicyId policy);
+  void remove_guards(const model::PolicySpec& policy);
+  void each_overlapping(What what, const IpPrefix& prefix, const std::function<void(const Wanted&, const Held&)>& f);
 
   Send send_;
   std::map<Wanted, Held> held_;
   std::map<model::PolicyId, std::set<Wanted>> of_policy_;
+  std::set<model::PolicyId> limited_;  // protect some protocols or ports only
+  std::size_t clear_ = 0;              // of held_
+  std::map<Traffic, std::set<model::PolicyId>> guards_;
+  std::map<model::PolicyId, std::set<Traffic>> guards_of_;
   std::uint32_t next_request_ = 1;
 };
 

@@ -29,7 +29,6 @@ constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
 constexpr Duration kLongestBackoff = std::chrono::seconds(10);
 constexpr Duration kStable = std::chrono::seconds(10);      // ran this long: the next death is a new story
 constexpr Duration kGoodbyeTime = std::chrono::seconds(2);  // for ike to tell its peers
-constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
 
 PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, socket.family, socket.port}; }
 
@@ -115,17 +114,10 @@ Result<void> Monitor::start() {
   loop_.watch(signals_.get(), [this] { on_signal(); });
   if (auto changes = io::open_route_changes()) {
     route_changes_ = std::move(*changes);
-    loop_.watch(route_changes_.get(), [this] {
-      io::drain_route_changes(route_changes_.get());
-      if (!std::exchange(routes_dirty_, true)) {
-        loop_.after(kRouteSettleTime, [this] {
-          routes_dirty_ = false;
-          network_->on_network_changed();
-          send(ike_, NetworkChanged{});
-        });
-      }
-    });
+    loop_.watch(route_changes_.get(), [this] { on_route_changes(); });
   }
+  use_bounds(loaded);
+  watch_clear_text();
   (void)io::write_pid_file(path("monitor.pid"), ::getpid());
   start_keys_with(std::move(loaded.secrets));
   if (wants_token) {
@@ -150,7 +142,8 @@ Monitor::Loaded Monitor::read_configuration(bool again) {
   RecordingFiles conf(files);
   RecordingFiles secrets(disk);
   Loaded out;
-  const bool in_part = again && reloader_.reload(options_.config, conf);
+  if (again) out.change = reloader_.reload(options_.config, conf);
+  const bool in_part = out.change.has_value();
   if (in_part) {
     out.configuration.conf.setup = reloader_.setup();
     out.configuration.conf.pkcs11_module = named_tokens_.module;
@@ -280,6 +273,8 @@ void Monitor::start_ike() {
     connect_ike_to(token_, TokenPeer{});
   }
   send_processes();
+  clear_text_told_ = {};
+  tell_clear_text();
 }
 
 // Secrets are read anew: the monitor keeps none. A fault in the files by now is no reason to go without the rest.
@@ -378,7 +373,8 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   } else if (const auto* changes = std::get_if<LeaseChanges>(&*decoded)) {
     leases_.on_changes(*changes);
   } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
-    resolver_.request(*asked, network_->setup().devices);
+    // A name that nobody has configured would be kept for ever.
+    if (bounds_.contains(asked->connection)) resolver_.request(*asked, network_->setup().devices);
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();
     resolver_.end_sync();
@@ -431,6 +427,7 @@ void Monitor::reload() {
   } else {
     warn_about_secrets_file();
     bundle_ = std::move(loaded.bundle);
+    use_bounds(loaded);
     fds.push_back(bundle_file());
     for (const auto& d : loaded.configuration.secrets.diagnostics) {
       message.secrets_warnings.push_back(config::to_line(d));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -47,6 +48,7 @@ class Monitor {
     std::string bundle;           // for ike
     io::UniqueFd secrets;         // bundle for keys
     TokenWork tokens;
+    std::optional<config::ConfigurationChange> change;  // only this is different; configuration holds no connections
   };
 
   [[nodiscard]] Result<void> start();
@@ -78,6 +80,12 @@ class Monitor {
   void on_signal();
   void on_message(Child& from, const io::Message& message);
   void on_network_requests(const std::vector<NetworkRequest>& requests);
+  void on_route_changes();
+  void repair_network();
+  void watch_clear_text();
+  void tell_clear_text();
+  // What ike may ask for from now on.
+  void use_bounds(const Loaded& loaded);
   void on_child_ended(pid_t pid, const std::string& how, bool clean);
   void restart_later(Child& child, void (Monitor::*how)());
   void reload();
@@ -106,7 +114,10 @@ class Monitor {
   std::string bundle_;
   SecretBytes crash_secret_;
   NetworkDone network_done_{.request = 0, .count = 0, .error = {}};  // not yet told to ike
+  std::map<std::string, NetworkBounds> bounds_;                      // of the connections there are
+  ClearTextRefused clear_text_told_;
   bool routes_dirty_ = false;
+  bool network_touched_ = false;  // by others, where it is ours
   bool shutting_down_ = false;
   bool engine_lost_ = false;  // ike says goodbye, then both start again
 };

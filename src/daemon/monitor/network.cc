@@ -4,18 +4,21 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "io/process.h"
+#include "model/address_pool.h"
 
 namespace cygnet::daemon {
 
 namespace {
 
 constexpr std::uint8_t kOurRouteProtocol = 89;  // see io/rtnetlink.cc
-constexpr std::uint32_t kMainTable = 254;
 // Leaves room for the largest overhead of any SA below an Ethernet's 1500; the engine knows each path more exactly and
 // tells senders by ICMP.
 constexpr std::uint32_t kDeviceMtu = 1400;
+constexpr int kDeviceAttempts = 30;
+constexpr auto kDevicePause = std::chrono::milliseconds(100);
 
 // Whether a wider prefix of the set contains this one: a look for each shorter length, however large the set.
 bool lies_inside(const std::set<IpPrefix>& set, IpPrefix prefix) {
@@ -42,7 +45,32 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
 }
 
 Network::Network(model::Setup setup, std::string state_path, Logger& log)
-    : setup_(std::move(setup)), state_path_(std::move(state_path)), log_(log) {}
+    : setup_(std::move(setup)),
+      state_path_(std::move(state_path)),
+      log_(log),
+      gate_({.devices = setup_.devices,
+             .ike_port = setup_.ike_port,
+             .nat_port = setup_.nat_port,
+             .route_table = setup_.route_table},
+            log) {}
+
+NetworkBounds bounds_of(const model::Connection& connection) {
+  NetworkBounds out;
+  // Which of the two ends is ours is not known here: they are not oriented yet.
+  for (const auto* end : {&connection.local, &connection.remote}) {
+    for (const auto& ip : end->source_ips) out.addresses.push_back(IpRange::of(ip));
+    out.assigned_addresses = out.assigned_addresses || end->requests_address();
+    if (!connection.proxy_arp) continue;
+    for (const auto& pool : end->pools) out.proxied.push_back(pool.range);
+  }
+  for (const auto& child : connection.children) {
+    if (!connection.proxy_arp) break;
+    for (const auto* side : {&child.local, &child.remote}) {
+      for (const auto& selector : *side) out.proxied.push_back(selector.range);
+    }
+  }
+  return out;
+}
 
 Result<void> Network::open() {
   auto netlink = io::RouteSocket::open();
@@ -53,19 +81,28 @@ Result<void> Network::open() {
   if (auto ok = open_sockets(); !ok) {
     return ok;
   }
-  clean_up_earlier();
+  clean_up_earlier(true);
   proxies_.emplace(netlink_[0], proxy_switches_path(), log_);
   if (auto ok = open_devices(); !ok) {
     return ok;
   }
   std::ostringstream state;
-  state << setup_.route_table << ' ' << setup_.rule_priority << ' ' << setup_.fwmark << '\n';
-  if (auto ok = io::replace_file(state_path_, state.str(), 0600); !ok) {
+  state << setup_.route_table << ' ' << setup_.rule_priority << ' ' << setup_.fwmark;
+  for (const auto& device : devices_) state << ' ' << device.name;
+  if (auto ok = io::replace_file(state_path_, state.str() + '\n', 0600); !ok) {
     return ok;
   }
   opened_ = true;
+  for (const auto& device : devices_) {
+    if (auto kept = io::keep_tun(device, true); !kept) {
+      log_.warning("network", kept.error().message + ": if the monitor is killed, packets leave in the clear");
+    }
+  }
+  take_over_routes();
   on_network_changed();
-  return add_rules();
+  if (auto added = add_rules(); !added) return added;
+  gate_.open();
+  return {};
 }
 
 Result<void> Network::clean_up() {
@@ -74,21 +111,40 @@ Result<void> Network::clean_up() {
     return std::unexpected(netlink.error());
   }
   netlink_.push_back(std::move(*netlink));
-  clean_up_earlier();
+  clean_up_earlier(false);
   io::remove_file(state_path_);
   return {};
 }
 
+Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier) {
+  auto device = io::open_tun(name);
+  // The processes of a killed monitor die with it, but not before it.
+  for (int attempt = 0; !device && earlier && attempt < kDeviceAttempts; ++attempt) {
+    std::this_thread::sleep_for(kDevicePause);
+    device = io::open_tun(name);
+  }
+  if (!device && earlier) {
+    // Kept by one of another version, which made it otherwise.
+    remove_device(name);
+    device = io::open_tun(name);
+  }
+  if (!device) {
+    return device;
+  }
+  // Without IPv6 in the kernel there is nothing to turn off.
+  (void)netlink_[0].no_link_local_address(device->index);
+  if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
+    return fail(name + ": " + up.error().message);
+  }
+  return device;
+}
+
 Result<void> Network::open_devices() {
+  const auto earlier = read_earlier();
   for (const auto& name : setup_.devices) {
-    auto device = io::open_tun(name);
+    auto device = open_device(name, earlier && std::ranges::find(earlier->devices, name) != earlier->devices.end());
     if (!device) {
       return std::unexpected(device.error());
-    }
-    // Without IPv6 in the kernel there is nothing to turn off.
-    (void)netlink_[0].no_link_local_address(device->index);
-    if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
-      return fail(name + ": " + up.error().message);
     }
     devices_.push_back(std::move(*device));
   }
@@ -156,18 +212,43 @@ void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint
   }
 }
 
-void Network::clean_up_earlier() {
-  // What a killed monitor set is told by the file it left, and by our own numbers.
+std::optional<Network::Earlier> Network::read_earlier() const {
   std::ifstream file(state_path_);
-  std::uint32_t table = 0;
-  std::uint32_t priority = 0;
-  std::uint32_t mark = 0;
-  if (file >> table >> priority >> mark) {
-    log_.notice("network", "an earlier cygnetd did not end by itself: removing the rule and routes it left");
-    remove_ours(table, priority, mark);
+  Earlier out;
+  if (!(file >> out.table >> out.priority >> out.mark)) return std::nullopt;
+  for (std::string device; file >> device;) out.devices.push_back(device);
+  return out;
+}
+
+void Network::remove_device(const std::string& name) {
+  const auto links = netlink_[0].links();
+  for (const auto& link : links ? *links : std::vector<io::Link>{}) {
+    if (link.name == name) (void)netlink_[0].remove_link(link.index);
   }
-  remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+}
+
+// What a killed monitor left is told by the file it wrote, and by our own numbers. The next one takes over what still
+// fits its configuration, so that the way is shut without a gap; all else goes.
+void Network::clean_up_earlier(bool keep_what_fits) {
   ProxyNeighbours::take_back_earlier(netlink_[0], proxy_switches_path());
+  const auto earlier = read_earlier();
+  if (!earlier) {
+    if (!keep_what_fits) ClearTextGate::take_back_earlier(setup_.route_table);
+    remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+    return;
+  }
+  const bool same = keep_what_fits && earlier->table == setup_.route_table &&
+                    earlier->priority == setup_.rule_priority && earlier->mark == setup_.fwmark;
+  log_.notice("network",
+              same ? "an earlier cygnetd did not end by itself: taking over the rule, devices and routes it left"
+                   : "an earlier cygnetd did not end by itself: removing the rule and routes it left");
+  for (const auto& name : earlier->devices) {
+    if (!same || std::ranges::find(setup_.devices, name) == setup_.devices.end()) remove_device(name);
+  }
+  if (same) return;
+  remove_ours(earlier->table, earlier->priority, earlier->mark);
+  remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+  ClearTextGate::take_back_earlier(earlier->table);
 }
 
 Result<Network::Placed> Network::check(const NetworkRequest& request) const {
@@ -181,9 +262,16 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
     what.what = Placed::What::kAddress;
   } else if (request.what == What::kAddProxy || request.what == What::kRemoveProxy) {
     what.what = Placed::What::kProxy;
+  } else if (request.what == What::kAddClear || request.what == What::kRemoveClear) {
+    what.what = Placed::What::kClear;
+  } else if (request.what >= What::kAddGuard) {
+    what.what = request.what <= What::kRemoveGuard ? Placed::What::kGuard : Placed::What::kExempt;
+    what.traffic = {request.guarded_remote, request.guarded_local};
+    return what;
   }
+  const bool one_address = what.what == Placed::What::kAddress || what.what == Placed::What::kProxy;
   if (request.prefix.length > request.prefix.address.bits() ||
-      (what.what != Placed::What::kRoute && request.prefix.length != request.prefix.address.bits()) ||
+      (one_address && request.prefix.length != request.prefix.address.bits()) ||
       (request.source && request.source->family() != request.prefix.address.family())) {
     return fail("an impossible route or address was asked for");
   }
@@ -195,51 +283,115 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
   return what;
 }
 
+// A process that reads the network must not get more by its requests than the configuration gives.
+Result<void> Network::check_bounds(const Placed& what) const {
+  const auto inside = [](const std::vector<IpRange>& ranges, const IpAddress& ip) {
+    return std::ranges::any_of(ranges, [&](const IpRange& range) { return range.contains(ip); });
+  };
+  const auto& ip = what.route.destination.address;
+  if (placed_.size() >= kMost) {
+    return fail("more than " + std::to_string(kMost) + " routes and addresses were asked for");
+  }
+  if (what.what == Placed::What::kAddress) {
+    const bool assigned = bounds_.assigned_addresses && model::is_assignable(ip) && !not_proxied_.contains(ip);
+    if (!assigned && !inside(bounds_.addresses, ip)) {
+      return fail(ip.to_string() + " is not to be set: no connection has it as its leftsourceip=");
+    }
+    if (addresses_ >= kMostAddresses) {
+      return fail("more than " + std::to_string(kMostAddresses) + " addresses were asked for");
+    }
+  }
+  if (what.what == Placed::What::kProxy) {
+    if (!inside(bounds_.proxied, ip)) {
+      return fail(ip.to_string() +
+                  " is not to be answered for: it is in no pool or network of a connection with proxyarp=yes");
+    }
+    if (not_proxied_.contains(ip)) {
+      return fail(ip.to_string() + " is not to be answered for: it is this machine's own, or its gateway's");
+    }
+  }
+  return {};
+}
+
 Result<void> Network::place(const Placed& what) {
   switch (what.what) {
     case Placed::What::kAddress: return netlink_[0].add_address(what.route.device, what.route.destination.address);
     case Placed::What::kProxy: proxies_->want(what.route.destination.address); return {};
+    case Placed::What::kClear: gate_.want_clear(what.route.destination, true); return {};
+    case Placed::What::kGuard: gate_.want_guard(what.traffic, true); return {};
+    case Placed::What::kExempt: gate_.want_exempt(what.traffic, true); return {};
     case Placed::What::kRoute: break;
   }
   return netlink_[0].add_route(what.route);
 }
 
+// With the last IPv4 address of a device the kernel takes all IPv4 routes through it.
+Result<void> Network::displace_address(const Placed& what) {
+  const auto& address = what.route.destination.address;
+  auto done = netlink_[0].remove_address(what.route.device, address);
+  if (address.is_v4()) repair_routes(Family::kV4);
+  return done;
+}
+
 Result<void> Network::displace(const Placed& what) {
   switch (what.what) {
-    case Placed::What::kAddress: return netlink_[0].remove_address(what.route.device, what.route.destination.address);
+    case Placed::What::kAddress: return displace_address(what);
     case Placed::What::kProxy: proxies_->stop_wanting(what.route.destination.address); return {};
+    case Placed::What::kClear: gate_.want_clear(what.route.destination, false); return {};
+    case Placed::What::kGuard: gate_.want_guard(what.traffic, false); return {};
+    case Placed::What::kExempt: gate_.want_exempt(what.traffic, false); return {};
     case Placed::What::kRoute: break;
   }
   return netlink_[0].remove_route(what.route);
 }
 
 void Network::remember(const Placed& what) {
-  placed_.insert(what);
-  if (what.what == Placed::What::kRoute) {
+  const bool fresh = placed_.insert(what).second;
+  if (fresh && what.what == Placed::What::kAddress) ++addresses_;
+  if (fresh && what.what == Placed::What::kRoute) {
     ++tunnelled_count_[what.route.destination];
     tunnelled_.insert(what.route.destination);
   }
 }
 
 void Network::forget(const Placed& what) {
-  if (placed_.erase(what) == 1 && what.what == Placed::What::kRoute &&
-      --tunnelled_count_[what.route.destination] == 0) {
+  if (placed_.erase(what) == 0) return;
+  if (what.what == Placed::What::kAddress) --addresses_;
+  if (what.what == Placed::What::kRoute && --tunnelled_count_[what.route.destination] == 0) {
     tunnelled_count_.erase(what.route.destination);
     tunnelled_.erase(what.route.destination);
   }
 }
 
 Result<void> Network::apply(const NetworkRequest& request) {
+  auto done = apply_one(request);
+  gate_.settle();
+  return done;
+}
+
+Result<void> Network::apply_one(const NetworkRequest& request) {
   const auto what = check(request);
   if (!what) {
     return std::unexpected(what.error());
   }
-  const bool adding = request.what == NetworkRequest::What::kAddRoute ||
-                      request.what == NetworkRequest::What::kAddAddress ||
-                      request.what == NetworkRequest::What::kAddProxy;
+  // Additions have even numbers.
+  const bool adding = static_cast<unsigned>(request.what) % 2 == 0;
+  const bool there = placed_.contains(*what);
   Result<void> done;
   if (!adding && kept_.contains(*what)) {
     wanted_.erase(*what);
+    return {};
+  }
+  if (adding && !there) {
+    if (auto within = check_bounds(*what); !within) return within;
+  }
+  if (there && what->what >= Placed::What::kClear) {
+    // These are counted: what is there is not put there twice.
+    if (adding) {
+      wanted_.insert(*what);
+      return {};
+    }
+  } else if (!there && !adding && what->what >= Placed::What::kClear) {
     return {};
   }
   forget(*what);
@@ -271,7 +423,8 @@ std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
     const auto what = check(request);
     // One that throw routes have to do with is set by itself.
     const bool plain = what && request.what == NetworkRequest::What::kAddRoute &&
-                       !thrown_.contains(what->route.destination) && !has_connected_inside(what->route.destination);
+                       placed_.size() + fresh.size() < kMost && !thrown_.contains(what->route.destination) &&
+                       !has_connected_inside(what->route.destination);
     if (plain) {
       forget(*what);
       wanted_.erase(*what);
@@ -279,9 +432,10 @@ std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
       continue;
     }
     place_together(fresh, errors);
-    if (auto done = apply(request); !done) errors.push_back(std::move(done.error()));
+    if (auto done = apply_one(request); !done) errors.push_back(std::move(done.error()));
   }
   place_together(fresh, errors);
+  gate_.settle();
   return errors;
 }
 
@@ -308,99 +462,16 @@ bool Network::has_connected_inside(const IpPrefix& tunnelled) const {
       connected_, [&](const IpPrefix& c) { return c.length >= tunnelled.length && tunnelled.contains(c.network()); });
 }
 
-void Network::apply_for_engine(const ToMonitor& message) {
-  const auto* requests = std::get_if<NetworkRequests>(&message);
-  for (const auto& request : requests == nullptr ? std::vector<NetworkRequest>{} : requests->list) {
-    if (const auto done = apply_for_engine(request); !done) {
-      log_.warning("network", done.error().message);
-    }
-  }
-}
-
-Result<void> Network::apply_for_engine(const NetworkRequest& request) {
-  using What = NetworkRequest::What;
-  if (request.what != What::kAddRoute && request.what != What::kRemoveRoute) {
-    return fail("the engine asked for something else than a route");
-  }
-  const auto what = check(request);
-  if (!what) {
-    return std::unexpected(what.error());
-  }
-  const bool ikes = wanted_.contains(*what);
-  if (request.what == What::kRemoveRoute) {
-    kept_.erase(*what);
-    return ikes ? Result<void>{} : apply(request);
-  }
-  kept_.insert(*what);
-  if (placed_.contains(*what)) {
-    return {};
-  }
-  const auto done = apply(request);
-  if (!ikes) {
-    wanted_.erase(*what);
-  }
-  return done;
-}
-
-void Network::end_sync() {
-  for (auto it = placed_.begin(); it != placed_.end();) {
-    if (wanted_.contains(*it) || kept_.contains(*it)) {
-      ++it;
-      continue;
-    }
-    const auto gone = *it++;
-    (void)displace(gone);
-    forget(gone);
-  }
-  set_throw_routes();
-}
-
-void Network::on_network_changed() {
-  connected_.clear();
-  std::vector<AttachedNetwork> attached;
-  for (const auto family : {Family::kV4, Family::kV6}) {
-    const auto routes = netlink_[0].routes(family, kMainTable);
-    for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
-      if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
-        connected_.push_back(route.destination);
-        attached.push_back({route.destination, route.device});
-      }
-    }
-  }
-  proxies_->on_networks(std::move(attached));
-  set_throw_routes();
-}
-
-void Network::set_throw_routes() {
-  auto wanted = throw_prefixes(tunnelled_, connected_);
-  for (const auto& prefix : thrown_) {
-    if (!wanted.contains(prefix)) {
-      (void)netlink_[0].remove_route(
-          {.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
-    }
-  }
-  for (const auto& prefix : wanted) {
-    if (!thrown_.contains(prefix)) {
-      const auto added =
-          netlink_[0].add_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
-      if (!added) {
-        log_.warning("network",
-                     prefix.to_string() +
-                         " is attached to this machine but lies inside a tunnelled network: " + added.error().message);
-      }
-    }
-  }
-  thrown_ = std::move(wanted);
-}
-
 void Network::close() {
   if (proxies_) proxies_->close();
   if (!netlink_.empty() && opened_) {
     remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
+    gate_.close();
+    for (const auto& device : devices_) (void)io::keep_tun(device, false);
     io::remove_file(state_path_);
   }
   placed_.clear();
+  addresses_ = 0;
   thrown_.clear();
   devices_.clear();  // the devices vanish with their last descriptor
   sockets_.clear();

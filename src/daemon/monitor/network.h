@@ -8,6 +8,9 @@
 // own, and the rule `PRIORITY: not fwmark MARK lookup TABLE` sends all packets there but our own ESP and IKE, which
 // carry MARK. A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those
 // that lies inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
+//
+// Nothing of this opens by itself: devices are kept, with their routes, when the monitor is killed (packets into them
+// are lost then, not sent in the clear), and taken over by the next one; what somebody else takes away is put back.
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +18,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/monitor/clear_text_gate.h"
 #include "daemon/monitor/proxy_neighbours.h"
 #include "daemon/role_messages.h"
 #include "io/rtnetlink.h"
@@ -27,11 +31,24 @@ namespace cygnet::daemon {
 [[nodiscard]] std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled,
                                                 const std::vector<IpPrefix>& connected);
 
+// What ike may ask for, by the configuration.
+struct NetworkBounds {
+  std::vector<IpRange> addresses;   // leftsourceip=
+  bool assigned_addresses = false;  // leftsourceip=%config: a peer says which
+  std::vector<IpRange> proxied;     // the peers' addresses of connections with proxyarp=yes
+  bool operator==(const NetworkBounds&) const = default;
+};
+[[nodiscard]] NetworkBounds bounds_of(const model::Connection& connection);
+
 class Network {
  public:
+  // More than any ike has: bounds for what a hostile one could make the kernel keep.
+  static constexpr std::size_t kMost = 1'000'000;
+  static constexpr std::size_t kMostAddresses = 4096;
+
   Network(model::Setup setup, std::string state_path, Logger& log);
 
-  // Cleans up after an earlier monitor, then makes devices, sockets and rules.
+  // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
   // In their order; new routes that follow each other are set together. What failed.
@@ -42,6 +59,12 @@ class Network {
   void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
   void end_sync();                        // ... has done so: the rest goes
   void on_network_changed();              // routes or addresses of this machine are not what they were
+  void set_bounds(NetworkBounds bounds) { bounds_ = std::move(bounds); }
+  // Somebody has taken away what is ours: puts it back. True: a device was gone and had to be made anew, so that the
+  // engine must begin anew as well.
+  [[nodiscard]] bool repair();
+  [[nodiscard]] io::RouteChangeFilter ours() const;
+  [[nodiscard]] ClearTextGate& gate() { return gate_; }
   void close();
   // Only what an earlier one left, without beginning anything.
   [[nodiscard]] Result<void> clean_up();
@@ -52,21 +75,36 @@ class Network {
 
  private:
   struct Placed {  // what was set, by what it is
-    enum class What : std::uint8_t { kRoute, kAddress, kProxy };
+    enum class What : std::uint8_t { kRoute, kAddress, kProxy, kClear, kGuard, kExempt };
     io::Route route;
     What what = What::kRoute;
-    auto key() const { return std::tuple(what, route.destination, route.device); }
+    GuardedTraffic traffic;  // of kGuard and kExempt
+    auto key() const { return std::tie(what, route.destination, route.device, traffic); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
   };
   [[nodiscard]] Result<void> open_devices();
   [[nodiscard]] Result<void> open_sockets();
   void open_optional_socket(Result<io::OuterSocket> socket);
   [[nodiscard]] Result<void> add_rules();
-  void clean_up_earlier();
+  struct Earlier {  // what the file in the run directory says about an earlier monitor
+    std::uint32_t table = 0, priority = 0, mark = 0;
+    std::vector<std::string> devices;
+  };
+  [[nodiscard]] std::optional<Earlier> read_earlier() const;
+  void clean_up_earlier(bool keep_what_fits);
+  void remove_device(const std::string& name);
+  [[nodiscard]] Result<io::TunDevice> open_device(const std::string& name, bool earlier);
+  void take_over_routes();
+  [[nodiscard]] bool repair_devices();
+  void repair_routes(Family family);
+  void repair_addresses();
+  [[nodiscard]] Result<void> check_bounds(const Placed& what) const;
+  [[nodiscard]] Result<void> apply_one(const NetworkRequest& request);
   void remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark);
   [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
   [[nodiscard]] Result<void> place(const Placed& what);
   [[nodiscard]] Result<void> displace(const Placed& what);
+  [[nodiscard]] Result<void> displace_address(const Placed& what);
   void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
   void remember(const Placed& what);
   void forget(const Placed& what);
@@ -88,6 +126,10 @@ class Network {
   std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
   std::set<IpPrefix> tunnelled_;
   std::vector<IpPrefix> connected_;  // networks this machine is attached to
+  std::set<IpAddress> not_proxied_;  // its own addresses, and its gateways
+  NetworkBounds bounds_;
+  std::size_t addresses_ = 0;  // of placed_
+  ClearTextGate gate_;
   std::set<IpPrefix> thrown_;
   bool opened_ = false;
 };

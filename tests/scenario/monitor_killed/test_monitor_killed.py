@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-from lab import Ping, wait_until
-from common import gateways
+import time
+
+from lab import Capture, Ping, wait_until
+from lab.cygnet import program
+from common import CLEAR, gateways
 
 
 def footprint(host):
@@ -44,3 +47,29 @@ def test_power_cut(net):
     assert Ping.once(net.host_a, net.host_address("b"), count=3).lost == 0
     a.stop()
     assert footprint(net.gw_a) == clean
+
+
+def test_nothing_leaves_in_the_clear(net):
+    net.router.route("10.2.0.0/24", via=net.wan("b"))
+    clean = footprint(net.gw_a)
+    a, _ = gateways(net, __file__)
+    a.conf.write_text(a.conf.read_text().replace("auto=add", "auto=start"))
+    a.reload()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        pings = net.host_a.spawn(["ping", "-n", "-i", "0.02", net.host_address("b")], name="pings")
+        time.sleep(0.5)
+        a.kill("monitor")
+        wait_until(lambda: not a.process.alive(), 5, "the daemon's first process has ended")
+        time.sleep(0.5)
+        a.start()
+        a.wait_state("up", timeout_s=20)
+        Ping.until_answered(net.host_a, net.host_address("b"))
+        pings.stop()
+    assert clear.count() == 0, clear.lines()[:5]
+    a.kill_all()
+    net.gw_a.run([program('cygnetd'), '--clean-up', '--config', a.conf, '--secrets', a.secrets, '--run-dir',
+                    a.run_dir, '--state-dir', a.state_dir])
+    assert footprint(net.gw_a) == clean
+    assert net.gw_a.run(["nft", "list", "tables"]).stdout == ""

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "io/process.h"
 #include "unit/daemon/network_namespace.h"
@@ -32,10 +34,57 @@ class NetworkTest : public ::testing::Test {
                           " && ip route add default via 192.0.2.254"),
               0);
     state = "/tmp/cygnet-network-test-" + std::to_string(::getpid());
-    network = std::make_unique<Network>(model::Setup{}, state, log);
-    space.in([&] { ASSERT_TRUE(network->open()); });
+    begin();
   }
   void TearDown() override { io::remove_file(state); }
+
+  void begin() {
+    network = std::make_unique<Network>(model::Setup{}, state, log);
+    network->set_bounds({.addresses = {IpRange::of(ip("10.5.0.1"))}, .assigned_addresses = false, .proxied = {}});
+    space.in([&] { ASSERT_TRUE(network->open()); });
+  }
+  static IpAddress ip(const char* text) { return *IpAddress::parse(text); }
+
+  // Packets that come in by `wan` are written to its other end: "SOURCE DESTINATION PROTOCOL HEX-OF-PAYLOAD".
+  // How many of them were refused.
+  std::uint64_t refused(const std::vector<std::string>& packets) {
+    std::string script = R"(
+import socket, ipaddress, fcntl
+def mac(d): return fcntl.ioctl(out, 0x8927, d.encode().ljust(40, b'\0'))[18:24]
+out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); out.bind(('wan2', 0))
+def send(src, dst, proto, load):
+    s, d, load = ipaddress.ip_address(src), ipaddress.ip_address(dst), bytes.fromhex(load)
+    if s.version == 4:
+        h = bytearray(b'\x45\0' + (20 + len(load)).to_bytes(2, 'big') + b'\0\1\0\0\x40' + bytes([proto]) + b'\0\0' + s.packed + d.packed)
+        c = sum(int.from_bytes(h[i:i+2], 'big') for i in range(0, 20, 2)); c = (c & 0xffff) + (c >> 16)
+        h[10:12] = (~((c & 0xffff) + (c >> 16)) & 0xffff).to_bytes(2, 'big'); t = b'\x08\0'
+    else:
+        h = b'\x60\0\0\0' + len(load).to_bytes(2, 'big') + bytes([proto, 255]) + s.packed + d.packed; t = b'\x86\xdd'
+    out.send(mac('wan') + mac('wan2') + t + bytes(h) + load)
+)";
+    for (const auto& packet : packets) {
+      std::istringstream words(packet);
+      std::string source, destination, protocol, load;
+      words >> source >> destination >> protocol >> load;
+      script.append("send('").append(source).append("', '").append(destination).append("', ");
+      script.append(protocol).append(", '").append(load).append("')\n");
+    }
+    const std::string file = state + ".py";
+    std::ofstream(file) << script;
+    EXPECT_EQ(space.shell("python3 " + file), 0);
+    io::remove_file(file);
+    return space.in([&] {
+      const auto before = network->gate().refused();
+      network->gate().look();
+      return network->gate().refused() - before;
+    });
+  }
+  Result<void> guard(NetworkRequest::What what, const char* remote, const char* local) {
+    NetworkRequest request{.what = what, .prefix = {}, .device = "ipsec0", .source = {}};
+    request.guarded_remote = *model::TrafficSelector::parse(remote);
+    request.guarded_local = *model::TrafficSelector::parse(local);
+    return space.in([&] { return network->apply(request); });
+  }
 
   Result<void> ask(NetworkRequest::What what, const char* prefix, const char* source = nullptr,
                    const char* device = "ipsec0") {
@@ -144,21 +193,188 @@ TEST_F(NetworkTest, NothingStaysBehind) {
   EXPECT_NE(::access(state.c_str(), F_OK), 0);
 }
 
-TEST_F(NetworkTest, WhatAKilledMonitorLeftIsRemovedAtTheNextStart) {
+TEST_F(NetworkTest, AKilledMonitorLeavesTheWayShutAndTheNextOneTakesItOver) {
   ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddAddress, "10.5.0.1/32"));
   ASSERT_EQ(space.shell("ip route show table 4359 | grep -q throw"), 0);
   // As kill -9 does: descriptors close, nothing else happens.
   network.reset();
+  EXPECT_TRUE(leads_to("8.8.8.8", "ipsec0"));
+  EXPECT_NE(space.shell("ping -c 1 -W 1 -I 192.0.2.1 10.2.0.1 >/dev/null 2>&1"), 0);
+  begin();
+  EXPECT_TRUE(leads_to("8.8.8.8", "ipsec0"));
+  EXPECT_TRUE(leads_to("10.1.0.77", "lan"));
+  EXPECT_EQ(space.shell("test $(ip rule | grep -c ^4359:) = 1"), 0);
+  // The new ike wants one of them.
+  space.in([&] { network->begin_sync(); });
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  space.in([&] { network->end_sync(); });
+  EXPECT_TRUE(leads_to("10.2.0.1", "ipsec0"));
+  EXPECT_TRUE(leads_to("8.8.8.8", "wan"));
+  EXPECT_NE(space.shell("ip addr show dev ipsec0 | grep -q 10.5.0.1"), 0);
+  space.in([&] { network->close(); });
+  EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
+}
+
+TEST_F(NetworkTest, WhatAKilledMonitorLeftIsRemovedWhereItDoesNotFitTheConfiguration) {
+  ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
+  network.reset();
   EXPECT_EQ(space.shell("ip rule | grep -q ^4359:"), 0);
-  // The next one is configured differently: only the state file knows the old numbers.
+  // The next one is configured differently: only the state file knows the old numbers and devices.
   model::Setup setup;
   setup.route_table = 5000;
   setup.rule_priority = 5000;
+  setup.devices = {"ipsec7"};
   network = std::make_unique<Network>(setup, state, log);
   space.in([&] { ASSERT_TRUE(network->open()); });
   EXPECT_NE(space.shell("ip rule | grep -q ^4359:"), 0);
   EXPECT_EQ(space.shell("ip rule | grep -q ^5000:"), 0);
   EXPECT_EQ(space.shell("test -z \"$(ip route show table 4359 2>/dev/null)\""), 0);
+  EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
+  EXPECT_NE(space.shell("nft list table inet cygnet_4359 >/dev/null 2>&1"), 0);
+}
+
+TEST_F(NetworkTest, ACleanUpAfterAKillLeavesNothing) {
+  ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
+  network.reset();
+  Network cleaner(model::Setup{}, state, log);
+  space.in([&] { ASSERT_TRUE(cleaner.clean_up()); });
+  EXPECT_NE(space.shell("ip rule | grep -q ^4359:"), 0);
+  EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
+  EXPECT_NE(space.shell("nft list table inet cygnet_4359 >/dev/null 2>&1"), 0);
+  EXPECT_NE(::access(state.c_str(), F_OK), 0);
+}
+
+// ---- what comes from outside in the clear. udp: 9000 -> 9001
+constexpr const char* kUdp = " 17 23282329000c0000deadbeef";
+
+TEST_F(NetworkTest, ClearTextOfAProtectedNetworkIsRefused) {
+  ASSERT_EQ(network->gate().problem(), "");
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 0U);
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp, std::string("10.2.0.5 10.1.0.77") + kUdp}), 2U);
+  EXPECT_EQ(refused({std::string("198.51.100.1 10.1.0.1") + kUdp}), 0U);
+  ASSERT_TRUE(ask(kRemoveRoute, "10.2.0.0/16"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 0U);
+}
+
+// A tunnel that covers its own peer, and everybody else.
+TEST_F(NetworkTest, WhatIsNotClearTextAndWhatIsAttachedComesIn) {
+  ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
+  ASSERT_TRUE(ask(kAddRoute, "::/0"));
+  ASSERT_EQ(space.shell("ip addr add 2001:db8::1/64 dev wan nodad"), 0);
+  const std::string from = "198.51.100.9 192.0.2.1 ";
+  EXPECT_EQ(refused({from + "50 1111111100000001", from + "51 1111111100000001", from + "17 01f401f4000c000000000000",
+                     from + "17 c3501194000c000000000000"}),
+            0U);
+  // An attached host; neighbour discovery of one that a tunnel is for.
+  EXPECT_EQ(refused({std::string("192.0.2.77 192.0.2.1") + kUdp, "fe80::1 ff02::1 17 23282329000c0000deadbeef",
+                     "2001:db8:9::9 2001:db8::1 58 8700000000000000" + std::string(32, '0')}),
+            0U);
+  // Routers say what became of our ESP and our UDP 4500; of anything else they may not.
+  const std::string quoted = "4500002000000000401100000a0000010a000002";
+  const std::string quoted_esp = "4500002000000000403200000a0000010a000002";
+  EXPECT_EQ(refused({from + "1 0304000000000578" + quoted_esp + "1111111100000001",
+                     from + "1 0304000000000578" + quoted + "1194119400080000"}),
+            0U);
+  EXPECT_EQ(refused({from + "1 0304000000000578" + quoted + "0035119400080000"}), 1U);
+  EXPECT_EQ(
+      refused({from + "17 01f50035000c000000000000", "198.51.100.9 10.1.0.77 17 119411940008000000000000",
+               "198.51.100.9 10.1.0.77 50 1111111100000001", "2001:db8:9::9 2001:db8::1 17 23282329000c0000deadbeef"}),
+      4U);
+}
+
+TEST_F(NetworkTest, WhereSomePortsAreProtectedOnlyThoseAreRefused) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.3.0/24"));  // inside the other
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.2.0.0/16[udp/9000]", "10.1.0.0/16[udp]"));
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.2.0.0/16[icmp/8]", "10.1.0.0/16[icmp]"));
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.2.0.0/16[tcp]", "10.1.0.0/16[tcp/80-90]"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 1U);
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 17 23272329000c0000deadbeef"}), 0U);
+  EXPECT_EQ(refused({std::string("10.2.0.5 192.0.2.1") + kUdp}), 0U);  // not to a network that is protected
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 1 0800f7ff00000000"}), 1U);
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 1 0000ffff00000000"}), 0U);
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 6 1234005a" + std::string(32, '0')}), 1U);
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 6 1234005b" + std::string(32, '0')}), 0U);
+  ASSERT_TRUE(guard(NetworkRequest::What::kRemoveGuard, "10.2.0.0/16[udp/9000]", "10.1.0.0/16[udp]"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 0U);
+  ASSERT_TRUE(ask(NetworkRequest::What::kRemoveClear, "10.2.0.0/16"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp, std::string("10.2.3.5 10.1.0.1") + kUdp}), 1U);
+}
+
+TEST_F(NetworkTest, AFlushedPacketFilterIsPutBack) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 1U);
+  ASSERT_EQ(space.shell("nft flush ruleset"), 0);
+  space.in([&] { network->gate().look(); });
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 1U);
+  EXPECT_EQ(network->gate().refused(), 2U);
+  space.in([&] { network->close(); });
+  EXPECT_NE(space.shell("nft list table inet cygnet_4359 >/dev/null 2>&1"), 0);
+}
+
+// ---- what others take away
+
+TEST_F(NetworkTest, WhatOthersTakeAwayIsPutBack) {
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddAddress, "10.5.0.1/32"));
+  ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0", "10.5.0.1"));
+  ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
+  const auto changes = space.in([] { return io::open_route_changes(); });
+  ASSERT_TRUE(changes);
+  for (const char* fault : {"ip rule del pref 4359", "ip -6 rule del pref 4359", "ip route flush table 4359",
+                            "ip -6 route flush table 4359", "ip link set ipsec0 down",
+                            "ip link set ipsec0 down && ip link set ipsec0 up", "ip addr flush dev ipsec0"}) {
+    SCOPED_TRACE(fault);
+    ASSERT_EQ(space.shell(fault), 0);
+    EXPECT_TRUE(io::drain_route_changes(changes->get(), network->ours()));
+    EXPECT_FALSE(space.in([&] { return network->repair(); }));
+    EXPECT_TRUE(leads_to("8.8.8.8", "ipsec0"));
+    EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
+    EXPECT_TRUE(leads_to("10.1.0.77", "lan"));
+    EXPECT_EQ(space.shell("ip route get 8.8.8.8 | grep -q 'src 10.5.0.1'"), 0);
+    (void)io::drain_route_changes(changes->get());
+  }
+  // Our own requests are no reason to look, nor are routes of others.
+  ASSERT_TRUE(ask(kRemoveRoute, "2001:db8:7::/48"));
+  ASSERT_EQ(space.shell("ip route add 203.0.113.0/24 dev wan && ip route del 203.0.113.0/24 dev wan"), 0);
+  EXPECT_FALSE(io::drain_route_changes(changes->get(), network->ours()));
+}
+
+TEST_F(NetworkTest, ADeletedDeviceIsMadeAnew) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_EQ(space.shell("ip link del ipsec0"), 0);
+  EXPECT_TRUE(space.in([&] { return network->repair(); }));
+  EXPECT_TRUE(leads_to("10.2.0.1", "ipsec0"));
+  EXPECT_FALSE(space.in([&] { return network->repair(); }));
+  ASSERT_TRUE(ask(kRemoveRoute, "10.2.0.0/16"));
+  EXPECT_TRUE(leads_to("10.2.0.1", "wan"));
+}
+
+// ---- what ike may not ask for
+
+TEST_F(NetworkTest, OnlyConfiguredAddressesAreSet) {
+  EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "10.5.0.2/32"));
+  EXPECT_NE(space.shell("ip addr show dev ipsec0 | grep -q 10.5.0.2"), 0);
+  network->set_bounds({.addresses = {}, .assigned_addresses = true, .proxied = {}});
+  EXPECT_TRUE(ask(NetworkRequest::What::kAddAddress, "10.5.0.2/32"));
+  EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "10.1.0.1/32"));     // the LAN's own
+  EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "192.0.2.254/32"));  // the gateway
+  EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "127.0.0.2/32"));
+}
+
+TEST_F(NetworkTest, OnlyPeersOfTheConfigurationAreAnsweredFor) {
+  constexpr auto kAddProxy = NetworkRequest::What::kAddProxy;
+  EXPECT_FALSE(ask(kAddProxy, "10.1.0.200/32"));
+  network->set_bounds(
+      {.addresses = {},
+       .proxied = {IpRange::of(*IpPrefix::parse("10.1.0.0/24")), IpRange::of(*IpPrefix::parse("192.0.2.0/24"))}});
+  EXPECT_TRUE(ask(kAddProxy, "10.1.0.200/32"));
+  EXPECT_FALSE(ask(kAddProxy, "10.1.0.1/32"));
+  EXPECT_FALSE(ask(kAddProxy, "192.0.2.254/32"));
+  EXPECT_EQ(space.shell("test \"$(ip neigh show proxy | cut -d' ' -f1)\" = 10.1.0.200"), 0);
 }
 
 TEST_F(NetworkTest, AUsedPortIsExplained) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "daemon/monitor/network.h"
 
 namespace cygnet::daemon {
@@ -20,7 +22,12 @@ model::PolicySpec policy(std::uint32_t id, const char* local, const char* remote
 class RoutesTest : public ::testing::Test {
  protected:
   static std::string text(const NetworkRequest& r) {
-    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address ", "+proxy ", "-proxy "};
+    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address ", "+proxy ",  "-proxy ",
+                                       "+clear ", "-clear ", "+guard ",   "-guard ",   "+exempt ", "-exempt "};
+    if (r.what >= NetworkRequest::What::kAddGuard) {
+      return kWords.at(static_cast<std::size_t>(r.what)) + r.guarded_remote.to_string() + " to " +
+             r.guarded_local.to_string();
+    }
     return kWords.at(static_cast<std::size_t>(r.what)) + r.prefix.to_string() + " " + r.device +
            (r.source ? " src " + r.source->to_string() : "");
   }
@@ -79,7 +86,40 @@ TEST_F(RoutesTest, WhatPassesInTheClearNeedsNoRoute) {
   auto p = policy(1, "10.1.0.0/16", "10.2.0.0/16");
   p.action = model::PolicyAction::kBypass;
   routes.add(p, {}, own, 0);
-  EXPECT_TRUE(sent.empty());
+  EXPECT_EQ(sent, std::vector<std::string>{"+clear 10.2.0.0/16 ipsec0"});
+  routes.remove(p);
+  EXPECT_EQ(sent.back(), "-clear 10.2.0.0/16 ipsec0");
+}
+
+TEST_F(RoutesTest, WhatIsProtectedInAClearNetworkIsGuarded) {
+  const auto udp = policy(1, "10.1.0.0/16", "10.2.0.0/16[udp/53]");
+  auto rest = policy(2, "0.0.0.0/0", "10.2.0.0/16");
+  rest.action = model::PolicyAction::kBypass;
+  routes.add(udp, {}, {}, 0);
+  routes.add(rest, {}, {}, 0);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+route 10.2.0.0/16 ipsec0", "+guard 10.2.0.0/16[udp/53] to 10.1.0.0/16",
+                                            "+clear 10.2.0.0/16 ipsec0"}));
+  routes.remove(udp);
+  EXPECT_EQ(sent[3], "-guard 10.2.0.0/16[udp/53] to 10.1.0.0/16");
+}
+
+// In whichever order they come, and whichever of the networks is the wider one.
+TEST_F(RoutesTest, ANetworkThatIsProtectedAsAWholeStaysSoBesideAClearOne) {
+  for (const auto& [whole, clear] : {std::pair("10.0.0.0/8", "10.2.0.0/16"), std::pair("10.2.3.0/24", "10.2.0.0/16"),
+                                     std::pair("10.2.0.0/16", "10.2.0.0/16")}) {
+    for (const bool whole_first : {true, false}) {
+      SCOPED_TRACE(whole);
+      routes = Routes([this](const NetworkRequest& r) { sent.push_back(text(r)); });
+      sent.clear();
+      const auto all = policy(1, "10.1.0.0/16", whole);
+      auto rest = policy(2, "0.0.0.0/0", clear);
+      rest.action = model::PolicyAction::kBypass;
+      for (const auto& p : whole_first ? std::vector{all, rest} : std::vector{rest, all}) routes.add(p, {}, {}, 0);
+      EXPECT_EQ(sent.back(), std::string("+guard ") + whole + " to 0.0.0.0/0");
+      routes.remove(all);
+      EXPECT_EQ(std::ranges::count(sent, std::string("-guard ") + whole + " to 0.0.0.0/0"), 1);
+    }
+  }
 }
 
 TEST(ThrowPrefixes, AttachedNetworksInsideAWiderTunnelledOneStayReachable) {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Clear text from outside that a policy says must come protected is refused: RFC 4301 section 5.2, "if the packet is
+// not IPsec protected ... and the matching entry is PROTECT ... the packet MUST be discarded".
+//
+// Who may come in the clear is seen from the way back: what is answered through one of our devices must have come out
+// of one of them. The packet filter asks the routing tables just that (`fib saddr oifname`), so there is no list to
+// keep: routes, throw routes and the rule say it all. Beside that stands what is no clear text or must always pass
+// (ESP, AH and IKE to this machine, errors about those, neighbour discovery), and the networks of which only some
+// protocols or ports are protected, told by want_clear() and want_guard().
+//
+// The table outlives a killed monitor, as devices and routes do: the way stays shut until the next start.
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "daemon/monitor/nftables.h"
+#include "model/traffic_selector.h"
+
+namespace cygnet::daemon {
+
+// What must not come from `remote` to `local` in the clear (or, as an exemption, may).
+struct GuardedTraffic {
+  model::TrafficSelector remote;
+  model::TrafficSelector local;
+  auto operator<=>(const GuardedTraffic&) const = default;
+};
+
+struct GateSetup {
+  std::vector<std::string> devices;
+  std::uint16_t ike_port = 500;
+  std::uint16_t nat_port = 4500;
+  std::uint32_t route_table = 0;  // tells the tables of several daemons apart
+};
+
+class ClearTextGate {
+ public:
+  static constexpr std::size_t kMostRules = 2000;  // they are tried one after the other
+
+  ClearTextGate(GateSetup setup, Logger& log) : setup_(std::move(setup)), log_(log) {}
+
+  // Puts the table there, instead of one that an earlier daemon left. Where that is impossible, problem() says why.
+  void open();
+  void close();
+  static void take_back_earlier(std::uint32_t route_table);
+
+  // Some traffic of this network comes in the clear: only what is guarded is refused.
+  void want_clear(const IpPrefix& network, bool wanted);
+  void want_guard(const GuardedTraffic& traffic, bool wanted);
+  void want_exempt(const GuardedTraffic& traffic, bool wanted);
+  void settle();  // what was wanted since, to the kernel
+
+  // Reads the counter, and puts the table back where somebody has taken it away.
+  void look();
+  [[nodiscard]] std::uint64_t refused() const { return before_ + current_; }  // packets, since open()
+  [[nodiscard]] const std::string& problem() const { return problem_; }       // empty: clear text is refused
+
+  // For tests: what the kernel is told.
+  [[nodiscard]] std::string table_text() const;
+  [[nodiscard]] std::string exceptions_text() const;
+
+ private:
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] bool put();
+
+  GateSetup setup_;
+  Logger& log_;
+  std::optional<Nftables> filter_;
+  std::map<IpPrefix, unsigned> clear_;  // and how often it is wanted
+  std::map<GuardedTraffic, unsigned> guards_, exempt_;
+  bool dirty_ = false;
+  bool too_many_told_ = false;
+  std::uint64_t before_ = 0;   // counted by tables that are gone
+  std::uint64_t current_ = 0;  // by the one there is
+  std::string problem_ = "cygnetd has not begun yet";
+};
+
+// One rule's match, in nft's words; empty: no packet can match.
+[[nodiscard]] std::string nft_match(const GuardedTraffic& traffic);
+
+}  // namespace cygnet::daemon

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The monitor watches over what it has set: clear text that is refused, routes that others take away, and what ike may
+// ask for.
+#include <csignal>
+#include <utility>
+
+#include "daemon/monitor/monitor.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
+constexpr Duration kLookAtGate = std::chrono::seconds(1);
+
+}  // namespace
+
+void Monitor::on_route_changes() {
+  network_touched_ = io::drain_route_changes(route_changes_.get(), network_->ours()) || network_touched_;
+  if (std::exchange(routes_dirty_, true)) return;
+  loop_.after(kRouteSettleTime, [this] {
+    routes_dirty_ = false;
+    if (shutting_down_) return;
+    if (std::exchange(network_touched_, false)) repair_network();
+    network_->on_network_changed();
+    send(ike_, NetworkChanged{});
+  });
+}
+
+void Monitor::repair_network() {
+  if (!network_->repair()) return;
+  // Its descriptor of the device leads nowhere any more.
+  if (engine_.pid != 0) (void)::kill(engine_.pid, SIGKILL);
+}
+
+void Monitor::watch_clear_text() {
+  loop_.after(kLookAtGate, [this] {
+    if (shutting_down_) return;
+    network_->gate().look();
+    tell_clear_text();
+    watch_clear_text();
+  });
+}
+
+void Monitor::tell_clear_text() {
+  const auto& gate = network_->gate();
+  if (gate.problem() == clear_text_told_.problem && gate.refused() == clear_text_told_.packets) return;
+  clear_text_told_ = {gate.problem(), gate.refused()};
+  send(ike_, clear_text_told_);
+}
+
+void Monitor::use_bounds(const Loaded& loaded) {
+  const auto use = [&](const model::Connection& c) { bounds_[c.name] = bounds_of(c); };
+  if (loaded.change) {
+    for (const auto& name : loaded.change->removed) bounds_.erase(name);
+    for (const auto& connection : loaded.change->fresh) use(connection);
+  } else {
+    bounds_.clear();
+    for (const auto& connection : loaded.configuration.conf.connections) use(connection);
+  }
+  NetworkBounds all;
+  for (const auto& [name, bounds] : bounds_) {
+    all.addresses.insert(all.addresses.end(), bounds.addresses.begin(), bounds.addresses.end());
+    all.proxied.insert(all.proxied.end(), bounds.proxied.begin(), bounds.proxied.end());
+    all.assigned_addresses = all.assigned_addresses || bounds.assigned_addresses;
+  }
+  network_->set_bounds(std::move(all));
+}
+
+}  // namespace cygnet::daemon

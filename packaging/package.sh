@@ -16,7 +16,7 @@ stage_files() {
   rm -rf "$kStage"
   mkdir -p "$kStage"/{DEBIAN,usr/sbin,usr/lib/systemd/system,usr/share/doc/cygnet,etc/cygnet}
   install -m 755 -s "$kBuild/bin/cygnetd" "$kBuild/bin/cygnet" "$kBuild/bin/setkey" "$kStage/usr/sbin/"
-  install -D -m 644 -s "$kBuild/bin/libcygnet-pfkey.so" "$kStage/usr/lib/cygnet/libcygnet-pfkey.so"
+  install -D -m 644 -s "$kBuild/bin/libcygnet-wrap.so" "$kStage/usr/lib/cygnet/libcygnet-wrap.so"
   install -m 644 packaging/cygnet.service "$kStage/usr/lib/systemd/system/"
   install -m 644 packaging/etc/ipsec.conf "$kStage/etc/cygnet/"
   install -m 600 packaging/etc/ipsec.secrets "$kStage/etc/cygnet/"

@@ -13,12 +13,13 @@
 #include "io/unix_socket.h"
 #include "model/connection.h"
 #include "wire/pfkey/constants.h"
+#include "wire/xfrm/wrap_message.h"
 
 namespace cygnet::cli {
 
 namespace {
 
-constexpr const char* kLibrary = "libcygnet-pfkey.so";
+constexpr const char* kLibrary = "libcygnet-wrap.so";
 
 // Beside this program, as it is built, or where a package puts it.
 std::string find_library() {
@@ -47,7 +48,9 @@ int run_wrap(const WrapCommand& command, const std::string& run_dir) {
   const char* others = std::getenv("LD_PRELOAD");
   const bool alone = others == nullptr || *others == '\0';
   (void)::setenv("LD_PRELOAD", (alone ? library : library + ":" + others).c_str(), 1);
+  const auto xfrm = std::filesystem::absolute(run_dir + "/" + wire::xfrm::kSocketName).string();
   (void)::setenv("CYGNET_PFKEY", path.c_str(), 1);
+  (void)::setenv("CYGNET_XFRM", xfrm.c_str(), 1);
   (void)::setenv("CYGNET_MARK", std::to_string(model::Setup{}.fwmark).c_str(), 0);
   std::vector<char*> arguments;
   for (const auto& word : command.command) arguments.push_back(const_cast<char*>(word.c_str()));

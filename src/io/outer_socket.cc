@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "io/outer_socket.h"
 
+#include <fcntl.h>
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -138,6 +139,31 @@ Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t ma
     return std::unexpected(bound.error());
   }
   return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kUdp, .family = family, .port = port};
+}
+
+Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port) {
+  int type = 0;
+  int protocol = 0;
+  socklen_t octets = sizeof type;
+  const bool datagrams = ::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &octets) == 0 && type == SOCK_DGRAM;
+  octets = sizeof protocol;
+  const bool udp =
+      datagrams && ::getsockopt(fd.get(), SOL_SOCKET, SO_PROTOCOL, &protocol, &octets) == 0 && protocol == IPPROTO_UDP;
+  sockaddr_storage name{};
+  octets = sizeof name;
+  if (!udp || ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &octets) != 0) {
+    return fail("the descriptor is no UDP socket");
+  }
+  const auto local = endpoint_of(&name, octets);
+  if (!local || local->address.family() != family || local->port != port) {
+    return fail("the socket is bound to another port or address family than it is said to be");
+  }
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
+    return fail_errno("the socket cannot be made non-blocking");
+  }
+  set_common_options(fd.get(), family, true);
+  return OuterSocket{.fd = std::move(fd), .kind = OuterKind::kUdp, .family = family, .port = port};
 }
 
 Result<OuterSocket> open_esp(Family family, std::uint32_t mark) {

@@ -31,6 +31,8 @@ struct OuterSocket {
 // UDP on the wildcard address. encapsulation: UDP_GRO and path MTU discovery, as ESP in UDP wants them.
 // `port` taken: the message says so and names the usual suspects.
 [[nodiscard]] Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation);
+// Of another process: a UDP socket that is bound to this port. What it lacks is set.
+[[nodiscard]] Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port);
 // Raw protocol 50.
 [[nodiscard]] Result<OuterSocket> open_esp(Family family, std::uint32_t mark);
 // Raw protocol 51, to receive: what is sent leaves through open_clear(), because AH covers the IP header.

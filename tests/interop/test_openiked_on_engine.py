@@ -15,7 +15,7 @@ class OpenIked:
 
     def __init__(self, host, engine, words):
         self.host = host
-        root = enter_root(host, "openiked", [program("libcygnet-pfkey.so").parent, engine.run_dir])
+        root = enter_root(host, "openiked", [program("libcygnet-wrap.so").parent, engine.run_dir])
         host.run(["tee", root / "etc/iked.conf"], input=words + "\n")
         host.run(["chmod", "600", root / "etc/iked.conf"])
         self.process = host.spawn(engine.ctl_command("wrap", "chroot", root, "/usr/sbin/iked", "-dvT"), name="iked")

@@ -68,6 +68,8 @@ class EngineProcess {
 
  private:
   [[nodiscard]] Result<void> take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds);
+  [[nodiscard]] Result<std::size_t> begin_socket(io::OuterSocket socket);
+  void end_socket(std::size_t index);
   void on_ready(const io::Poller::Ready& ready, Instant now);
   void on_monitor();
   void attach_ike(io::UniqueFd socket);
@@ -115,7 +117,7 @@ Result<void> EngineProcess::start() {
 
 Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds) {
   const std::size_t needed = start.devices.size() + start.sockets.size();
-  if (fds.size() != needed && fds.size() != needed + 1) {
+  if (fds.size() != needed && fds.size() != needed + 2) {
     return fail("the monitor passed other descriptors than it said");
   }
   std::size_t next = 0;
@@ -134,7 +136,11 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
                                             return forward_ike(local, remote, message);
                                           });
   if (next < fds.size()) {
-    pfkey_ = PfkeyService::open(engine_, std::move(fds[next]), start.devices, monitor_.get(), log_);
+    PfkeyHost host{.devices = start.devices,
+                   .monitor = monitor_.get(),
+                   .begin_socket = [this](io::OuterSocket socket) { return begin_socket(std::move(socket)); },
+                   .end_socket = [this](std::size_t socket) { end_socket(socket); }};
+    pfkey_ = PfkeyService::open(engine_, std::move(fds[next]), std::move(fds[next + 1]), std::move(host), log_);
     if (auto added = poller_.add(pfkey_->fd(), kPfkeyToken); !added) {
       return added;
     }
@@ -151,6 +157,23 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
     }
   }
   return {};
+}
+
+// Of a program that shares its port with us.
+Result<std::size_t> EngineProcess::begin_socket(io::OuterSocket socket) {
+  const int fd = socket.fd.get();
+  const auto index = packets_->add_socket(std::move(socket));
+  const auto token = static_cast<std::uint32_t>(kFirstToken + packets_->devices().size() + index);
+  if (auto added = poller_.add(fd, token); !added) {
+    packets_->remove_socket(index);
+    return std::unexpected(added.error());
+  }
+  return index;
+}
+
+void EngineProcess::end_socket(std::size_t index) {
+  poller_.remove(packets_->sockets()[index].fd.get());
+  packets_->remove_socket(index);
 }
 
 void EngineProcess::run() {
@@ -200,6 +223,9 @@ void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
   if (index < devices) {
     packets_->on_device_readable(index, now);
     return;
+  }
+  if (!packets_->sockets()[index - devices].fd) {
+    return;  // given back in this turn
   }
   if (ready.failed) {
     packets_->on_socket_error(index - devices, now);

@@ -74,6 +74,20 @@ PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std:
   }
 }
 
+std::size_t PacketLoop::add_socket(io::OuterSocket socket) {
+  const auto free = std::ranges::find_if(sockets_, [](const auto& one) { return !one.fd; });
+  const auto index = static_cast<std::size_t>(free - sockets_.begin());
+  if (free == sockets_.end()) {
+    sockets_.push_back(std::move(socket));
+    outgoing_.emplace_back();
+  } else {
+    *free = std::move(socket);
+  }
+  return index;
+}
+
+void PacketLoop::remove_socket(std::size_t socket) { sockets_[socket].fd.reset(); }
+
 // ---- out
 
 void PacketLoop::on_device_readable(std::size_t device, Instant now) {
@@ -185,24 +199,41 @@ void PacketLoop::perform(Instant now) {
   verdicts_.clear();
 }
 
+// UDP: through the socket of the SA's own port, where there is one (a program's that shares it with us); else the
+// first.
+std::optional<std::size_t> PacketLoop::socket_for(const engine::SendToPeer& send) const {
+  const auto kind = send.udp ? io::OuterKind::kUdp : io::OuterKind::kEsp;
+  std::optional<std::size_t> found;
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    if (!sockets_[i].fd || sockets_[i].kind != kind || sockets_[i].family != send.remote.address.family()) {
+      continue;
+    }
+    if (!send.udp || sockets_[i].port == send.local.port) {
+      return i;
+    }
+    if (!found) {
+      found = i;
+    }
+  }
+  return found;
+}
+
 void PacketLoop::queue(const engine::SendToPeer& send) {
   if (send.whole_packet) {
     queue_whole(send.data, send.remote.address);
     return;
   }
-  const auto kind = send.udp ? io::OuterKind::kUdp : io::OuterKind::kEsp;
-  for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    if (sockets_[i].kind == kind && sockets_[i].family == send.remote.address.family()) {
-      outgoing_[i].push_back({.local = send.local,
-                              .remote = {send.remote.address, send.udp ? send.remote.port : std::uint16_t{0}},
-                              .data = send.data,
-                              .segment_octets = send.segment_octets,
-                              .tos = send.tos,
-                              .dont_fragment = send.dont_fragment});
-      return;
-    }
+  const auto socket = socket_for(send);
+  if (!socket) {
+    engine_.count_drop(DropReason::kSendFailed, send.segments());
+    return;
   }
-  engine_.count_drop(DropReason::kSendFailed, send.segments());
+  outgoing_[*socket].push_back({.local = send.local,
+                                .remote = {send.remote.address, send.udp ? send.remote.port : std::uint16_t{0}},
+                                .data = send.data,
+                                .segment_octets = send.segment_octets,
+                                .tos = send.tos,
+                                .dont_fragment = send.dont_fragment});
 }
 
 void PacketLoop::queue_clear(const engine::Bypass& bypass) {

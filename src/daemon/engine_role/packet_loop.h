@@ -4,6 +4,7 @@
 // Packets between devices, engine and network; see packet_loop.cc for their way.
 #include <array>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/log.h"
@@ -27,6 +28,11 @@ class PacketLoop {
   [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
 
+  // A UDP socket that carries ESP beside those from the start; packets that leave from its port leave through it. Its
+  // number among sockets(); those of removed ones (their fd is closed) are given again.
+  [[nodiscard]] std::size_t add_socket(io::OuterSocket socket);
+  void remove_socket(std::size_t socket);
+
   void on_device_readable(std::size_t device, Instant now);
   void on_socket_readable(std::size_t socket, Instant now);
   void on_socket_error(std::size_t socket, Instant now);
@@ -38,6 +44,7 @@ class PacketLoop {
   void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind);
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
   void perform(Instant now);
+  [[nodiscard]] std::optional<std::size_t> socket_for(const engine::SendToPeer& send) const;
   void queue(const engine::SendToPeer& send);
   void queue_clear(const engine::Bypass& bypass);
   void queue_whole(ByteView packet, const IpAddress& destination);

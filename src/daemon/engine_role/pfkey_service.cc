@@ -3,10 +3,10 @@
 
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
@@ -17,20 +17,8 @@ namespace cygnet::daemon {
 
 namespace {
 
-constexpr std::uint64_t kListenerToken = 1ULL << 32U;  // clients have their own numbers, below
-constexpr std::uint64_t kAddressesToken = kListenerToken + 1;
-constexpr int kDatagramBudget = 16;  // of one client in a turn: packets wait meanwhile
-constexpr int kMessageBudget = 512;  // sent to one client in a turn
-constexpr int kAcceptBudget = 64;
 constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
 constexpr rlim_t kDescriptors = 8192;
-
-std::string name_peer(int fd) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return "a client";
-  return "the client with process number " + std::to_string(peer.pid);
-}
 
 }  // namespace
 
@@ -103,10 +91,10 @@ void PfkeyEngineAdapter::lead_into_device(const IpPrefix& source, const IpPrefix
   routes_.push_back(std::move(request));
 }
 
-// ---- the socket
+// ---- the sockets
 
-std::unique_ptr<PfkeyService> PfkeyService::open(engine::Engine& engine, io::UniqueFd listener,
-                                                 const std::vector<std::string>& devices, int monitor, Logger& log) {
+std::unique_ptr<PfkeyService> PfkeyService::open(engine::Engine& engine, io::UniqueFd pfkey, io::UniqueFd xfrm,
+                                                 PfkeyHost host, Logger& log) {
   // A thousand clients are a thousand descriptors.
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kDescriptors) {
@@ -120,113 +108,66 @@ std::unique_ptr<PfkeyService> PfkeyService::open(engine::Engine& engine, io::Uni
   } else {
     log.warning("pfkey", opened.error().message);
   }
-  PfkeyEngineAdapter adapter(engine, devices.empty() ? std::string{} : devices.front(), std::move(addresses));
-  io::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  PfkeyEngineAdapter adapter(engine, host.devices.empty() ? std::string{} : host.devices.front(), std::move(addresses));
   return std::unique_ptr<PfkeyService>(
-      new PfkeyService(engine, std::move(adapter), std::move(epoll), std::move(listener), monitor, log));
+      new PfkeyService(engine, std::move(adapter), std::move(pfkey), std::move(xfrm), std::move(host), log));
 }
 
-PfkeyService::PfkeyService(engine::Engine& engine, PfkeyEngineAdapter adapter, io::UniqueFd epoll,
-                           io::UniqueFd listener, int monitor, Logger& log)
+PfkeyService::PfkeyService(engine::Engine& engine, PfkeyEngineAdapter adapter, io::UniqueFd pfkey, io::UniqueFd xfrm,
+                           PfkeyHost host, Logger& log)
     : engine_(engine),
       adapter_(std::move(adapter)),
-      epoll_(std::move(epoll)),
-      listener_(std::move(listener)),
-      monitor_(monitor),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      monitor_(host.monitor),
       log_(log),
-      server_(adapter_, random_, log_) {
-  watch(listener_.get(), kListenerToken);
-  if (adapter_.addresses()) watch(adapter_.addresses()->fd(), kAddressesToken);
+      server_(adapter_, random_, log_),
+      xfrm_server_(server_, log_),
+      port_(server_, "pfkey", std::move(pfkey), log_),
+      xfrm_port_(xfrm_server_, "xfrm", std::move(xfrm), log_),
+      lent_(std::move(host.begin_socket), std::move(host.end_socket), log_) {
+  watch(port_.fd());
+  watch(xfrm_port_.fd());
+  if (adapter_.addresses()) watch(adapter_.addresses()->fd());
+  xfrm_port_.on_private([this](MessagePort::ClientId client, io::Message& m) { return on_wrap_message(client, m); });
+  xfrm_port_.on_gone([this](MessagePort::ClientId client) { lent_.on_gone(client); });
 }
 
-void PfkeyService::watch(int fd, std::uint64_t token) {
+void PfkeyService::watch(int fd) {
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.u64 = token;
+  event.data.fd = fd;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
     log_.error("pfkey", "cannot watch a socket: " + io::errno_text(errno));
   }
 }
 
 void PfkeyService::on_ready(Instant now) {
-  std::array<epoll_event, 64> events{};
+  std::array<epoll_event, 4> events{};
   const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
   for (int i = 0; i < n; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
-    if (event.data.u64 == kListenerToken) {
-      accept_clients();
-    } else if (event.data.u64 == kAddressesToken) {
-      if (adapter_.addresses()->refresh()) server_.on_addresses_changed(time(now));
-    } else {
-      const auto id = static_cast<ClientId>(event.data.u64);
-      if (const auto it = connections_.find(id); it != connections_.end()) {
-        if ((event.events & EPOLLOUT) != 0) it->second.blocked = false;
-        const bool gone = (event.events & (EPOLLHUP | EPOLLERR)) != 0;
-        if (gone && !server_.takes_requests(id)) {
-          close(id);  // it will never read what waits for it
-        } else if (gone || (event.events & EPOLLIN) != 0) {
-          read_from(id, now);
-        }
-      }
+    const int fd = events[static_cast<std::size_t>(i)].data.fd;
+    if (fd == port_.fd()) {
+      worked_ = port_.on_ready(time(now)) || worked_;
+    } else if (fd == xfrm_port_.fd()) {
+      worked_ = xfrm_port_.on_ready(time(now)) || worked_;
+    } else if (adapter_.addresses()->refresh()) {
+      server_.on_addresses_changed(time(now));
+      worked_ = true;
     }
   }
-  worked_ = worked_ || n > 0;
 }
 
-void PfkeyService::accept_clients() {
-  for (int i = 0; i < kAcceptBudget; ++i) {
-    auto fd = io::accept_stream(listener_.get());
-    if (!fd) return;
-    const auto id = server_.add_client(name_peer(fd.get()));
-    if (!id) continue;
-    watch(fd.get(), *id);
-    connections_[*id] = {.fd = std::move(fd), .watched = EPOLLIN};
-  }
-}
-
-void PfkeyService::read_from(ClientId id, Instant now) {
-  for (int i = 0; i < kDatagramBudget && server_.takes_requests(id); ++i) {
-    io::Message datagram;
-    const auto status = io::receive_message(connections_.at(id).fd.get(), datagram);
-    if (status == io::ReceiveStatus::kNothing) return;
-    if (status == io::ReceiveStatus::kClosed) {
-      close(id);
-      return;
-    }
-    server_.on_datagram(id, datagram.bytes, time(now));
-    wipe(datagram.bytes);  // keys pass here
-  }
-}
-
-void PfkeyService::close(ClientId id) {
-  server_.remove_client(id);
-  connections_.erase(id);  // leaves the epoll set with its last descriptor
-}
-
-void PfkeyService::write_to(ClientId id, Connection& connection, sadb::PfkeyTime time) {
-  for (int i = 0; i < kMessageBudget && !connection.blocked; ++i) {
-    const auto message = server_.next(id, time);
-    if (!message) return;
-    const auto status = io::send_message(connection.fd.get(), *message);
-    if (status == io::SendStatus::kFull) {
-      connection.blocked = true;
-      return;
-    }
-    // A closed one: its reading side tells.
-    server_.sent(id);
-  }
-  worked_ = true;  // there is more
-}
-
-void PfkeyService::adjust(ClientId id, Connection& connection) {
-  std::uint32_t wanted = connection.blocked ? std::uint32_t{EPOLLOUT} : 0;
-  if (server_.takes_requests(id)) wanted |= EPOLLIN;
-  if (wanted == connection.watched) return;
-  connection.watched = wanted;
-  epoll_event event{};
-  event.events = wanted;
-  event.data.u64 = id;
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
+// What concerns descriptors, which the server knows nothing of.
+bool PfkeyService::on_wrap_message(MessagePort::ClientId client, io::Message& message) {
+  using wire::xfrm::WrapType;
+  wire::xfrm::WrapMessage said;
+  if (message.bytes.size() != sizeof said) return false;
+  std::memcpy(&said, message.bytes.data(), sizeof said);
+  const auto type = static_cast<WrapType>(said.type);
+  if (said.octets != sizeof said || (type != WrapType::kLendSocket && type != WrapType::kReleasePort)) return false;
+  xfrm_server_.acknowledge(client, said,
+                           type == WrapType::kLendSocket ? lent_.lend(client, said, message.fds) : lent_.release(said));
+  return true;
 }
 
 Instant PfkeyService::next_deadline() const {
@@ -248,11 +189,8 @@ void PfkeyService::end_of_turn(Instant now) {
   if (!adapter_.route_requests().empty()) ask_for_routes();
   if (!std::exchange(worked_, false)) return;
   const auto at = time(now);
-  for (auto& [id, connection] : connections_) {
-    write_to(id, connection, at);
-    adjust(id, connection);
-  }
-  for (const auto id : server_.take_cut_off()) close(id);
+  worked_ = port_.write_all(at);
+  worked_ = xfrm_port_.write_all(at) || worked_;
 }
 
 void PfkeyService::ask_for_routes() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The engine's PF_KEY socket: moves messages between clients and PfkeyServer, and lends that the engine.
-// It has an epoll set of its own; the packet loop watches that as one descriptor.
+// The engine's PF_KEY socket, and the one for programs that speak NETLINK_XFRM: both lead to one database, which is
+// lent the engine here. It has an epoll set of its own; the packet loop watches that as one descriptor.
 #include <deque>
 #include <map>
 #include <memory>
@@ -10,12 +10,15 @@
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/engine_role/lent_sockets.h"
+#include "daemon/engine_role/message_port.h"
 #include "daemon/role_messages.h"
 #include "engine/engine.h"
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/local_addresses.h"
 #include "sadb/pfkey/server.h"
+#include "sadb/xfrm_server/server.h"
 
 namespace cygnet::daemon {
 
@@ -57,12 +60,21 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
   std::deque<NetworkRequest> routes_;
 };
 
+// What the service needs of the process around it.
+struct PfkeyHost {
+  std::vector<std::string> devices;
+  int monitor = -1;
+  // For programs that share a UDP port with the engine.
+  LentSockets::Begin begin_socket;
+  LentSockets::End end_socket;
+};
+
 class PfkeyService {
  public:
   // Before privileges go: what a sandbox forbids is opened here. Without addresses (no netlink) nothing is local.
-  [[nodiscard]] static std::unique_ptr<PfkeyService> open(engine::Engine& engine, io::UniqueFd listener,
-                                                          const std::vector<std::string>& devices, int monitor,
-                                                          Logger& log);
+  // xfrm: the socket for programs that speak NETLINK_XFRM.
+  [[nodiscard]] static std::unique_ptr<PfkeyService> open(engine::Engine& engine, io::UniqueFd pfkey, io::UniqueFd xfrm,
+                                                          PfkeyHost host, Logger& log);
   [[nodiscard]] int fd() const { return epoll_.get(); }
   void on_ready(Instant now);
   [[nodiscard]] Instant next_deadline() const;
@@ -70,35 +82,26 @@ class PfkeyService {
   void end_of_turn(Instant now);
 
  private:
-  struct Connection {
-    io::UniqueFd fd;
-    std::uint32_t watched = 0;  // epoll events
-    bool blocked = false;       // its socket is full
-  };
-  using ClientId = sadb::PfkeyServer::ClientId;
-
-  PfkeyService(engine::Engine& engine, PfkeyEngineAdapter adapter, io::UniqueFd epoll, io::UniqueFd listener,
-               int monitor, Logger& log);
+  PfkeyService(engine::Engine& engine, PfkeyEngineAdapter adapter, io::UniqueFd pfkey, io::UniqueFd xfrm,
+               PfkeyHost host, Logger& log);
   [[nodiscard]] sadb::PfkeyTime time(Instant now) const { return {now, clock_.wall_seconds()}; }
-  void watch(int fd, std::uint64_t token);
-  void accept_clients();
-  void read_from(ClientId id, Instant now);
-  void write_to(ClientId id, Connection& connection, sadb::PfkeyTime time);
-  void adjust(ClientId id, Connection& connection);
-  void close(ClientId id);
+  void watch(int fd);
+  [[nodiscard]] bool on_wrap_message(MessagePort::ClientId client, io::Message& message);
   void ask_for_routes();
   [[nodiscard]] static bool is_ours(const engine::Event& event);
 
   engine::Engine& engine_;
   PfkeyEngineAdapter adapter_;
   io::UniqueFd epoll_;
-  io::UniqueFd listener_;
   int monitor_;
   Logger& log_;
   io::SystemRandom random_;
   io::SystemClock clock_;
   sadb::PfkeyServer server_;
-  std::map<ClientId, Connection> connections_;
+  sadb::XfrmServer xfrm_server_;
+  MessagePort port_;
+  MessagePort xfrm_port_;
+  LentSockets lent_;
   bool monitor_full_ = false;
   bool worked_ = false;  // something happened that may have left messages to send
 };

@@ -20,6 +20,7 @@
 #include "io/errno_text.h"
 #include "io/process.h"
 #include "wire/pfkey/constants.h"
+#include "wire/xfrm/wrap_message.h"
 
 namespace cygnet::daemon {
 
@@ -104,6 +105,11 @@ Result<void> Monitor::start() {
     return std::unexpected(pfkey.error());
   }
   pfkey_ = std::move(*pfkey);
+  auto xfrm = io::listen_seqpacket(path(wire::xfrm::kSocketName), 0600);
+  if (!xfrm) {
+    return std::unexpected(xfrm.error());
+  }
+  xfrm_ = std::move(*xfrm);
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
   if (auto opened = network_->open(); !opened) {
     return opened;
@@ -240,6 +246,7 @@ void Monitor::start_engine() {
     fds.push_back(socket.fd.duplicate());
   }
   fds.push_back(pfkey_.duplicate());
+  fds.push_back(xfrm_.duplicate());
   send(engine_, start, std::move(fds));
 }
 
@@ -559,6 +566,7 @@ void Monitor::end_shut_down() {
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));
   io::remove_file(path(std::string(wire::pfkey::kSocketName)));
+  io::remove_file(path(wire::xfrm::kSocketName));
   loop_.stop();
 }
 

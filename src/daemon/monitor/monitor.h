@@ -100,6 +100,7 @@ class Monitor {
   io::UniqueFd route_changes_;
   io::UniqueFd control_;
   io::UniqueFd pfkey_;
+  io::UniqueFd xfrm_;
   std::unique_ptr<Network> network_;
   config::Reloader reloader_;
   TokenWork named_tokens_;  // by the configuration, as last read

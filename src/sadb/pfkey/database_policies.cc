@@ -42,7 +42,7 @@ PfkeyResult<PfkeyPolicy*> PfkeyDatabase::add_policy(PfkeyPolicy draft, bool repl
   }
   for (auto& request : draft.requests) {
     // As Linux does: a unique policy without a number of its own gets one.
-    const bool numbered = request.reqid != 0 && request.reqid <= pf::kMaxManualReqid;
+    const bool numbered = request.reqid != 0 && (draft.any_reqid || request.reqid <= pf::kMaxManualReqid);
     if (request.level != pf::Level::kUnique) {
       request.reqid = 0;
     } else if (!numbered) {

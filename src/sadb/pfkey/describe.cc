@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sadb/pfkey/describe.h"
 
+#include <algorithm>
+
 namespace cygnet::sadb {
 namespace {
 
@@ -38,7 +40,8 @@ IpPrefix prefix_of(const pf::AddressExtension& address) {
 pf::Message describe_sa(PfkeyDatabase& database, const PfkeySa& sa, PfkeyKeys keys, PfkeyTime time) {
   pf::Message out;
   out.header.sa_type = pf::SaType::kEsp;
-  out.sa = pf::SaExtension{sa.spi, sa.replay, sa.state, sa.auth, sa.encrypt, sa.flags};
+  const auto replay = static_cast<std::uint8_t>(std::min<std::uint32_t>(sa.replay, UINT8_MAX));
+  out.sa = pf::SaExtension{sa.spi, replay, sa.state, sa.auth, sa.encrypt, sa.flags};
   out.current = database.current(sa, time);
   out.hard = sa.hard;
   out.soft = sa.soft;

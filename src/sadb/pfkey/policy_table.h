@@ -28,6 +28,7 @@ struct PfkeyPolicy {
   wire::pfkey::PolicyType type{};
   std::uint32_t priority = 0;
   std::vector<wire::pfkey::PolicyRequest> requests;
+  bool any_reqid = false;  // reqids are as they were said: none is made up, whatever their size
   std::optional<wire::pfkey::LifetimeExtension> hard, soft;
   std::int64_t added_wall_s = 0;
   Instant expires = kNever;

@@ -18,7 +18,7 @@ struct PfkeySa {
   wire::pfkey::AddressExtension source, destination;
   std::optional<wire::pfkey::AddressExtension> proxy, nat_original;
   wire::pfkey::SaState state = wire::pfkey::SaState::kLarval;
-  std::uint8_t replay = 0;
+  std::uint32_t replay = 0;  // packets
   wire::pfkey::AuthAlgorithm auth{};
   wire::pfkey::EncryptAlgorithm encrypt{};
   std::uint32_t flags = 0;
@@ -29,6 +29,9 @@ struct PfkeySa {
   std::uint8_t nat_type = 0;
   std::uint16_t nat_source_port = 0, nat_destination_port = 0;
   std::uint16_t nat_fragment = 0;
+  std::uint32_t keepalive_s = 0;  // behind a NAT: how often to say so; 0: never
+  std::uint32_t tfc_octets = 0;   // what is shorter is padded; 0: not
+  bool copy_dscp = true;          // to the outer header
   std::optional<wire::pfkey::IdentityExtension> source_identity, destination_identity;
   std::uint32_t sequence = 0;  // of the ACQUIRE or GETSPI it goes back to
   std::uint32_t pid = 0;

@@ -25,14 +25,6 @@ std::string errno_name(int error) {
   }
 }
 
-// One copy for all who are told. Wiped at the end: keys may be shown in it.
-std::shared_ptr<const Bytes> share(Bytes bytes) {
-  return {new Bytes(std::move(bytes)), [](Bytes* shared) {
-            wipe(*shared);
-            delete shared;
-          }};
-}
-
 // Of a request whose keys must not be shown to others.
 void blank_keys(pf::Message& message) {
   for (auto* key : {&message.auth_key, &message.encrypt_key}) {
@@ -43,32 +35,28 @@ void blank_keys(pf::Message& message) {
 }  // namespace
 
 PfkeyServer::PfkeyServer(PfkeyEngine& engine, Random& random, Logger& log)
-    : engine_(engine), log_(log), database_(engine, random), supported_(supported_by(engine)) {}
+    : engine_(engine),
+      log_(log),
+      database_(engine, random),
+      supported_(supported_by(engine)),
+      outboxes_("pfkey", log) {}
 
 std::optional<PfkeyServer::ClientId> PfkeyServer::add_client(std::string who) {
-  if (clients_.size() >= kMostClients) {
-    ++counters_["clients-turned-away"];
-    log_.warning("pfkey", who + " was turned away: " + std::to_string(kMostClients) + " clients are connected already");
-    return std::nullopt;
-  }
-  const auto id = next_client_++;
-  clients_[id] = {.id = id, .who = std::move(who)};
-  ++counters_["clients-accepted"];
+  const auto id = outboxes_.open(std::move(who));
+  if (id) clients_[*id].id = *id;
   return id;
 }
 
 void PfkeyServer::remove_client(ClientId id) {
-  const auto it = clients_.find(id);
-  if (it == clients_.end()) return;
-  waiting_in_all_ -= it->second.waiting.size();
-  clients_.erase(it);
+  outboxes_.close(id);
+  clients_.erase(id);
 }
 
 // ---- in
 
 void PfkeyServer::on_datagram(ClientId id, ByteView datagram, PfkeyTime time) {
   const auto it = clients_.find(id);
-  if (it == clients_.end() || it->second.cut_off) return;
+  if (it == clients_.end() || !outboxes_.is_open(id)) return;
   const auto messages = pf::split_messages(datagram);
   if (!messages) {
     ++counters_["refused-" + std::string(name_of(messages.error().why))];
@@ -131,7 +119,7 @@ PfkeyResult<> PfkeyServer::on_options(Client& client, const Message& message, Pf
     return refuse(EOPNOTSUPP, "an option is asked for that this version does not have");
   }
   const bool shows = (message.options->flags & ~client.options & pf::OptionsExtension::kShowKeys) != 0;
-  if (shows) log_.notice("pfkey", client.who + " asked to see keys and is shown them from now on");
+  if (shows) log_.notice("pfkey", outboxes_.who(client.id) + " asked to see keys and is shown them from now on");
   client.options = message.options->flags;
   Message answer;
   answer.options = message.options;
@@ -166,7 +154,7 @@ void PfkeyServer::fail(Client& client, const Header& request, const PfkeyError& 
   if ((client.options & pf::OptionsExtension::kErrorText) != 0) {
     answer.error_text = pf::ErrorTextExtension{error.message};
   }
-  put(client, share(answer.serialize()));
+  put(client, Outboxes::share(answer.serialize()));
 }
 
 void PfkeyServer::tell(Message message, const Header& request, Audience audience, Client* sender) {
@@ -174,7 +162,7 @@ void PfkeyServer::tell(Message message, const Header& request, Audience audience
   message.header.sequence = request.sequence;
   message.header.pid = request.pid;
   if (message.header.sa_type == pf::SaType::kUnspecified) message.header.sa_type = request.sa_type;
-  const auto bytes = share(message.serialize());
+  const auto bytes = Outboxes::share(message.serialize());
   for (auto& [id, client] : clients_) {
     const bool hears =
         audience == Audience::kAll || (audience == Audience::kRegistered && client.registered_esp) || &client == sender;
@@ -190,62 +178,19 @@ void PfkeyServer::show_to_promiscuous(const Message& message, const Client* but)
   Message wrapped;
   wrapped.header = {.type = Type::kPromisc, .sequence = message.header.sequence, .pid = message.header.pid};
   wrapped.enclosed = message.serialize();
-  const auto bytes = share(wrapped.serialize());
+  const auto bytes = Outboxes::share(wrapped.serialize());
   for (auto& [id, client] : clients_) {
     if (client.promiscuous && &client != but) put(client, bytes);
   }
 }
 
-void PfkeyServer::put(Client& client, std::shared_ptr<const Bytes> bytes) {
-  if (client.cut_off) return;
-  client.waiting_octets += bytes->size();
-  client.waiting.push_back(std::move(bytes));
-  ++waiting_in_all_;
-  if (client.waiting.size() > kMostWaiting || client.waiting_octets > kMostWaitingOctets) {
-    cut_off(client, std::to_string(client.waiting.size()) + " messages wait for it");
-    return;
-  }
-  if (waiting_in_all_ <= kMostWaitingInAll) return;
-  auto& slowest =
-      std::ranges::max_element(clients_, {}, [](const auto& entry) { return entry.second.waiting.size(); })->second;
-  cut_off(slowest, "it reads the slowest, and more than " + std::to_string(kMostWaitingInAll) +
-                       " messages wait for all clients together");
-}
-
-void PfkeyServer::cut_off(Client& client, const std::string& why) {
-  client.cut_off = true;
-  ++counters_["clients-cut-off"];
-  log_.warning("pfkey", client.who + " does not read what it is told and is cut off: " + why);
-  waiting_in_all_ -= client.waiting.size();
-  client.waiting.clear();
-  client.waiting_octets = 0;
-  client.dumps.clear();
-  cut_off_.push_back(client.id);
-}
-
-std::vector<PfkeyServer::ClientId> PfkeyServer::take_cut_off() { return std::exchange(cut_off_, {}); }
-
-bool PfkeyServer::takes_requests(ClientId id) const {
-  const auto it = clients_.find(id);
-  return it != clients_.end() && it->second.waiting_octets < kUnreadOctets;
-}
-
 std::shared_ptr<const Bytes> PfkeyServer::next(ClientId id, PfkeyTime time) {
   const auto it = clients_.find(id);
-  if (it == clients_.end() || it->second.cut_off) return nullptr;
-  auto& client = it->second;
-  if (client.waiting.empty()) {
-    if (auto entry = next_of_dump(client, time)) put(client, std::move(entry));
+  if (it == clients_.end() || !outboxes_.is_open(id)) return nullptr;
+  if (outboxes_.front(id) == nullptr) {
+    if (auto entry = next_of_dump(it->second, time)) put(it->second, std::move(entry));
   }
-  return client.waiting.empty() ? nullptr : client.waiting.front();
-}
-
-void PfkeyServer::sent(ClientId id) {
-  const auto it = clients_.find(id);
-  if (it == clients_.end() || it->second.waiting.empty()) return;
-  it->second.waiting_octets -= it->second.waiting.front()->size();
-  it->second.waiting.pop_front();
-  --waiting_in_all_;
+  return outboxes_.front(id);
 }
 
 PfkeyKeys PfkeyServer::keys_for(const Client& client) const {
@@ -310,11 +255,11 @@ std::shared_ptr<const Bytes> PfkeyServer::next_of_dump(Client& client, PfkeyTime
   if (last) client.dumps.pop_front();
   // Something must end the dump: an SA that is dead, or a policy whose removal is announced once more behind it.
   if (gone && message.sa) message.sa->state = pf::SaState::kDead;
-  const auto bytes = share(message.serialize());
+  const auto bytes = Outboxes::share(message.serialize());
   if (!gone || message.sa) return bytes;
   put(client, bytes);
   message.header.type = Type::kSpdDelete;
-  return share(message.serialize());
+  return Outboxes::share(message.serialize());
 }
 
 // ---- time
@@ -334,8 +279,7 @@ void PfkeyServer::on_timer(PfkeyTime time) {
   expire_policies(time);
   while (!acquires_.empty() && acquires_.begin()->second.until <= time.now) {
     ++counters_["acquires-unanswered"];
-    engine_.acquire_failed(acquires_.begin()->second.policy);
-    acquires_.erase(acquires_.begin());
+    (void)acquire_failed(acquires_.begin()->first);
   }
   if (!database_.watches_use_times() || next_use_check_ > time.now) return;
   next_use_check_ = time.now + std::chrono::seconds(1);
@@ -348,7 +292,10 @@ std::string PfkeyServer::statistics() const {
   std::string out = "clients " + std::to_string(clients_.size()) + "\nsas " + std::to_string(database_.sas().size()) +
                     "\nsas-larval " + std::to_string(database_.sas().larval()) + "\npolicies " +
                     std::to_string(database_.policies().size()) + "\nmessages-waiting " +
-                    std::to_string(waiting_in_all_) + "\n";
+                    std::to_string(outboxes_.waiting()) + "\nclients-accepted " + std::to_string(outboxes_.accepted()) +
+                    "\n";
+  if (outboxes_.turned_away() != 0) out += "clients-turned-away " + std::to_string(outboxes_.turned_away()) + "\n";
+  if (outboxes_.cut_off_ever() != 0) out += "clients-cut-off " + std::to_string(outboxes_.cut_off_ever()) + "\n";
   for (const auto& [name, value] : counters_) out += name + " " + std::to_string(value) + "\n";
   return out;
 }

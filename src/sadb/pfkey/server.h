@@ -10,41 +10,55 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "sadb/backend.h"
+#include "sadb/message_server.h"
+#include "sadb/outboxes.h"
 #include "sadb/pfkey/describe.h"
+#include "sadb/pfkey/observer.h"
 
 namespace cygnet::sadb {
 
-class PfkeyServer {
+class PfkeyServer final : public MessageServer, public DatabaseObserver {
  public:
-  using ClientId = std::uint32_t;
-  static constexpr std::size_t kMostClients = 4000;
-  static constexpr std::size_t kMostWaiting = 65536;             // messages for one client
-  static constexpr std::size_t kMostWaitingOctets = 16U << 20U;  // and their octets
-  static constexpr std::size_t kMostWaitingInAll = 4U << 20U;    // messages for all clients together
-  static constexpr std::size_t kUnreadOctets = 1U << 20U;        // more unread, and no request is taken from it
-  static constexpr std::size_t kMostDumps = 16;                  // of one client, asked for at once
-  static constexpr std::size_t kMostAcquires = 65536;            // nobody has answered yet
+  static constexpr std::size_t kMostClients = Outboxes::kMostClients;
+  static constexpr std::size_t kMostWaiting = Outboxes::kMostWaiting;
+  static constexpr std::size_t kMostWaitingInAll = Outboxes::kMostWaitingInAll;
+  static constexpr std::size_t kUnreadOctets = Outboxes::kUnreadOctets;
+  static constexpr std::size_t kMostDumps = 16;        // of one client, asked for at once
+  static constexpr std::size_t kMostAcquires = 65536;  // nobody has answered yet
   static constexpr Duration kAcquireLife = std::chrono::seconds(30);
 
   PfkeyServer(PfkeyEngine& engine, Random& random, Logger& log);
 
-  // who: for the log. Nothing: too many.
-  [[nodiscard]] std::optional<ClientId> add_client(std::string who);
-  void remove_client(ClientId id);
-  // One datagram: a message or a batch of them.
-  void on_datagram(ClientId id, ByteView datagram, PfkeyTime time);
-  // What this client is to be sent next; it stays that until sent(). nullptr: nothing.
-  [[nodiscard]] std::shared_ptr<const Bytes> next(ClientId id, PfkeyTime time);
-  void sent(ClientId id);
-  // False: it shall read first what it has asked for.
-  [[nodiscard]] bool takes_requests(ClientId id) const;
-  // Clients that have not read for so long that they are to be closed.
-  [[nodiscard]] std::vector<ClientId> take_cut_off();
+  [[nodiscard]] std::optional<ClientId> add_client(std::string who) override;
+  void remove_client(ClientId id) override;
+  void on_datagram(ClientId id, ByteView datagram, PfkeyTime time) override;
+  [[nodiscard]] std::shared_ptr<const Bytes> next(ClientId id, PfkeyTime time) override;
+  void sent(ClientId id) override { outboxes_.pop(id); }
+  [[nodiscard]] bool takes_requests(ClientId id) const override { return outboxes_.takes_requests(id); }
+  [[nodiscard]] std::vector<ClientId> take_cut_off() override { return outboxes_.take_cut_off(); }
+
+  // ---- for a service beside this one, over the same database. Time, and what the engine tells, come in here only.
+  void set_observer(DatabaseObserver* observer) { observer_ = observer; }
+  [[nodiscard]] PfkeyDatabase& database() { return database_; }
+  // Somebody answers an ACQUIRE: with an SA, by its sequence number or by what it serves, or by saying that there is
+  // none (false: there is no such).
+  void answered(const PfkeySa& sa);
+  [[nodiscard]] bool acquire_failed(std::uint32_t sequence);
+  void on_sa(const PfkeySa& sa, SaChange change, PfkeyTime time) override;
+  void on_sas_flushed() override;
+  void on_policy(const PfkeyPolicy& policy, PolicyChange change) override;
+  void on_policies_flushed() override;
+  [[nodiscard]] bool hears_acquires() const override;
+  void on_acquire(const PfkeyPolicy& policy, const Acquire& event, std::uint32_t sequence) override;
+  void on_moved(const PfkeySa& sa, const PeerMoved& event) override;
+  void on_migrated(const PfkeyPolicy& policy, const wire::pfkey::PolicyRequest& from,
+                   const wire::pfkey::PolicyRequest& to) override;
 
   // An event of the engine. False: it is not about what came over PF_KEY.
   bool on_event(const Event& event, PfkeyTime time);
@@ -69,18 +83,15 @@ class PfkeyServer {
   };
   struct Client {
     ClientId id = 0;
-    std::string who;
     std::uint32_t options = 0;
     bool registered_esp = false;
     bool promiscuous = false;
-    bool cut_off = false;
-    std::deque<std::shared_ptr<const Bytes>> waiting;
-    std::size_t waiting_octets = 0;
     std::deque<Dump> dumps;
   };
   enum class Audience : std::uint8_t { kSender, kRegistered, kAll };
   struct Pending {
     model::PolicyId policy;
+    model::PolicyId group;  // whose SA it waits for
     Instant until{};
   };
 
@@ -89,9 +100,8 @@ class PfkeyServer {
   [[nodiscard]] PfkeyResult<> dispatch(Client& client, const Message& message, PfkeyTime time);
   void fail(Client& client, const Header& request, const PfkeyError& error);
   void tell(Message message, const Header& request, Audience audience, Client* sender);
-  void put(Client& client, std::shared_ptr<const Bytes> bytes);
+  void put(const Client& client, Outboxes::Shared bytes) { outboxes_.put(client.id, std::move(bytes)); }
   void show_to_promiscuous(const Message& message, const Client* but);
-  void cut_off(Client& client, const std::string& why);
   [[nodiscard]] PfkeyKeys keys_for(const Client& client) const;
   [[nodiscard]] std::shared_ptr<const Bytes> next_of_dump(Client& client, PfkeyTime time);
   [[nodiscard]] std::optional<Message> read_entry(const Client& client, Dump& dump, PfkeyTime time);
@@ -115,7 +125,7 @@ class PfkeyServer {
   void installed(const PfkeySa& sa, const Header& request, Client& client, PfkeyTime time);
   void expire(PfkeySa& sa, bool hard, PfkeyTime time);
   void raise_acquire(const Acquire& event, PfkeyTime time);
-  void new_mapping(const PeerMoved& event);
+  void forget_acquire(std::uint32_t sequence);
 
   // server_policies.cc
   [[nodiscard]] PfkeyResult<> on_spd_add(Client& client, const Message& message, PfkeyTime time);
@@ -130,12 +140,12 @@ class PfkeyServer {
   Logger& log_;
   PfkeyDatabase database_;
   PfkeySupported supported_;
+  Outboxes outboxes_;
   std::map<ClientId, Client> clients_;
-  std::vector<ClientId> cut_off_;
+  DatabaseObserver* observer_ = nullptr;
   std::map<std::uint32_t, Pending> acquires_;  // by sequence
+  std::set<std::pair<std::uint32_t, std::uint32_t>> acquires_by_group_;
   std::uint32_t next_acquire_ = 1;
-  ClientId next_client_ = 1;
-  std::size_t waiting_in_all_ = 0;
   Instant next_use_check_ = Instant::min();
   std::map<std::string, std::uint64_t, std::less<>> counters_;  // by a name of a fixed few
 };

@@ -32,6 +32,7 @@ PfkeyResult<> PfkeyServer::on_spd_add(Client& client, const Message& message, Pf
   const auto policy = database_.add_policy(std::move(*draft), replace, time);
   if (!policy) return std::unexpected(policy.error());
   tell(describe_policy(**policy), message.header, Audience::kAll, &client);
+  if (observer_ != nullptr) observer_->on_policy(**policy, replace ? PolicyChange::kUpdated : PolicyChange::kAdded);
   return {};
 }
 
@@ -39,6 +40,7 @@ PfkeyResult<> PfkeyServer::on_spd_delete(Client& client, const Message& message,
   const auto policy = find_policy(database_, message);
   if (!policy) return std::unexpected(policy.error());
   auto answer = describe_policy(**policy);
+  if (observer_ != nullptr) observer_->on_policy(**policy, PolicyChange::kDeleted);
   database_.remove_policy(**policy);
   tell(std::move(answer), message.header, Audience::kAll, &client);
   return {};
@@ -53,6 +55,7 @@ PfkeyResult<> PfkeyServer::on_spd_get(Client& client, const Message& message, Pf
 
 PfkeyResult<> PfkeyServer::on_spd_flush(Client& client, const Message& message, PfkeyTime) {
   database_.flush_policies();
+  if (observer_ != nullptr) observer_->on_policies_flushed();
   tell({}, message.header, Audience::kAll, &client);
   return {};
 }
@@ -78,15 +81,16 @@ PfkeyResult<> PfkeyServer::on_migrate(Client& client, const Message& message, Pf
   answer.policy = message.policy;
   answer.km_address = message.km_address;
   tell(std::move(answer), message.header, Audience::kAll, &client);
+  if (observer_ != nullptr) observer_->on_migrated(**policy, requests[0], requests[1]);
   return {};
 }
 
 void PfkeyServer::expire_policies(PfkeyTime time) {
   while (auto* policy = database_.policies().overdue(time.now)) {
     ++counters_["policies-expired"];
-    auto message = describe_policy(*policy);
+    on_policy(*policy, PolicyChange::kExpired);
+    if (observer_ != nullptr) observer_->on_policy(*policy, PolicyChange::kExpired);
     database_.remove_policy(*policy);
-    tell(std::move(message), {.type = Type::kSpdExpire}, Audience::kRegistered, nullptr);
   }
 }
 

@@ -53,8 +53,38 @@ PfkeyResult<> PfkeyServer::on_get_spi(Client& client, const Message& message, Pf
 
 // Section 3.1.3: "the kernel returns" what was added without its keys, to all listeners.
 void PfkeyServer::installed(const PfkeySa& sa, const Header& request, Client& client, PfkeyTime time) {
-  acquires_.erase(sa.sequence);
+  answered(sa);
   tell(describe_sa(database_, sa, PfkeyKeys::kNone, time), request, Audience::kAll, &client);
+  if (observer_ == nullptr) return;
+  const bool added = request.type == pf::MessageType::kAdd;
+  observer_->on_sa(sa, added ? SaChange::kAdded : SaChange::kUpdated, time);
+}
+
+void PfkeyServer::forget_acquire(std::uint32_t sequence) {
+  const auto it = acquires_.find(sequence);
+  if (it == acquires_.end()) return;
+  acquires_by_group_.erase({it->second.group.value, sequence});
+  acquires_.erase(it);
+}
+
+void PfkeyServer::answered(const PfkeySa& sa) {
+  if (acquires_.empty()) return;
+  forget_acquire(sa.sequence);
+  // Key managers of NETLINK_XFRM do not all say which ACQUIRE they answer.
+  if (!sa.outbound) return;
+  for (;;) {
+    const auto it = acquires_by_group_.lower_bound({sa.group.value, 0});
+    if (it == acquires_by_group_.end() || it->first != sa.group.value) return;
+    forget_acquire(it->second);
+  }
+}
+
+bool PfkeyServer::acquire_failed(std::uint32_t sequence) {
+  const auto it = acquires_.find(sequence);
+  if (it == acquires_.end()) return false;
+  engine_.acquire_failed(it->second.policy);
+  forget_acquire(sequence);
+  return true;
 }
 
 PfkeyResult<> PfkeyServer::on_add(Client& client, const Message& message, PfkeyTime time) {
@@ -84,6 +114,7 @@ PfkeyResult<> PfkeyServer::on_delete(Client& client, const Message& message, Pfk
   if (!message.sa) return delete_all(client, message, time);
   const auto sa = find_sa(message);
   if (!sa) return std::unexpected(sa.error());
+  if (observer_ != nullptr) observer_->on_sa(**sa, SaChange::kDeleted, time);
   Message answer;
   answer.sa = pf::SaExtension{.spi = (*sa)->spi, .state = pf::SaState::kDead};
   answer.source = (*sa)->source;
@@ -94,13 +125,14 @@ PfkeyResult<> PfkeyServer::on_delete(Client& client, const Message& message, Pfk
 }
 
 // Without an SPI: all SAs between two addresses, as KAME does for setkey's deleteall.
-PfkeyResult<> PfkeyServer::delete_all(Client& client, const Message& message, PfkeyTime) {
+PfkeyResult<> PfkeyServer::delete_all(Client& client, const Message& message, PfkeyTime time) {
   if (!message.source || !message.destination) return refuse(EINVAL, "an address is missing");
   std::size_t count = 0;
   std::uint64_t at = 0;
   while (auto* sa = database_.sas().after(at)) {
     at = sa->serial;
     if (sa->from() != message.source->endpoint.address || sa->to() != message.destination->endpoint.address) continue;
+    if (observer_ != nullptr) observer_->on_sa(*sa, SaChange::kDeleted, time);
     database_.remove(*sa);
     ++count;
   }
@@ -143,16 +175,14 @@ PfkeyResult<> PfkeyServer::on_acquire(Client&, const Message& message, PfkeyTime
   if (message.header.error == 0) {
     return refuse(EINVAL, "an ACQUIRE from a key manager tells that it failed, with an errno");
   }
-  const auto it = acquires_.find(message.header.sequence);
-  if (it == acquires_.end()) return refuse(ESRCH, "there is no ACQUIRE with this sequence number");
-  engine_.acquire_failed(it->second.policy);
-  acquires_.erase(it);
+  if (!acquire_failed(message.header.sequence)) return refuse(ESRCH, "there is no ACQUIRE with this sequence number");
   return {};
 }
 
 PfkeyResult<> PfkeyServer::on_flush(Client& client, const Message& message, PfkeyTime) {
   if (message.header.sa_type == pf::SaType::kEsp || message.header.sa_type == pf::SaType::kUnspecified) {
     database_.flush_sas();
+    if (observer_ != nullptr) observer_->on_sas_flushed();
   } else if (message.header.sa_type != pf::SaType::kAh && message.header.sa_type != pf::SaType::kIpComp) {
     return check_esp(message.header.sa_type);
   }
@@ -185,36 +215,33 @@ bool PfkeyServer::on_event(const Event& event, PfkeyTime time) {
   }
   if (const auto* moved = std::get_if<PeerMoved>(&event)) {
     if (!is_pfkey(moved->child)) return false;
-    new_mapping(*moved);
+    if (const auto* sa = database_.sas().find(moved->child)) {
+      ++counters_["new-mappings"];
+      on_moved(*sa, *moved);
+      if (observer_ != nullptr) observer_->on_moved(*sa, *moved);
+    }
     return true;
   }
   const auto* activated = std::get_if<ChildActivated>(&event);
   return activated != nullptr && is_pfkey(activated->child);
 }
 
-// <base, SA, lifetime(C and one of HS), address(SD)>, section 3.1.8.
 void PfkeyServer::expire(PfkeySa& sa, bool hard, PfkeyTime time) {
   if (!hard && sa.state != pf::SaState::kMature) return;
-  if (!hard) sa.state = pf::SaState::kDying;
+  const bool larval = sa.state == pf::SaState::kLarval;
+  sa.state = hard ? pf::SaState::kDead : pf::SaState::kDying;
   ++counters_[hard ? "expired-hard" : "expired-soft"];
-  auto message = describe_sa(database_, sa, PfkeyKeys::kNone, time);
-  if (hard) {
-    message.sa->state = pf::SaState::kDead;
-    message.soft.reset();
-    if (!message.hard) message.hard = pf::LifetimeExtension{};
-    database_.remove(sa);
-  } else {
-    message.hard.reset();
-    if (!message.soft) message.soft = pf::LifetimeExtension{};
-  }
-  tell(std::move(message), {.type = pf::MessageType::kExpire, .sa_type = pf::SaType::kEsp}, Audience::kRegistered,
-       nullptr);
+  const auto change = hard ? SaChange::kHardExpired : SaChange::kSoftExpired;
+  on_sa(sa, change, time);
+  if (observer_ != nullptr) observer_->on_sa(sa, change, time);
+  if (larval) sa.state = pf::SaState::kLarval;  // the table counts those
+  if (hard) database_.remove(sa);
 }
 
 // <base, address(SD), policy, proposal>, section 3.1.6 with the policy that Linux adds.
 void PfkeyServer::raise_acquire(const Acquire& event, PfkeyTime time) {
   const auto* policy = database_.find_policy(event.policy);
-  const bool heard = std::ranges::any_of(clients_, [](const auto& entry) { return entry.second.registered_esp; });
+  const bool heard = hears_acquires() || (observer_ != nullptr && observer_->hears_acquires());
   ++counters_["acquires"];
   if (policy == nullptr || policy->requests.empty() || !heard || acquires_.size() >= kMostAcquires) {
     if (!heard) ++counters_["acquires-without-key-manager"];
@@ -223,37 +250,10 @@ void PfkeyServer::raise_acquire(const Acquire& event, PfkeyTime time) {
   }
   const auto sequence = next_acquire_++;
   if (next_acquire_ == 0) next_acquire_ = 1;
-  acquires_[sequence] = {event.policy, time.now + kAcquireLife};
-  const auto& request = policy->requests.front();
-  Message message;
-  if (request.mode == pf::Mode::kTunnel && request.ends) {
-    message.source = pf::AddressExtension::host(request.ends->source.address);
-    message.destination = pf::AddressExtension::host(request.ends->destination.address);
-  } else {
-    message.source = pf::AddressExtension::host(event.local.range.first);
-    message.destination = pf::AddressExtension::host(event.remote.range.first);
-  }
-  message.policy = policy_extension(*policy);
-  message.policy->requests.clear();
-  message.proposal = proposal_of(supported_);
-  message.sa2 = pf::Sa2Extension{.mode = request.mode, .reqid = request.reqid};
-  tell(std::move(message), {.type = pf::MessageType::kAcquire, .sa_type = pf::SaType::kEsp, .sequence = sequence},
-       Audience::kRegistered, nullptr);
-}
-
-// As Linux has it: SA, the address and port the peer had as source, those it has now as destination.
-void PfkeyServer::new_mapping(const PeerMoved& event) {
-  const auto* sa = database_.sas().find(event.child);
-  if (sa == nullptr) return;
-  ++counters_["new-mappings"];
-  Message message;
-  message.sa = pf::SaExtension{.spi = sa->spi};
-  message.source = pf::AddressExtension::host(sa->from());
-  message.nat_source_port = pf::NatPortExtension{sa->nat_source_port};
-  message.destination = pf::AddressExtension::host(event.remote.address);
-  message.nat_destination_port = pf::NatPortExtension{event.remote.port};
-  tell(std::move(message), {.type = pf::MessageType::kNewMapping, .sa_type = pf::SaType::kEsp}, Audience::kRegistered,
-       nullptr);
+  acquires_[sequence] = {event.policy, policy->group, time.now + kAcquireLife};
+  acquires_by_group_.insert({policy->group.value, sequence});
+  on_acquire(*policy, event, sequence);
+  if (observer_ != nullptr) observer_->on_acquire(*policy, event, sequence);
 }
 
 }  // namespace cygnet::sadb

@@ -189,6 +189,11 @@ model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant 
   spec.ecn = (sa.flags & pf::kFlagNoEcn) == 0;
   if ((sa.flags & pf::kFlagNoPmtuDisc) != 0) spec.df = model::DfPolicy::kClear;
   spec.mtu = sa.nat_fragment;
+  spec.copy_dscp = sa.copy_dscp;
+  if (outbound) {
+    spec.keepalive_s = sa.keepalive_s;
+    spec.tfc_octets = sa.tfc_octets;
+  }
   return spec;
 }
 

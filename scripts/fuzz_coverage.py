@@ -123,8 +123,9 @@ def main() -> int:
     parser.add_argument("build", type=Path)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--missing")
+    parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    programs = sorted(p for p in (arguments.build / "bin").glob("regress_*") if p.is_file())
+    programs = sorted(p for p in (arguments.build / "bin").glob(f"regress_*{arguments.only}*") if p.is_file())
     if not programs:
         print("no regress_* programs in", arguments.build, file=sys.stderr)
         return 1

@@ -4,9 +4,11 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "config/ambiguity.h"
 #include "config/conflicts.h"
 
 namespace cygnet::config {
@@ -54,6 +56,9 @@ bool may_be_peer(const End& end, const End& other) {
   return end.host.kind != model::HostSpec::Kind::kDefaultRoute && other.host.kind != model::HostSpec::Kind::kAny;
 }
 
+bool same_proofs(const model::Connection& a, const model::Connection& b) {
+  return same_proof(a.local, b.local) && same_proof(a.remote, b.remote);
+}
 bool same_proofs(const Seen& a, const Seen& b) {
   return same_proof(*a.first, *b.first) && same_proof(*a.second, *b.second);
 }
@@ -66,6 +71,11 @@ bool ambiguous(const Seen& a, const Seen& b) {
 }
 
 std::string place_of(const ConnectionDraft& draft) { return draft.place.file + ':' + std::to_string(draft.place.line); }
+
+// An end with the address that it has by now, however it was written.
+std::string oriented_key(const End& end) {
+  return (end.host.has_address() ? end.host.address.to_string() : end.host.to_string()) + '\n' + name_of(end);
+}
 
 std::string whom(const End& end) {
   const auto name = name_of(end);
@@ -106,6 +116,28 @@ void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report
                      ", and want different proofs: which of them a peer gets would depend on their order",
                  "give them different identities, or the same rules, or a rightca= (or rightgroups=) each");
   }
+}
+
+std::map<std::string, std::string> find_ambiguous_oriented(const std::vector<model::Connection>& connections) {
+  std::unordered_map<std::string, std::vector<const model::Connection*>> pairs;  // of those with the same proofs one
+  std::map<std::string, std::string> out;
+  for (const auto& connection : connections) {
+    auto& others = pairs[oriented_key(connection.local) + '\n' + oriented_key(connection.remote)];
+    if (std::ranges::any_of(others, [&](const auto* other) { return same_proofs(*other, connection); })) continue;
+    // Our own proof tells nothing apart: it comes after the peer's.
+    const auto clash =
+        std::ranges::find_if(others, [&](const auto* other) { return !apart(other->remote, connection.remote); });
+    if (clash == others.end()) {
+      others.push_back(&connection);
+      continue;
+    }
+    out.emplace(connection.name, "it is for the same ends as conn " + (*clash)->name + ", " + whom(connection.local) +
+                                     " and " + whom(connection.remote) +
+                                     ", and wants different proofs: which of them a peer gets would depend on their "
+                                     "order. Give them different identities, or the same rules, or a rightca= (or "
+                                     "rightgroups=) each for the peer");
+  }
+  return out;
 }
 
 }  // namespace cygnet::config

@@ -157,9 +157,12 @@ void IkeEndpoint::on_peer_moved(Instant now, model::ChildId child, const cygnet:
   const Event event(impl_->world, now);
   auto* sa = impl_->world.find_owner(child);
   // Only encapsulated ESP shares its ports with IKE, and only a peer behind a NAT moves without saying so.
-  if (sa == nullptr || !sa->path.marked || !sa->nat_remote || sa->path.remote == remote) return;
+  if (sa == nullptr || !sa->path.marked || !sa->nat_remote) return;
   // Who just says where it is now is asked to prove it first (RFC 4555 section 3.7).
   if (sa->mobility.unproven) return;
+  // RFC 4555 section 3.8: with MOBIKE ESP may be followed, but these updates are not for IKE.
+  if (sa->mobility.agreed) return v2::move_esp(impl_->world, *sa, remote);
+  if (sa->path.remote == remote) return;
   v2::move_peer(impl_->world, *sa, Path{local, remote, true});
 }
 

@@ -15,6 +15,19 @@ void append_moved(To& to, From& from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
+// A long one comes in pieces under one key.
+void append_checkpoints(std::vector<std::pair<std::string, Bytes>>& to,
+                        std::vector<std::pair<std::string, Bytes>>& from) {
+  for (auto& [key, value] : from) {
+    if (to.empty() || to.back().first != key) {
+      to.emplace_back(std::move(key), std::move(value));
+    } else {
+      to.back().second.insert(to.back().second.end(), value.begin(), value.end());
+      wipe(value);
+    }
+  }
+}
+
 // The alternative a question must be answered with, or the error.
 template <typename T>
 Result<T> expect(Result<Reply> reply) {
@@ -166,7 +179,7 @@ void EngineClient::on_reply(std::uint32_t request, Reply reply) {
     auto& dump = it->second.dump;
     append_moved(dump.sas, piece->part.sas);
     append_moved(dump.policies, piece->part.policies);
-    append_moved(dump.checkpoints, piece->part.checkpoints);
+    append_checkpoints(dump.checkpoints, piece->part.checkpoints);
     if (!piece->last) {
       return;
     }
@@ -193,14 +206,25 @@ void EngineClient::install_policy(const model::PolicySpec& spec, Done done) {
 void EngineClient::remove_policy(model::PolicyId id, Done done) { ask(RemovePolicyRequest{id}, std::move(done)); }
 void EngineClient::acquire_failed(model::PolicyId id, Done done) { ask(AcquireFailedRequest{id}, std::move(done)); }
 void EngineClient::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
-  if (key.size() + value.size() > kMaxCheckpoint) {
+  if (value.size() > kMaxCheckpoint) {
     // An older state must not be taken for this one: Message IDs that were used would be accepted again.
     ask(DropCheckpointRequest{key}, Done([key, done = std::move(done)](const Result<void>&) {
           if (done) done(fail("the state of " + key + " is too long to be kept"));
         }));
     return;
   }
-  ask(PutCheckpointRequest{key, value}, std::move(done));
+  // The engine keeps the older state until the whole of this one is there, and so does whoever waits for `done`.
+  const auto most = kMaxCheckpointPiece - key.size();
+  std::size_t at = 0;
+  for (; value.size() - at > most; at += most) {
+    const auto from = value.begin() + static_cast<std::ptrdiff_t>(at);
+    ask(PutCheckpointRequest{key, Bytes(from, from + static_cast<std::ptrdiff_t>(most)), static_cast<std::uint32_t>(at),
+                             true},
+        Done{});
+  }
+  ask(PutCheckpointRequest{key, Bytes(value.begin() + static_cast<std::ptrdiff_t>(at), value.end()),
+                           static_cast<std::uint32_t>(at), false},
+      std::move(done));
 }
 void EngineClient::drop_checkpoint(const std::string& key, Done done) {
   ask(DropCheckpointRequest{key}, std::move(done));

@@ -200,6 +200,8 @@ template <typename A, Is<PutCheckpointRequest> V>
 void fields(A& a, V& v) {
   a.text(v.key);
   a.octets(v.value);
+  a.number(v.offset);
+  a.flag(v.more);
 }
 template <typename A, Is<DropCheckpointRequest> V>
 void fields(A& a, V& v) {

@@ -96,13 +96,18 @@ std::vector<Bytes> encode_dump(std::uint32_t request, const Dump& dump) {
   for (const auto& policy : dump.policies) {
     add(policy, piece.part.policies);
   }
-  for (const auto& checkpoint : dump.checkpoints) {
-    const auto size = checkpoint.first.size() + checkpoint.second.size() + 6;
-    if (used + size > kMaxEncoded - 64 || piece.part.checkpoints.size() >= kMaxItems) {
-      flush();
+  for (const auto& [key, value] : dump.checkpoints) {
+    const auto most = kMaxCheckpointPiece - key.size() - 6;
+    for (std::size_t at = 0; at == 0 || at < value.size(); at += most) {
+      const auto octets = std::min(most, value.size() - at);
+      const auto size = key.size() + octets + 6;
+      if (used + size > kMaxEncoded - 64 || piece.part.checkpoints.size() >= kMaxItems) {
+        flush();
+      }
+      used += size;
+      const auto from = value.begin() + static_cast<std::ptrdiff_t>(at);
+      piece.part.checkpoints.emplace_back(key, Bytes(from, from + static_cast<std::ptrdiff_t>(octets)));
     }
-    used += size;
-    piece.part.checkpoints.push_back(checkpoint);
   }
   piece.last = true;
   flush();

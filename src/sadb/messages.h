@@ -26,8 +26,9 @@ namespace cygnet::sadb {
 
 inline constexpr std::uint8_t kVersion = 2;
 inline constexpr std::size_t kMaxEncoded = 60 * 1024;  // octets of one message
-// Key and value of a checkpoint, so that it fits into a message both ways.
-inline constexpr std::size_t kMaxCheckpoint = kMaxEncoded - 64;
+// Value of a checkpoint: an IKE SA with thousands of children. What is longer than a message travels in pieces.
+inline constexpr std::size_t kMaxCheckpoint = std::size_t{16} << 20U;
+inline constexpr std::size_t kMaxCheckpointPiece = kMaxEncoded - 64;  // of it, with the key
 
 // ---- asked by ike
 struct InstallSaRequest {
@@ -56,9 +57,12 @@ struct RemovePolicyRequest {
 struct AcquireFailedRequest {
   model::PolicyId id;
 };
+// It takes the place of the older one of this key once its last piece is there.
 struct PutCheckpointRequest {
   std::string key;
   Bytes value;
+  std::uint32_t offset = 0;  // octets that came before
+  bool more = false;         // more are to come
 };
 struct DropCheckpointRequest {
   std::string key;
@@ -85,7 +89,7 @@ using Request =
 struct Acknowledgement {
   std::string error;  // empty: done
 };
-// A dump comes in pieces; the last one has `last` set.
+// A dump comes in pieces; the last one has `last` set. A checkpoint with the key of the one before continues it.
 struct DumpPiece {
   Dump part;
   bool last = false;

@@ -226,6 +226,39 @@ TEST_F(Crash, AnInvalidSpiInsideTheIkeSaReplacesJustThatChild) {
   EXPECT_TRUE(std::ranges::any_of(e.history, [](const auto& s) { return contains(s, "N(INVALID_SPI)"); }));
 }
 
+// Whoever forges one packet does not make us send to all who show that address.
+TEST(ManyAtOneAddress, AreNotAllToldAboutOnePacket) {
+  std::vector<model::Connection> of_a, of_b;
+  for (int i = 0; i < 7; ++i) {
+    auto c = tunnel("t" + std::to_string(i));
+    c.local.id = model::Identity{model::IdType::kFqdn, to_bytes("t" + std::to_string(i) + ".test")};
+    c.children = {child(c.name, "10.1." + std::to_string(i) + ".0/24", "10.2.0.0/16")};
+    of_a.push_back(c);
+    of_b.push_back(mirrored(c));
+  }
+  auto any = secret("s3cret");
+  any.ids.clear();
+  Exchange e;
+  e.add("A", "192.0.2.1", of_a, {any});
+  e.add("B", "198.51.100.1", of_b, {any});
+  for (const auto& c : of_a) {
+    e.initiate(e.a(), c.name);
+    e.run();
+  }
+  ASSERT_EQ(e.b().endpoint().status().size(), 7U);
+  const auto stray = [&](bool udp) {
+    e.b().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_unknown_spi(e.now(), Spi(0x12345678), kB, kA, udp); });
+    const auto out = e.in_the_air();
+    while (!e.in_the_air().empty()) (void)e.drop();
+    return out;
+  };
+  // In UDP, which none of them uses: whoever sent it gets a hint in the clear.
+  EXPECT_EQ(stray(true), (std::vector<std::string>{"A <= B INFORMATIONAL request 0: N(INVALID_SPI)"}));
+  EXPECT_EQ(stray(false).size(), 4U);
+  EXPECT_EQ(stray(false).size(), 3U) << "the others, when the next one comes";
+  EXPECT_EQ(stray(false).size(), 0U) << "each has been told";
+}
+
 TEST_F(Crash, APeerThatDoesNotKnowAChildGetsAnother) {
   begin();
   e.run();

@@ -100,6 +100,21 @@ TEST_F(Flood, ARetransmissionNeedsNoCookie) {
   EXPECT_EQ(counters().half_open, 1U);
 }
 
+// A forged source gets a longer answer than what was sent: it is not for ever.
+TEST_F(Flood, ARetransmissionIsAnsweredAsOftenAsAnHonestOneComes) {
+  begin(setup(100, 0));
+  EXPECT_FALSE(send(numbered(1), "203.0.113.1"));
+  e.b().finish_jobs(e.now());
+  int answered = 0;
+  for (int i = 0; i < 50; ++i) answered += send(numbered(1), "203.0.113.1") ? 1 : 0;
+  EXPECT_EQ(answered, 8);
+  EXPECT_EQ(counters().half_open, 1U);
+  // Others do not suffer from it.
+  EXPECT_FALSE(send(numbered(2), "203.0.113.1"));
+  e.b().finish_jobs(e.now());
+  EXPECT_TRUE(send(numbered(2), "203.0.113.1"));
+}
+
 TEST_F(Flood, OneAddressDoesNotTakeAll) {
   auto limits = setup(1000, 0);
   limits.half_open_per_address = 4;

@@ -146,6 +146,60 @@ TEST_F(Mobike, AWrongCookieEndsTheIkeSa) {
   e.inject(e.b(), {{address("198.51.100.1"), 4500}, {address("203.0.113.7"), 4500}, true}, *forged);
   EXPECT_TRUE(e.b().reported("cookie2-wrong"));
   EXPECT_EQ(e.b().plane.entries().size(), 0U);
+  // What the handler has begun is not undone: one Delete, whose answer is awaited.
+  EXPECT_EQ(e.b().endpoint().status().at(0).state, "DELETING");
+  const auto end = e.drop("D(IKE)");
+  EXPECT_TRUE(e.in_the_air().empty());
+  header = end.decoded.header;
+  header.response = true;
+  header.initiator = true;
+  const auto confirmed = e.a().keys().seal(header, {});
+  ASSERT_TRUE(confirmed);
+  e.inject(e.b(), {{address("198.51.100.1"), 4500}, {address("203.0.113.7"), 4500}, true}, *confirmed);
+  EXPECT_TRUE(e.b().endpoint().status().empty());
+  EXPECT_FALSE(e.b().reported("answer-unacceptable"));
+}
+
+// The engine has seen ESP come from elsewhere. RFC 4555 section 3.8: "the host not behind a NAT MUST NOT use these
+// dynamic updates for IKEv2 packets, but MAY use the dynamic updates for IPsec packets".
+TEST_F(Mobike, EspThatComesFromElsewhereMovesTheChildrenAndNotTheIkeSa) {
+  e.nat = Nat{address("192.0.2.1"), address("203.0.113.99"), 30000, {}};
+  begin();
+  e.run();
+  const auto before = e.b().endpoint().status().at(0).path.remote;
+  const Endpoint elsewhere{address("203.0.113.99"), 40000};
+  const auto expect_esp_at = [&](const Endpoint& at) {
+    for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote, at);
+    EXPECT_EQ(e.b().endpoint().status().at(0).path.remote, before);
+  };
+  const auto seen_at = [&](const Endpoint& at) {
+    const auto id = e.b().child_ups.at(0).id;
+    e.b().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_peer_moved(e.now(), id, at, {address("198.51.100.1"), 4500}); });
+  };
+  seen_at(elsewhere);
+  EXPECT_TRUE(e.b().reported("esp-moved"));
+  expect_esp_at(elsewhere);
+  // It comes back.
+  seen_at(before);
+  expect_esp_at(before);
+  seen_at(elsewhere);
+  // Whoever takes over, and the children made from now on, know it, too.
+  e.b().crash();
+  e.b().restart(e.now());
+  e.rekey_child(e.b());
+  e.advance_and_run(10s);
+  EXPECT_EQ(e.b().plane.count(model::Direction::kOutbound), 1U);
+  expect_esp_at(elsewhere);
+  // The peer says itself where it is: that counts.
+  e.nat->rebind();
+  here({"203.0.113.7"});
+  e.run();
+  here({"192.0.2.1"});
+  e.run();
+  const Endpoint now{address("203.0.113.99"), e.nat->outer_port(4500)};
+  EXPECT_EQ(e.b().endpoint().status().at(0).path.remote, now);
+  for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote, now);
+  e.expect_tunnel();
 }
 
 TEST_F(Mobike, FromIpv4ToIpv6AndBack) {

@@ -84,17 +84,45 @@ Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant
 }
 
 Result<void> EngineControl::perform(const sadb::PutCheckpointRequest& r, Instant /*now*/) {
+  if (r.offset == 0) {
+    drop_pieces();
+  }
+  const bool continues = r.key == pieces_of_ && r.offset == pieces_.size();
+  if (r.offset != 0 && !continues) {
+    return refuse_checkpoint(r.key, "the state of " + r.key + " came in part");
+  }
+  if (r.offset + r.value.size() > sadb::kMaxCheckpoint) {
+    return refuse_checkpoint(r.key, "the state of " + r.key + " is too long to be kept: it will not outlive ike");
+  }
+  if (r.more || r.offset != 0) {
+    pieces_of_ = r.key;
+    pieces_.insert(pieces_.end(), r.value.begin(), r.value.end());
+    if (r.more) {
+      return {};
+    }
+  }
+  const ByteView whole = r.offset == 0 ? ByteView(r.value) : ByteView(pieces_);
   // What is refused leaves no older state behind: a stale one would be worse than none.
   drop_checkpoint(r.key);
-  if (r.key.size() + r.value.size() > sadb::kMaxCheckpoint) {
-    return fail("the state of " + r.key + " is too long to be handed back: it will not outlive ike");
+  if (checkpoint_octets_ + whole.size() > kMaxCheckpointOctets) {
+    return refuse_checkpoint(
+        r.key, "the engine holds as many checkpoints as it may: the state of " + r.key + " will not outlive ike");
   }
-  if (checkpoint_octets_ + r.value.size() > kMaxCheckpointOctets) {
-    return fail("the engine holds as many checkpoints as it may: the state of " + r.key + " will not outlive ike");
-  }
-  checkpoint_octets_ += r.value.size();
-  checkpoints_.insert_or_assign(r.key, r.value);
+  checkpoint_octets_ += whole.size();
+  checkpoints_.insert_or_assign(r.key, Bytes(whole.begin(), whole.end()));
+  drop_pieces();
   return {};
+}
+
+Result<void> EngineControl::refuse_checkpoint(const std::string& key, std::string why) {
+  drop_checkpoint(key);
+  drop_pieces();
+  return fail(std::move(why));
+}
+
+void EngineControl::drop_pieces() {
+  SecretBytes().swap(pieces_);
+  pieces_of_.clear();
 }
 
 Result<void> EngineControl::perform(const sadb::DropCheckpointRequest& r, Instant /*now*/) {

@@ -44,6 +44,8 @@ class EngineControl {
   [[nodiscard]] Result<void> perform(const sadb::PutCheckpointRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::DropCheckpointRequest& r, Instant now);
   void drop_checkpoint(const std::string& key);
+  [[nodiscard]] Result<void> refuse_checkpoint(const std::string& key, std::string why);
+  void drop_pieces();
   // What does not fit into a message is told as an error.
   void answer(std::uint32_t request, const sadb::Reply& reply);
   void answer_dump(std::uint32_t request, bool with_keys);
@@ -56,6 +58,9 @@ class EngineControl {
   std::deque<Bytes> queue_;
   std::unordered_map<std::string, Bytes> checkpoints_;
   std::size_t checkpoint_octets_ = 0;
+  // Of the one checkpoint that is on its way in pieces.
+  std::string pieces_of_;
+  SecretBytes pieces_;
 };
 
 }  // namespace cygnet::daemon

@@ -219,6 +219,10 @@ void IkeProcess::use_log_level() {
 void IkeProcess::apply_configuration() {
   own_addresses_ = hosts_->own_addresses();
   auto oriented = hosts_->orient(configuration_.conf.connections);
+  auto ambiguous = config::find_ambiguous_oriented(oriented.connections);
+  std::erase_if(oriented.connections, [&](const auto& c) { return ambiguous.contains(c.name); });
+  some_ambiguous_ = !ambiguous.empty();
+  oriented.unusable.merge(ambiguous);
   note_unusable(oriented.unusable);
   unusable_ = std::move(oriented.unusable);
   connections_ = std::move(oriented.connections);

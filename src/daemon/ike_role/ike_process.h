@@ -14,6 +14,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "config/ambiguity.h"
 #include "config/reload.h"
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/control_server.h"
@@ -238,7 +239,8 @@ class IkeProcess {
   io::DatagramSender sender_;
   Configuration configuration_;  // as loaded
   config::Reloader reloader_;
-  std::vector<model::Connection> connections_;                      // oriented, in use
+  bool some_ambiguous_ = false;                 // of the configuration's connections, two that cannot be told apart
+  std::vector<model::Connection> connections_;  // oriented, in use
   std::unordered_map<std::string, std::size_t> connection_places_;  // in there
   std::map<std::string, std::string> unusable_;                     // connections that cannot be used now, and why
   std::vector<IpAddress> own_addresses_;

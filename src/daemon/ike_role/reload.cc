@@ -159,8 +159,9 @@ bool IkeProcess::take_change(config::ConfigurationChange change, Reload& reload)
 }
 
 void IkeProcess::apply_change(const Reload& reload) {
-  // Which end of a connection is ours may be another question now.
-  if (hosts_->own_addresses() != own_addresses_) {
+  // Which end of a connection is ours may be another question now. And what changed may be what another one could not
+  // be told apart from; what shares its ends with others does not come here (config/reload.h).
+  if (hosts_->own_addresses() != own_addresses_ || some_ambiguous_) {
     apply_configuration();
     return;
   }

@@ -20,6 +20,8 @@ constexpr std::size_t kShortestToken = 16;  // RFC 6290 section 4.1
 constexpr std::size_t kLongestToken = 128;
 // The same SPI again and again is told now and then.
 constexpr Duration kSpiPause = std::chrono::seconds(10);
+// Told about one packet: whoever forges it does not reach everybody behind the same NAT at once.
+constexpr unsigned kMostTold = 4;
 // A child may be in use at one end a moment before it is at the other.
 constexpr Duration kSettled = std::chrono::seconds(5);
 
@@ -168,12 +170,14 @@ void on_unprotected(World& world, IkeSa& sa, const Path& path, const wi::Message
 void on_unknown_spi(World& world, Spi spi, const Endpoint& local, const Endpoint& remote, bool udp) {
   if (world.esp_spis.contains(spi)) return;  // it is being made, or being closed
   bool known = false;
+  unsigned told = 0;
   for (auto* sa : world.sas_at(remote.address)) {
-    if (sa->path.remote.address != remote.address) continue;
+    if (sa->path.remote.address != remote.address || sa->udp_encapsulation != udp) continue;
     if (udp && sa->path.marked && sa->path.remote.port != remote.port) continue;  // another one behind the same NAT
     known = true;
     if (sa->state != State::kEstablished || sa->doomed) continue;
     if (sa->spi_told != Instant{} && world.now - sa->spi_told < kSpiPause) continue;
+    if (++told > kMostTold) break;
     sa->spi_told = world.now;
     world.report(*sa, Severity::kInfo, "invalid-spi-sent",
                  sa->peer() + " sends ESP on an SA that is gone here: telling it so");

@@ -2,7 +2,7 @@
 #pragma once
 
 // Where half-open IKE SAs come from: in total, by address and by network, so that no corner of the Internet takes what
-// is there for all (RFC 8019 section 4.6). Holds no more entries than there are half-open IKE SAs, twice.
+// is there for all (RFC 8019 section 4.2). Holds no more entries than there are half-open IKE SAs, twice.
 #include <cstddef>
 #include <cstdint>
 #include <map>

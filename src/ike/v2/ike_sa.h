@@ -83,6 +83,7 @@ struct Handshake {
   std::vector<ConnectionPtr> candidates;  // that the peer may be, the best first, while its proof is being checked
   std::string verified_with;              // what proved the peer's identity, for people
   Endpoint peer;                          // where the request came from
+  unsigned repeats = 0;                   // how often its answer was sent again
   model::Proposal reply;                  // with the number of the accepted proposal
   std::uint8_t reply_number = 1;
 };
@@ -145,6 +146,7 @@ struct Mobility {
   bool agreed = false;                    // both ends said MOBIKE_SUPPORTED
   bool unproven = false;                  // responder: the children wait for the check of the peer's new address
   Path proven;                            // while unproven: where the children are
+  std::optional<Endpoint> esp_remote;     // where encapsulated ESP comes from, if not from where IKE does
   std::vector<IpAddress> peer_addresses;  // others that the peer has
   Path told;                              // what the update, or the check, under way speaks of
   Bytes cookie2;                          // of the check under way

@@ -25,6 +25,8 @@ namespace wi = wire::ike;
 constexpr std::size_t kNonceOctets = 32;
 constexpr unsigned kMostCookies = 4;
 constexpr unsigned kOwnDifficulty = 12;  // of a puzzle whose difficulty is left to us
+// An honest initiator sends its request some six times; who forges its address gets no more out of us than this.
+constexpr unsigned kMostRepeats = 8;
 constexpr Duration kRefusalPatience = std::chrono::seconds(2);
 
 wi::SaPayload ike_sa_payload(const std::vector<model::Proposal>& proposals) {
@@ -123,7 +125,8 @@ bool is_retransmission(Turn& turn) {
   auto* sa = world.find_sa(known->second);
   if (sa == nullptr || !sa->handshake) return false;
   if (sa->handshake->request != Bytes(turn.datagram.begin(), turn.datagram.end())) return false;
-  if (sa->state == State::kInitAnswered) {
+  if (sa->state == State::kInitAnswered && sa->handshake->repeats < kMostRepeats) {
+    ++sa->handshake->repeats;
     ++world.counters.retransmits_answered;
     world.send_raw(turn.path, sa->handshake->response);
   }

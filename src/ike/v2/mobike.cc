@@ -95,7 +95,8 @@ Bytes no_nats(const Path& path) {
   return std::move(out).take();
 }
 
-void move_children(World& world, const IkeSa& sa) {
+void move_children(World& world, IkeSa& sa) {
+  sa.mobility.esp_remote.reset();
   auto local = sa.path.local;
   auto remote = sa.path.remote;
   if (!sa.path.marked) {
@@ -273,6 +274,24 @@ void prefer_local_address(World& world, IkeSa& sa, const IpAddress& address) {
 void set_path(World& world, IkeSa& sa, const Path& path) {
   sa.path = path;
   move_children(world, sa);
+  world.touch(sa);
+  world.checkpoint(sa);
+}
+
+void move_esp(World& world, IkeSa& sa, const Endpoint& remote) {
+  auto& seen = sa.mobility.esp_remote;
+  if (seen.value_or(sa.path.remote) == remote) return;
+  seen = remote;
+  if (remote == sa.path.remote) seen.reset();
+  world.report(sa, Severity::kNotice, "esp-moved",
+               "ESP of " + sa.peer() + " now comes from " + remote.to_string() +
+                   ": answering it there; IKE stays until the peer says (MOBIKE) that it has moved");
+  for (const auto& child : sa.children) {
+    if (!child->udp_encapsulation) continue;
+    child->moved = world.now;
+    const auto keepalive = sa.nat_local ? child->connection->keepalive_s : 0;
+    world.act(UpdateChildEndpoints{child->id, sa.path.local, remote, true, keepalive});
+  }
   world.touch(sa);
   world.checkpoint(sa);
 }

@@ -22,6 +22,9 @@ void on_local_addresses(World& world, std::vector<IpAddress> addresses);
 // The configuration has another local address than before (a default route that moved): prefer that one.
 void prefer_local_address(World& world, IkeSa& sa, const IpAddress& address);
 
+// Encapsulated ESP of a MOBIKE peer came from there: its children follow, the IKE SA waits for the peer's word.
+void move_esp(World& world, IkeSa& sa, const Endpoint& remote);
+
 // The IKE SA and its children take this path.
 void set_path(World& world, IkeSa& sa, const Path& path);
 // Where the next retransmission goes: the path in use, then every other pair of addresses in turn.

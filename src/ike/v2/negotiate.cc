@@ -202,7 +202,7 @@ model::SaSpec spec_of(const World& world, const IkeSa& sa, const ChildSa& child,
   // RFC 4555 section 3.7: nothing is sent to an address before it is known that the peer receives there.
   const auto& path = sa.mobility.unproven ? sa.mobility.proven : sa.path;
   spec.local = path.local;
-  spec.remote = path.remote;
+  spec.remote = sa.mobility.esp_remote.value_or(path.remote);
   if (!path.marked) {
     // ESP without encapsulation has no ports; these are the ones to use if a NAT shows up.
     spec.local.port = world.settings.setup.nat_port;

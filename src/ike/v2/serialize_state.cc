@@ -9,8 +9,8 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 4;
-constexpr std::size_t kMostItems = 1024;    // of any list
+constexpr std::uint8_t kVersion = 5;
+constexpr std::size_t kMostItems = 65536;   // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
 // Writer and Reader have the same face, so that one function per structure serves both directions.
@@ -181,6 +181,7 @@ void visit(A& a, Mobility& v) {
   visit(a, v.agreed);
   visit(a, v.unproven);
   visit(a, v.proven);
+  visit(a, v.esp_remote);
   visit_list(a, v.peer_addresses);
   visit(a, v.told);
   visit(a, v.cookie2);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections that a peer could choose between: refused when they are loaded.
+#include "config/ambiguity.h"
 #include "unit/config/config_test_support.h"
 
 namespace cygnet::config {
@@ -85,6 +86,51 @@ TEST(Ambiguous, LeftAndRightMayBeSwapped) {
       lines_of(loaded.diagnostics).find("7:1: error: conn b and conn a (/etc/ipsec.conf:1) are for the same ends"),
       std::string::npos)
       << lines_of(loaded.diagnostics);
+}
+
+// What is clear only once it is known which end is ours.
+std::map<std::string, std::string> at_home(const std::string& a, const std::string& b, const char* own) {
+  const std::string pem = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+  MemoryFiles files(
+      {{"/etc/ipsec.conf", conn("a", "leftsubnet=10.1.0.0/16;" + a) + conn("b", "leftsubnet=10.2.0.0/16;" + b)},
+       {"/etc/certs/x.pem", pem},
+       {"/etc/certs/y.pem", pem}});
+  auto loaded = load_ipsec_conf("/etc/ipsec.conf", files);
+  EXPECT_TRUE(loaded.ok()) << lines_of(loaded.diagnostics);
+  for (auto& connection : loaded.connections) EXPECT_TRUE(model::orient(connection, {*IpAddress::parse(own)}));
+  return find_ambiguous_oriented(loaded.connections);
+}
+
+TEST(Ambiguous, OurOwnCertificatesTellNobodyApart) {
+  const std::string a = "leftid=@x.test;rightid=@y.test;authby=pubkey;leftcert=x.pem";
+  const std::string b = "leftid=@x.test;rightid=@y.test;authby=pubkey;leftcert=y.pem";
+  // Seen from the right each is what the peer must prove.
+  EXPECT_TRUE(at_home(a, b, "192.0.2.2").empty());
+  const auto found = at_home(a, b, "192.0.2.1");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.begin()->first, "b");
+  EXPECT_EQ(found.begin()->second.find("it is for the same ends as conn a, 'x.test' and 'y.test', and wants different "
+                                       "proofs"),
+            0U)
+      << found.begin()->second;
+}
+
+TEST(Ambiguous, AnEndHasOneAddressHoweverItIsWritten) {
+  const std::string rules = "leftid=@x.test;rightid=@y.test;";
+  auto loaded = load_text(conn("a", rules + "authby=secret") + conn("b", rules + "leftauth=psk;rightauth=pubkey"));
+  EXPECT_FALSE(loaded.ok());
+  auto text = conn("b", rules + "leftauth=psk;rightauth=pubkey");
+  text.replace(text.find("192.0.2.1"), 9, "%defaultroute");
+  loaded = load_text(conn("a", rules + "authby=secret") + text);
+  ASSERT_TRUE(loaded.ok()) << lines_of(loaded.diagnostics);
+  ASSERT_EQ(loaded.connections.size(), 2U);
+  auto& host = loaded.connections[1].local.host;
+  ASSERT_EQ(host.kind, model::HostSpec::Kind::kDefaultRoute);
+  host.address = *IpAddress::parse("192.0.2.3");
+  host.resolved = true;
+  EXPECT_TRUE(find_ambiguous_oriented(loaded.connections).empty());
+  host.address = *IpAddress::parse("192.0.2.1");
+  EXPECT_EQ(find_ambiguous_oriented(loaded.connections).count("b"), 1U);
 }
 
 }  // namespace

@@ -77,14 +77,63 @@ TEST_F(EngineControlTest, AnExplanationOfManySasWithManySelectorsIsShortened) {
   EXPECT_LT(explanation.outbound.size(), 20U);
 }
 
+TEST_F(EngineControlTest, ACheckpointInPiecesTakesThePlaceOfTheOlderOneOnceItIsWhole) {
+  const Bytes piece(50000, 2);
+  ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(100, 1)}), "");
+  ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", piece, 0, true}), "");
+  ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", piece, 50000, true}), "");
+  ASSERT_EQ(checkpoints().size(), 1U);
+  EXPECT_EQ(checkpoints()[0].second, Bytes(100, 1));
+  ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(7, 3), 100000}), "");
+  // It comes back in pieces as well.
+  auto whole = Bytes(100000, 2);
+  whole.insert(whole.end(), 7, 3);
+  ASSERT_TRUE(control.on_message(sadb::encode(++number, sadb::Request{sadb::QuerySasRequest{true}}), Instant{}));
+  EXPECT_EQ(control.queue().size(), 2U);
+  Bytes seen;
+  for (; !control.queue().empty(); control.queue().pop_front()) {
+    EXPECT_LE(control.queue().front().size(), sadb::kMaxEncoded);
+    const auto decoded = sadb::decode_from_engine(control.queue().front());
+    ASSERT_TRUE(decoded);
+    for (const auto& [key, value] :
+         std::get<sadb::DumpPiece>(std::get<sadb::Reply>(decoded->second)).part.checkpoints) {
+      EXPECT_EQ(key, "ike");
+      seen.insert(seen.end(), value.begin(), value.end());
+    }
+  }
+  EXPECT_EQ(seen, whole);
+}
+
+TEST_F(EngineControlTest, PiecesOfACheckpointThatDoNotFitTogetherLeaveNoOlderOneBehind) {
+  const auto begin = [&] {
+    ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(100, 1)}), "");
+    ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(1000, 2), 0, true}), "");
+  };
+  begin();
+  EXPECT_NE(error_of(sadb::PutCheckpointRequest{"ike", Bytes(10, 3), 999}), "");
+  EXPECT_TRUE(checkpoints().empty());
+  begin();
+  EXPECT_NE(error_of(sadb::PutCheckpointRequest{"ike", Bytes(10, 3), 1001}), "");
+  EXPECT_TRUE(checkpoints().empty());
+  // Another one that begins takes the place of what never ended.
+  begin();
+  EXPECT_EQ(error_of(sadb::PutCheckpointRequest{"other", Bytes(10, 3)}), "");
+  EXPECT_NE(error_of(sadb::PutCheckpointRequest{"ike", Bytes(10, 3), 1000}), "");
+  ASSERT_EQ(checkpoints().size(), 1U);
+  EXPECT_EQ(checkpoints()[0].first, "other");
+}
+
 TEST_F(EngineControlTest, ACheckpointThatIsTooLongLeavesNoOlderOneBehind) {
   ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(100, 1)}), "");
-  ASSERT_EQ(checkpoints().size(), 1U);
-  const std::size_t most = sadb::kMaxCheckpoint - 3;
-  ASSERT_EQ(error_of(sadb::PutCheckpointRequest{"ike", Bytes(most, 2)}), "");
-  ASSERT_EQ(checkpoints().size(), 1U);
-  EXPECT_EQ(checkpoints()[0].second.size(), most);
-  EXPECT_NE(error_of(sadb::PutCheckpointRequest{"ike", Bytes(most + 1, 3)}), "");
+  const Bytes piece(50000, 2);
+  std::uint32_t offset = 0;
+  std::string error;
+  for (; error.empty(); offset += 50000) {
+    error = error_of(sadb::PutCheckpointRequest{"ike", piece, offset, true});
+    ASSERT_LE(offset, sadb::kMaxCheckpoint);
+  }
+  EXPECT_NE(error.find("too long"), std::string::npos) << error;
+  EXPECT_GT(offset, sadb::kMaxCheckpoint);
   EXPECT_TRUE(checkpoints().empty());
 }
 

@@ -109,17 +109,46 @@ TEST_F(EngineClientTest, MoreThanFitsIntoOneDatagramTakesSeveral) {
 TEST_F(EngineClientTest, ACheckpointThatIsTooLongTakesTheOlderOneAway) {
   std::vector<std::string> log;
   const auto note = [&](const Result<void>& done) { log.push_back(done ? "kept" : done.error().message); };
-  const std::string key = "ike/1";
-  client.put_checkpoint(key, Bytes(kMaxCheckpoint - key.size()), note);
-  client.put_checkpoint(key, Bytes(kMaxCheckpoint - key.size() + 1), note);
-  const auto kept = next_request();
-  EXPECT_EQ(std::get<PutCheckpointRequest>(kept.second).value.size(), kMaxCheckpoint - key.size());
+  client.put_checkpoint("ike/1", Bytes(kMaxCheckpoint + 1), note);
   const auto dropped = next_request();
-  EXPECT_EQ(std::get<DropCheckpointRequest>(dropped.second).key, key);
-  reply(kept.first, Acknowledgement{});
+  EXPECT_EQ(std::get<DropCheckpointRequest>(dropped.second).key, "ike/1");
   reply(dropped.first, Acknowledgement{});
   turn();
-  EXPECT_EQ(log, (std::vector<std::string>{"kept", "the state of ike/1 is too long to be kept"}));
+  EXPECT_EQ(log, (std::vector<std::string>{"the state of ike/1 is too long to be kept"}));
+}
+
+// An IKE SA with hundreds of children.
+TEST_F(EngineClientTest, ALongCheckpointTravelsInPiecesBothWays) {
+  Bytes value(150000);
+  for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<std::uint8_t>(i % 251);
+  std::vector<std::string> log;
+  client.put_checkpoint("ike/1", value,
+                        [&](const Result<void>& done) { log.push_back(done ? "kept" : done.error().message); });
+  Bytes seen;
+  for (bool more = true; more;) {
+    const auto request = next_request();
+    const auto& put = std::get<PutCheckpointRequest>(request.second);
+    EXPECT_EQ(put.key, "ike/1");
+    EXPECT_EQ(put.offset, seen.size());
+    seen.insert(seen.end(), put.value.begin(), put.value.end());
+    more = put.more;
+    EXPECT_TRUE(log.empty());
+    reply(request.first, Acknowledgement{more ? "" : "it does not fit"});
+  }
+  turn();
+  EXPECT_EQ(seen, value);
+  EXPECT_EQ(datagrams, 3);
+  EXPECT_EQ(log, (std::vector<std::string>{"it does not fit"}));
+
+  std::optional<Dump> got;
+  client.query_sas(true, [&](Result<Dump> dump) { got = dump ? std::move(*dump) : Dump{}; });
+  const auto asked = next_request();
+  Dump dump;
+  dump.checkpoints = {{"ike/0", Bytes(10, 1)}, {"ike/1", value}, {"ike/2", Bytes(10, 2)}};
+  for (const auto& piece : encode_dump(asked.first, dump)) send({piece});
+  turn();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->checkpoints, dump.checkpoints);
 }
 
 TEST(Packing, RefusesLengthsThatAreNotRight) {

@@ -128,6 +128,17 @@ PfkeyResult<PfkeyTransforms> transforms_of(const pf::SaExtension& sa, std::size_
   return out;
 }
 
+PfkeyResult<model::IntegrityId> integrity_of_ah(const pf::SaExtension& sa, std::size_t encrypt_bits,
+                                                std::size_t auth_bits) {
+  if (sa.encrypt != pf::EncryptAlgorithm::kNone || encrypt_bits != 0) {
+    return refuse(EINVAL, "ah encrypts nothing: it takes an authentication algorithm alone");
+  }
+  if (is_absent(sa.auth)) return refuse(EINVAL, "ah needs an authentication algorithm (-A)");
+  const auto auth = find_auth(sa.auth, auth_bits);
+  if (!auth) return std::unexpected(auth.error());
+  return id_of(**auth);
+}
+
 PfkeySupported supported_by(const PfkeyEngine& engine) {
   PfkeySupported out;
   for (const auto& row : kAuth) {
@@ -148,8 +159,18 @@ PfkeySupported supported_by(const PfkeyEngine& engine) {
   return out;
 }
 
-pf::ProposalExtension proposal_of(const PfkeySupported& supported) {
+pf::ProposalExtension proposal_of(const PfkeySupported& supported, pf::SaType type) {
   pf::ProposalExtension proposal{.replay = 32, .combinations = {}};
+  for (const auto& auth : supported.auth.algorithms) {
+    if (type != pf::SaType::kAh) break;
+    pf::Combination combination{.auth = static_cast<pf::AuthAlgorithm>(auth.id),
+                                .auth_min_bits = auth.min_bits,
+                                .auth_max_bits = auth.max_bits,
+                                .hard = {.add_time = 28800}};
+    combination.soft.add_time = 24000;
+    proposal.combinations.push_back(combination);
+  }
+  if (type == pf::SaType::kAh) return proposal;
   for (const auto& encrypt : supported.encrypt.algorithms) {
     const auto* row = std::ranges::find(kEncrypt, static_cast<pf::EncryptAlgorithm>(encrypt.id), &EncryptRow::number);
     pf::Combination combination{.encrypt = row->number,

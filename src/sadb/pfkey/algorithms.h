@@ -20,12 +20,15 @@ struct PfkeyTransforms {
 [[nodiscard]] PfkeyResult<PfkeyTransforms> transforms_of(const wire::pfkey::SaExtension& sa, std::size_t encrypt_bits,
                                                          std::size_t auth_bits);
 
+[[nodiscard]] PfkeyResult<model::IntegrityId> integrity_of_ah(const wire::pfkey::SaExtension& sa,
+                                                              std::size_t encrypt_bits, std::size_t auth_bits);
+
 // What this engine can do, tried one by one.
 struct PfkeySupported {
   wire::pfkey::SupportedExtension auth, encrypt;
 };
 [[nodiscard]] PfkeySupported supported_by(const PfkeyEngine& engine);
 // What an ACQUIRE proposes of it, best first.
-[[nodiscard]] wire::pfkey::ProposalExtension proposal_of(const PfkeySupported& supported);
+[[nodiscard]] wire::pfkey::ProposalExtension proposal_of(const PfkeySupported& supported, wire::pfkey::SaType type);
 
 }  // namespace cygnet::sadb

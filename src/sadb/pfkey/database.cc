@@ -23,14 +23,12 @@ std::string hex(Spi spi) {
 
 }  // namespace
 
-PfkeyDatabase::Ends PfkeyDatabase::ends_of(const PfkeySa& sa) {
-  return {sa.mode == pf::Mode::kTunnel ? pf::Mode::kTunnel : pf::Mode::kTransport, sa.from(), sa.to()};
-}
+PfkeyDatabase::Ends PfkeyDatabase::ends_of(const PfkeySa& sa) { return {sa.from(), sa.to()}; }
 
 PfkeyDatabase::GroupName PfkeyDatabase::group_name(const PfkeySa& sa) {
-  auto ends = ends_of(sa);
-  if (ends.mode == pf::Mode::kTransport) ends.source = ends.destination = IpAddress{};
-  return {ends, sa.reqid};
+  GroupName name{.type = sa.sa_type, .mode = sa.terms.mode, .ends = {}, .reqid = sa.reqid};
+  if (name.mode != model::Mode::kTransport) name.ends = ends_of(sa);
+  return name;
 }
 
 PfkeyDatabase::Group& PfkeyDatabase::group(const GroupName& name) {
@@ -85,8 +83,12 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::get_spi(PfkeySa draft, std::uint32_t min, s
 
 PfkeyResult<> PfkeyDatabase::check(const PfkeySa& draft) const {
   if (auto sound = check_sa(draft); !sound) return sound;
+  if (draft.sa_type == pf::SaType::kIpComp) return {};
   const auto spec = sa_spec_of(draft, Direction::kInbound, draft.added);
-  if (engine_.supports(spec.encryption, spec.encryption_bits, spec.integrity)) return {};
+  // AH's algorithms are those of ESP with the NULL cipher.
+  const bool ah = draft.sa_type == pf::SaType::kAh;
+  const auto encryption = ah ? model::EncryptionId::kNull : spec.encryption;
+  if (engine_.supports(encryption, spec.encryption_bits, spec.integrity)) return {};
   return refuse(EINVAL, "this engine cannot do these algorithms together: SADB_REGISTER lists what it can");
 }
 
@@ -104,6 +106,8 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::add(PfkeySa draft, PfkeyTime time) {
 
 PfkeyResult<PfkeySa*> PfkeyDatabase::bring_in(PfkeySa& sa, PfkeyTime time) {
   sas_by_ends_[{ends_of(sa), sa.serial}] = &sa;
+  sa.terms = terms_of(sa);
+  if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
   if (auto placed = place(sa, time.now); !placed) {
     remove(sa);
     return std::unexpected(placed.error());
@@ -117,10 +121,12 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
   if (old == nullptr) {
     return refuse(ESRCH, "there is no SA with SPI " + hex(draft.spi) + " to " + draft.to().to_string());
   }
+  if (old->sa_type != draft.sa_type) return refuse(EINVAL, "an update cannot make another type of SA of it");
   const bool larval = old->state == pf::SaState::kLarval;
   draft.added = larval ? time.now : old->added;
   draft.added_wall_s = larval ? time.wall_s : old->added_wall_s;
   if (!larval) inherit(draft, *old);
+  draft.terms = terms_of(draft);
   if (auto sound = check(draft); !sound) return std::unexpected(sound.error());
   if (larval) {
     sas_.hatched(*old);
@@ -155,7 +161,14 @@ void PfkeyDatabase::inherit(PfkeySa& draft, const PfkeySa& old) {
 
 // ---- in the engine
 
+// IPComp is no SA of the engine's but a property of the ESP SA around it; BEET needs to know who is inside.
+bool PfkeyDatabase::is_ready(const PfkeySa& sa, const PfkeyTerms& terms) {
+  if (sa.sa_type == pf::SaType::kIpComp) return false;
+  return terms.mode != model::Mode::kBeet || !terms.inner_source.is_unspecified();
+}
+
 PfkeyResult<> PfkeyDatabase::place(PfkeySa& sa, Instant now) {
+  if (!is_ready(sa, sa.terms)) return {};
   if (engine_.is_local(sa.to())) {
     if (auto placed = place_inbound(sa, now); !placed) return placed;
   }
@@ -174,6 +187,7 @@ PfkeyResult<> PfkeyDatabase::place_inbound(PfkeySa& sa, Instant now) {
     return refuse(EEXIST, "SPI " + hex(sa.spi) + " is in use for another SA to this machine: choose another");
   }
   auto spec = sa_spec_of(sa, Direction::kInbound, now);
+  apply(sa.terms, spec);
   allow(spec, sa);
   if (auto installed = engine_.install_sa(spec, now); !installed) return refuse(EINVAL, installed.error().message);
   sa.inbound = true;
@@ -183,7 +197,9 @@ PfkeyResult<> PfkeyDatabase::place_inbound(PfkeySa& sa, Instant now) {
 PfkeyResult<> PfkeyDatabase::place_outbound(PfkeySa& sa, Instant now) {
   auto& group = this->group(group_name(sa));
   sa.group = group.id;
-  if (auto installed = engine_.install_sa(sa_spec_of(sa, Direction::kOutbound, now), now); !installed) {
+  auto spec = sa_spec_of(sa, Direction::kOutbound, now);
+  apply(sa.terms, spec);
+  if (auto installed = engine_.install_sa(spec, now); !installed) {
     tidy_group(group_name(sa));
     return refuse(EINVAL, installed.error().message);
   }
@@ -225,14 +241,18 @@ void PfkeyDatabase::unindex(const PfkeySa& sa) {
 }
 
 void PfkeyDatabase::remove(PfkeySa& sa) {
+  if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
   displace(sa);
   unindex(sa);
   sas_.erase(sa.serial);
 }
 
-std::size_t PfkeyDatabase::flush_sas() {
+std::size_t PfkeyDatabase::flush_sas(pf::SaType type) {
   std::size_t count = 0;
-  while (auto* sa = sas_.after(0)) {
+  std::uint64_t at = 0;
+  while (auto* sa = sas_.after(at)) {
+    at = sa->serial;
+    if (type != pf::SaType::kUnspecified && sa->sa_type != type) continue;
     remove(*sa);
     ++count;
   }
@@ -297,7 +317,7 @@ std::vector<PfkeyDatabase::UseTime> PfkeyDatabase::use_times_over(PfkeyTime time
 
 void PfkeyDatabase::addresses_changed(PfkeyTime time) {
   for (auto* sa = sas_.after(0); sa != nullptr; sa = sas_.after(sa->serial)) {
-    if (sa->state == pf::SaState::kLarval || sa->state == pf::SaState::kDead) continue;
+    if (sa->state == pf::SaState::kLarval || sa->state == pf::SaState::kDead || !is_ready(*sa, sa->terms)) continue;
     // What is installed stays: an address may go and come back.
     if (!sa->inbound && engine_.is_local(sa->to())) (void)place_inbound(*sa, time.now);
     if (!sa->outbound && engine_.is_local(sa->from())) (void)place_outbound(*sa, time.now);

@@ -28,9 +28,13 @@ class PfkeyDatabase {
   [[nodiscard]] PfkeyResult<PfkeySa*> add(PfkeySa draft, PfkeyTime time);
   // A larval one grows up; a grown one gets what the draft says anew, and keeps its counters and age.
   [[nodiscard]] PfkeyResult<PfkeySa*> update(PfkeySa draft, PfkeyTime time);
-  void remove(PfkeySa& sa);
+  void remove(PfkeySa& sa);  // then call tend()
+  // Bundles: what was added or removed may change what the engine is told of other SAs.
+  void tend(PfkeyTime time) {
+    if (std::exchange(terms_stale_, false)) refresh_terms(time);
+  }
   // Everything that came over PF_KEY; what ike made is ike's.
-  std::size_t flush_sas();
+  std::size_t flush_sas(wire::pfkey::SaType type = wire::pfkey::SaType::kUnspecified);
   [[nodiscard]] PfkeySaTable& sas() { return sas_; }
   [[nodiscard]] const PfkeySaTable& sas() const { return sas_; }
   [[nodiscard]] wire::pfkey::LifetimeExtension current(const PfkeySa& sa, PfkeyTime time) const;
@@ -64,13 +68,15 @@ class PfkeyDatabase {
   [[nodiscard]] bool watches_use_times() const { return !first_use_.empty(); }
 
  private:
+  // Of outer packets.
   struct Ends {
-    wire::pfkey::Mode mode{};
     IpAddress source, destination;
     auto operator<=>(const Ends&) const = default;
   };
   struct GroupName {
-    Ends ends;  // transport: no addresses
+    wire::pfkey::SaType type{};
+    model::Mode mode{};  // of what policies see: an ESP SA in transport mode around an IPComp tunnel is a tunnel
+    Ends ends;           // transport: no addresses
     std::uint32_t reqid = 0;
     auto operator<=>(const GroupName&) const = default;
   };
@@ -88,6 +94,8 @@ class PfkeyDatabase {
   [[nodiscard]] static Ends ends_of(const PfkeySa& sa);
   [[nodiscard]] static GroupName group_name(const PfkeySa& sa);
   [[nodiscard]] static GroupName group_name(const PfkeyPolicy& policy);
+  [[nodiscard]] static GroupName ah_group_name(const PfkeyPolicy& policy);
+  [[nodiscard]] static Ends ends_of(const PfkeyPolicy& policy);
   Group& group(const GroupName& name);
   void tidy_group(const GroupName& name);
   [[nodiscard]] PfkeyResult<> check_room(const PfkeySa& draft);
@@ -104,6 +112,11 @@ class PfkeyDatabase {
   void unindex(const PfkeySa& sa);
   void watch_use(const PfkeySa& sa);
   void allow(model::SaSpec& spec, const PfkeySa& sa) const;
+  [[nodiscard]] PfkeyTerms terms_of(const PfkeySa& sa) const;
+  void leave_groups(const PfkeyPolicy& policy);
+  void note_special(const PfkeyPolicy& policy);
+  void refresh_terms(PfkeyTime time);
+  [[nodiscard]] static bool is_ready(const PfkeySa& sa, const PfkeyTerms& terms);
   void refresh_inbound(const PfkeyPolicy& policy);
   void refresh_inbound(PfkeySa& sa);
   [[nodiscard]] PfkeyResult<> install(PfkeyPolicy& policy);
@@ -121,6 +134,8 @@ class PfkeyDatabase {
   std::map<std::pair<Ends, std::uint64_t>, PfkeySa*> sas_by_ends_;
   std::set<std::pair<Ends, std::uint64_t>> inbound_policies_;  // in and fwd, by the ends they ask for
   std::set<std::uint64_t> wide_inbound_policies_;              // transport, of more than one host
+  std::set<std::uint64_t> special_policies_;                   // bundles, IPComp, BEET
+  bool terms_stale_ = false;
   std::map<std::uint64_t, Watched> first_use_;
   std::uint32_t next_group_ = 1;
   std::uint32_t next_reqid_ = wire::pfkey::kMaxManualReqid + 1;

@@ -17,17 +17,27 @@ bool leads_into_device(const PfkeyPolicy& policy) {
 
 }  // namespace
 
+PfkeyDatabase::Ends PfkeyDatabase::ends_of(const PfkeyPolicy& policy) {
+  if (const auto* ends = stack_of(policy).ends()) return {ends->source.address, ends->destination.address};
+  return {policy.selector.source.address, policy.selector.destination.address};
+}
+
 PfkeyDatabase::GroupName PfkeyDatabase::group_name(const PfkeyPolicy& policy) {
-  const auto& request = policy.requests.front();
-  GroupName name;
-  name.ends.mode = request.mode;
-  if (request.mode == pf::Mode::kTunnel && request.ends) {
-    name.ends.source = request.ends->source.address;
-    name.ends.destination = request.ends->destination.address;
-  }
+  const auto stack = stack_of(policy);
+  GroupName name{.type = stack.esp != nullptr ? pf::SaType::kEsp : pf::SaType::kAh, .mode = stack.mode(), .ends = {}};
+  if (name.mode != model::Mode::kTransport) name.ends = ends_of(policy);
   // Only unique policies choose by reqid; the others take SAs that have none, as in Linux.
-  name.reqid = request.level == pf::Level::kUnique ? request.reqid : 0;
+  name.reqid = stack.main().level == pf::Level::kUnique ? stack.main().reqid : 0;
   return name;
+}
+
+// Of the AH that goes around.
+PfkeyDatabase::GroupName PfkeyDatabase::ah_group_name(const PfkeyPolicy& policy) {
+  const auto& request = *stack_of(policy).ah;
+  return {.type = pf::SaType::kAh,
+          .mode = model::Mode::kTransport,
+          .ends = {},
+          .reqid = request.level == pf::Level::kUnique ? request.reqid : 0};
 }
 
 PfkeyResult<PfkeyPolicy*> PfkeyDatabase::add_policy(PfkeyPolicy draft, bool replace, PfkeyTime time) {
@@ -77,12 +87,15 @@ PfkeyResult<PfkeyPolicy*> PfkeyDatabase::add_policy(PfkeyPolicy draft, bool repl
   if (is_inbound(*old)) index_inbound(*old, false);
   const bool had_group = !is_inbound(*old) && old->type == pf::PolicyType::kIpsec;
   const auto old_group = had_group ? group_name(*old) : GroupName{};
+  const bool had_ah = had_group && stack_of(*old).is_bundle();
+  const auto old_ah = had_ah ? ah_group_name(*old) : GroupName{};
   *old = std::move(draft);
   policies_.expire_at(*old, expires);
   auto installed = install(*old);
   if (had_group && (old->type != pf::PolicyType::kIpsec || group_name(*old) != old_group)) {
     leave_group(old_group, old->serial);
   }
+  if (had_ah && (old->ah_group.is_zero() || ah_group_name(*old) != old_ah)) leave_group(old_ah, old->serial);
   if (is_inbound(before)) refresh_inbound(before);
   if (!installed) return std::unexpected(installed.error());
   return old;
@@ -105,6 +118,7 @@ std::size_t PfkeyDatabase::flush_policies() {
 }
 
 PfkeyResult<> PfkeyDatabase::install(PfkeyPolicy& policy) {
+  note_special(policy);
   if (is_inbound(policy)) {
     index_inbound(policy, true);
     refresh_inbound(policy);
@@ -114,14 +128,20 @@ PfkeyResult<> PfkeyDatabase::install(PfkeyPolicy& policy) {
     auto& group = this->group(group_name(policy));
     policy.group = group.id;
     group.policies.insert(policy.serial);
-    if (policy.requests.front().level == pf::Level::kUse) {
+    policy.ah_group = model::PolicyId{};
+    if (stack_of(policy).is_bundle()) {
+      auto& around = this->group(ah_group_name(policy));
+      around.policies.insert(policy.serial);
+      policy.ah_group = around.id;
+    }
+    if (stack_of(policy).main().level == pf::Level::kUse) {
       group.optional.insert(policy.serial);
     } else {
       group.optional.erase(policy.serial);
     }
   }
   if (auto installed = engine_.install_policy(policy_spec_of(policy, protects_now(policy))); !installed) {
-    if (policy.type == pf::PolicyType::kIpsec) leave_group(group_name(policy), policy.serial);
+    leave_groups(policy);
     return refuse(ENOBUFS, installed.error().message);
   }
   const bool leads = leads_into_device(policy);
@@ -131,6 +151,7 @@ PfkeyResult<> PfkeyDatabase::install(PfkeyPolicy& policy) {
 }
 
 void PfkeyDatabase::uninstall(PfkeyPolicy& policy) {
+  if (special_policies_.erase(policy.serial) != 0) terms_stale_ = true;
   if (is_inbound(policy)) {
     index_inbound(policy, false);
     return;
@@ -138,17 +159,23 @@ void PfkeyDatabase::uninstall(PfkeyPolicy& policy) {
   (void)engine_.remove_policy(policy.engine_id());
   if (policy.leads) engine_.lead_into_device(policy.selector.source, policy.selector.destination, false);
   policy.leads = false;
-  if (policy.type == pf::PolicyType::kIpsec) leave_group(group_name(policy), policy.serial);
+  leave_groups(policy);
+}
+
+void PfkeyDatabase::leave_groups(const PfkeyPolicy& policy) {
+  if (policy.type != pf::PolicyType::kIpsec) return;
+  leave_group(group_name(policy), policy.serial);
+  if (stack_of(policy).is_bundle()) leave_group(ah_group_name(policy), policy.serial);
 }
 
 bool PfkeyDatabase::protects_now(const PfkeyPolicy& policy) const {
   if (policy.type != pf::PolicyType::kIpsec) return false;
-  if (policy.requests.front().level != pf::Level::kUse) return true;
+  if (stack_of(policy).main().level != pf::Level::kUse) return true;
   // From one host to one host: an SA of the group that joins just these two.
   const auto found = groups_.find(group_name(policy));
   if (found == groups_.end()) return false;
   return std::ranges::any_of(found->second.sas, [&](std::uint64_t serial) {
-    const Ends ends{pf::Mode::kTransport, policy.selector.source.address, policy.selector.destination.address};
+    const Ends ends{policy.selector.source.address, policy.selector.destination.address};
     return sas_by_ends_.contains({ends, serial});
   });
 }
@@ -172,35 +199,80 @@ void PfkeyDatabase::leave_group(const GroupName& name, std::uint64_t policy) {
 
 bool PfkeyDatabase::asks_for(const PfkeyPolicy& policy, const PfkeySa& sa) {
   if (policy.type != pf::PolicyType::kIpsec) return false;
-  const auto& request = policy.requests.front();
-  const auto mode = sa.mode == pf::Mode::kTunnel ? pf::Mode::kTunnel : pf::Mode::kTransport;
-  if (request.mode != mode) return false;
-  if (request.level == pf::Level::kUnique && request.reqid != sa.reqid) return false;
-  if (mode == pf::Mode::kTunnel) {
-    return request.ends && request.ends->source.address == sa.from() && request.ends->destination.address == sa.to();
+  const auto stack = stack_of(policy);
+  const auto* request = stack.request_for(sa.sa_type);
+  if (request == nullptr) return false;
+  // An SA that says no mode is one of transport mode, and serves what is inside an IPComp tunnel too.
+  if (sa.sa_type != pf::SaType::kIpComp &&
+      request->mode != (sa.mode == pf::Mode::kAny ? pf::Mode::kTransport : sa.mode))
+    return false;
+  if (request->level == pf::Level::kUnique && request->reqid != sa.reqid) return false;
+  if (const auto* ends = stack.ends()) {
+    return ends->source.address == sa.from() && ends->destination.address == sa.to();
   }
   return policy.selector.source.contains(sa.from()) && policy.selector.destination.contains(sa.to());
 }
 
+// What the special policies that ask for the SA say of it. They should agree: the last one counts.
+PfkeyTerms PfkeyDatabase::terms_of(const PfkeySa& sa) const {
+  PfkeyTerms terms{.mode = mode_of(sa), .inner_source = {}, .inner_destination = {}};
+  for (const auto serial : special_policies_) {
+    const auto* policy = policies_.find(serial);
+    if (policy == nullptr || !asks_for(*policy, sa)) continue;
+    const auto stack = stack_of(*policy);
+    if (sa.sa_type != pf::SaType::kEsp) continue;
+    terms.mode = stack.mode();
+    if (terms.mode == model::Mode::kBeet) {
+      terms.inner_source = policy->selector.source.address;
+      terms.inner_destination = policy->selector.destination.address;
+    }
+    if (stack.is_bundle() && is_inbound(*policy)) terms.inside_ah = true;
+    if (stack.ipcomp == nullptr) continue;
+    const auto ends = ends_of(sa);
+    for (auto it = sas_by_ends_.lower_bound({ends, 0}); it != sas_by_ends_.end() && it->first.first == ends; ++it) {
+      if (it->second->sa_type != pf::SaType::kIpComp || !asks_for(*policy, *it->second)) continue;
+      terms.cpi = static_cast<std::uint16_t>(it->second->spi.value);
+    }
+  }
+  return terms;
+}
+
+void PfkeyDatabase::note_special(const PfkeyPolicy& policy) {
+  const bool special = policy.type == pf::PolicyType::kIpsec &&
+                       (policy.requests.size() > 1 || stack_of(policy).mode() == model::Mode::kBeet);
+  const bool was = special_policies_.contains(policy.serial);
+  if (special) special_policies_.insert(policy.serial);
+  if (!special) special_policies_.erase(policy.serial);
+  if (special || was) terms_stale_ = true;
+}
+
+void PfkeyDatabase::refresh_terms(PfkeyTime time) {
+  for (auto* sa = sas_.after(0); sa != nullptr; sa = sas_.after(sa->serial)) {
+    if (sa->state == pf::SaState::kLarval || sa->state == pf::SaState::kDead) continue;
+    const auto terms = terms_of(*sa);
+    // BEET without a policy: what is installed stays, for sequence numbers must not start again under its keys.
+    if (terms == sa->terms || !is_ready(*sa, terms)) continue;
+    // Installed again under its keys: sequence numbers and what was seen go on.
+    remember_counters(*sa);
+    leave_group(*sa);
+    sa->terms = terms;
+    (void)place(*sa, time.now);
+  }
+}
+
 void PfkeyDatabase::index_inbound(const PfkeyPolicy& policy, bool add) {
   if (policy.type != pf::PolicyType::kIpsec) return;
-  const auto& request = policy.requests.front();
-  if (request.mode == pf::Mode::kTransport && !is_host_to_host(policy.selector)) {
+  if (stack_of(policy).ends() == nullptr && !is_host_to_host(policy.selector)) {
     if (add)
       wide_inbound_policies_.insert(policy.serial);
     else
       wide_inbound_policies_.erase(policy.serial);
     return;
   }
-  Ends ends{request.mode, policy.selector.source.address, policy.selector.destination.address};
-  if (request.mode == pf::Mode::kTunnel && request.ends) {
-    ends.source = request.ends->source.address;
-    ends.destination = request.ends->destination.address;
-  }
   if (add)
-    inbound_policies_.insert({ends, policy.serial});
+    inbound_policies_.insert({ends_of(policy), policy.serial});
   else
-    inbound_policies_.erase({ends, policy.serial});
+    inbound_policies_.erase({ends_of(policy), policy.serial});
 }
 
 void PfkeyDatabase::allow(model::SaSpec& spec, const PfkeySa& sa) const {
@@ -217,10 +289,11 @@ void PfkeyDatabase::allow(model::SaSpec& spec, const PfkeySa& sa) const {
   for (auto it = inbound_policies_.lower_bound({ends, 0}); it != inbound_policies_.end() && it->first == ends; ++it) {
     consider(it->second);
   }
-  if (ends.mode == pf::Mode::kTransport) {
+  const bool transport = sa.terms.mode == model::Mode::kTransport;
+  if (transport) {
     for (const auto serial : wide_inbound_policies_) consider(serial);
   }
-  spec.paired_selectors = ends.mode == pf::Mode::kTunnel || !spec.local_selectors.empty();
+  spec.paired_selectors = !transport || !spec.local_selectors.empty();
 }
 
 void PfkeyDatabase::refresh_inbound(PfkeySa& sa) {
@@ -232,18 +305,13 @@ void PfkeyDatabase::refresh_inbound(PfkeySa& sa) {
 
 void PfkeyDatabase::refresh_inbound(const PfkeyPolicy& policy) {
   if (policy.type != pf::PolicyType::kIpsec) return;
-  const auto& request = policy.requests.front();
-  if (request.mode == pf::Mode::kTransport && !is_host_to_host(policy.selector)) {
+  if (stack_of(policy).ends() == nullptr && !is_host_to_host(policy.selector)) {
     for (const auto& [name, sa] : sas_by_ends_) {
-      if (name.first.mode == pf::Mode::kTransport && asks_for(policy, *sa)) refresh_inbound(*sa);
+      if (asks_for(policy, *sa)) refresh_inbound(*sa);
     }
     return;
   }
-  Ends ends{request.mode, policy.selector.source.address, policy.selector.destination.address};
-  if (request.mode == pf::Mode::kTunnel && request.ends) {
-    ends.source = request.ends->source.address;
-    ends.destination = request.ends->destination.address;
-  }
+  const auto ends = ends_of(policy);
   for (auto it = sas_by_ends_.lower_bound({ends, 0}); it != sas_by_ends_.end() && it->first.first == ends; ++it) {
     refresh_inbound(*it->second);
   }
@@ -251,7 +319,8 @@ void PfkeyDatabase::refresh_inbound(const PfkeyPolicy& policy) {
 
 PfkeyResult<std::size_t> PfkeyDatabase::migrate(PfkeyPolicy& policy, const pf::PolicyRequest& from,
                                                 const pf::PolicyRequest& to, PfkeyTime time) {
-  if (policy.type != pf::PolicyType::kIpsec || policy.requests.front().mode != pf::Mode::kTunnel) {
+  if (policy.type != pf::PolicyType::kIpsec || policy.requests.size() != 1 ||
+      policy.requests.front().mode != pf::Mode::kTunnel) {
     return refuse(EOPNOTSUPP, "only a policy with a tunnel has ends that can move");
   }
   if (!from.ends || !to.ends || from.mode != pf::Mode::kTunnel || to.mode != pf::Mode::kTunnel) {
@@ -262,10 +331,10 @@ PfkeyResult<std::size_t> PfkeyDatabase::migrate(PfkeyPolicy& policy, const pf::P
       request.ends->destination.address != from.ends->destination.address) {
     return refuse(ESRCH, "the policy's tunnel has other ends than those it is to leave");
   }
-  const Ends old{pf::Mode::kTunnel, from.ends->source.address, from.ends->destination.address};
+  const Ends old{from.ends->source.address, from.ends->destination.address};
   std::vector<std::uint64_t> moving;
   for (auto it = sas_by_ends_.lower_bound({old, 0}); it != sas_by_ends_.end() && it->first.first == old; ++it) {
-    if (request.level != pf::Level::kUnique || it->second->reqid == request.reqid) moving.push_back(it->first.second);
+    if (asks_for(policy, *it->second)) moving.push_back(it->first.second);
   }
   auto changed = policy;
   changed.requests.front().ends = to.ends;

@@ -39,7 +39,7 @@ IpPrefix prefix_of(const pf::AddressExtension& address) {
 
 pf::Message describe_sa(PfkeyDatabase& database, const PfkeySa& sa, PfkeyKeys keys, PfkeyTime time) {
   pf::Message out;
-  out.header.sa_type = pf::SaType::kEsp;
+  out.header.sa_type = sa.sa_type;
   const auto replay = static_cast<std::uint8_t>(std::min<std::uint32_t>(sa.replay, UINT8_MAX));
   out.sa = pf::SaExtension{sa.spi, replay, sa.state, sa.auth, sa.encrypt, sa.flags};
   out.current = database.current(sa, time);
@@ -49,7 +49,8 @@ pf::Message describe_sa(PfkeyDatabase& database, const PfkeySa& sa, PfkeyKeys ke
   out.destination = sa.destination;
   out.proxy = sa.proxy;
   if (!sa.auth_key.empty()) out.auth_key = key_extension(sa.auth_key, keys);
-  if (sa.state != pf::SaState::kLarval) out.encrypt_key = key_extension(sa.encrypt_key, keys);
+  if (sa.state != pf::SaState::kLarval && sa.sa_type == pf::SaType::kEsp)
+    out.encrypt_key = key_extension(sa.encrypt_key, keys);
   out.source_identity = sa.source_identity;
   out.destination_identity = sa.destination_identity;
   out.sa2 = pf::Sa2Extension{sa.mode, database.last_sequence(sa), sa.reqid};
@@ -79,6 +80,7 @@ PfkeyResult<PfkeySa> sa_draft_of(const pf::Message& message) {
     return refuse(EOPNOTSUPP, "the engine does not separate traffic by labels (sensitivity, security context)");
   }
   PfkeySa sa;
+  sa.sa_type = message.header.sa_type;
   sa.source = *message.source;
   sa.destination = *message.destination;
   sa.proxy = message.proxy;

@@ -32,8 +32,9 @@ struct PfkeyPolicy {
   std::optional<wire::pfkey::LifetimeExtension> hard, soft;
   std::int64_t added_wall_s = 0;
   Instant expires = kNever;
-  model::PolicyId group;  // outbound and ipsec: whose SAs serve it
-  bool leads = false;     // the device was asked for its packets
+  model::PolicyId group;     // outbound and ipsec: whose SAs serve it
+  model::PolicyId ah_group;  // outbound bundle: whose AH goes around
+  bool leads = false;        // the device was asked for its packets
   [[nodiscard]] model::PolicyId engine_id() const {
     return model::PolicyId{kPfkeyPolicy | static_cast<std::uint32_t>(serial)};
   }

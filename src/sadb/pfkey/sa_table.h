@@ -12,8 +12,18 @@
 
 namespace cygnet::sadb {
 
+// What policies say of an SA beyond what it says itself.
+struct PfkeyTerms {
+  model::Mode mode = model::Mode::kTransport;
+  std::uint16_t cpi = 0;                      // of the IPComp SA that goes with it
+  IpAddress inner_source, inner_destination;  // kBeet
+  bool inside_ah = false;
+  bool operator==(const PfkeyTerms&) const = default;
+};
+
 struct PfkeySa {
   std::uint64_t serial = 0;  // grows; dumps go by it
+  wire::pfkey::SaType sa_type = wire::pfkey::SaType::kEsp;
   Spi spi;
   wire::pfkey::AddressExtension source, destination;
   std::optional<wire::pfkey::AddressExtension> proxy, nat_original;
@@ -42,6 +52,7 @@ struct PfkeySa {
   std::uint64_t packets = 0, bytes = 0;    // carried before the engine was given it anew
   bool inbound = false, outbound = false;  // what the engine holds it as
   model::PolicyId group;                   // outbound: the policies it serves
+  PfkeyTerms terms;                        // what the engine was told of it beyond itself
   [[nodiscard]] model::ChildId child() const { return model::ChildId{kPfkeyChild | serial}; }
   [[nodiscard]] const IpAddress& from() const { return source.endpoint.address; }
   [[nodiscard]] const IpAddress& to() const { return destination.endpoint.address; }

@@ -79,6 +79,7 @@ void PfkeyServer::on_message(Client& client, ByteView bytes, PfkeyTime time) {
   if (const auto done = dispatch(client, *message, time); !done) {
     fail(client, message->header, {done.error().error, name_of(message->header.type) + ": " + done.error().message});
   }
+  database_.tend(time);
   blank_keys(*message);
   show_to_promiscuous(*message, &client);
 }
@@ -164,8 +165,9 @@ void PfkeyServer::tell(Message message, const Header& request, Audience audience
   if (message.header.sa_type == pf::SaType::kUnspecified) message.header.sa_type = request.sa_type;
   const auto bytes = Outboxes::share(message.serialize());
   for (auto& [id, client] : clients_) {
-    const bool hears =
-        audience == Audience::kAll || (audience == Audience::kRegistered && client.registered_esp) || &client == sender;
+    const bool hears = audience == Audience::kAll ||
+                       (audience == Audience::kRegistered && client.hears_of(message.header.sa_type)) ||
+                       &client == sender;
     if (hears) put(client, bytes);
   }
   blank_keys(message);
@@ -223,6 +225,8 @@ std::optional<pf::Message> PfkeyServer::read_entry(const Client& client, Dump& d
   }
   while (auto* sa = database_.sas().after(dump.position)) {
     dump.position = sa->serial;
+    const auto type = dump.header.sa_type;
+    if (type != pf::SaType::kUnspecified && sa->sa_type != type) continue;
     if (dump.filter && !dump.filter->passes(sa->from(), sa->to())) continue;
     return describe_sa(database_, *sa, keys_for(client), time);
   }
@@ -277,6 +281,7 @@ void PfkeyServer::on_timer(PfkeyTime time) {
     expire(*larval, true, time);
   }
   expire_policies(time);
+  database_.tend(time);
   while (!acquires_.empty() && acquires_.begin()->second.until <= time.now) {
     ++counters_["acquires-unanswered"];
     (void)acquire_failed(acquires_.begin()->first);

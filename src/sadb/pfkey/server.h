@@ -85,6 +85,10 @@ class PfkeyServer final : public MessageServer, public DatabaseObserver {
     ClientId id = 0;
     std::uint32_t options = 0;
     bool registered_esp = false;
+    bool registered_ah = false;
+    [[nodiscard]] bool hears_of(wire::pfkey::SaType type) const {
+      return type == wire::pfkey::SaType::kAh ? registered_ah : registered_esp;
+    }
     bool promiscuous = false;
     std::deque<Dump> dumps;
   };

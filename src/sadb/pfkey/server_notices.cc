@@ -22,7 +22,7 @@ void make_expire(pf::Message& message, bool hard) {
 
 void PfkeyServer::on_sa(const PfkeySa& sa, SaChange change, PfkeyTime time) {
   pf::Message message;
-  Header header{.sa_type = pf::SaType::kEsp, .sequence = sa.sequence, .pid = sa.pid};
+  Header header{.sa_type = sa.sa_type, .sequence = sa.sequence, .pid = sa.pid};
   if (change == SaChange::kDeleted) {
     header.type = Type::kDelete;
     message.sa = pf::SaExtension{.spi = sa.spi, .state = pf::SaState::kDead};
@@ -38,7 +38,7 @@ void PfkeyServer::on_sa(const PfkeySa& sa, SaChange change, PfkeyTime time) {
     return;
   }
   make_expire(message, change == SaChange::kHardExpired);
-  tell(std::move(message), {.type = Type::kExpire, .sa_type = pf::SaType::kEsp}, Audience::kRegistered, nullptr);
+  tell(std::move(message), {.type = Type::kExpire, .sa_type = sa.sa_type}, Audience::kRegistered, nullptr);
 }
 
 void PfkeyServer::on_sas_flushed() {
@@ -63,26 +63,29 @@ void PfkeyServer::on_policy(const PfkeyPolicy& policy, PolicyChange change) {
 void PfkeyServer::on_policies_flushed() { tell({}, {.type = Type::kSpdFlush}, Audience::kAll, nullptr); }
 
 bool PfkeyServer::hears_acquires() const {
-  return std::ranges::any_of(clients_, [](const auto& entry) { return entry.second.registered_esp; });
+  return std::ranges::any_of(
+      clients_, [](const auto& entry) { return entry.second.registered_esp || entry.second.registered_ah; });
 }
 
 // <base, address(SD), policy, proposal>, section 3.1.6 with the policy that Linux adds.
 void PfkeyServer::on_acquire(const PfkeyPolicy& policy, const Acquire& event, std::uint32_t sequence) {
-  const auto& request = policy.requests.front();
+  const auto stack = stack_of(policy);
+  const auto& request = stack.main();
+  const auto type = stack.esp != nullptr ? pf::SaType::kEsp : pf::SaType::kAh;
   pf::Message message;
-  if (request.mode == pf::Mode::kTunnel && request.ends) {
-    message.source = pf::AddressExtension::host(request.ends->source.address);
-    message.destination = pf::AddressExtension::host(request.ends->destination.address);
+  if (const auto* ends = stack.ends()) {
+    message.source = pf::AddressExtension::host(ends->source.address);
+    message.destination = pf::AddressExtension::host(ends->destination.address);
   } else {
     message.source = pf::AddressExtension::host(event.local.range.first);
     message.destination = pf::AddressExtension::host(event.remote.range.first);
   }
   message.policy = policy_extension(policy);
   message.policy->requests.clear();
-  message.proposal = proposal_of(supported_);
+  message.proposal = proposal_of(supported_, type);
   message.sa2 = pf::Sa2Extension{.mode = request.mode, .reqid = request.reqid};
-  tell(std::move(message), {.type = Type::kAcquire, .sa_type = pf::SaType::kEsp, .sequence = sequence},
-       Audience::kRegistered, nullptr);
+  tell(std::move(message), {.type = Type::kAcquire, .sa_type = type, .sequence = sequence}, Audience::kRegistered,
+       nullptr);
 }
 
 // As Linux has it: SA, the address and port the peer had as source, those it has now as destination.

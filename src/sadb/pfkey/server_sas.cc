@@ -12,13 +12,12 @@ namespace pf = wire::pfkey;
 // The range Linux takes where a client names none.
 constexpr pf::SpiRangeExtension kAnySpi{0x100, 0x0fffffff};
 
-PfkeyResult<> check_esp(pf::SaType type) {
-  if (type == pf::SaType::kEsp) return {};
-  if (type == pf::SaType::kAh || type == pf::SaType::kIpComp) {
-    return refuse(EPROTONOSUPPORT, name_of(type) + " is not carried by the engine: only esp is");
-  }
-  return refuse(EINVAL, name_of(type) + " is no type of SA that there is here: only esp is");
+PfkeyResult<> check_type(pf::SaType type) {
+  if (type == pf::SaType::kEsp || type == pf::SaType::kAh || type == pf::SaType::kIpComp) return {};
+  return refuse(EINVAL, name_of(type) + " is no type of SA that there is here: esp, ah and ipcomp are");
 }
+
+bool is_of(const PfkeySa& sa, pf::SaType type) { return type == pf::SaType::kUnspecified || sa.sa_type == type; }
 
 }  // namespace
 
@@ -27,8 +26,9 @@ PfkeyResult<PfkeySa*> PfkeyServer::find_sa(const Message& message) {
     return refuse(EINVAL, std::string("the ") + (message.sa ? "destination address" : "SA extension") + " is missing");
   }
   auto* sa = database_.sas().find(message.sa->spi, message.destination->endpoint.address);
-  if (sa == nullptr) {
-    return refuse(ESRCH, "there is no SA with SPI " + std::to_string(message.sa->spi.value) + " to " +
+  if (sa == nullptr || sa->sa_type != message.header.sa_type) {
+    return refuse(ESRCH, "there is no " + name_of(message.header.sa_type) + " SA with SPI " +
+                             std::to_string(message.sa->spi.value) + " to " +
                              message.destination->endpoint.address.to_string());
   }
   return sa;
@@ -36,7 +36,7 @@ PfkeyResult<PfkeySa*> PfkeyServer::find_sa(const Message& message) {
 
 // <base, address, SPI range>; answered with <base, SA(*), address(SD)>, section 3.1.1.
 PfkeyResult<> PfkeyServer::on_get_spi(Client& client, const Message& message, PfkeyTime time) {
-  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (auto type = check_type(message.header.sa_type); !type) return type;
   auto draft = sa_draft_of(message);
   if (!draft) return std::unexpected(draft.error());
   draft->state = pf::SaState::kLarval;
@@ -88,7 +88,7 @@ bool PfkeyServer::acquire_failed(std::uint32_t sequence) {
 }
 
 PfkeyResult<> PfkeyServer::on_add(Client& client, const Message& message, PfkeyTime time) {
-  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (auto type = check_type(message.header.sa_type); !type) return type;
   if (!message.sa) return refuse(EINVAL, "the SA extension is missing");
   auto draft = sa_draft_of(message);
   if (!draft) return std::unexpected(draft.error());
@@ -99,7 +99,7 @@ PfkeyResult<> PfkeyServer::on_add(Client& client, const Message& message, PfkeyT
 }
 
 PfkeyResult<> PfkeyServer::on_update(Client& client, const Message& message, PfkeyTime time) {
-  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (auto type = check_type(message.header.sa_type); !type) return type;
   if (!message.sa) return refuse(EINVAL, "the SA extension is missing");
   auto draft = sa_draft_of(message);
   if (!draft) return std::unexpected(draft.error());
@@ -110,7 +110,7 @@ PfkeyResult<> PfkeyServer::on_update(Client& client, const Message& message, Pfk
 }
 
 PfkeyResult<> PfkeyServer::on_delete(Client& client, const Message& message, PfkeyTime time) {
-  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (auto type = check_type(message.header.sa_type); !type) return type;
   if (!message.sa) return delete_all(client, message, time);
   const auto sa = find_sa(message);
   if (!sa) return std::unexpected(sa.error());
@@ -131,7 +131,10 @@ PfkeyResult<> PfkeyServer::delete_all(Client& client, const Message& message, Pf
   std::uint64_t at = 0;
   while (auto* sa = database_.sas().after(at)) {
     at = sa->serial;
-    if (sa->from() != message.source->endpoint.address || sa->to() != message.destination->endpoint.address) continue;
+    if (sa->from() != message.source->endpoint.address || sa->to() != message.destination->endpoint.address ||
+        !is_of(*sa, message.header.sa_type)) {
+      continue;
+    }
     if (observer_ != nullptr) observer_->on_sa(*sa, SaChange::kDeleted, time);
     database_.remove(*sa);
     ++count;
@@ -145,27 +148,26 @@ PfkeyResult<> PfkeyServer::delete_all(Client& client, const Message& message, Pf
 }
 
 PfkeyResult<> PfkeyServer::on_get(Client& client, const Message& message, PfkeyTime time) {
-  if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+  if (auto type = check_type(message.header.sa_type); !type) return type;
   const auto sa = find_sa(message);
   if (!sa) return std::unexpected(sa.error());
   tell(describe_sa(database_, **sa, keys_for(client), time), message.header, Audience::kSender, &client);
   return {};
 }
 
-// Section 3.1.7. What cannot be done is not listed: for AH and IPComp the answer has no algorithms.
+// Section 3.1.7. What cannot be done is not listed. AH has no ciphers; IPComp's DEFLATE is none of both lists.
 PfkeyResult<> PfkeyServer::on_register(Client& client, const Message& message, PfkeyTime) {
-  Message answer;
-  switch (message.header.sa_type) {
-    case pf::SaType::kUnspecified:
-    case pf::SaType::kEsp:
-      client.registered_esp = true;
-      answer.supported_auth = supported_.auth;
-      answer.supported_encrypt = supported_.encrypt;
-      break;
-    case pf::SaType::kAh:
-    case pf::SaType::kIpComp: break;
-    default: return check_esp(message.header.sa_type);
+  const auto type = message.header.sa_type;
+  if (type != pf::SaType::kUnspecified) {
+    if (auto known = check_type(type); !known) return known;
   }
+  Message answer;
+  if (type != pf::SaType::kAh && type != pf::SaType::kIpComp) {
+    client.registered_esp = true;
+    answer.supported_encrypt = supported_.encrypt;
+  }
+  if (type == pf::SaType::kAh || type == pf::SaType::kUnspecified) client.registered_ah = true;
+  if (type != pf::SaType::kIpComp) answer.supported_auth = supported_.auth;
   tell(std::move(answer), message.header, Audience::kSender, &client);
   return {};
 }
@@ -180,22 +182,19 @@ PfkeyResult<> PfkeyServer::on_acquire(Client&, const Message& message, PfkeyTime
 }
 
 PfkeyResult<> PfkeyServer::on_flush(Client& client, const Message& message, PfkeyTime) {
-  if (message.header.sa_type == pf::SaType::kEsp || message.header.sa_type == pf::SaType::kUnspecified) {
-    database_.flush_sas();
-    if (observer_ != nullptr) observer_->on_sas_flushed();
-  } else if (message.header.sa_type != pf::SaType::kAh && message.header.sa_type != pf::SaType::kIpComp) {
-    return check_esp(message.header.sa_type);
+  const auto type = message.header.sa_type;
+  if (type != pf::SaType::kUnspecified) {
+    if (auto known = check_type(type); !known) return known;
   }
+  database_.flush_sas(type);
+  if (observer_ != nullptr && type != pf::SaType::kAh && type != pf::SaType::kIpComp) observer_->on_sas_flushed();
   tell({}, message.header, Audience::kAll, &client);
   return {};
 }
 
 PfkeyResult<> PfkeyServer::on_dump(Client& client, const Message& message, PfkeyTime time) {
-  if (message.header.sa_type == pf::SaType::kAh || message.header.sa_type == pf::SaType::kIpComp) {
-    return refuse(ENOENT, "there are no SAs of type " + name_of(message.header.sa_type));
-  }
   if (message.header.sa_type != pf::SaType::kUnspecified) {
-    if (auto esp = check_esp(message.header.sa_type); !esp) return esp;
+    if (auto type = check_type(message.header.sa_type); !type) return type;
   }
   return begin_dump(client, message, false, time);
 }

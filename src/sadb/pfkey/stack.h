@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a PF_KEY policy asks for, taken apart: at most one request of each kind, in the order in which the engine applies
-// them: IPComp inside ESP inside AH.
+// What a PF_KEY policy asks for, taken apart: at most one request of each kind, in the order in which the engine
+// applies them: IPComp inside ESP inside AH.
 #include <optional>
 
 #include "sadb/pfkey/error.h"

@@ -37,6 +37,9 @@ model::Lifetime lifetime_of(const PfkeySa& sa, Instant now) {
 
 PfkeyResult<> check_nat(const PfkeySa& sa) {
   if (sa.nat_type == 0) return {};
+  if (sa.sa_type == pf::SaType::kAh) {
+    return refuse(EINVAL, "ah covers the addresses and cannot pass a NAT (RFC 3948 section 1): use esp");
+  }
   if (sa.nat_type != pf::NatTypeExtension::kUdpEncapsulation) {
     return refuse(EOPNOTSUPP, "encapsulation type " + std::to_string(sa.nat_type) +
                                   " is not spoken: only ESP in UDP as RFC 3948 has it (2)");
@@ -47,21 +50,21 @@ PfkeyResult<> check_nat(const PfkeySa& sa) {
   return {};
 }
 
-PfkeyResult<> check_request(const PfkeyPolicy& policy, const pf::PolicyRequest& request) {
-  if (request.protocol == pf::kProtocolAh || request.protocol == pf::kProtocolIpComp) {
-    return refuse(EPROTONOSUPPORT, request.protocol == pf::kProtocolAh
-                                       ? "AH is not carried by the engine: only ESP is"
-                                       : "IPComp is carried inside ESP only where IKE agrees on it, not by PF_KEY");
+// RFC 3173 section 3.3: the CPI has 16 bits.
+PfkeyResult<> check_ipcomp(const PfkeySa& sa) {
+  constexpr std::uint8_t kDeflate = 2;
+  if (sa.spi.value == 0 || sa.spi.value > 0xffff) return refuse(EINVAL, "the CPI of ipcomp has 16 bits: 1 to 65535");
+  if (static_cast<std::uint8_t>(sa.encrypt) != kDeflate) {
+    return refuse(EINVAL, "ipcomp compresses with deflate (RFC 2394) here: -C deflate");
   }
-  if (request.protocol != pf::kProtocolEsp) {
-    return refuse(EINVAL, "a policy asks for protocol " + std::to_string(request.protocol) + ", which is no IPsec");
-  }
-  if (request.mode == pf::Mode::kBeet) return refuse(EOPNOTSUPP, "BEET mode is not carried by the engine");
-  if (request.mode == pf::Mode::kAny) return refuse(EINVAL, "a policy must say tunnel or transport");
-  const bool tunnel = request.mode == pf::Mode::kTunnel;
-  if (tunnel && !request.ends) return refuse(EINVAL, "a tunnel policy needs the addresses of both ends");
+  if (sa.nat_type != 0) return refuse(EINVAL, "ipcomp has no encapsulation of its own: esp-udp goes around it");
+  return {};
+}
+
+// What goes around or into the main SA is there or the packet does not go: only the main one may be optional.
+PfkeyResult<> check_level(const PfkeyPolicy& policy, const pf::PolicyRequest& request) {
   if (request.level != pf::Level::kUse || policy.selector.direction != pf::PolicyDirection::kOut) return {};
-  if (tunnel) {
+  if (request.mode != pf::Mode::kTransport) {
     return refuse(EINVAL, "a tunnel cannot be optional on the way out: say require, not use");
   }
   if (!is_host_to_host(policy.selector)) {
@@ -91,7 +94,44 @@ model::TrafficSelector side_of(const IpPrefix& prefix, std::uint16_t port, const
   return side;
 }
 
+void set_algorithms(const PfkeySa& sa, model::SaSpec& spec) {
+  const pf::SaExtension algorithms{.auth = sa.auth, .encrypt = sa.encrypt};
+  if (sa.sa_type == pf::SaType::kAh) {
+    const auto integrity = integrity_of_ah(algorithms, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
+    spec.integrity = integrity.value_or(model::IntegrityId::kNone);
+    return;
+  }
+  const auto transforms = transforms_of(algorithms, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
+  if (!transforms) return;
+  spec.encryption = transforms->encryption;
+  spec.encryption_bits = transforms->encryption_bits;
+  spec.integrity = transforms->integrity;
+}
+
 }  // namespace
+
+// RFC 2367 has no mode; what does not say is transport, as in Linux.
+model::Mode mode_of(const PfkeySa& sa) {
+  switch (sa.mode) {
+    case pf::Mode::kTunnel: return model::Mode::kTunnel;
+    case pf::Mode::kBeet: return model::Mode::kBeet;
+    default: return model::Mode::kTransport;
+  }
+}
+
+void apply(const PfkeyTerms& terms, model::SaSpec& spec) {
+  const bool outbound = spec.direction == model::Direction::kOutbound;
+  spec.ipcomp_cpi = terms.cpi;
+  spec.inner_local = outbound ? terms.inner_source : terms.inner_destination;
+  spec.inner_remote = outbound ? terms.inner_destination : terms.inner_source;
+  spec.inside_ah = terms.inside_ah && !outbound;
+  if (spec.mode == model::Mode::kTransport && terms.mode == model::Mode::kTunnel && outbound) {
+    // Compressed into a tunnel, the inner packet has addresses of its own.
+    spec.local_selectors.clear();
+    spec.remote_selectors.clear();
+  }
+  spec.mode = terms.mode;
+}
 
 bool is_host_to_host(const PfkeySelector& selector) {
   return selector.source.length == selector.source.address.bits() &&
@@ -99,14 +139,14 @@ bool is_host_to_host(const PfkeySelector& selector) {
 }
 
 PfkeyResult<> check_sa(const PfkeySa& sa) {
-  if (sa.spi.value < kFirstSpi) {
+  if (sa.spi.value < kFirstSpi && sa.sa_type != pf::SaType::kIpComp) {
     return refuse(EINVAL, "SPIs below 256 are reserved (RFC 4303 section 2.1)");
   }
   if (sa.from().family() != sa.to().family()) {
     return refuse(EINVAL, "source and destination of an SA must both be IPv4 or both IPv6");
   }
   if (sa.to().is_unspecified()) return refuse(EINVAL, "an SA needs a destination address");
-  if (sa.mode == pf::Mode::kBeet) return refuse(EOPNOTSUPP, "BEET mode is not carried by the engine");
+  if (sa.sa_type == pf::SaType::kIpComp) return check_ipcomp(sa);
   if ((sa.flags & pf::kFlagDecapDscp) != 0) {
     return refuse(EOPNOTSUPP, "the engine never copies the outer DSCP inwards (flag decap-dscp)");
   }
@@ -117,8 +157,14 @@ PfkeyResult<> check_sa(const PfkeySa& sa) {
   }
   const auto nat = check_nat(sa);
   if (!nat) return nat;
-  const auto transforms =
-      transforms_of({.auth = sa.auth, .encrypt = sa.encrypt}, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
+  const pf::SaExtension algorithms{.auth = sa.auth, .encrypt = sa.encrypt};
+  if (sa.sa_type == pf::SaType::kAh) {
+    if (sa.mode == pf::Mode::kBeet) return refuse(EOPNOTSUPP, "ah has no BEET mode here");
+    const auto integrity = integrity_of_ah(algorithms, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
+    if (!integrity) return std::unexpected(integrity.error());
+    return {};
+  }
+  const auto transforms = transforms_of(algorithms, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
   if (!transforms) return std::unexpected(transforms.error());
   return {};
 }
@@ -146,25 +192,20 @@ PfkeyResult<> check_policy(const PfkeyPolicy& policy) {
                                    : refuse(EINVAL, "a policy that does not protect asks for protection");
   }
   if (policy.requests.empty()) return refuse(EINVAL, "a policy that protects must say how");
-  if (policy.requests.size() > 1) {
-    return refuse(EOPNOTSUPP, "the engine carries one ESP SA around a packet, not a bundle of " +
-                                  std::to_string(policy.requests.size()));
-  }
-  return check_request(policy, policy.requests.front());
+  if (auto stack = check_stack(policy); !stack) return stack;
+  return check_level(policy, stack_of(policy).main());
 }
 
 model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant now) {
   const bool outbound = direction == model::Direction::kOutbound;
-  const auto transforms =
-      transforms_of({.auth = sa.auth, .encrypt = sa.encrypt}, sa.encrypt_key.size() * 8, sa.auth_key.size() * 8);
   model::SaSpec spec;
   spec.direction = direction;
   spec.spi = sa.spi;
   spec.child = sa.child();
   spec.policy = sa.group;
   spec.connection = "(pfkey)";
-  // RFC 2367 has no mode; what does not say is transport, as in Linux.
-  spec.mode = sa.mode == pf::Mode::kTunnel ? model::Mode::kTunnel : model::Mode::kTransport;
+  spec.protocol = sa.sa_type == pf::SaType::kAh ? model::SaProtocol::kAh : model::SaProtocol::kEsp;
+  spec.mode = mode_of(sa);
   const bool nat = sa.nat_type != 0;
   const Endpoint from{sa.from(), nat ? sa.nat_source_port : std::uint16_t{0}};
   const Endpoint to{sa.to(), nat ? sa.nat_destination_port : std::uint16_t{0}};
@@ -176,11 +217,7 @@ model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant 
     spec.local_selectors = {model::TrafficSelector::of(IpPrefix::host(sa.from()))};
     spec.remote_selectors = {model::TrafficSelector::of(IpPrefix::host(sa.to()))};
   }
-  if (transforms) {
-    spec.encryption = transforms->encryption;
-    spec.encryption_bits = transforms->encryption_bits;
-    spec.integrity = transforms->integrity;
-  }
+  set_algorithms(sa, spec);
   spec.encryption_key = sa.encrypt_key;
   spec.integrity_key = sa.auth_key;
   spec.esn = (sa.flags & pf::kFlagEsn) != 0;
@@ -220,7 +257,8 @@ model::PolicySpec policy_spec_of(const PfkeyPolicy& policy, bool protect) {
     spec.action = model::PolicyAction::kProtect;
     spec.acquire = true;
     spec.group = policy.group;
-    spec.mode = policy.requests.front().mode == pf::Mode::kTunnel ? model::Mode::kTunnel : model::Mode::kTransport;
+    spec.ah_group = policy.ah_group;
+    spec.mode = stack_of(policy).mode();
   }
   return spec;
 }

@@ -5,6 +5,7 @@
 #include "sadb/pfkey/algorithms.h"
 #include "sadb/pfkey/policy_table.h"
 #include "sadb/pfkey/sa_table.h"
+#include "sadb/pfkey/stack.h"
 
 namespace cygnet::sadb {
 
@@ -14,6 +15,10 @@ namespace cygnet::sadb {
 
 // One direction of a sound SA. Lifetimes count what was used up before.
 [[nodiscard]] model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant now);
+
+[[nodiscard]] model::Mode mode_of(const PfkeySa& sa);
+// What policies say of the SA comes into its specification.
+void apply(const PfkeyTerms& terms, model::SaSpec& spec);
 
 // Both sides of what a policy is for, seen from here.
 struct PfkeyTraffic {

@@ -14,6 +14,7 @@ using Type = xf::MessageType;
 PfkeyResult<PfkeySa*> XfrmServer::find_sa(const xf::SaId& id) {
   const auto destination = id.destination.as(id.family);
   auto* sa = id.protocol == xf::kProtocolEsp ? database_.sas().find(id.spi, destination) : nullptr;
+  if (sa != nullptr && sa->sa_type != wire::pfkey::SaType::kEsp) sa = nullptr;
   if (sa == nullptr) {
     return refuse(ESRCH,
                   "there is no ESP SA with SPI " + std::to_string(id.spi.value) + " to " + destination.to_string());
@@ -82,7 +83,7 @@ PfkeyResult<> XfrmServer::on_flush_sa(Client& /*client*/, const Message& message
   const auto protocol = std::get<xf::SaFlush>(message.body).protocol;
   const bool all = protocol == 0 || protocol == xf::kProtocolAny;
   if (!all && protocol != xf::kProtocolEsp) return {};  // there are none of others
-  database_.flush_sas();
+  database_.flush_sas(wire::pfkey::SaType::kEsp);
   on_sas_flushed();
   hub_.on_sas_flushed();
   return {};

@@ -41,6 +41,7 @@ struct Parsed {
 struct EspPiece {
   MutableByteView esp;
   std::uint32_t index = 0;
+  bool inside_ah = false;  // AH was around it
 };
 
 struct BurstScratch {

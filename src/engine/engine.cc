@@ -38,10 +38,23 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
     return fail(who + (spec.udp_encapsulation ? "AH covers the addresses and cannot pass a NAT (RFC 3948 section 1)."
                                               : "AH takes no compression beside it: use ESP."));
   }
-  if (spec.mode == model::Mode::kBeet) return fail(who + "BEET mode is not carried by the engine.");
-  if (spec.tfc_octets != 0) return fail(who + "traffic flow confidentiality padding is not done by the engine.");
+  if (spec.mode == model::Mode::kBeet) {
+    const bool known = spec.inner_local.family() == spec.inner_remote.family() && !spec.inner_local.is_unspecified() &&
+                       !spec.inner_remote.is_unspecified();
+    if (spec.protocol == model::SaProtocol::kAh) return fail(who + "AH has no BEET mode.");
+    if (!known) return fail(who + "BEET mode needs both inner addresses, of one family.");
+  }
+  // RFC 4303 section 2.7: "only if the payload's length can be told from what it is".
+  if (spec.tfc_octets != 0 && (spec.protocol == model::SaProtocol::kAh || spec.mode != model::Mode::kTunnel)) {
+    return fail(who + "traffic flow confidentiality padding is for ESP in tunnel mode (RFC 4303 section 2.7).");
+  }
+  if (spec.tfc_octets != 0 && spec.ipcomp_cpi != 0) {
+    return fail(who + "what is compressed cannot be padded: set compress=no, or tfc=0.");
+  }
   if (spec.iptfs.enabled) return fail(who + "IP-TFS (RFC 9347) is not carried by the engine.");
-  if (spec.inside_ah) return fail(who + "bundles of ESP and AH are not carried by the engine.");
+  if (spec.inside_ah && (spec.protocol == model::SaProtocol::kAh || spec.udp_encapsulation)) {
+    return fail(who + "inside AH is ESP without UDP encapsulation.");
+  }
   if (spec.nic_offload == model::NicOffload::kCrypto || spec.nic_offload == model::NicOffload::kPacket)
     return fail(who + "network cards work for the kernel only: nic-offload=no, or engine=xfrm.");
   for (const auto* selectors : {&spec.local_selectors, &spec.remote_selectors}) {
@@ -300,8 +313,11 @@ Result<void> Engine::install_policy(const model::PolicySpec& spec) {
       if (!selector.range.valid()) return fail("Policy selector " + selector.to_string() + " is no range.");
     }
   }
-  if (!spec.ah_group.is_zero()) return fail("Bundles of ESP and AH are not carried by the engine.");
-  if (const auto* old = state_->spd.find(spec.id)) state_->fragments.remove(old->spec);
+  if (const auto* old = state_->spd.find(spec.id)) {
+    state_->fragments.remove(old->spec);
+    if (!old->spec.ah_group.is_zero()) --state_->bundles;
+  }
+  if (!spec.ah_group.is_zero()) ++state_->bundles;
   state_->fragments.add(spec);
   state_->spd.install(spec, spec.device.empty() ? DeviceId{0} : device_id(spec.device));
   state_->held_may_go();
@@ -312,6 +328,7 @@ Result<void> Engine::remove_policy(model::PolicyId id) {
   const auto* policy = state_->spd.find(id);
   if (policy == nullptr) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
   state_->fragments.remove(policy->spec);
+  if (!policy->spec.ah_group.is_zero()) --state_->bundles;
   (void)state_->spd.remove(id);
   // What it held goes through the SPD again: another policy may cover it, and if none does it is discarded.
   state_->held_may_go();

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "engine/ah.h"
+#include "engine/beet.h"
 #include "engine/coalesce.h"
 #include "engine/ecn.h"
 #include "engine/path_mtu.h"
@@ -51,7 +52,7 @@ class InboundRun {
   void process();
 
  private:
-  void add_piece(MutableByteView esp, std::uint32_t index);
+  void add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah = false);
   void run_pieces();
   void find_all(std::size_t count);
   void take_esp(const EspPiece& piece, InboundSa* sa);
@@ -112,9 +113,9 @@ void InboundRun::process() {
   run_pieces();
 }
 
-void InboundRun::add_piece(MutableByteView esp, std::uint32_t index) {
+void InboundRun::add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah) {
   __builtin_prefetch(esp.data());
-  lane_.burst.pieces[pieces_++] = {.esp = esp, .index = index};
+  lane_.burst.pieces[pieces_++] = {.esp = esp, .index = index, .inside_ah = inside_ah};
   if (pieces_ == kBurst) run_pieces();
 }
 
@@ -162,7 +163,8 @@ void InboundRun::on_no_sa(const EspPiece& piece) {
 }
 
 void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
-  const auto [esp, index] = piece;
+  const auto esp = piece.esp;
+  const auto index = piece.index;
   if (sa == nullptr) {
     on_no_sa(piece);
     return;
@@ -174,6 +176,11 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
   }
   if (sa->with_ah) {
     drop_error(index, DropReason::kWrongProtocol, esp);
+    return;
+  }
+  // RFC 4301 section 5.2 step 4: the protection that came off must be what the policy asks for.
+  if (sa->inside_ah && !piece.inside_ah) {
+    drop_error(index, DropReason::kNotBundled, esp);
     return;
   }
   const std::size_t around = wire::kEspHeaderOctets + sa->iv_octets + sa->icv_octets;
@@ -331,6 +338,8 @@ void InboundRun::take_ah(MutableByteView packet, std::uint32_t index) {
     drop(index, DropReason::kSaExpired, packet);
   } else if (sa_->tunnel) {
     finish_tunnel(payload, ah[0], index);
+  } else if (ah[0] == wire::protocol::kEsp) {
+    add_piece(payload, index, true);
   } else {
     finish_ah_transport(packet, *at, index);
   }
@@ -445,23 +454,36 @@ bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& inf
 // octets.
 [[nodiscard]] std::size_t write_transport_header(std::uint8_t* to, const InboundSa& sa, std::uint8_t next_header,
                                                  std::size_t payload_octets, std::uint8_t tos) {
-  const auto& spec = sa.spec;
-  if (spec.remote.address.is_v4()) {
+  const bool beet = sa.spec.mode == model::Mode::kBeet;
+  const auto& source = beet ? sa.spec.inner_remote : sa.spec.remote.address;
+  const auto& destination = beet ? sa.spec.inner_local : sa.spec.local.address;
+  if (source.is_v4()) {
     wire::write_ipv4_header(to, {.tos = tos,
                                  .total_octets = static_cast<std::uint16_t>(wire::kIpv4HeaderOctets + payload_octets),
                                  .ttl = kTransportTtl,
                                  .protocol = next_header,
-                                 .source = spec.remote.address,
-                                 .destination = spec.local.address});
+                                 .source = source,
+                                 .destination = destination});
     return wire::kIpv4HeaderOctets;
   }
   wire::write_ipv6_header(to, {.traffic_class = tos,
                                .payload_octets = static_cast<std::uint16_t>(payload_octets),
                                .next_header = next_header,
                                .hop_limit = kTransportTtl,
-                               .source = spec.remote.address,
-                               .destination = spec.local.address});
+                               .source = source,
+                               .destination = destination});
   return wire::kIpv6HeaderOctets;
+}
+
+// Behind an IPv4 header whose total length counts them already. Their octets.
+[[nodiscard]] std::size_t add_options(std::uint8_t* header, ByteView options) {
+  if (options.empty()) return 0;
+  std::ranges::copy(options, header + wire::kIpv4HeaderOctets);
+  const std::size_t octets = wire::kIpv4HeaderOctets + options.size();
+  header[0] = static_cast<std::uint8_t>(0x40U | (octets / 4));
+  store_be16(header + 10, 0);
+  store_be16(header + 10, wire::internet_checksum({header, octets}));
+  return options.size();
 }
 
 // RFC 3948 section 3.1.2: a NAT changed the addresses under the checksum. "Recompute": the ICV vouches for the content.
@@ -482,12 +504,25 @@ void mend_transport_checksum(MutableByteView packet, const wire::IpPacketInfo& i
 
 void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index) {
   const auto& arrived = packets_[index];
-  auto* packet = out_.allocate(wire::kIpv6HeaderOctets + payload.size());
+  ByteView options;
+  const bool beet = sa_->spec.mode == model::Mode::kBeet;
+  if (beet && next_header == kBeetPseudoHeader) {
+    const auto parsed = parse_beet_payload(payload);
+    if (!parsed || !sa_->spec.inner_local.is_v4()) {
+      drop_error(index, DropReason::kInnerMalformed, payload);
+      return;
+    }
+    next_header = parsed->next_header;
+    options = parsed->options;
+    payload = parsed->rest;
+  }
+  auto* packet = out_.allocate(wire::kIpv4HeaderOctets + kMostIpv4Options + payload.size());
   if (packet == nullptr) {
     drop(index, DropReason::kNoBuffer, payload);
     return;
   }
-  const std::size_t header = write_transport_header(packet, *sa_, next_header, payload.size(), arrived.tos);
+  std::size_t header = write_transport_header(packet, *sa_, next_header, options.size() + payload.size(), arrived.tos);
+  header += add_options(packet, options);
   std::ranges::copy(payload, packet + header);
   const MutableByteView whole{packet, header + payload.size()};
   const auto info = wire::parse_ip_packet(whole);
@@ -499,7 +534,7 @@ void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_hea
     drop_error(index, DropReason::kSelectorMismatch, whole);
     return;
   }
-  if (arrived.udp) mend_transport_checksum(whole, *info);
+  if (arrived.udp && !beet) mend_transport_checksum(whole, *info);
   deliver(whole, *info, index);
 }
 

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/beet.h"
 #include "engine/fragment.h"
 #include "engine/outbound_sending.h"
 #include "engine/outbound_shape.h"
@@ -52,7 +53,7 @@ class OutboundRun {
   void bypass(Parsed& packet);
   void bypass_in_fragments(const Parsed& packet);
   void wait_for_sa(const Parsed& packet, Policy& policy);
-  void protect(Parsed& packet, OutboundSa& sa);
+  void protect(Parsed& packet, OutboundSa& sa, const Policy* policy);
   void reassemble(const Parsed& packet);
   void seal_segments(const Parsed& packet, OutboundSa& sa);
   void seal_oversize(const Parsed& packet, OutboundSa& sa);
@@ -192,7 +193,7 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
     if (target.sa->dead) {
       drop(DropReason::kSaExpired, packet.bytes);
     } else {
-      protect(packet, *target.sa);
+      protect(packet, *target.sa, target.policy);
     }
     return;
   }
@@ -281,7 +282,7 @@ void OutboundRun::wait_for_sa(const Parsed& packet, Policy& policy) {
                             side(wire::destination_address(packet.bytes), packet.info.destination_port)});
 }
 
-void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
+void OutboundRun::protect(Parsed& packet, OutboundSa& sa, const Policy* policy) {
   if (sa.transport) {
     if (packet.info.fragment) {
       reassemble(packet);
@@ -291,6 +292,10 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& sa) {
       drop(DropReason::kPolicyDiscard, packet.bytes);
       return;
     }
+  }
+  if (state_.bundles != 0 && policy != nullptr && !policy->spec.ah_group.is_zero()) {
+    protect_with_bundle(sending(), packet, sa, policy->spec.ah_group);
+    return;
   }
   if (sa.with_ah) {
     protect_with_ah(sending(), packet, sa);
@@ -350,7 +355,7 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
   const bool tunnel = !sa.transport;
   const std::size_t outside = tunnel ? 0 : outside_octets(packet);
   // In transport mode IPv6 destination options would stand between the headers: the plan writes from TCP or UDP on.
-  if (!tunnel && outside != plan->ip_octets()) {
+  if (!tunnel && (outside != plan->ip_octets() || carries_options(packet, sa))) {
     drop(DropReason::kPolicyDiscard, packet.bytes);
     return;
   }
@@ -362,9 +367,12 @@ void OutboundRun::seal_segments(const Parsed& packet, OutboundSa& sa) {
       plan->write(i, segment.data(), tunnel);
       if (!seal_smaller(sa, segment, next_header, way)) return;
     } else {
-      auto* payload = begin_esp(sa, plan->packet_octets(i) - outside, next_header, way);
+      const std::size_t octets = plan->packet_octets(i) - outside;
+      const std::size_t padding = tfc_padding(sa, octets);
+      auto* payload = begin_esp(sa, octets + padding, next_header, way);
       if (payload == nullptr) return;
       plan->write(i, payload, tunnel);
+      if (padding != 0) std::memset(payload + octets, 0, padding);
     }
     count_sent(state_, plan->packet_octets(i));
   }
@@ -384,7 +392,12 @@ bool OutboundRun::seal_smaller(OutboundSa& sa, ByteView payload, std::uint8_t ne
 
 void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fragment) {
   const std::size_t outside = sa.transport ? outside_octets(packet) : 0;
-  const auto payload = packet.bytes.subspan(outside);
+  MutableByteView payload = packet.bytes.subspan(outside);
+  const bool with_options = carries_options(packet, sa);
+  if (with_options) {
+    const auto room = state_.ipcomp.scratch(payload.size() + kMostBeetOctets);
+    payload = room.first(write_beet_payload(room.data(), packet.bytes, outside));
+  }
   auto way = outer_way(packet, sa);
   way.dont_fragment = dont_fragment;
   if (sa.compress) {
@@ -392,10 +405,12 @@ void OutboundRun::seal_whole(const Parsed& packet, OutboundSa& sa, bool dont_fra
     return;
   }
   // The trailer has at most a block and two octets; four are written at least.
-  const bool stays = sa.seals_from_elsewhere && packet.tailroom >= kSealTailroom;
-  auto* to = begin_esp(sa, payload.size(), next_header_of(packet, sa), way, stays ? payload.data() : nullptr);
+  const std::size_t padding = tfc_padding(sa, payload.size());
+  const bool stays = sa.seals_from_elsewhere && packet.tailroom >= kSealTailroom && padding == 0 && !with_options;
+  auto* to = begin_esp(sa, payload.size() + padding, next_header_of(packet, sa), way, stays ? payload.data() : nullptr);
   if (to == nullptr) return;
   if (!stays) std::memcpy(to, payload.data(), payload.size());
+  if (padding != 0) std::memset(to + payload.size(), 0, padding);
   count_sent(state_, packet.bytes.size());
 }
 
@@ -417,9 +432,11 @@ void OutboundRun::seal_fragments(const Parsed& packet, OutboundSa& sa) {
   }
   const auto way = outer_way(packet, sa);
   for (std::size_t i = 0; i < plan->count(); ++i) {
-    auto* payload = begin_esp(sa, plan->packet_octets(i), wire::protocol::kIpv4, way);
+    const std::size_t padding = tfc_padding(sa, plan->packet_octets(i));
+    auto* payload = begin_esp(sa, plan->packet_octets(i) + padding, wire::protocol::kIpv4, way);
     if (payload == nullptr) return;
     plan->write(i, payload);
+    if (padding != 0) std::memset(payload + plan->packet_octets(i), 0, padding);
     count_sent(state_, plan->packet_octets(i));
   }
 }

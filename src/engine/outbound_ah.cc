@@ -2,7 +2,7 @@
 // The way of a packet out through AH (RFC 4302 section 3.3): its ICV covers the outer IP header, so the engine writes
 // that header too, and cuts what is too large itself.
 //   1. protect_with_ah  segments, checksums, MSS, size: whole, in fragments, or "too big"
-//   2. wrap             headers in front, AH, payload; sequence number, ICV
+//   2. wrap_with_ah     headers in front, AH, payload; sequence number, ICV
 //   3. send             one verdict for each outer packet or fragment
 #include <algorithm>
 #include <cstring>
@@ -110,8 +110,41 @@ bool send_in_fragments(const Sending& sending, const OutboundSa& sa, ByteView pa
   return info && send_pieces(sending, sa, Ipv4Fragmentation::plan(packet, *info, mtu), way);
 }
 
-// One packet around `packet`, sent. False: dropped, and told.
-bool wrap(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWay& way) {
+void wrap_segments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
+  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, sa.inner_mtu);
+  if (!plan) {
+    sending.drop(DropReason::kMalformedIp, packet.bytes);
+    return;
+  }
+  if (plan->packet_octets(0) > sa.inner_mtu) {
+    tell_too_big(sending, packet, sa.inner_mtu);
+    return;
+  }
+  const auto way = outer_way(packet, sa);
+  for (std::size_t i = 0; i < plan->count(); ++i) {
+    const auto segment = sending.state.ipcomp.scratch(plan->packet_octets(i));
+    plan->write(i, segment.data(), true);
+    if (!wrap_with_ah(sending, sa, segment, way)) return;
+  }
+}
+
+void wrap_fragments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
+  const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, sa.inner_mtu);
+  if (!plan) {
+    tell_too_big(sending, packet, sa.inner_mtu);
+    return;
+  }
+  const auto way = outer_way(packet, sa);
+  for (std::size_t i = 0; i < plan->count(); ++i) {
+    const auto fragment = sending.state.ipcomp.scratch(plan->packet_octets(i));
+    plan->write(i, fragment.data());
+    if (!wrap_with_ah(sending, sa, fragment, way)) return;
+  }
+}
+
+}  // namespace
+
+bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWay& way) {
   const auto family = sa.remote.address.family();
   const std::size_t ah = sa.ah->header_octets(family);
   std::optional<wire::AhPlace> place;
@@ -155,40 +188,6 @@ bool wrap(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWa
   return true;
 }
 
-void wrap_segments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
-  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, sa.inner_mtu);
-  if (!plan) {
-    sending.drop(DropReason::kMalformedIp, packet.bytes);
-    return;
-  }
-  if (plan->packet_octets(0) > sa.inner_mtu) {
-    tell_too_big(sending, packet, sa.inner_mtu);
-    return;
-  }
-  const auto way = outer_way(packet, sa);
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    const auto segment = sending.state.ipcomp.scratch(plan->packet_octets(i));
-    plan->write(i, segment.data(), true);
-    if (!wrap(sending, sa, segment, way)) return;
-  }
-}
-
-void wrap_fragments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
-  const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, sa.inner_mtu);
-  if (!plan) {
-    tell_too_big(sending, packet, sa.inner_mtu);
-    return;
-  }
-  const auto way = outer_way(packet, sa);
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    const auto fragment = sending.state.ipcomp.scratch(plan->packet_octets(i));
-    plan->write(i, fragment.data());
-    if (!wrap(sending, sa, fragment, way)) return;
-  }
-}
-
-}  // namespace
-
 void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa) {
   if (packet.offload.gso != Offload::Gso::kNone) {
     wrap_segments(sending, packet, sa);
@@ -204,10 +203,10 @@ void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa) {
   }
   auto way = outer_way(packet, sa);
   if (packet.info.total_octets <= sa.inner_mtu) {
-    (void)wrap(sending, sa, packet.bytes, way);
+    (void)wrap_with_ah(sending, sa, packet.bytes, way);
   } else if (outer_may_fragment(packet, sa)) {
     way.dont_fragment = false;
-    (void)wrap(sending, sa, packet.bytes, way);
+    (void)wrap_with_ah(sending, sa, packet.bytes, way);
   } else if (packet.info.is_v4() && !packet.info.dont_fragment && !sa.transport) {
     wrap_fragments(sending, packet, sa);
   } else {

@@ -4,6 +4,7 @@
 // What every way of protecting a packet shares (outbound.cc, outbound_ah.cc): limits, counters, "too big".
 #include <cstdint>
 
+#include "engine/outbound_shape.h"
 #include "engine/state.h"
 
 namespace cygnet::engine {
@@ -43,5 +44,9 @@ void tell_too_big(const Sending& sending, const Parsed& packet, std::uint32_t mt
 
 // Protects with AH (outbound_ah.cc): whole packets, and in transport mode no fragments.
 void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa);
+// AH around one whole IP packet, which is sent, cut if the path wants it. False: dropped, and told.
+bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWay& way);
+// ESP, and AH of this group around it (outbound_bundle.cc).
+void protect_with_bundle(const Sending& sending, Parsed& packet, OutboundSa& esp, model::PolicyId ah_group);
 
 }  // namespace cygnet::engine

@@ -2,9 +2,11 @@
 #pragma once
 
 // What outbound.cc asks of single packets: what they are, and how the packet around them has to look.
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "engine/beet.h"
 #include "engine/burst.h"
 #include "engine/path_mtu.h"
 #include "wire/esp_header.h"
@@ -42,7 +44,21 @@ struct OuterWay {
   return packet.info.is_v4() ? packet.info.header_octets : wire::kIpv6HeaderOctets;
 }
 
+// BEET mode: IPv4 options travel inside.
+[[nodiscard]] inline bool carries_options(const Parsed& packet, const OutboundSa& sa) {
+  return sa.transport && packet.info.is_v4() && packet.info.header_octets > wire::kIpv4HeaderOctets &&
+         sa.spec.mode == model::Mode::kBeet;
+}
+
+// RFC 4303 section 2.7: zeros behind the inner packet, whose own length tells where they begin.
+[[nodiscard]] inline std::size_t tfc_padding(const OutboundSa& sa, std::size_t octets) {
+  if (!sa.pads) return 0;
+  const std::size_t wanted = std::min(sa.spec.tfc_octets, sa.inner_mtu);
+  return wanted > octets ? wanted - octets : 0;
+}
+
 [[nodiscard]] inline std::uint8_t next_header_of(const Parsed& packet, const OutboundSa& sa) {
+  if (carries_options(packet, sa)) return kBeetPseudoHeader;
   if (sa.transport) return packet.info.is_v4() ? packet.bytes[9] : packet.bytes[6];
   return packet.info.is_v4() ? wire::protocol::kIpv4 : wire::protocol::kIpv6;
 }

@@ -16,6 +16,13 @@ std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mt
   return sa.learned_mtu != 0 ? std::min(sa.learned_mtu, link) : link;
 }
 
+// Of a packet's IP header, what ESP does not carry.
+[[nodiscard]] static std::size_t outside_inner_header(const model::SaSpec& spec) {
+  if (spec.mode == model::Mode::kTunnel) return 0;
+  const auto& inner = spec.mode == model::Mode::kBeet ? spec.inner_local : spec.remote.address;
+  return inner.is_v4() ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
+}
+
 // RFC 4302 has no block to fill: header, AH, packet.
 [[nodiscard]] static std::uint32_t derive_inner_mtu_of_ah(const OutboundSa& sa, std::uint32_t default_link_mtu) {
   const auto family = sa.spec.remote.address.family();
@@ -38,7 +45,7 @@ std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_
   std::size_t inner = kMinInnerMtu;
   if (path > fixed + sa.block_octets) {
     const std::size_t room = (path - fixed) / sa.block_octets * sa.block_octets - wire::kEspTrailerOctets;
-    inner = sa.spec.mode == model::Mode::kTransport ? room + outer_ip : room;
+    inner = room + outside_inner_header(sa.spec);
   }
   if (sa.spec.mtu != 0) inner = std::min<std::size_t>(inner, sa.spec.mtu);
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(inner, kMinInnerMtu, 65535));

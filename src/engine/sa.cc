@@ -61,7 +61,8 @@ void OutboundSa::refresh() {
   has_mark = spec.mark.has_value();
   mark = spec.mark.value_or(0);
   udp = spec.udp_encapsulation;
-  transport = spec.mode == model::Mode::kTransport;
+  transport = spec.mode != model::Mode::kTunnel;
+  pads = spec.tfc_octets != 0;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   compress = spec.ipcomp_cpi != 0;
   clamp_mss = spec.clamp_mss;
@@ -75,6 +76,7 @@ void InboundSa::refresh() {
   spi = spec.spi;
   remote_tag = tag_of(spec.remote);
   tunnel = spec.mode == model::Mode::kTunnel;
+  inside_ah = spec.inside_ah;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   ecn = spec.ecn;
   udp = spec.udp_encapsulation;

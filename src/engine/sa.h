@@ -92,6 +92,7 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   bool compress : 1 = false;
   bool clamp_mss : 1 = false;
   bool with_ah : 1 = false;
+  bool pads : 1 = false;
   bool seals_from_elsewhere = false;  // see EspCipher
   std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
   model::DfPolicy df = model::DfPolicy::kCopy;
@@ -134,6 +135,7 @@ struct InboundSa : SaCommon, InSlab<InboundSa> {
   bool ecn : 1 = false;
   bool udp : 1 = false;
   bool with_ah : 1 = false;
+  bool inside_ah : 1 = false;
   bool moved = false;           // reported_remote is set
   bool look_at_sibling = true;  // it may be standby; set again when another sibling comes
 

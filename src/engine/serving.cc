@@ -57,6 +57,9 @@ bool takes(const OutboundSa& sa, const PacketSelectors& packet) {
       (packet.local != spec.local.address || packet.remote != spec.remote.address)) {
     return false;
   }
+  if (spec.mode == model::Mode::kBeet && (packet.local != spec.inner_local || packet.remote != spec.inner_remote)) {
+    return false;
+  }
   return within(packet, spec);
 }
 

@@ -79,6 +79,7 @@ struct EngineState {
   std::uint64_t events_raised = 0;
   StageObserver* observer = nullptr;
   Ipcomp ipcomp;
+  std::size_t bundles = 0;  // policies that want AH around ESP
 
   void count(DropReason reason, std::uint64_t packets = 1) {
     statistics.drops[static_cast<std::size_t>(reason)] += packets;

@@ -259,6 +259,8 @@ struct TunnelOptions {
   bool outer_v6 = false;
   std::uint32_t replay_window = 1024;
   bool ipcomp = false;
+  std::uint32_t tfc_octets = 0;  // a's packets
+  // With BEET: one address each, and the inner ones.
   std::vector<std::string> left = {"10.1.0.0/16", "2001:db8:1::/48"};   // a's side
   std::vector<std::string> right = {"10.2.0.0/16", "2001:db8:2::/48"};  // b's side
 };
@@ -330,6 +332,11 @@ class TwoGateways : public ::testing::Test {
     s.esn = o.esn;
     s.replay_window = o.replay_window;
     if (o.ipcomp) s.ipcomp_cpi = from_a ? 1000 : 2000;
+    if (from_a && direction == model::Direction::kOutbound) s.tfc_octets = o.tfc_octets;
+    if (o.mode == model::Mode::kBeet) {
+      s.inner_local = ip(local_is_a ? o.left[0] : o.right[0]);
+      s.inner_remote = ip(local_is_a ? o.right[0] : o.left[0]);
+    }
     s.local_selectors = selectors(local_is_a ? o.left : o.right);
     s.remote_selectors = selectors(local_is_a ? o.right : o.left);
     return s;

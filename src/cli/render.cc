@@ -59,8 +59,12 @@ std::vector<std::string> traffic_row(const char* direction, Spi spi, const contr
 
 std::string child_text(const ChildReport& child) {
   auto text = "  " + child.name + ": " + joined(child.local, ", ") + " === " + joined(child.remote, ", ") + '\n';
-  text += "    ESP " + child.mode + " " + child.algorithms + (child.udp_encapsulation ? " in UDP" : "") + " on " +
-          child.device + ", up " + duration_text(child.established_s) + rekey_text(child.rekey_in_s);
+  // An integrity algorithm alone is AH's: ESP names a cipher first.
+  const bool ah = child.algorithms.starts_with("HMAC_") || child.algorithms.starts_with("AES_XCBC") ||
+                  child.algorithms.starts_with("AES_CMAC");
+  text += std::string("    ") + (ah ? "AH " : "ESP ") + child.mode + " " + child.algorithms +
+          (child.udp_encapsulation ? " in UDP" : "") + " on " + child.device + ", up " +
+          duration_text(child.established_s) + rekey_text(child.rekey_in_s);
   if (child.rekeys != 0) text += ", rekeyed " + count_text(child.rekeys, "time");
   text += '\n';
   Table table;

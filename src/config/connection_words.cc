@@ -148,7 +148,16 @@ void on_weak_algorithms(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.draft.weak_algorithms = *yes;
 }
 void on_ike(const Context& c) { take_proposals(c, parse_ike_proposals(c.entry.value, legacy(c)), c.conn().proposals); }
-void on_esp(const Context& c) { take_proposals(c, parse_esp_proposals(c.entry.value, legacy(c)), c.child().proposals); }
+void on_esp(const Context& c) {
+  const bool ah = c.child().protocol == model::SaProtocol::kAh;
+  take_proposals(c, ah ? parse_ah_proposals(c.entry.value, legacy(c)) : parse_esp_proposals(c.entry.value, legacy(c)),
+                 c.child().proposals);
+}
+// strongSwan's way: the list says what it is for.
+void on_ah(const Context& c) {
+  c.child().protocol = model::SaProtocol::kAh;
+  on_esp(c);
+}
 
 void on_profile(const Context& c) {
   using model::Profile;
@@ -169,9 +178,11 @@ void on_profile(const Context& c) {
 }
 
 void on_auth_protocol(const Context& c) {
-  if (c.entry.value == "ah" || c.entry.value == "ah+esp") return c.not_built("AH is not built yet; ESP protects more");
-  static constexpr std::array<Choice<int>, 2> kChoices{{{"esp", 0}, {"default", 0}}};
-  (void)choose(c, kChoices);
+  using model::SaProtocol;
+  if (c.entry.value == "ah+esp") return c.not_built("IKEv2 has no bundles of AH and ESP (RFC 7296): say esp or ah");
+  static constexpr std::array<Choice<SaProtocol>, 3> kChoices{
+      {{"esp", SaProtocol::kEsp}, {"default", SaProtocol::kEsp}, {"ah", SaProtocol::kAh}}};
+  if (const auto protocol = choose(c, kChoices)) c.child().protocol = *protocol;
 }
 
 void on_pfs(const Context& c) {
@@ -205,6 +216,14 @@ void on_compress(const Context& c) {
 }
 void on_send_no_tfc(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().refuse_tfc = *yes;
+}
+// Octets of an inner packet, or %mtu: as large as the path takes.
+void on_tfc(const Context& c) {
+  if (c.entry.value == "%mtu") {
+    c.child().tfc_octets = model::kTfcToMtu;
+  } else {
+    number(c, 0, 65535, c.child().tfc_octets);
+  }
 }
 void on_failback(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().failback = *yes;
@@ -462,6 +481,8 @@ constexpr std::array kConnWords{
     Word{"ike", on_ike},
     Word{"esp", on_esp},
     Word{"phase2alg", on_esp},
+    Word{"ah", on_ah},
+    Word{"tfc", on_tfc},
     Word{"phase2", on_auth_protocol},
     Word{"auth", on_auth_protocol},
     Word{"pfs", on_pfs},

@@ -40,6 +40,7 @@ class Finisher {
     ask_for_everything(draft_);
     fill_mobike();
     check_transport();
+    check_protection();
     check_networks();
     check_source_ips(draft_.left, conn_.local);
     check_source_ips(draft_.right, conn_.remote);
@@ -61,6 +62,7 @@ class Finisher {
   void fill_mobike();
   void check_transport();
   void check_networks();
+  void check_protection();
   void check_alternatives(const EndDraft& draft, const model::End& end, const HostSpec& other);
   void check_source_ips(const EndDraft& draft, const model::End& end);
 
@@ -153,7 +155,8 @@ void Finisher::fill_manners() {
 
 void Finisher::fill_proposals() {
   if (conn_.proposals.empty()) conn_.proposals = profile_ike_proposals(conn_.profile);
-  if (child_.proposals.empty()) child_.proposals = profile_esp_proposals(conn_.profile);
+  const bool ah = child_.protocol == model::SaProtocol::kAh;
+  if (child_.proposals.empty()) child_.proposals = ah ? default_ah_proposals() : profile_esp_proposals(conn_.profile);
   for (auto& proposal : child_.proposals) {
     fill_groups(proposal);
     if (!proposal.of(TransformType::kEsn).empty()) continue;
@@ -230,6 +233,20 @@ void Finisher::check_transport() {
             "remove " + end->side + "subnet=, or write type=tunnel");
     }
   }
+}
+
+// Words that contradict each other about what goes around the packets.
+void Finisher::check_protection() {
+  const bool ah = child_.protocol == model::SaProtocol::kAh;
+  if (ah && conn_.encapsulation == model::Encapsulation::kForce) {
+    error(draft_.place, "AH covers the addresses and cannot travel in UDP", "remove encapsulation=yes, or use esp=");
+  }
+  if (ah && child_.compress) error(draft_.place, "compress=yes works inside ESP only", "remove it, or use esp=");
+  if (child_.tfc_octets == 0) return;
+  if (ah) error(draft_.place, "AH hides nothing, so tfc= has nothing to add", "remove tfc=, or use esp=");
+  if (child_.mode != model::Mode::kTunnel)
+    error(draft_.place, "tfc= pads packets in tunnels only (RFC 4303 section 2.7)", "remove tfc=, or type=transport");
+  if (child_.compress) error(draft_.place, "what is compressed cannot be padded", "remove tfc= or compress=yes");
 }
 
 void Finisher::check_networks() {

@@ -110,8 +110,9 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
   bool all_known = true;
   auto entries = resolver.resolve(section);
   // What a client is, and what it may do, decides how other words are read.
-  std::ranges::stable_partition(
-      entries, [](const auto& entry) { return entry.key == "profile" || entry.key == "weak-algorithms"; });
+  std::ranges::stable_partition(entries, [](const auto& entry) {
+    return entry.key == "profile" || entry.key == "weak-algorithms" || entry.key == "phase2" || entry.key == "auth";
+  });
   for (const auto& entry : entries) {
     if (!apply_word(entry, draft, report_) && find_keyword(entry.key, false) == nullptr && !entry.key.starts_with("x-"))
       all_known = false;

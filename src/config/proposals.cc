@@ -51,7 +51,8 @@ Transforms default_integrity() { return ids(TransformType::kIntegrity, {12, 13, 
 
 class ListParser {
  public:
-  ListParser(std::string_view text, bool ike, bool legacy) : text_(text), ike_(ike), legacy_(legacy) {}
+  ListParser(std::string_view text, Protocol protocol, bool legacy)
+      : text_(text), ike_(protocol == Protocol::kIke), ah_(protocol == Protocol::kAh), legacy_(legacy) {}
   ParsedProposals parse();
 
  private:
@@ -62,6 +63,7 @@ class ListParser {
   void place_hash(const AlgorithmWord& word, Draft& draft);
   void finish_ike(const Piece& piece, Draft& draft);
   void finish_esp(const Piece& piece, Draft& draft);
+  void finish_ah(const Piece& piece, Draft& draft);
   void emit(const Transforms& encryption, const Transforms& integrity, const Draft& draft);
   void fault(std::size_t offset, std::string message, std::string hint = {}, Level level = Level::kError) {
     out_.faults.push_back({level, offset, std::move(message), std::move(hint)});
@@ -69,6 +71,7 @@ class ListParser {
 
   std::string_view text_;
   bool ike_;
+  bool ah_;
   bool legacy_;
   bool positional_ = false;  // Libreswan: the second hash of an IKE proposal is the PRF
   bool next_hash_is_prf_ = false;
@@ -81,7 +84,9 @@ ParsedProposals ListParser::parse() {
   const auto pieces = split(text, ",");
   if (pieces.empty())
     fault(0, "no proposal given",
-          ike_ ? "for example: ike=aes256gcm16-prfsha256-x25519" : "for example: esp=aes256gcm16");
+          ike_  ? "for example: ike=aes256gcm16-prfsha256-x25519"
+          : ah_ ? "for example: ah=sha256"
+                : "for example: esp=aes256gcm16");
   if (pieces.size() > kMaxProposals) {
     fault(pieces[kMaxProposals].offset, "more than " + std::to_string(kMaxProposals) + " proposals");
     return std::move(out_);
@@ -103,6 +108,7 @@ void ListParser::parse_proposal(const Piece& piece) {
   }
   for (const auto& field : fields) parse_field({field.text, piece.offset + field.offset}, draft);
   if (draft.bad) return;
+  if (ah_) return finish_ah(piece, draft);
   if (draft.encryption.empty())
     return fault(piece.offset, "'" + std::string(piece.text) + "' names no cipher", "for example: aes256gcm16");
   ike_ ? finish_ike(piece, draft) : finish_esp(piece, draft);
@@ -248,8 +254,17 @@ void ListParser::finish_esp(const Piece& piece, Draft& draft) {
   if (!plain.empty()) emit(plain, draft.integrity.empty() ? default_integrity() : draft.integrity, draft);
 }
 
+// RFC 4302: AH authenticates and does nothing else.
+void ListParser::finish_ah(const Piece& piece, Draft& draft) {
+  if (!draft.encryption.empty() || draft.integrity.empty() || draft.no_integrity) {
+    return fault(piece.offset, "'" + std::string(piece.text) + "' is not what AH is made of: it encrypts nothing",
+                 "name a hash alone, for example: ah=sha256; or use esp=");
+  }
+  emit({}, draft.integrity, draft);
+}
+
 void ListParser::emit(const Transforms& encryption, const Transforms& integrity, const Draft& draft) {
-  Proposal proposal{ike_ ? Protocol::kIke : Protocol::kEsp, encryption};
+  Proposal proposal{ike_ ? Protocol::kIke : ah_ ? Protocol::kAh : Protocol::kEsp, encryption};
   for (const auto* list : {&integrity, &draft.prf, &draft.groups, &draft.esn}) {
     proposal.transforms.insert(proposal.transforms.end(), list->begin(), list->end());
   }
@@ -275,10 +290,13 @@ Proposal joined(Protocol protocol, std::initializer_list<Transforms> parts) {
 }  // namespace
 
 ParsedProposals parse_ike_proposals(std::string_view text, bool legacy) {
-  return ListParser(text, true, legacy).parse();
+  return ListParser(text, Protocol::kIke, legacy).parse();
 }
 ParsedProposals parse_esp_proposals(std::string_view text, bool legacy) {
-  return ListParser(text, false, legacy).parse();
+  return ListParser(text, Protocol::kEsp, legacy).parse();
+}
+ParsedProposals parse_ah_proposals(std::string_view text, bool legacy) {
+  return ListParser(text, Protocol::kAh, legacy).parse();
 }
 
 std::vector<Proposal> default_ike_proposals() {
@@ -289,6 +307,8 @@ std::vector<Proposal> default_ike_proposals() {
 std::vector<Proposal> default_esp_proposals() {
   return {joined(Protocol::kEsp, {aead_ciphers()}), joined(Protocol::kEsp, {cbc_ciphers(), default_integrity()})};
 }
+
+std::vector<Proposal> default_ah_proposals() { return {joined(Protocol::kAh, {default_integrity()})}; }
 
 namespace {
 

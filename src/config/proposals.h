@@ -31,9 +31,12 @@ struct ParsedProposals {
 [[nodiscard]] ParsedProposals parse_ike_proposals(std::string_view text, bool legacy = false);
 // ESN transforms only where esn or noesn is written; groups only where they are written.
 [[nodiscard]] ParsedProposals parse_esp_proposals(std::string_view text, bool legacy = false);
+// ah=: integrity algorithms alone.
+[[nodiscard]] ParsedProposals parse_ah_proposals(std::string_view text, bool legacy = false);
 
 [[nodiscard]] std::vector<model::Proposal> default_ike_proposals();
 [[nodiscard]] std::vector<model::Proposal> default_esp_proposals();  // without groups and ESN
+[[nodiscard]] std::vector<model::Proposal> default_ah_proposals();
 // Of connections with profile=: what such clients offer, and what they are best answered with.
 [[nodiscard]] std::vector<model::Proposal> profile_ike_proposals(model::Profile profile);
 [[nodiscard]] std::vector<model::Proposal> profile_esp_proposals(model::Profile profile);

@@ -10,11 +10,12 @@
 namespace cygnet::config {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kSameThing{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kSameThing{{
     {"keylife", "lifetime"},
     {"salifetime", "lifetime"},
     {"rekeymargin", "margintime"},
     {"phase2alg", "esp"},
+    {"ah", "esp"},
     {"phase2", "auth"},
     {"ipsec-max-bytes", "lifebytes"},
     {"ipsec-max-packets", "lifepackets"},

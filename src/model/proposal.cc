@@ -79,8 +79,11 @@ std::string to_string(const ChosenIke& chosen) {
 }
 
 std::string to_string(const ChosenEsp& chosen) {
-  std::string out = to_string(
-      transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption), chosen.encryption_bits));
+  std::string out;
+  if (!chosen.is_ah()) {
+    out = to_string(transform_of(TransformType::kEncryption, static_cast<std::uint16_t>(chosen.encryption),
+                                 chosen.encryption_bits));
+  }
   if (chosen.integrity != IntegrityId::kNone) {
     add_word(out, to_string(transform_of(TransformType::kIntegrity, static_cast<std::uint16_t>(chosen.integrity))),
              '/');

@@ -39,6 +39,9 @@ struct ChosenEsp {
   IntegrityId integrity{};
   KeGroup group{};  // kNone: no key exchange of its own
   bool esn = false;
+  // AH (RFC 4302) has no encryption algorithm, ESP always has one (NULL at least).
+  [[nodiscard]] bool is_ah() const { return encryption == EncryptionId::kNone && integrity != IntegrityId::kNone; }
+  [[nodiscard]] Protocol protocol() const { return is_ah() ? Protocol::kAh : Protocol::kEsp; }
   bool operator==(const ChosenEsp&) const = default;
 };
 

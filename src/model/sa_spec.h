@@ -53,6 +53,7 @@ struct SaSpec {
   SecretBytes encryption_key;  // key octets followed by salt octets
   SecretBytes integrity_key;
   bool esn = false;
+  std::uint64_t sequence = 0;  // goes on behind this number: outbound last sent, inbound highest seen
   // IPComp inside this SA (RFC 3173) with this Compression Parameter Index: ours inbound, the peer's outbound. 0: none.
   std::uint16_t ipcomp_cpi = 0;
   std::uint32_t tfc_octets = 0;  // outbound, tunnel mode: inner packets are padded to so many octets; 0: not

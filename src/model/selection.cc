@@ -99,6 +99,13 @@ std::optional<Pick> pick(const Proposal& own, const Proposal& offer, const Wants
   const auto group = pick_group(own, offer, wants);
   if (!group || (wants.ike && group->id == 0)) return std::nullopt;
   out.group = *group;
+  // RFC 7296 section 3.3.3: of AH "Mandatory Types: INTEG, ESN".
+  if (own.protocol == Protocol::kAh) {
+    const auto integrity = first_common(own, offer, TransformType::kIntegrity);
+    if (!integrity || integrity->id == 0 || !is_supported(*integrity, false)) return std::nullopt;
+    out.integrity = *integrity;
+    return out;
+  }
   const auto theirs = offer.of(TransformType::kEncryption);
   for (const auto& encryption : own.of(TransformType::kEncryption)) {
     if (!holds(theirs, encryption) || !is_supported(encryption, wants.ike)) continue;

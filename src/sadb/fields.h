@@ -90,6 +90,7 @@ void fields(A& a, V& v) {
   a.octets(v.encryption_key);
   a.octets(v.integrity_key);
   a.flag(v.esn);
+  a.number(v.sequence);
   a.number(v.ipcomp_cpi);
   a.number(v.tfc_octets);
   fields(a, v.iptfs);

@@ -83,7 +83,7 @@ void finish_first_child(Turn& turn, ChildWant want) {
     if (keys) {
       const auto& child = install_child(world, sa, *terms, *keys, {.spi_in = h.child_spi, .we_initiated = true});
       h.child_spi = Spi();
-      return want_succeeded(world, want, "child " + want.child + " up: ESP " + child_words(child));
+      return want_succeeded(world, want, "child " + want.child + " up: " + child_words(child));
     }
     terms = std::unexpected(Refusal{{}, {}, "key-derivation-failed", keys.error().message});
   }

@@ -61,7 +61,8 @@ void send_child_request(World& world, IkeSa& sa) {
                                                 model::ChildKeyExchange::kNegotiate);
   wi::Payloads payloads;
   // RFC 7296 section 1.3.3: REKEY_SA names the SA "as it would be in the header of inbound ESP packets" of the sender.
-  if (old != nullptr) payloads.emplace_back(notify_child(wi::NotifyType::kRekeySa, old->spi_in));
+  if (old != nullptr)
+    payloads.emplace_back(notify_child(wi::NotifyType::kRekeySa, old->spi_in, old->algorithms.protocol()));
   for (auto& n : request.notifies) payloads.emplace_back(std::move(n));
   payloads.push_back(std::move(request.sa));
   payloads.emplace_back(wi::NoncePayload{task.nonce});
@@ -150,7 +151,7 @@ void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const Chil
   auto& fresh =
       install_child(world, sa, terms, keys, {.spi_in = task.new_spi, .we_initiated = true, .replaces = replaces});
   if (task.collision) retire_collided(world, sa, fresh);
-  if (!rekey) return want_succeeded(world, task.want, "child " + fresh.name + " up: ESP " + child_words(fresh));
+  if (!rekey) return want_succeeded(world, task.want, "child " + fresh.name + " up: " + child_words(fresh));
   auto* old = sa.find_child(task.child);
   if (old == nullptr || old->state == ChildState::kFading) return;
   // RFC 7296 section 2.8: "the initiator ... deletes the old one" once the new one is in place.
@@ -267,7 +268,7 @@ std::expected<ChildSa*, wi::NotifyPayload> find_rekeyed(const World& world, cons
                          !sa.task->nonce.empty();
     return std::unexpected(granted || children_may_come(world, sa)
                                ? notify(wi::NotifyType::kTemporaryFailure)
-                               : notify_child(wi::NotifyType::kChildSaNotFound, spi));
+                               : notify_child(wi::NotifyType::kChildSaNotFound, spi, n->protocol));
   }
   // "a request to rekey a Child SA that it is currently trying to close": TEMPORARY_FAILURE.
   if (old->state != ChildState::kInstalled) return std::unexpected(notify(wi::NotifyType::kTemporaryFailure));

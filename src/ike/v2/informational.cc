@@ -17,8 +17,9 @@ namespace {
 namespace wi = wire::ike;
 
 // One child that the peer deletes; our SPI for the answer, or nothing.
-std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound) {
+std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound, model::Protocol protocol) {
   auto* child = sa.find_child_out(peers_inbound);
+  if (child != nullptr && child->algorithms.protocol() != protocol) return std::nullopt;
   if (child == nullptr) {
     constexpr std::size_t kMostRemembered = 16;
     const bool may_come = sa.task && !sa.task->nonce.empty() && sa.task->gone.size() < kMostRemembered;
@@ -76,15 +77,17 @@ void on_ike_deleted(World& world, IkeSa& sa) {
 Outcome on_informational_request(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
-  wi::DeletePayload closed;
+  wi::DeletePayload closed, closed_ah;
   closed.protocol = model::Protocol::kEsp;
+  closed_ah.protocol = model::Protocol::kAh;
   bool ike_deleted = false, disbelieved = false;
   for (const auto& payload : *turn.payloads) {
     if (const auto* d = std::get_if<wi::DeletePayload>(&payload)) {
       ike_deleted = ike_deleted || d->protocol == model::Protocol::kIke;
-      if (d->protocol != model::Protocol::kEsp) continue;
+      if (d->protocol == model::Protocol::kIke) continue;
+      auto& answer = d->protocol == model::Protocol::kAh ? closed_ah : closed;
       for (const auto spi : d->spis) {
-        if (const auto ours = delete_child(world, sa, spi)) closed.spis.push_back(*ours);
+        if (const auto ours = delete_child(world, sa, spi, d->protocol)) answer.spis.push_back(*ours);
       }
     } else if (const auto* n = std::get_if<wi::NotifyPayload>(&payload)) {
       disbelieved = disbelieved || n->type == wi::NotifyType::kAuthenticationFailed;
@@ -99,7 +102,9 @@ Outcome on_informational_request(Turn& turn) {
   read_crash_token(sa, *turn.payloads);
   read_auth_lifetime(world, sa, *turn.payloads);  // RFC 4478 section 3: in an exchange of its own too
   wi::Payloads answer;
-  if (!closed.spis.empty()) answer.emplace_back(std::move(closed));
+  for (auto* payload : {&closed, &closed_ah}) {
+    if (!payload->spis.empty()) answer.emplace_back(std::move(*payload));
+  }
   on_mobike_request(turn, answer);
   send_response(world, sa, wi::ExchangeType::kInformational, turn.header->message_id, answer);
   if (disbelieved) {

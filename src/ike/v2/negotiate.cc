@@ -43,8 +43,8 @@ wi::SaPayload sa_payload(const std::vector<model::Proposal>& proposals, Spi spi)
     p.spi.resize(4);
     store_be32(p.spi.data(), spi.value);
     p.proposal = proposal;
-    p.proposal.protocol = model::Protocol::kEsp;
-    // RFC 7296 section 3.3.2: ESN is a mandatory transform type of ESP.
+    if (p.proposal.protocol != model::Protocol::kAh) p.proposal.protocol = model::Protocol::kEsp;
+    // RFC 7296 section 3.3.2: ESN is a mandatory transform type of ESP and AH.
     if (p.proposal.of(model::TransformType::kEsn).empty())
       p.proposal.transforms.push_back({model::TransformType::kEsn, 0, 0});
     out.proposals.push_back(std::move(p));
@@ -75,6 +75,14 @@ std::uint16_t ipcomp_of(const wi::Payloads& message) {
     if (n->data[2] == wire::kIpcompDeflate) return load_be16(n->data.data());
   }
   return 0;
+}
+
+// AH covers the addresses: RFC 3948 section 1 has no way through a NAT for it.
+Refusal ah_behind_nat(const IkeSa& sa) {
+  return {wi::NotifyType::kNoProposalChosen,
+          {},
+          "ah-behind-nat",
+          "there is a NAT between us and " + sa.peer() + ", and AH cannot pass one: use esp= at both ends"};
 }
 
 bool compresses(const model::Connection& connection, const std::string& child) {
@@ -198,12 +206,15 @@ model::SaSpec spec_of(const World& world, const IkeSa& sa, const ChildSa& child,
   spec.child = child.id;
   spec.connection = child.connection->name;
   spec.child_name = child.name;
+  spec.protocol = child.algorithms.is_ah() ? model::SaProtocol::kAh : model::SaProtocol::kEsp;
   spec.mode = child.mode;
   // RFC 4555 section 3.7: nothing is sent to an address before it is known that the peer receives there.
   const auto& path = sa.mobility.unproven ? sa.mobility.proven : sa.path;
   spec.local = path.local;
   spec.remote = sa.mobility.esp_remote.value_or(path.remote);
-  if (!path.marked) {
+  if (child.algorithms.is_ah()) {
+    spec.local.port = spec.remote.port = 0;
+  } else if (!path.marked) {
     // ESP without encapsulation has no ports; these are the ones to use if a NAT shows up.
     spec.local.port = world.settings.setup.nat_port;
     spec.remote.port = 4500;
@@ -252,7 +263,7 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   out.tsi = std::move(local);
   out.tsr = std::move(remote);
   if (child.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
-  // RFC 7296 section 3.10.1: what we take in ESP is for us to say; we pad nothing beyond the block ourselves.
+  // RFC 7296 section 3.10.1: what we take in ESP is for us to say.
   if (child.compress) out.notifies.push_back(ipcomp_supported(spi_in));
   if (want.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
@@ -312,10 +323,11 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
   for (const auto& m : matches) {
     const auto selected = model::select_esp(offered, m.child->proposals, ke, sent_group);
     if (!selected) continue;
+    if (selected->chosen.is_ah() && sa.udp_encapsulation) return std::unexpected(ah_behind_nat(sa));
     const auto& chosen_proposal = sa_offer->proposals[selected->index];
     if (chosen_proposal.spi.size() != 4 || load_be32(chosen_proposal.spi.data()) == 0) {
       return std::unexpected(
-          Refusal{wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's ESP proposal has no usable SPI"});
+          Refusal{wi::NotifyType::kInvalidSyntax, {}, "invalid-syntax", "the peer's proposal has no usable SPI"});
     }
     ChildTerms terms;
     terms.connection = m.connection;
@@ -323,7 +335,8 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.algorithms = selected->chosen;
     terms.mode = transport && m.child->mode == model::Mode::kTransport ? model::Mode::kTransport : model::Mode::kTunnel;
     terms.peer_spi = Spi(load_be32(chosen_proposal.spi.data()));
-    if (m.child->compress) terms.peer_cpi = ipcomp_of(request);
+    if (m.child->compress && !terms.algorithms.is_ah()) terms.peer_cpi = ipcomp_of(request);
+    terms.refuses_tfc = wi::find_notify(request, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
     terms.local = m.local;
     terms.remote = m.remote;
     terms.proposal_number = chosen_proposal.number;
@@ -381,10 +394,12 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   if (proposal.spi.size() != 4 || load_be32(proposal.spi.data()) == 0) return bad("it has no usable SPI");
   const auto chosen = model::accept_esp(proposal.proposal, offered, ke);
   if (!chosen) return bad("it chose " + model::to_string(proposal.proposal) + ", which we did not offer");
+  if (chosen->is_ah() && sa.udp_encapsulation) return std::unexpected(ah_behind_nat(sa));
   ChildTerms terms;
   terms.connection = connection;
   terms.child = child;
   terms.algorithms = *chosen;
+  terms.refuses_tfc = wi::find_notify(answer, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
   terms.peer_spi = Spi(load_be32(proposal.spi.data()));
   // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
   if (compresses(*connection, child)) terms.peer_cpi = ipcomp_of(answer);
@@ -469,6 +484,9 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   out.spi = child.spi_out;
   out.ipcomp_cpi = child.peer_cpi;
   out.lifetime = in.lifetime;
+  // RFC 7296 section 3.10.1: "will not accept packets that contain Traffic Flow Confidentiality (TFC) padding".
+  if (!terms.refuses_tfc && child.mode == model::Mode::kTunnel && child.peer_cpi == 0 && !child.algorithms.is_ah())
+    out.tfc_octets = config->tfc_octets;
   out.encryption_key = how.we_initiated ? keys.encryption_i : keys.encryption_r;
   out.integrity_key = how.we_initiated ? keys.integrity_i : keys.integrity_r;
   out.standby = how.standby;
@@ -487,16 +505,17 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
                      " does not: using a tunnel between the same ends (write type=transport at the peer)");
   }
   world.report(sa, Severity::kNotice, how.replaces ? "child-rekeyed" : "child-up",
-               "child " + child.name + (how.replaces ? " rekeyed: ESP " : " up: ESP ") + child_words(child));
+               "child " + child.name + (how.replaces ? " rekeyed: " : " up: ") + child_words(child));
   sa.children.push_back(std::move(owned));
   world.touch(sa);
   return child;
 }
 
 std::string child_words(const ChildSa& child) {
-  return model::to_string(child.algorithms) + (child.mode == model::Mode::kTransport ? " transport" : "") +
-         (child.peer_cpi != 0 ? " with IPComp" : "") + (child.udp_encapsulation ? " in UDP" : "") + ", " +
-         model::to_string(child.local) + " === " + model::to_string(child.remote);
+  return (child.algorithms.is_ah() ? "AH " : "ESP ") + model::to_string(child.algorithms) +
+         (child.mode == model::Mode::kTransport ? " transport" : "") + (child.peer_cpi != 0 ? " with IPComp" : "") +
+         (child.udp_encapsulation ? " in UDP" : "") + ", " + model::to_string(child.local) +
+         " === " + model::to_string(child.remote);
 }
 
 }  // namespace cygnet::ike::v2

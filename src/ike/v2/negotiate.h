@@ -18,6 +18,7 @@ struct ChildTerms {
   model::Mode mode = model::Mode::kTunnel;
   Spi peer_spi;
   std::uint16_t peer_cpi = 0;  // 0: no IPComp
+  bool refuses_tfc = false;    // ESP_TFC_PADDING_NOT_SUPPORTED
   model::TrafficSelectors local, remote;
   // For the answer:
   std::uint8_t proposal_number = 1;
@@ -73,7 +74,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
 // When to rekey something of this lifetime: margin and fuzz before its end.
 [[nodiscard]] Duration soft_life(World& world, const model::Connection& connection, std::uint32_t lifetime_s);
 
-// "AES_GCM_16_256, 10.1.0.0/16 === 10.2.0.0/16"
+// "ESP AES_GCM_16_256, 10.1.0.0/16 === 10.2.0.0/16"
 [[nodiscard]] std::string child_words(const ChildSa& child);
 
 }  // namespace cygnet::ike::v2

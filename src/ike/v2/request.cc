@@ -221,10 +221,10 @@ wi::NotifyPayload notify(wi::NotifyType type, Bytes data) {
   return out;
 }
 
-wi::NotifyPayload notify_child(wi::NotifyType type, Spi spi) {
+wi::NotifyPayload notify_child(wi::NotifyType type, Spi spi, model::Protocol protocol) {
   wi::NotifyPayload out;
   out.type = type;
-  out.protocol = model::Protocol::kEsp;
+  out.protocol = protocol;
   out.spi.resize(4);
   store_be32(out.spi.data(), spi.value);
   return out;

@@ -30,6 +30,7 @@ void request_answered(World& world, IkeSa& sa);
 [[nodiscard]] bool retransmit(World& world, IkeSa& sa);
 
 [[nodiscard]] wire::ike::NotifyPayload notify(wire::ike::NotifyType type, Bytes data = {});
-[[nodiscard]] wire::ike::NotifyPayload notify_child(wire::ike::NotifyType type, Spi spi);
+[[nodiscard]] wire::ike::NotifyPayload notify_child(wire::ike::NotifyType type, Spi spi,
+                                                    model::Protocol protocol = model::Protocol::kEsp);
 
 }  // namespace cygnet::ike::v2

@@ -303,7 +303,7 @@ void start_next_task(World& world, IkeSa& sa) {
       if (child == nullptr && task.orphan_spi.is_zero()) break;
       if (child != nullptr) remove_outbound(world, *child);
       wi::DeletePayload payload;
-      payload.protocol = model::Protocol::kEsp;
+      payload.protocol = child != nullptr ? child->algorithms.protocol() : model::Protocol::kEsp;
       payload.spis.push_back(child != nullptr ? child->spi_in : task.orphan_spi);
       return send_request(world, sa, wi::ExchangeType::kInformational, {std::move(payload)});
     }

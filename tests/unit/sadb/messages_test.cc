@@ -30,6 +30,7 @@ model::SaSpec full_spec() {
       .encryption_key = SecretBytes(32, 0xaa),
       .integrity_key = SecretBytes(64, 0xbb),
       .esn = true,
+      .sequence = 0x123456789a,
       .tfc_octets = model::kTfcToMtu,
       .iptfs = {.enabled = true,
                 .fragment = false,
@@ -96,6 +97,7 @@ TEST(SadbMessages, AnSaTravelsWhole) {
   EXPECT_EQ(got.tfc_octets, model::kTfcToMtu);
   EXPECT_EQ(got.iptfs, sent.iptfs);
   EXPECT_TRUE(got.inside_ah);
+  EXPECT_EQ(got.sequence, sent.sequence);
   EXPECT_EQ(got.nic_offload, model::NicOffload::kPacket);
   EXPECT_EQ(got.remote, sent.remote);
   EXPECT_EQ(got.encryption_key, sent.encryption_key);

@@ -66,13 +66,21 @@ xf::Template template_of(const pf::PolicyRequest& request, const PfkeySelector& 
   return out;
 }
 
+[[nodiscard]] std::uint8_t protocol_of(const PfkeySa& sa) {
+  switch (sa.sa_type) {
+    case wire::pfkey::SaType::kAh: return wire::pfkey::kProtocolAh;
+    case wire::pfkey::SaType::kIpComp: return wire::pfkey::kProtocolIpComp;
+    default: return xf::kProtocolEsp;
+  }
+}
+
 }  // namespace
 
 xf::SaInfo describe_info(const PfkeyDatabase& database, const PfkeySa& sa, PfkeyTime time) {
   xf::SaInfo out;
   out.family = xf::family_of(sa.to());
   out.selector.family = out.family;
-  out.id = {xf::Address::of(sa.to()), sa.spi, xf::kProtocolEsp};
+  out.id = {xf::Address::of(sa.to()), sa.spi, protocol_of(sa)};
   out.source = xf::Address::of(sa.from());
   out.limits = limits_of(sa.hard, sa.soft);
   out.current = current_of(database.current(sa, time));
@@ -114,7 +122,7 @@ xf::Attributes describe_attributes(const PfkeyDatabase& database, const PfkeySa&
 }
 
 xf::SaId describe_id(const PfkeySa& sa) {
-  return {xf::Address::of(sa.to()), sa.spi, xf::family_of(sa.to()), xf::kProtocolEsp};
+  return {xf::Address::of(sa.to()), sa.spi, xf::family_of(sa.to()), protocol_of(sa)};
 }
 
 xf::PolicyInfo describe_info(const PfkeyPolicy& policy) {

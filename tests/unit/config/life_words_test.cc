@@ -42,6 +42,33 @@ TEST(LifeWords, Childless) {
 TEST(LifeWords, Tfc) {
   EXPECT_FALSE(load_one("mtu=1400").refuse_tfc);
   EXPECT_TRUE(load_one("send-no-esp-tfc=yes").refuse_tfc);
+  EXPECT_EQ(load_one("mtu=1400").children[0].tfc_octets, 0U);
+  EXPECT_EQ(load_one("tfc=1300").children[0].tfc_octets, 1300U);
+  EXPECT_EQ(load_one("tfc=%mtu").children[0].tfc_octets, model::kTfcToMtu);
+  EXPECT_NE(faults_of("tfc=1300\n\tcompress=yes").find("what is compressed cannot be padded"), std::string::npos);
+  EXPECT_NE(faults_of("tfc=yes"), "");
+}
+
+TEST(LifeWords, Ah) {
+  const auto one = load_one("ah=sha512-x25519").children.at(0);
+  EXPECT_EQ(one.protocol, model::SaProtocol::kAh);
+  ASSERT_EQ(one.proposals.size(), 1U);
+  EXPECT_EQ(one.proposals[0].protocol, model::Protocol::kAh);
+  EXPECT_TRUE(one.proposals[0].of(model::TransformType::kEncryption).empty());
+  EXPECT_EQ(one.proposals[0].of(model::TransformType::kIntegrity),
+            (std::vector<model::Transform>{{model::TransformType::kIntegrity, 14, 0}}));
+  EXPECT_FALSE(one.proposals[0].of(model::TransformType::kEsn).empty());
+  // Libreswan's way, in any order of the words.
+  const auto other = load_one("phase2alg=sha2_256\n\tphase2=ah").children.at(0);
+  EXPECT_EQ(other.protocol, model::SaProtocol::kAh);
+  EXPECT_EQ(other.proposals.at(0).of(model::TransformType::kIntegrity).at(0).id, 12);
+  EXPECT_EQ(load_one("phase2=ah").children.at(0).proposals.at(0).of(model::TransformType::kIntegrity).size(), 3U);
+  EXPECT_EQ(load_one("phase2=esp").children.at(0).protocol, model::SaProtocol::kEsp);
+  EXPECT_NE(faults_of("ah=aes256-sha256").find("it encrypts nothing"), std::string::npos);
+  EXPECT_NE(faults_of("ah=sha256\n\tencapsulation=yes").find("cannot travel in UDP"), std::string::npos);
+  EXPECT_NE(faults_of("ah=sha256\n\tcompress=yes").find("inside ESP only"), std::string::npos);
+  EXPECT_NE(faults_of("ah=sha256\n\ttfc=1000").find("AH hides nothing"), std::string::npos);
+  EXPECT_NE(faults_of("phase2=ah+esp").find("no bundles"), std::string::npos);
 }
 
 TEST(LifeWords, TheWayBack) {

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// AH instead of ESP (RFC 7296 section 3.3.1, Protocol ID 2), and traffic flow confidentiality padding (section 3.10.1).
+#include <gtest/gtest.h>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+model::Connection with_ah(std::uint16_t integrity = 12) {
+  auto c = tunnel("tun");
+  auto& child = c.children[0];
+  child.protocol = model::SaProtocol::kAh;
+  child.proposals = {{model::Protocol::kAh,
+                      {{model::TransformType::kIntegrity, integrity, 0},
+                       {model::TransformType::kKeyExchange, 31, 0},
+                       {model::TransformType::kEsn, 1, 0},
+                       {model::TransformType::kEsn, 0, 0}}}};
+  return c;
+}
+
+const model::SaSpec& sa(const Side& side, model::Direction direction) {
+  const auto* out = side.plane.outbound("tun", "tun");
+  return direction == model::Direction::kOutbound ? out->spec
+                                                  : side.plane.find(out->spec.child, model::Direction::kInbound)->spec;
+}
+
+void expect_ah(Exchange& e) {
+  for (auto* side : {&e.a(), &e.b()}) {
+    for (const auto direction : {model::Direction::kInbound, model::Direction::kOutbound}) {
+      const auto& spec = sa(*side, direction);
+      EXPECT_EQ(spec.protocol, model::SaProtocol::kAh);
+      EXPECT_EQ(spec.encryption, model::EncryptionId::kNone);
+      EXPECT_TRUE(spec.encryption_key.empty());
+      EXPECT_EQ(spec.integrity, model::IntegrityId::kHmacSha2_256_128);
+      EXPECT_EQ(spec.integrity_key.size(), 32U);
+      EXPECT_TRUE(spec.esn);
+      EXPECT_EQ(spec.local.port, 0) << "AH has no ports, now or later";
+    }
+  }
+  EXPECT_EQ(sa(e.a(), model::Direction::kOutbound).integrity_key, sa(e.b(), model::Direction::kInbound).integrity_key);
+  EXPECT_EQ(sa(e.b(), model::Direction::kOutbound).integrity_key, sa(e.a(), model::Direction::kInbound).integrity_key);
+  EXPECT_NE(sa(e.a(), model::Direction::kOutbound).integrity_key, sa(e.a(), model::Direction::kInbound).integrity_key);
+}
+
+TEST(Ah, AgreedOnInTheFirstChildAndInEachRekey) {
+  Exchange e(with_ah());
+  e.initiate(e.a());
+  e.advance_and_run(1s);
+  expect_ah(e);
+  const auto before = sa(e.a(), model::Direction::kOutbound).spi;
+  for (auto* who : {&e.a(), &e.b()}) {
+    e.rekey_child(*who);
+    e.advance_and_run(60s);
+    expect_ah(e);
+    // The old pair is deleted by the protocol it had: nothing of it is left.
+    EXPECT_EQ(e.a().plane.entries().size(), 2U);
+    EXPECT_EQ(e.b().plane.entries().size(), 2U);
+  }
+  EXPECT_NE(sa(e.a(), model::Direction::kOutbound).spi, before);
+}
+
+TEST(Ah, EspAndAhDoNotMeet) {
+  Exchange e(with_ah(), mirrored(tunnel("tun")));
+  e.initiate(e.a());
+  e.advance_and_run(60s);
+  EXPECT_EQ(e.a().plane.outbound("tun", "tun"), nullptr);
+  EXPECT_EQ(e.b().plane.outbound("tun", "tun"), nullptr);
+}
+
+TEST(Ah, OtherHashesDoNotMeet) {
+  Exchange e(with_ah(12), mirrored(with_ah(14)));
+  e.initiate(e.a());
+  e.advance_and_run(60s);
+  EXPECT_EQ(e.a().plane.outbound("tun", "tun"), nullptr);
+}
+
+TEST(Tfc, PadsUnlessThePeerRefusesIt) {
+  for (const bool refused : {false, true}) {
+    auto mine = tunnel("tun");
+    mine.children[0].tfc_octets = 1200;
+    auto theirs = mirrored(tunnel("tun"));
+    theirs.refuse_tfc = refused;
+    Exchange e(mine, theirs);
+    e.initiate(e.a());
+    e.advance_and_run(1s);
+    EXPECT_EQ(sa(e.a(), model::Direction::kOutbound).tfc_octets, refused ? 0U : 1200U);
+    EXPECT_EQ(sa(e.a(), model::Direction::kInbound).tfc_octets, 0U);
+    EXPECT_EQ(sa(e.b(), model::Direction::kOutbound).tfc_octets, 0U);
+    // Whoever rekeys, it stays.
+    e.rekey_child(e.b());
+    e.advance_and_run(60s);
+    EXPECT_EQ(sa(e.a(), model::Direction::kOutbound).tfc_octets, refused ? 0U : 1200U);
+  }
+}
+
+}  // namespace
+}  // namespace cygnet::test

@@ -210,6 +210,19 @@ def test_strongswan_killed(net):
     pair.check_traffic()
 
 
+def test_strongswan_killed_and_calls_again(net):
+    """The restarted strongSwan initiates anew; its INITIAL_CONTACT takes the old IKE SA away here."""
+    pair = Pair(net)
+    pair.up("strongswan")
+    before = pair.cygnet.spis()
+    pair.strongswan.kill()
+    pair.start_strongswan()
+    pair.strongswan.up("net")
+    wait_until(lambda: len(pair.cygnet.connection()["ike_sas"]) == 1 and pair.cygnet.spis() != before, 5,
+               "Cygnet has just the new IKE SA")
+    pair.check_traffic()
+
+
 def test_cygnet_killed(net):
     """strongSwan is told nothing; the restarted Cygnet's INITIAL_CONTACT replaces the old SA."""
     pair = Pair(net, auto="start")

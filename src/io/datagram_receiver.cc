@@ -39,7 +39,7 @@ void apply_control(const cmsghdr* c, ReceivedDatagram& out) {
     }
   } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
     if (in6_pktinfo info{}; read_control(c, info)) {
-      out.local.address = IpAddress::from_bytes({info.ipi6_addr.s6_addr, 16});
+      out.local.address = address_of_v6_socket({info.ipi6_addr.s6_addr, 16});
     }
   } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
     if (std::uint8_t tos = 0; read_control(c, tos)) {

@@ -8,6 +8,7 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -101,6 +102,13 @@ SocketAddress SocketAddress::of(const Endpoint& endpoint) {
   return out;
 }
 
+IpAddress address_of_v6_socket(ByteView octets) {
+  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0,    0,
+                                                    0, 0, 0, 0, 0xff, 0xff};  // RFC 4291 section 2.5.5.2
+  const bool mapped = std::equal(kMapped.begin(), kMapped.end(), octets.begin());
+  return IpAddress::from_bytes(mapped ? octets.subspan(kMapped.size()) : octets);
+}
+
 std::optional<Endpoint> endpoint_of(const void* address, std::size_t size) {
   sa_family_t family = 0;
   if (size < sizeof family) {
@@ -115,7 +123,7 @@ std::optional<Endpoint> endpoint_of(const void* address, std::size_t size) {
   if (family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
     sockaddr_in6 in{};
     std::memcpy(&in, address, sizeof in);
-    return Endpoint{IpAddress::from_bytes({in.sin6_addr.s6_addr, 16}), ntohs(in.sin6_port)};
+    return Endpoint{address_of_v6_socket({in.sin6_addr.s6_addr, 16}), ntohs(in.sin6_port)};
   }
   return std::nullopt;
 }

@@ -117,6 +117,8 @@ struct SocketAddress {
   std::uint32_t size = 0;
   [[nodiscard]] static SocketAddress of(const Endpoint& endpoint);
 };
+// Sixteen octets. A socket for both families, as programs may share theirs with us, writes IPv4 inside IPv6.
+[[nodiscard]] IpAddress address_of_v6_socket(ByteView octets);
 [[nodiscard]] std::optional<Endpoint> endpoint_of(const void* address, std::size_t size);
 
 }  // namespace cygnet::io

@@ -59,7 +59,10 @@ int open_second(int fd, const sockaddr_storage& address, socklen_t octets) {
   if (second < 0) return -1;
   const unsigned mark = exempting_mark();
   bool good = set(fd, SOL_SOCKET, SO_REUSEPORT, 1) && set(second, SOL_SOCKET, SO_REUSEPORT, 1);
-  if (address.ss_family == AF_INET6) good = good && set(second, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  // One port has one kind of socket: for IPv6 alone, or for both families.
+  if (address.ss_family == AF_INET6) {
+    good = good && set(second, IPPROTO_IPV6, IPV6_V6ONLY, flag_of(fd, IPPROTO_IPV6, IPV6_V6ONLY));
+  }
   if (mark != 0) good = good && next_setsockopt(second, SOL_SOCKET, SO_MARK, &mark, sizeof mark) == 0;
   (void)set(second, SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBufferOctets);
   good = good && next_bind(second, reinterpret_cast<const sockaddr*>(&address), octets) == 0 && divide(second);
@@ -71,14 +74,14 @@ int open_second(int fd, const sockaddr_storage& address, socklen_t octets) {
 }
 
 int lend_second(int fd, const sockaddr_storage& address, socklen_t octets) {
-  if (address.ss_family == AF_INET6 && flag_of(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0) {
-    // One socket for both families: the engine wants to know which one a packet came in.
-    errno = EOPNOTSUPP;
-    return -1;
-  }
   const unsigned port = port_of(address);
-  int second = open_second(fd, address, octets);
-  if (second < 0) return -1;
+  const bool shared = flag_of(fd, SOL_SOCKET, SO_REUSEPORT) != 0;
+  const int second = open_second(fd, address, octets);
+  if (second < 0) {
+    // A process that has given its rights away, with a socket that the one before it had shared (OpenIKED's): it is
+    // shared still.
+    return shared && (errno == EPERM || errno == EACCES) ? 0 : -1;
+  }
   const int done = ask_engine(wire::xfrm::WrapType::kLendSocket, address.ss_family, port, second, true);
   const int error = errno;
   ::close(second);

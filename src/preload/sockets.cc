@@ -80,6 +80,13 @@ int set_netlink_option(int fd, int name, const void* value, socklen_t octets) {
   }
 }
 
+// A netlink program looks whether it was the kernel that sent; a Unix socket names the engine's path, or nothing.
+bool is_from_engine(int fd, const void* from, socklen_t octets) {
+  sa_family_t family = AF_UNSPEC;
+  if (octets >= sizeof family) std::memcpy(&family, from, sizeof family);
+  return (octets == 0 || family == AF_UNIX) && is_xfrm_connection(fd);
+}
+
 }  // namespace
 
 CYGNET_EXPORT int socket(int domain, int type, int protocol) noexcept {
@@ -130,11 +137,10 @@ CYGNET_EXPORT int setsockopt(int fd, int level, int name, const void* value, soc
   return next_setsockopt(fd, level, name, value, octets);
 }
 
-// A Unix socket names no sender; a netlink program looks whether it was the kernel.
 CYGNET_EXPORT ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags, sockaddr* from, socklen_t* octets) {
   const socklen_t room = octets == nullptr ? 0 : *octets;
   const auto got = next_recvfrom(fd, buffer, size, flags, from, octets);
-  if (got >= 0 && from != nullptr && octets != nullptr && *octets == 0 && is_xfrm_connection(fd)) {
+  if (got >= 0 && from != nullptr && octets != nullptr && is_from_engine(fd, from, *octets < room ? *octets : room)) {
     *octets = room;
     give_address(kernel_address(), from, octets);
   }
@@ -144,7 +150,8 @@ CYGNET_EXPORT ssize_t recvfrom(int fd, void* buffer, std::size_t size, int flags
 CYGNET_EXPORT ssize_t recvmsg(int fd, msghdr* message, int flags) {
   const socklen_t room = message == nullptr || message->msg_name == nullptr ? 0 : message->msg_namelen;
   const auto got = next_recvmsg(fd, message, flags);
-  if (got >= 0 && room != 0 && message->msg_namelen == 0 && is_xfrm_connection(fd)) {
+  if (got >= 0 && room != 0 &&
+      is_from_engine(fd, message->msg_name, message->msg_namelen < room ? message->msg_namelen : room)) {
     message->msg_namelen = room;
     give_address(kernel_address(), static_cast<sockaddr*>(message->msg_name), &message->msg_namelen);
   }

@@ -110,6 +110,10 @@ class Cygnet:
     def ctl_command(self, *words):
         return [program("cygnet"), "--run-dir", self.run_dir, *words]
 
+    def lent_folders(self):
+        """What a program in a root of its own needs to be there for `cygnet wrap`."""
+        return [program("libcygnet-wrap.so").parent, self.run_dir]
+
     def ctl(self, *words, check=True, timeout_s=30):
         """Runs `cygnet`; returns the CompletedProcess."""
         return self.host.run(self.ctl_command(*words), check=check, timeout_s=timeout_s)

@@ -53,9 +53,12 @@ class StrongSwan:
     # "host": the system's; "6": 6.0 out of the Debian 13 root. Tests of both set it (interop/conftest.py).
     version = "host"
 
-    def __init__(self, host, retransmit_s=1.0, retransmit_tries=4, settings=""):
+    def __init__(self, host, retransmit_s=1.0, retransmit_tries=4, settings="", engine=None):
+        """engine: a running Cygnet on that host, whose engine it believes to be its kernel (`cygnet wrap`)."""
         self.host = host
+        self.engine = engine
         self._enter = []
+        plugins = PLUGINS.replace("kernel-libipsec ", "") if engine else PLUGINS
         self.dir = host.dir / "strongswan"
         self.dir.mkdir(exist_ok=True)
         self.log = self.dir / "charon.log"
@@ -63,7 +66,7 @@ class StrongSwan:
         self._conf = self.dir / "strongswan.conf"
         self._conf.write_text(f"""
 charon-systemd {{
-  load = {PLUGINS}
+  load = {plugins}
   install_virtual_ip = yes
   retransmit_tries = {retransmit_tries}
   retransmit_timeout = {retransmit_s}
@@ -90,15 +93,19 @@ charon-systemd {{
     }}
   }}
 }}
-charon {{ load = {PLUGINS} }}
+charon {{ load = {plugins} }}
 swanctl {{ load = random openssl pem pkcs1 pkcs8 x509 }}
 libtls {{ }}
 """)
         if self.version != "host":
-            self._enter = ["chroot", enter_root(host, "guest", [self.dir])]
+            shared = engine.lent_folders() if engine else []
+            self._enter = ["chroot", enter_root(host, "guest", [self.dir, *shared])]
 
     def start(self):
-        self.process = self.host.spawn([*self._enter, CHARON], name="charon",
+        command = [*self._enter, CHARON]
+        if self.engine:
+            command = self.engine.ctl_command("wrap", *command)
+        self.process = self.host.spawn(command, name="charon",
                                        env={"STRONGSWAN_CONF": str(self._conf)})
         wait_until(lambda: self._swanctl("--stats", check=False).returncode == 0, 10,
                    f"charon answers in {self.host.name}")

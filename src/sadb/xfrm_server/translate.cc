@@ -201,6 +201,7 @@ PfkeyResult<PfkeySelector> xfrm_selector(const xf::Selector& said, std::uint8_t 
   if (!family) return std::unexpected(family.error());
   if (said.interface_index != 0) return refuse(EOPNOTSUPP, "policies for one interface: the engine has its own device");
   if (said.user != 0) return refuse(EOPNOTSUPP, "policies for one user");
+  if (direction > xf::kForward) return refuse(EINVAL, "there is no direction " + std::to_string(direction));
   PfkeySelector out;
   using D = pf::PolicyDirection;
   out.direction = direction == xf::kIn ? D::kIn : direction == xf::kOut ? D::kOut : D::kForward;

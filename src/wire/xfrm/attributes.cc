@@ -199,6 +199,11 @@ Parsed<void> read(A /*type*/, ByteView octets, ReplayStateEsn& value) {
     return refuse(Refusal::kBadAttribute,
                   "the window of " + text(value.window) + " packets does not fit into " + text(words) + " words");
   }
+  // A new window may come without its bits, as `ip xfrm` sends it: the kernel takes that for zeros.
+  if (reader.remaining() == 0) {
+    value.bitmap.resize(words);
+    return {};
+  }
   for (std::size_t i = 0; i < words; ++i) value.bitmap.push_back(reader.u32());
   if (!reader.ok()) return refuse(Refusal::kBadAttribute, "it is too short for its " + text(words) + " words");
   return {};

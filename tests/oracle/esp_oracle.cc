@@ -73,10 +73,15 @@ model::Mode mode_of(const Json& request) {
 
 void read_algorithms(const Json& request, model::SaSpec& spec) {
   static const std::map<std::string, model::EncryptionId> kEncryption = {
-      {"null", model::EncryptionId::kNull},        {"aes-cbc", model::EncryptionId::kAesCbc},
-      {"aes-ctr", model::EncryptionId::kAesCtr},   {"3des", model::EncryptionId::k3DesCbc},
-      {"aes-ccm", model::EncryptionId::kAesCcm16}, {"aes-gmac", model::EncryptionId::kNullAesGmac},
-      {"aes-gcm", model::EncryptionId::kAesGcm16}, {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
+      {"", model::EncryptionId::kNone},
+      {"null", model::EncryptionId::kNull},
+      {"aes-cbc", model::EncryptionId::kAesCbc},
+      {"aes-ctr", model::EncryptionId::kAesCtr},
+      {"3des", model::EncryptionId::k3DesCbc},
+      {"aes-ccm", model::EncryptionId::kAesCcm16},
+      {"aes-gmac", model::EncryptionId::kNullAesGmac},
+      {"aes-gcm", model::EncryptionId::kAesGcm16},
+      {"chacha20-poly1305", model::EncryptionId::kChaCha20Poly1305}};
   static const std::map<std::string, model::IntegrityId> kIntegrity = {
       {"", model::IntegrityId::kNone},
       {"md5-96", model::IntegrityId::kHmacMd5_96},
@@ -100,6 +105,7 @@ model::SaSpec sa_of(const Json& request) {
   spec.spi = Spi{request.at("spi").get<std::uint32_t>()};
   spec.child = model::ChildId{request.at("child").get<std::uint64_t>()};
   spec.policy = model::PolicyId{request.at("policy").get<std::uint32_t>()};
+  spec.protocol = request.value("protocol", "esp") == "ah" ? model::SaProtocol::kAh : model::SaProtocol::kEsp;
   spec.mode = mode_of(request);
   spec.local = endpoint_of(request, "local");
   spec.remote = endpoint_of(request, "remote");
@@ -182,7 +188,8 @@ Json Oracle::in(const Json& request) {
                        .local = endpoint_of(packet, "local"),
                        .remote = endpoint_of(packet, "remote"),
                        .udp = packet.value("udp", false),
-                       .tos = packet.value("tos", std::uint8_t{0})});
+                       .tos = packet.value("tos", std::uint8_t{0}),
+                       .ah = packet.value("ah", false)});
   }
   verdicts_.clear();
   engine_->process_inbound(packets, now_, verdicts_);
@@ -226,6 +233,7 @@ Json Oracle::action_json(const engine::Action& action) const {
     return {{"kind", "send"},
             {"esp", std::move(packets)},
             {"udp", send->udp},
+            {"whole_packet", send->whole_packet},
             {"tos", send->tos},
             {"dont_fragment", send->dont_fragment},
             {"local", json_of(send->local)},

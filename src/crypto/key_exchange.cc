@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/key_exchange.h"
 
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
-#include <openssl/params.h>
 
 #include <algorithm>
 #include <array>
 
 #include "crypto/evp.h"
+#include "crypto/x25519.h"
 #include "model/legacy.h"
 
 namespace cygnet::crypto {
@@ -196,97 +195,58 @@ Result<SecretBytes> derive_ecp(const EcpGroup& group, const KeyPair& own, ByteVi
   return point_octets<SecretBytes>(group, shared.get(), numbers.get(), false);
 }
 
-// ---- Curve25519
-
-constexpr std::size_t kX25519Octets = 32;
-
-KeyHandle x25519_private(ByteView key) {
-  return KeyHandle(EVP_PKEY_new_raw_private_key_ex(nullptr, "X25519", nullptr, key.data(), key.size()));
-}
-
-// With the public value at hand OpenSSL need not compute it once more, which takes as long as the derivation itself.
-KeyHandle x25519_pair(const KeyPair& own) {
-  if (own.public_value.size() != kX25519Octets) return x25519_private(own.private_key);
-  // Parameters are read only; OpenSSL's constructor lacks the const.
-  auto* secret = const_cast<std::uint8_t*>(own.private_key.data());
-  auto* value = const_cast<std::uint8_t*>(own.public_value.data());
-  std::array<OSSL_PARAM, 3> parts = {
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, secret, own.private_key.size()),
-      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, value, own.public_value.size()),
-      OSSL_PARAM_construct_end()};
-  const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
-  require(context != nullptr);
-  require_ok(EVP_PKEY_fromdata_init(context.get()));
-  EVP_PKEY* key = nullptr;
-  require_ok(EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, parts.data()));
-  return KeyHandle(key);
-}
-
-KeyPair generate_x25519(Random& random) {
-  SecretBytes scalar(kX25519Octets);
-  random.fill(scalar);  // clamped where it is used (RFC 7748 section 5)
-  const auto key = x25519_private(scalar);
-  require(key != nullptr);
-  Bytes value(kX25519Octets);
-  std::size_t size = value.size();
-  require_ok(EVP_PKEY_get_raw_public_key(key.get(), value.data(), &size));
-  return {model::KeGroup::kX25519, std::move(scalar), std::move(value)};
-}
-
-Result<SecretBytes> derive_x25519(const KeyPair& own, ByteView peer_public) {
-  const auto key = x25519_pair(own);
-  const KeyHandle peer(
-      EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, peer_public.data(), peer_public.size()));
-  require(key != nullptr && peer != nullptr);
-  const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
-  require(context != nullptr);
-  require_ok(EVP_PKEY_derive_init(context.get()));
-  require_ok(EVP_PKEY_derive_set_peer(context.get(), peer.get()));
-  SecretBytes shared(kX25519Octets);
-  std::size_t size = shared.size();
-  const bool derived = EVP_PKEY_derive(context.get(), shared.data(), &size) == 1;
-  // RFC 7748 section 6.1: "check, without leaking extra information about the value of K, whether K is the all-zero
-  // value and abort if so".
-  static constexpr std::array<std::uint8_t, kX25519Octets> kZeros{};
-  if (!derived || size != kX25519Octets || constant_time_equal(shared, kZeros)) {
-    return refuse("the peer's Curve25519 value leads to an all-zero secret (RFC 7748 section 6.1)");
-  }
-  return shared;
-}
-
 }  // namespace
 
 std::size_t public_octets(model::KeGroup group) {
-  if (group == model::KeGroup::kX25519) return kX25519Octets;
+  if (group == model::KeGroup::kX25519) return x25519::kOctets;
   if (const auto* modp = modp_group(group)) return modp->octets;
   if (const auto* ecp = ecp_group(group)) return ecp->field_octets * 2;
   return 0;
 }
 
 Result<KeyPair> generate_key_pair(model::KeGroup group, Random& random) {
-  if (group == model::KeGroup::kX25519) return generate_x25519(random);
+  if (group == model::KeGroup::kX25519) return x25519::generate(random);
   if (const auto* modp = modp_group(group)) return generate_modp(group, *modp, random);
   if (const auto* ecp = ecp_group(group)) return generate_ecp(group, *ecp, random);
   return fail("key exchange method " + std::to_string(static_cast<unsigned>(group)) + " is not built in");
 }
 
-Result<SecretBytes> derive_shared_secret(const KeyPair& own, ByteView peer_public) {
-  const std::size_t expected = public_octets(own.group);
+namespace {
+
+Result<> check_length(model::KeGroup group, ByteView peer_public) {
+  const std::size_t expected = public_octets(group);
   if (expected == 0)
-    return fail("key exchange method " + std::to_string(static_cast<unsigned>(own.group)) + " is not built in");
+    return fail("key exchange method " + std::to_string(static_cast<unsigned>(group)) + " is not built in");
   // RFC 7296 section 3.4: "the length of the Diffie-Hellman public value for MODP groups MUST be equal to the length of
   // the prime modulus ... prepending zero bits to the value if necessary".
   if (peer_public.size() != expected) {
     return fail("the peer's Diffie-Hellman value has " + std::to_string(peer_public.size()) +
                 " octets, the group's have " + std::to_string(expected));
   }
+  return {};
+}
+
+}  // namespace
+
+Result<SecretBytes> derive_shared_secret(const KeyPair& own, ByteView peer_public) {
+  if (auto sound = check_length(own.group, peer_public); !sound) return std::unexpected(sound.error());
   if (own.private_key.empty()) return fail("there is no private value to derive with");
   if (own.group == model::KeGroup::kX25519) {
-    if (own.private_key.size() != kX25519Octets) return fail("the Curve25519 private value has the wrong length");
-    return derive_x25519(own, peer_public);
+    if (own.private_key.size() != x25519::kOctets) return fail("the Curve25519 private value has the wrong length");
+    return x25519::derive(own, peer_public);
   }
   if (const auto* modp = modp_group(own.group)) return derive_modp(*modp, own, peer_public);
   return derive_ecp(*ecp_group(own.group), own, peer_public);
+}
+
+Result<Agreement> agree(model::KeGroup group, Random& random, ByteView peer_public) {
+  if (auto sound = check_length(group, peer_public); !sound) return std::unexpected(sound.error());
+  if (group == model::KeGroup::kX25519) return x25519::agree(random, peer_public);
+  auto own = generate_key_pair(group, random);
+  if (!own) return std::unexpected(own.error());
+  auto shared = derive_shared_secret(*own, peer_public);
+  if (!shared) return std::unexpected(shared.error());
+  return Agreement{std::move(*own), std::move(*shared)};
 }
 
 }  // namespace cygnet::crypto

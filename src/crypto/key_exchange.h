@@ -20,6 +20,12 @@ struct KeyPair {
 // 7). Refuses values of wrong length, points off the curve, 0, 1, p-1 (RFC 6989) and an all-zero x25519 result (RFC
 // 8031 section 2).
 [[nodiscard]] Result<SecretBytes> derive_shared_secret(const KeyPair& own, ByteView peer_public);
+// Both at once, for whoever knows the peer's value already: with x25519 a few microseconds less.
+struct Agreement {
+  KeyPair own;
+  SecretBytes shared_secret;
+};
+[[nodiscard]] Result<Agreement> agree(model::KeGroup group, Random& random, ByteView peer_public);
 [[nodiscard]] std::size_t public_octets(model::KeGroup group);  // 0: unknown group
 
 }  // namespace cygnet::crypto

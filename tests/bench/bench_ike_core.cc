@@ -28,6 +28,12 @@ ike::JobResult run_job(const ike::KeyExchangeJob& job) {
   ike::JobResult out{job.job, job.own, std::nullopt, {}};
   if (!out.own) {
     SeededRandom random(load_be64(job.seed.data()));
+    if (job.peer_public) {
+      auto both = *crypto::agree(job.group, random, *job.peer_public);
+      out.own = std::move(both.own);
+      out.shared_secret = std::move(both.shared_secret);
+      return out;
+    }
     out.own = *crypto::generate_key_pair(job.group, random);
   }
   if (job.peer_public) out.shared_secret = *crypto::derive_shared_secret(*out.own, *job.peer_public);

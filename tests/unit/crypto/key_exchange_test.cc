@@ -55,6 +55,22 @@ TEST_P(KeyExchangeTest, BothSidesAgree) {
   }
 }
 
+TEST_P(KeyExchangeTest, BothAtOnceIsTheSame) {
+  const auto peer = pair_of(GetParam().group, 11);
+  const auto own = pair_of(GetParam().group, 12);
+  SeededRandom random(12);
+  const auto both = agree(GetParam().group, random, peer.public_value);
+  ASSERT_TRUE(both.has_value());
+  EXPECT_EQ(both->own.group, GetParam().group);
+  EXPECT_EQ(both->own.private_key, own.private_key);
+  EXPECT_EQ(both->own.public_value, own.public_value);
+  EXPECT_EQ(both->shared_secret, *derive_shared_secret(peer, own.public_value));
+  EXPECT_FALSE(agree(GetParam().group, random, Bytes(GetParam().public_size, 0)).has_value());
+  EXPECT_FALSE(agree(GetParam().group, random, Bytes(GetParam().public_size - 1, 5)).has_value());
+  // A refused value leaves nothing behind.
+  EXPECT_TRUE(agree(GetParam().group, random, peer.public_value).has_value());
+}
+
 // A simulation replays from its seed: nothing but Random goes into a key pair.
 TEST_P(KeyExchangeTest, TheSameSeedGivesTheSamePair) {
   const auto a = pair_of(GetParam().group, 7);
@@ -212,6 +228,7 @@ TEST(KeyExchange, UnknownGroups) {
     EXPECT_EQ(public_octets(group), 0U);
     EXPECT_FALSE(generate_key_pair(group, random).has_value());
     EXPECT_FALSE(derive_shared_secret(KeyPair{group, SecretBytes(32, 1), {}}, Bytes(32, 2)).has_value());
+    EXPECT_FALSE(agree(group, random, Bytes(32, 2)).has_value());
   }
 }
 

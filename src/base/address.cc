@@ -75,7 +75,16 @@ std::optional<IpAddress> IpAddress::previous() const {
 
 std::string IpAddress::to_string() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(is_v4() ? AF_INET : AF_INET6, bytes_.data(), text.data(), text.size());
+  if (is_v4()) {
+    // inet_ntop goes through sprintf: logs and names of peers are written for each handshake.
+    auto* at = text.data();
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (i != 0) *at++ = '.';
+      at = std::to_chars(at, text.data() + text.size(), static_cast<unsigned>(bytes_[i])).ptr;
+    }
+    return {text.data(), at};
+  }
+  inet_ntop(AF_INET6, bytes_.data(), text.data(), text.size());
   return text.data();
 }
 

@@ -2,15 +2,17 @@
 #include "crypto/hmac.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "crypto/spare_contexts.h"
 
 namespace cygnet::crypto {
 
 Hmac::Hmac(const EVP_MD* digest, ByteView key)
-    : context_(EVP_MD_CTX_new()),
+    : context_(SpareContexts::of_this_thread().take(digest)),
       octets_(static_cast<std::size_t>(EVP_MD_get_size(digest))),
       block_octets_(static_cast<std::size_t>(EVP_MD_get_block_size(digest))) {
-  require(context_ != nullptr && octets_ <= kMaxDigestOctets && block_octets_ <= kMaxHashBlock);
-  require_ok(EVP_DigestInit_ex2(context_.get(), digest, nullptr));
+  require(octets_ <= kMaxDigestOctets && block_octets_ <= kMaxHashBlock);
   // RFC 2104 section 2: keys longer than B bytes are first hashed using H.
   if (key.size() > block_octets_) {
     require_ok(EVP_DigestUpdate(context_.get(), key.data(), key.size()));
@@ -25,6 +27,7 @@ Hmac::Hmac(const EVP_MD* digest, ByteView key)
 }
 
 Hmac::~Hmac() {
+  SpareContexts::of_this_thread().give(std::move(context_));
   wipe(inner_);
   wipe(outer_);
 }

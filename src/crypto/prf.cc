@@ -2,22 +2,24 @@
 #include "crypto/prf.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "crypto/evp.h"
 #include "crypto/hmac.h"
+#include "crypto/spare_contexts.h"
 
 namespace cygnet::crypto {
 namespace {
 
 Bytes hash(const EVP_MD* digest, std::span<const ByteView> data) {
-  const DigestContext context(EVP_MD_CTX_new());
-  require(context != nullptr);
-  require_ok(EVP_DigestInit_ex2(context.get(), digest, nullptr));
+  auto& spare = SpareContexts::of_this_thread();
+  auto context = spare.take(digest);
   for (const auto piece : data) {
     if (!piece.empty()) require_ok(EVP_DigestUpdate(context.get(), piece.data(), piece.size()));
   }
   Bytes out(static_cast<std::size_t>(EVP_MD_get_size(digest)));
   require_ok(EVP_DigestFinal_ex(context.get(), out.data(), nullptr));
+  spare.give(std::move(context));
   return out;
 }
 

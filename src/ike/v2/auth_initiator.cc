@@ -118,7 +118,7 @@ const model::Child* add_first_child(World& world, IkeSa& sa, wi::Payloads& paylo
 }
 
 // The children that were wanted meanwhile.
-void queue_wants(IkeSa& sa, std::deque<ChildWant> wants) {
+void queue_wants(IkeSa& sa, std::vector<ChildWant> wants) {
   for (auto& want : wants) {
     Task task;
     task.about = About::kNewChild;
@@ -210,9 +210,10 @@ Outcome on_responder_verified(Turn& turn) {
   sa.handshake->wants.clear();
   if (!wants.empty() && !begins_childless(sa)) {
     finish_first_child(turn, std::move(wants.front()));
-    wants.pop_front();
+    wants.erase(wants.begin());
   }
   sa.handshake.reset();
+  forget_proof_keys(sa);
   queue_wants(sa, std::move(wants));
   if (sa.children.empty() && sa.queue.empty()) {
     delete_ike_sa(world, sa, "it has no child", Aftermath::kForget);

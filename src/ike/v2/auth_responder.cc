@@ -187,6 +187,7 @@ Outcome on_answer_proof_ready(Turn& turn) {
   add_auth_lifetime(sa, answer);
   answer_first_child(turn, request.payloads, answer);
   sa.handshake.reset();
+  forget_proof_keys(sa);
   send_response(world, sa, wi::ExchangeType::kIkeAuth, request.id, answer);
   drop_redundant(world, sa);
   return sa.state == State::kEstablished ? Outcome::kNext : Outcome::kStay;

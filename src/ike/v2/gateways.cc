@@ -24,8 +24,8 @@ IpAddress gateway_of(const World& world, const model::Connection& connection) {
   return choice == world.gateways.end() ? all.front() : all[choice->second.index % all.size()];
 }
 
-std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
-  std::deque<ChildWant> out;
+std::vector<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
+  std::vector<ChildWant> out;
   if (!sa.began_here || !sa.connection || sa.connection->remote.alternatives.empty() || !sa.stands_in_for.is_zero())
     return out;
   const auto all = gateways_of(*sa.connection);

@@ -3,7 +3,7 @@
 
 // right=a,b: one peer at several addresses, in order of preference. Who does not answer makes room for the next; from
 // an alternative the way leads back to the first once it answers again.
-#include <deque>
+#include <vector>
 
 #include "ike/v2/world.h"
 
@@ -14,7 +14,7 @@ namespace cygnet::ike::v2 {
 // Where the next IKE SA of ours goes to. The connection can be initiated.
 [[nodiscard]] IpAddress gateway_of(const World& world, const model::Connection& connection);
 // An IKE SA of ours ended unwanted: the next address's turn. What is to be tried there at once, and has not failed yet.
-[[nodiscard]] std::deque<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up);
+[[nodiscard]] std::vector<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up);
 // An IKE SA of ours is up.
 void arrive_at_gateway(World& world, IkeSa& sa);
 // The IKE SA was adopted from a process that died: whoever it is with is the address in use.

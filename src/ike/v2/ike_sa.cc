@@ -92,4 +92,6 @@ Result<void> set_keys(IkeSa& sa, IkeKeys keys) {
   return {};
 }
 
+void forget_proof_keys(IkeSa& sa) { sa.keys.pi = sa.keys.pr = {}; }
+
 }  // namespace cygnet::ike::v2

@@ -2,12 +2,13 @@
 #pragma once
 
 // An IKE SA: its state, what that state carries, the exchanges under way on it, and its children.
-#include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/roomy_optional.h"
 #include "crypto/ike_cipher.h"
 #include "crypto/key_exchange.h"
 #include "crypto/public_key.h"
@@ -74,8 +75,8 @@ struct Handshake {
   unsigned cookies_seen = 0;
   std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
-  bool childless = false;       // RFC 6023: the responder takes an IKE_AUTH without a child
-  std::deque<ChildWant> wants;  // the first goes into IKE_AUTH
+  bool childless = false;        // RFC 6023: the responder takes an IKE_AUTH without a child
+  std::vector<ChildWant> wants;  // the first goes into IKE_AUTH
   Spi child_spi;
   model::TrafficSelectors tsi, tsr;  // as proposed
   wire::ike::Payloads answer;        // the IKE_AUTH response while its proof is being checked
@@ -199,8 +200,8 @@ struct IkeSa {
   std::size_t peer_fragment_octets = 0;
   bool small_path = false;  // large datagrams get lost on the way to the peer
   std::optional<Outstanding> outstanding;
-  std::optional<Task> task;  // whose request is outstanding, or whose job runs
-  std::deque<Task> queue;
+  RoomyOptional<Task> task;  // whose request is outstanding, or whose job runs
+  std::list<Task> queue;
   std::optional<PeerRequest> peer_request;
   std::uint64_t own_job = 0, peer_job = 0;  // jobs under way for us, for the peer's request; 0: none
   std::unique_ptr<Handshake> handshake;
@@ -254,5 +255,7 @@ struct IkeSa {
 
 // Takes the keys into use. SPIs, roles and algorithms are set already.
 [[nodiscard]] Result<void> set_keys(IkeSa& sa, IkeKeys keys);
+// SK_pi and SK_pr are for AUTH payloads alone (RFC 7296 section 2.14): gone once there are none to come.
+void forget_proof_keys(IkeSa& sa);
 
 }  // namespace cygnet::ike::v2

@@ -281,7 +281,7 @@ void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath afterm
   drop_fragments(world, sa);
   const bool was_up = sa.established != Instant{};
   if (!sa.stands_in_for.is_zero()) beside_ended(world, sa);
-  std::deque<ChildWant> elsewhere;
+  std::vector<ChildWant> elsewhere;
   if (was_up ? aftermath == Aftermath::kPeerDead : aftermath != Aftermath::kForget)
     elsewhere = leave_gateway(world, sa, was_up);
   if (is_half_open(sa)) {

@@ -85,7 +85,9 @@ Result<void> key_successor(const IkeSa& old, IkeSa& fresh, const NewKeys& k) {
   const auto seed = rekeyed_skeyseed(old.algorithms.prf, ByteView(old.keys.d), k.nonce_i, k.nonce_r, k.shared_secret);
   auto keys = derive_ike_keys(fresh.algorithms, ByteView(seed), k.nonce_i, k.nonce_r, fresh.spi_i, fresh.spi_r);
   if (!keys) return std::unexpected(keys.error());
-  return set_keys(fresh, std::move(*keys));
+  auto set = set_keys(fresh, std::move(*keys));
+  forget_proof_keys(fresh);
+  return set;
 }
 
 // From here on `from` only waits to be deleted by whoever is due to.

@@ -17,6 +17,9 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t v) {
   return h ^ (h >> 32U);
 }
 
+// As a key of the table: any but zero.
+SaIndex::Name name_of(std::uint64_t h) { return h == 0 ? 1 : h; }
+
 std::uint8_t lower(std::uint8_t c) { return c >= 'A' && c <= 'Z' ? static_cast<std::uint8_t>(c | 0x20U) : c; }
 bool is_alphanumeric(std::uint8_t c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); }
 
@@ -67,49 +70,52 @@ std::uint64_t hash_of(const model::Identity& identity) {
   return h;
 }
 
-// The address of the table is random enough, and nothing but places in it follows from it.
-SaIndex::SaIndex() : spis_(0, Scatter{mix(5, reinterpret_cast<std::uintptr_t>(this))}) {}
+// Where a name stands in the table must not be foreseen by a peer that chooses its identities. The address of the table
+// is random enough, and nothing but places in it follows from it.
+SaIndex::SaIndex() : spis_(mix(5, reinterpret_cast<std::uintptr_t>(this))) {}
 
-std::size_t SaIndex::Scatter::operator()(Name name) const { return mix(seed, name); }
-
-SaIndex::Name SaIndex::of_ends(std::uint64_t local, std::uint64_t remote) { return mix(mix(1, local), remote); }
-
-SaIndex::Name SaIndex::of_peer(const IpAddress& remote, std::uint64_t local) {
-  return mix(mix(2, local), std::hash<IpAddress>{}(remote));
+SaIndex::Name SaIndex::of_ends(std::uint64_t local, std::uint64_t remote) {
+  return name_of(mix(mix(1, local), remote));
 }
 
-SaIndex::Name SaIndex::of_address(const IpAddress& remote) { return mix(4, std::hash<IpAddress>{}(remote)); }
+SaIndex::Name SaIndex::of_peer(const IpAddress& remote, std::uint64_t local) {
+  return name_of(mix(mix(2, local), std::hash<IpAddress>{}(remote)));
+}
 
-SaIndex::Name SaIndex::of_connection(const std::string& name) { return mix(3, std::hash<std::string>{}(name)); }
+SaIndex::Name SaIndex::of_address(const IpAddress& remote) { return name_of(mix(4, std::hash<IpAddress>{}(remote))); }
+
+SaIndex::Name SaIndex::of_connection(const std::string& name) {
+  return name_of(mix(3, std::hash<std::string>{}(name)));
+}
 
 void SaIndex::insert(Name name, IkeSpi spi) {
-  auto [at, fresh] = spis_.try_emplace(name, Named{spi, nullptr});
-  auto& named = at->second;
-  if (!fresh) {
-    if (named.first == spi) return;
-    if (!named.others) named.others = std::make_unique<std::set<IkeSpi>>();
-    if (!named.others->insert(spi).second) return;
+  const auto [named, fresh] = spis_.insert(name);
+  if (fresh) {
+    named->first = spi;
+  } else {
+    if (named->first == spi) return;
+    if (!named->others) named->others = std::make_unique<FlatSet<IkeSpi>>();
+    if (!named->others->insert(spi)) return;
   }
   ++size_;
 }
 
 void SaIndex::erase(Name name, IkeSpi spi) {
-  const auto at = spis_.find(name);
-  if (at == spis_.end()) return;
-  auto& [first, others] = at->second;
-  if (first != spi) {
-    if (others) size_ -= others->erase(spi);
-    if (others && others->empty()) others.reset();
-    return;
+  auto* named = spis_.find(name);
+  if (named == nullptr) return;
+  auto& [first, others] = *named;
+  if (first == spi) {
+    --size_;
+    if (!others) {
+      spis_.erase(name);
+      return;
+    }
+    first = others->any();
+    others->erase(first);
+  } else if (others && others->erase(spi)) {
+    --size_;
   }
-  --size_;
-  if (!others) {
-    spis_.erase(at);
-    return;
-  }
-  first = *others->begin();
-  others->erase(others->begin());
-  if (others->empty()) others.reset();
+  if (others && others->empty()) others.reset();
 }
 
 void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name>& names) {
@@ -127,13 +133,13 @@ void SaIndex::rename(IkeSpi spi, std::vector<Name>& known, std::vector<Name>& na
 }
 
 std::vector<IkeSpi> SaIndex::find(Name name) const {
-  const auto at = spis_.find(name);
-  if (at == spis_.end()) return {};
-  std::vector<IkeSpi> out{at->second.first};
-  if (const auto& others = at->second.others) {
+  const auto* named = spis_.find(name);
+  if (named == nullptr) return {};
+  std::vector<IkeSpi> out{named->first};
+  if (const auto& others = named->others) {
     out.reserve(1 + others->size());
-    out.insert(out.end(), others->begin(), others->end());
-    std::inplace_merge(out.begin(), out.begin() + 1, out.end());
+    others->append_to(out);
+    std::sort(out.begin(), out.end());
   }
   return out;
 }

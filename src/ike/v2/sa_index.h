@@ -7,13 +7,13 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/address.h"
+#include "base/flat_map.h"
 #include "base/strong.h"
 #include "ike/v2/child_sa.h"
 #include "model/identity.h"
@@ -49,17 +49,12 @@ class SaIndex {
   // Most names are one SA's.
   struct Named {
     IkeSpi first;
-    std::unique_ptr<std::set<IkeSpi>> others;
-  };
-  // Where a name stands in the table must not be foreseen by a peer that chooses its identities.
-  struct Scatter {
-    std::uint64_t seed = 0;
-    std::size_t operator()(Name name) const;
+    std::unique_ptr<FlatSet<IkeSpi>> others;
   };
   void insert(Name name, IkeSpi spi);
   void erase(Name name, IkeSpi spi);
 
-  std::unordered_map<Name, Named, Scatter> spis_;
+  FlatMap<Name, Named> spis_;
   std::size_t size_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ike/v2/serialize_state.h"
 
+#include <array>
 #include <concepts>
 #include <type_traits>
 
@@ -17,19 +18,24 @@ constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole messa
 class Writer {
  public:
   static constexpr bool kReading = false;
+  Writer() { out_.reserve(kUsualOctets); }
   [[nodiscard]] bool ok() const { return true; }
   void number(std::uint64_t& v, unsigned octets) {
-    for (unsigned i = octets; i > 0; --i) out_.u8(static_cast<std::uint8_t>(v >> (8 * (i - 1))));
+    std::array<std::uint8_t, 8> big_endian{};
+    store_be64(big_endian.data(), v);
+    append(out_, ByteView(big_endian).last(octets));
   }
   template <typename Octets>
   void octets(Octets& v) {
-    out_.u32(static_cast<std::uint32_t>(v.size()));
-    out_.bytes({reinterpret_cast<const std::uint8_t*>(v.data()), v.size()});
+    std::uint64_t size = v.size();
+    number(size, 4);
+    append(out_, {reinterpret_cast<const std::uint8_t*>(v.data()), v.size()});
   }
-  Bytes take() { return std::move(out_).take(); }
+  Bytes take() { return std::move(out_); }
 
  private:
-  ByteWriter out_;
+  static constexpr std::size_t kUsualOctets = 1024;
+  Bytes out_;
 };
 
 class Reader {
@@ -126,6 +132,8 @@ void visit(A& a, model::Identity& v) {
 }
 template <typename A, typename T>
 void visit(A& a, std::optional<T>& v);
+template <typename A, typename T>
+void visit(A& a, RoomyOptional<T>& v);
 template <typename A, typename T>
 void visit_list(A& a, T& list);
 
@@ -328,6 +336,15 @@ void visit(A& a, IkeSa& v) {
 
 template <typename A, typename T>
 void visit(A& a, std::optional<T>& v) {
+  bool there = v.has_value();
+  visit(a, there);
+  if constexpr (A::kReading) {
+    if (there) v.emplace();
+  }
+  if (there && a.ok()) visit(a, *v);
+}
+template <typename A, typename T>
+void visit(A& a, RoomyOptional<T>& v) {
   bool there = v.has_value();
   visit(a, there);
   if constexpr (A::kReading) {

@@ -79,13 +79,13 @@ void World::index(IkeSa& sa) {
 }
 
 IkeSa* World::find_sa(IkeSpi local_spi) const {
-  const auto found = sas.find(local_spi);
-  return found == sas.end() ? nullptr : found->second.get();
+  const auto* found = sas.find(local_spi);
+  return found == nullptr ? nullptr : found->get();
 }
 
 IkeSa* World::find_owner(model::ChildId child) const {
-  const auto found = child_owner.find(child);
-  return found == child_owner.end() ? nullptr : find_sa(found->second);
+  const auto* found = child_owner.find(child);
+  return found == nullptr ? nullptr : find_sa(*found);
 }
 
 IkeSpi World::new_ike_spi() {
@@ -98,7 +98,7 @@ IkeSpi World::new_ike_spi() {
 Spi World::new_esp_spi() {
   for (;;) {
     const Spi spi(random.u32());
-    if (spi.value > 255 && esp_spis.insert(spi).second) return spi;
+    if (spi.value > 255 && esp_spis.insert(spi)) return spi;
   }
 }
 
@@ -192,6 +192,7 @@ void World::settle() {
       now_initiating ? ++initiating : --initiating;
       sa->initiating = now_initiating;
     }
+    sa->task.give_room_back();
     if (!sa->alive()) sas.erase(spi);
   }
   touched.clear();

@@ -8,9 +8,9 @@
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
+#include "base/flat_map.h"
 #include "base/random.h"
 #include "ike/actions.h"
 #include "ike/auth/jobs.h"
@@ -64,13 +64,13 @@ struct World {
   std::map<Bytes, Bytes> status_responses;  // OCSP, of our own certificates, by fingerprint
   std::vector<IpAddress> local_addresses;   // of this machine, loopback left out; empty: nobody has told
 
-  std::unordered_map<IkeSpi, std::unique_ptr<IkeSa>> sas;  // by local SPI
+  FlatMap<IkeSpi, std::unique_ptr<IkeSa>> sas;             // by local SPI
   std::map<std::pair<IkeSpi, Endpoint>, IkeSpi> answered;  // initiator's SPI and address -> local SPI, until IKE_AUTH
   std::unordered_map<std::uint64_t, Job> jobs;
   std::vector<auth::AuthResult> auth_done;  // of finish_auth_here
-  std::unordered_map<model::ChildId, IkeSpi> child_owner;
-  Claims claims;                     // of all children
-  std::unordered_set<Spi> esp_spis;  // inbound, in use
+  FlatMap<model::ChildId, IkeSpi> child_owner;
+  Claims claims;          // of all children
+  FlatSet<Spi> esp_spis;  // inbound, in use
   std::set<std::pair<Instant, IkeSpi>> deadlines;
   RetryQueue retries;
   std::map<std::string, GatewayChoice> gateways;                // of connections with several addresses of the peer
@@ -142,7 +142,10 @@ struct World {
 
   // ---- end of a turn
   // Every SA that a turn changed is touched, so that its deadline is looked at again.
-  void touch(const IkeSa& sa) { touched.push_back(sa.local_spi()); }
+  void touch(const IkeSa& sa) {
+    const auto spi = sa.local_spi();
+    if (touched.empty() || touched.back() != spi) touched.push_back(spi);
+  }
   // Sets deadlines of what was touched, and removes what died.
   void settle();
 

@@ -84,59 +84,11 @@ Result<void> EngineControl::perform(const sadb::AcquireFailedRequest& r, Instant
 }
 
 Result<void> EngineControl::perform(const sadb::PutCheckpointRequest& r, Instant /*now*/) {
-  if (r.offset == 0) {
-    drop_pieces();
-  }
-  const bool continues = r.key == pieces_of_ && r.offset == pieces_.size();
-  if (r.offset != 0 && !continues) {
-    return refuse_checkpoint(r.key, "the state of " + r.key + " came in part");
-  }
-  if (r.offset + r.value.size() > sadb::kMaxCheckpoint) {
-    return refuse_checkpoint(r.key, "the state of " + r.key + " is too long to be kept: it will not outlive ike");
-  }
-  if (r.more || r.offset != 0) {
-    pieces_of_ = r.key;
-    pieces_.insert(pieces_.end(), r.value.begin(), r.value.end());
-    if (r.more) {
-      return {};
-    }
-  }
-  const ByteView whole = r.offset == 0 ? ByteView(r.value) : ByteView(pieces_);
-  // What is refused leaves no older state behind: a stale one would be worse than none.
-  drop_checkpoint(r.key);
-  if (checkpoint_octets_ + whole.size() > kMaxCheckpointOctets) {
-    return refuse_checkpoint(
-        r.key, "the engine holds as many checkpoints as it may: the state of " + r.key + " will not outlive ike");
-  }
-  checkpoint_octets_ += whole.size();
-  checkpoints_.insert_or_assign(r.key, Bytes(whole.begin(), whole.end()));
-  drop_pieces();
-  return {};
+  return checkpoints_.put(r);
 }
-
-Result<void> EngineControl::refuse_checkpoint(const std::string& key, std::string why) {
-  drop_checkpoint(key);
-  drop_pieces();
-  return fail(std::move(why));
-}
-
-void EngineControl::drop_pieces() {
-  SecretBytes().swap(pieces_);
-  pieces_of_.clear();
-}
-
 Result<void> EngineControl::perform(const sadb::DropCheckpointRequest& r, Instant /*now*/) {
-  drop_checkpoint(r.key);
+  checkpoints_.drop(r.key);
   return {};
-}
-
-void EngineControl::drop_checkpoint(const std::string& key) {
-  const auto it = checkpoints_.find(key);
-  if (it != checkpoints_.end()) {
-    checkpoint_octets_ -= it->second.size();
-    wipe(it->second);
-    checkpoints_.erase(it);
-  }
 }
 
 void EngineControl::answer(std::uint32_t request, const sadb::Reply& reply) {
@@ -157,8 +109,7 @@ void EngineControl::answer_dump(std::uint32_t request, bool with_keys) {
   std::ranges::copy_if(held.policies, std::back_inserter(dump.policies),
                        [](const auto& policy) { return !sadb::is_pfkey(policy.id); });
   if (with_keys) {
-    dump.checkpoints.assign(checkpoints_.begin(), checkpoints_.end());
-    std::ranges::sort(dump.checkpoints);
+    dump.checkpoints = checkpoints_.all();
   }
   for (auto& piece : encode_dump(request, dump)) {
     queue_.push_back(std::move(piece));

@@ -5,10 +5,10 @@
 // checkpoints. Pure but for the Engine it drives: the packet loop moves the bytes.
 #include <deque>
 #include <string>
-#include <unordered_map>
 
 #include "base/log.h"
 #include "engine/engine.h"
+#include "sadb/checkpoints.h"
 #include "sadb/messages.h"
 
 namespace cygnet::daemon {
@@ -30,7 +30,6 @@ class EngineControl {
   void forget_queue() { queue_.clear(); }
 
   static constexpr std::size_t kMaxQueued = 100000;
-  static constexpr std::size_t kMaxCheckpointOctets = 512U << 20U;
 
  private:
   [[nodiscard]] Result<void> perform(const sadb::InstallSaRequest& r, Instant now);
@@ -43,9 +42,6 @@ class EngineControl {
   [[nodiscard]] Result<void> perform(const sadb::AcquireFailedRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::PutCheckpointRequest& r, Instant now);
   [[nodiscard]] Result<void> perform(const sadb::DropCheckpointRequest& r, Instant now);
-  void drop_checkpoint(const std::string& key);
-  [[nodiscard]] Result<void> refuse_checkpoint(const std::string& key, std::string why);
-  void drop_pieces();
   // What does not fit into a message is told as an error.
   void answer(std::uint32_t request, const sadb::Reply& reply);
   void answer_dump(std::uint32_t request, bool with_keys);
@@ -56,11 +52,7 @@ class EngineControl {
   engine::Engine& engine_;
   Logger& log_;
   std::deque<Bytes> queue_;
-  std::unordered_map<std::string, Bytes> checkpoints_;
-  std::size_t checkpoint_octets_ = 0;
-  // Of the one checkpoint that is on its way in pieces.
-  std::string pieces_of_;
-  SecretBytes pieces_;
+  sadb::Checkpoints checkpoints_;
 };
 
 }  // namespace cygnet::daemon

@@ -5,8 +5,9 @@
     left (10.1.0.1) ---- veth ---- right (10.2.0.1)
     192.0.2.1                      192.0.2.2
 
-Two network namespaces and one cable. Each tunnel in turn carries iperf3 TCP with 1 and 4 streams,
-64-octet UDP, and ping between the inner addresses; `veth` is the cable alone. Everything shares
+Two network namespaces and one cable. Each tunnel (tunnel_kinds.py) in turn carries iperf3 TCP with 1
+and 4 streams, UDP of 64 octets and in packets of 1400, and ping, idle and beside a TCP stream, between the
+inner addresses; `veth` is the cable alone. Everything shares
 the machine's cores: sender, receiver, both ends of the tunnel. The repetitions go around all
 tunnels in turn, so that whatever else the machine does meets all of them alike; how busy it was
 just before each run is measured and told.
@@ -21,110 +22,22 @@ import pathlib
 import platform
 import re
 import statistics
-import subprocess
 import sys
 import time
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(_ROOT / "tests"))
+sys.path.insert(0, str(_ROOT / "bench"))
 
-from lab import Lab, LabError, Ping, wait_until  # noqa: E402
-from lab.cygnet import Cygnet, conn  # noqa: E402
-from lab.strongswan import StrongSwan, site_config  # noqa: E402
+from lab import Lab, LabError, Ping  # noqa: E402
+from tunnel_kinds import INNER, KINDS, OUTER, TITLES, TUNNELS  # noqa: E402
 
-OUTER = {"left": "192.0.2.1", "right": "192.0.2.2"}
-INNER = {"left": "10.1.0.1", "right": "10.2.0.1"}
 TICK = os.sysconf("SC_CLK_TCK")
-TUNNELS = ("veth", "cygnet-udp", "cygnet-esp", "strongswan-libipsec", "wireguard-go")
-TITLES = {"veth": "plain veth (no tunnel)", "cygnet-udp": "Cygnet, ESP in UDP",
-          "cygnet-esp": "Cygnet, plain ESP", "strongswan-libipsec": "strongSwan 5.9 kernel-libipsec",
-          "wireguard-go": "wireguard-go"}
-CIPHER = "aes128gcm16"
 
 
-class Tunnel:
-    """Brings one tunnel up between left and right; `programs` names the processes that are it."""
-
-    programs: tuple = ()
-
-    def __init__(self, left, right):
-        self.left, self.right = left, right
-        self.address = OUTER["right"]
-
-    def up(self):
-        pass
-
-
-class CygnetTunnel(Tunnel):
-    programs = ("cygnetd",)
-    encapsulation = "yes"
-
-    def up(self):
-        self.address = INNER["right"]
-        daemons = {}
-        for me, peer in (("right", "left"), ("left", "right")):
-            daemon = Cygnet(getattr(self, me))
-            daemon.configure(conn(
-                "lab", left=OUTER[me], right=OUTER[peer], leftsubnet=f"{INNER[me]}/32",
-                rightsubnet=f"{INNER[peer]}/32", leftsourceip=INNER[me], esp=CIPHER,
-                encapsulation=self.encapsulation))
-            daemons[me] = daemon.start()
-        daemons["left"].up("lab")
-
-
-class CygnetPlain(CygnetTunnel):
-    encapsulation = None
-
-
-class StrongSwanTunnel(Tunnel):
-    programs = ("charon-systemd",)
-
-    def up(self):
-        self.address = INNER["right"]
-        peers = {}
-        for me, peer in (("right", "left"), ("left", "right")):
-            charon = StrongSwan(getattr(self, me)).start()
-            charon.load(site_config(local=OUTER[me], remote=OUTER[peer], esp=CIPHER,
-                                    local_ts=f"{INNER[me]}/32", remote_ts=f"{INNER[peer]}/32"))
-            peers[me] = charon
-        peers["left"].up("net")
-
-
-class WireGuardTunnel(Tunnel):
-    programs = ("wireguard-go",)
-
-    def up(self):
-        self.address = INNER["right"]
-        ends = ("left", "right")
-        private, public = {}, {}
-        for me in ends:
-            private[me] = subprocess.run(["wg", "genkey"], capture_output=True, text=True,
-                                         check=True).stdout
-            public[me] = subprocess.run(["wg", "pubkey"], input=private[me], capture_output=True,
-                                        text=True, check=True).stdout.strip()
-        for me, peer in (ends, ends[::-1]):
-            host = getattr(self, me)
-            key = host.dir / "wg.key"
-            key.write_text(private[me])
-            host.spawn(["wireguard-go", "--foreground", "wg0"], name="wireguard-go",
-                       env={"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1"})
-            wait_until(lambda h=host: h.run(["wg", "show", "wg0"], check=False).returncode == 0, 5,
-                       "wireguard-go answers")
-            host.run(["wg", "set", "wg0", "listen-port", 51820, "private-key", key, "peer",
-                      public[peer], "allowed-ips", f"{INNER[peer]}/32", "endpoint",
-                      f"{OUTER[peer]}:51820"])
-            host.run(["ip", "link", "set", "wg0", "up"])
-            host.run(["ip", "route", "add", INNER[peer], "dev", "wg0", "src", INNER[me]])
-
-
-KINDS = {"veth": Tunnel, "cygnet-udp": CygnetTunnel, "cygnet-esp": CygnetPlain,
-         "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel}
-
-
-def process_seconds(hosts, programs):
-    """CPU seconds so far of all processes of these names in these hosts."""
+def processes(hosts, programs):
+    """(pid, what /proc/PID/stat says behind the name) of all processes of these names in these hosts."""
     spaces = {os.readlink(f"/proc/{h.pid}/ns/net") for h in hosts}
-    total = 0
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
@@ -132,11 +45,26 @@ def process_seconds(hosts, programs):
             if not name.startswith(tuple(p[:15] for p in programs)):
                 continue
             if os.readlink(f"/proc/{pid}/ns/net") in spaces:
-                fields = stat[stat.rindex(")") + 2:].split()
-                total += (int(fields[11]) + int(fields[12])) / TICK
+                yield pid, stat[stat.rindex(")") + 2:].split()
         except OSError:
             continue
-    return total
+
+
+def process_seconds(hosts, programs):
+    """CPU seconds so far."""
+    return sum((int(f[11]) + int(f[12])) / TICK for _, f in processes(hosts, programs))
+
+
+def peak_megabytes(host, programs):
+    """The most memory that the processes ever held, each at its own worst time."""
+    total = 0
+    for pid, _ in processes([host], programs):
+        try:
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            total += int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+        except (OSError, TypeError):
+            continue
+    return total / 1024
 
 
 def machine_seconds():
@@ -190,22 +118,74 @@ def tcp(streams):
     return run
 
 
-def udp_small(tunnel, seconds):
-    end, cpu = iperf(tunnel, ["-u", "-b", "0", "-l", "64"], seconds)
-    total = end["sum"]
-    return (total["packets"] - total["lost_packets"]) / total["seconds"] / 1e3, cpu
+def udp(octets, in_gigabits):
+    """As fast as the sender can; what arrives counts."""
+    def run(tunnel, seconds):
+        end, cpu = iperf(tunnel, ["-u", "-b", "0", "-l", octets], seconds)
+        total = end["sum"]
+        rate = (total["packets"] - total["lost_packets"]) / total["seconds"]
+        return (rate * octets * 8 / 1e9 if in_gigabits else rate / 1e3), cpu
+    return run
 
 
-def ping(tunnel, seconds):
+def round_trips(tunnel, seconds):
+    """Of some hundred pings, sorted, in microseconds."""
     account = Ping.once(tunnel.left, tunnel.address, count=int(seconds * 100), interval_s=0.01)
-    if account.lost:
+    found = sorted(float(ms) * 1e3 for ms in re.findall(r"time=([\d.]+) ms", account.text))
+    if len(found) < account.sent * 0.9:
         raise LabError(f"ping lost {account.lost} of {account.sent}")
-    return account.rtt_ms * 1e3, (None, None)
+    return found
 
 
-TESTS = {"tcp-1": (tcp(1), "Gbit/s", "TCP, 1 stream"), "tcp-4": (tcp(4), "Gbit/s", "TCP, 4 streams"),
-         "udp-64": (udp_small, "kpkt/s", "UDP, 64 octets, received"),
-         "ping": (ping, "µs", "ping, mean round trip")}
+def percentile(values, share):
+    return values[min(len(values) - 1, int(len(values) * share))]
+
+
+def ping_idle(tunnel, seconds):
+    found = round_trips(tunnel, seconds)
+    return {"ping-50": percentile(found, 0.5), "ping-99": percentile(found, 0.99)}
+
+
+def ping_loaded(tunnel, seconds):
+    """While one TCP stream takes all it can get."""
+    server = tunnel.right.spawn(["iperf3", "-s", "-1", "--forceflush"], name="iperf3-server")
+    server.wait_log("Server listening")
+    load = tunnel.left.spawn(["iperf3", "-c", tunnel.address, "-t", seconds + 2], name="iperf3-load")
+    time.sleep(1)
+    found = round_trips(tunnel, seconds)
+    load.wait(seconds + 10)
+    server.wait(10)
+    return {"loaded-50": percentile(found, 0.5), "loaded-99": percentile(found, 0.99)}
+
+
+def memory(tunnel, _):
+    """After all that went before, the flood of small packets too. The larger of the two ends."""
+    if not tunnel.programs:
+        return {"memory": 0.0}
+    return {"memory": max(peak_megabytes(h, tunnel.programs) for h in (tunnel.left, tunnel.right))}
+
+
+def alone(name, run):
+    """A run with CPU account that gives one value."""
+    def named(tunnel, seconds):
+        value, cpu = run(tunnel, seconds)
+        return {name: value}, cpu
+    return named
+
+
+def without_cpu(run):
+    return lambda tunnel, seconds: (run(tunnel, seconds), (None, None))
+
+
+RUNS = (alone("tcp-1", tcp(1)), alone("tcp-4", tcp(4)), alone("udp-64", udp(64, False)),
+        alone("udp-1400", udp(1372, True)), without_cpu(ping_idle), without_cpu(ping_loaded), without_cpu(memory))
+# What is measured: unit, heading, whether more is better.
+TESTS = {"tcp-1": ("Gbit/s", "TCP, 1 stream", True), "tcp-4": ("Gbit/s", "TCP, 4 streams", True),
+         "udp-64": ("kpkt/s", "UDP, 64 octets, received", True),
+         "udp-1400": ("Gbit/s", "UDP, packets of 1400 octets, received", True),
+         "ping-50": ("µs", "ping idle, median", False), "ping-99": ("µs", "ping idle, 99 %", False),
+         "loaded-50": ("µs", "ping under load, median", False), "loaded-99": ("µs", "ping under load, 99 %", False),
+         "memory": ("MB", "most memory of one end", False)}
 
 
 def busy_elsewhere(seconds=0.3):
@@ -226,10 +206,11 @@ def measure(name, seconds):
         tunnel = KINDS[name](left, right)
         tunnel.up()
         Ping.until_answered(left, tunnel.address, 10)
-        for test, (run, _, _) in TESTS.items():
+        for run in RUNS:
             busy = busy_elsewhere()
-            value, cpu = run(tunnel, seconds)
-            yield test, value, cpu, busy
+            values, cpu = run(tunnel, seconds)
+            for test, value in values.items():
+                yield test, value, cpu, busy
 
 
 def middle(values):
@@ -239,7 +220,7 @@ def middle(values):
 def median_rows(runs):
     """{(tunnel, test): [(value, cpu, busy), ...]} as rows of medians."""
     return [{"tunnel": name, "test": test, "value": middle([r[0] for r in found]),
-             "unit": TESTS[test][1], "cpu_s_per_gb": middle([r[1][0] for r in found]),
+             "unit": TESTS[test][0], "cpu_s_per_gb": middle([r[1][0] for r in found]),
              "machine_cpu_s_per_gb": middle([r[1][1] for r in found])}
             for (name, test), found in runs.items()]
 
@@ -262,7 +243,7 @@ def results_page(rows, options, busy):
     cell = {(r["tunnel"], r["test"]): r for r in rows}
     names = [n for n in TUNNELS if any(r["tunnel"] == n for r in rows)]
     tests = list(TESTS)
-    head = "| | " + " | ".join(f"{TESTS[t][2]} ({TESTS[t][1]})" for t in tests) + " |\n"
+    head = "| | " + " | ".join(f"{TESTS[t][1]} ({TESTS[t][0]})" for t in tests) + " |\n"
     head += "| --- |" + " ---: |" * len(tests) + "\n"
 
     def table(value):
@@ -275,8 +256,8 @@ def results_page(rows, options, busy):
             return "–"
         return f"{own['value'] / base['value']:.2f}"
 
-    loads = [t for t in tests if t != "ping"]
-    cpu = "| | " + " | ".join(TESTS[t][2] for t in loads) + " |\n| --- |" + " ---: |" * len(loads)
+    loads = [t for t in tests if t.startswith(("tcp", "udp"))]
+    cpu = "| | " + " | ".join(TESTS[t][1] for t in loads) + " |\n| --- |" + " ---: |" * len(loads)
     cpu += "\n" + "".join(
         f"| {TITLES[n]} | " + " | ".join(
             f"{number(cell[n, t]['cpu_s_per_gb'])} / {number(cell[n, t]['machine_cpu_s_per_gb'])}"
@@ -286,12 +267,14 @@ def results_page(rows, options, busy):
 Measured by `./dev bench tunnel{' ' + options if options else ''}` on {time.strftime('%Y-%m-%d')}: {machine()}.
 Medians of the repetitions. Two network namespaces joined by veth; sender, receiver and both ends of
 the tunnel share the cores. IPsec tunnels use AES-128-GCM-16, wireguard-go ChaCha20-Poly1305.
-Other work used {busy:.0%} of the CPU just before a run (median over all runs).
+Other work used {busy:.0%} of the CPU just before a run (median over all runs). Ping under load: beside one TCP stream.
+Memory: the most that the processes of one end held, after a flood of small packets. "Without its cipher": a build of
+cygnetd whose packets look the same and are not encrypted (bench/null_cipher), so that the difference is the cipher's.
 
 {table(lambda n, t: number(cell[n, t]['value']))}
 ## Relative to strongSwan's user-space ESP
 
-Above 1 is more than strongSwan's; for ping, below 1 is faster.
+Above 1 is more than strongSwan's; for ping and memory, below 1 is better.
 
 {table(ratio)}
 ## CPU seconds per gigabyte delivered: tunnel's processes / whole machine
@@ -318,7 +301,7 @@ def main():
             try:
                 for test, value, cpu, busy in measure(name, arguments.seconds):
                     runs.setdefault((name, test), []).append((value, cpu, busy))
-                    print(f"{turn} {name:20} {test:8} {number(value):>8} {TESTS[test][1]:8} cpu "
+                    print(f"{turn} {name:20} {test:8} {number(value):>8} {TESTS[test][0]:8} cpu "
                           f"{number(cpu[0])} s/GB, machine {number(cpu[1])} s/GB, elsewhere "
                           f"{busy:.0%}", flush=True)
             except LabError as error:

@@ -20,7 +20,7 @@ void add(const std::string& direction, RunCase run, const Algorithm& algorithm, 
 
 [[nodiscard]] bool is_selected(const Scale& s) {
   const bool ends = s.size == 64 || s.size == 1400;
-  if (s.cores == 2) return s.sas == 10'000 && s.policies == 1 && ends;
+  if (s.cores == 2) return (s.sas == 1 || s.sas == 10'000) && s.policies == 1 && ends;
   if (s.policies == 1) return s.sas < 1'000'000 ? ends || s.sas == 1 || s.sas == 10'000 : s.size == 64;
   return s.size == 64 && s.sas == 10'000;
 }
@@ -30,6 +30,8 @@ void add_main_algorithm(const std::string& direction, RunCase run, const Algorit
     for (const auto policies : kPolicies) {
       for (const std::uint32_t cores : {1U, 2U}) {
         const Scale scale{.size = size, .sas = sas, .policies = policies, .cores = cores};
+        // An SA comes in through one socket.
+        if (direction == "inbound" && cores > sas) continue;
         add(direction, run, gcm, scale, is_selected(scale));
       }
     }

@@ -7,14 +7,17 @@
 // serves the policy of its block; where several serve one policy, each is narrowed to one host of the block (as a
 // responder narrows, or as "populate from packet" makes them). Every SA carries one flow, and packets take the SAs in
 // random order.
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "algorithms.h"
 #include "base/random.h"
 #include "engine/engine.h"
+#include "engine/lane.h"
 
 namespace cygnet::bench {
 
@@ -25,6 +28,9 @@ struct Scale {
   std::uint32_t cores = 1;
   std::size_t burst = 64;  // packets handed to the engine at a time
 };
+
+// Packets that a lane is given at a time.
+inline constexpr std::size_t kLaneBurst = 32;
 
 class Gateway {
  public:
@@ -38,8 +44,8 @@ class Gateway {
   [[nodiscard]] std::uint32_t host(std::uint32_t sa) const;
   [[nodiscard]] Spi spi(std::uint32_t sa) const { return Spi{kFirstSpi + sa * kSpiStep}; }
   [[nodiscard]] const Scale& scale() const { return scale_; }
-  // The next SA in the random order; after scale().sas calls each had its turn.
-  [[nodiscard]] std::uint32_t next() { return order_[turn_ == order_.size() ? turn_ = 1, 0 : turn_++]; }
+  // The SAs in random order.
+  [[nodiscard]] const std::vector<std::uint32_t>& order() const { return order_; }
 
   static constexpr std::uint32_t kLocalHost = 0x0a800001U;  // ours
   static constexpr Instant kNow{std::chrono::hours(1)};
@@ -58,7 +64,56 @@ class Gateway {
   Side side_;
   unsigned block_bits_ = 0;  // of each policy's block of addresses
   std::vector<std::uint32_t> order_;
+};
+
+// Goes through SAs in a random order, again and again.
+class Turns {
+ public:
+  // Of `of` cores core i: inbound its share of the SAs (the kernel gives a peer's packets to one socket), else all of
+  // them from another beginning.
+  Turns(const Gateway& gateway, std::uint32_t i, std::uint32_t of, bool share) {
+    const auto& order = gateway.order();
+    const std::size_t from = order.size() * i / of;
+    const std::size_t count = share ? std::max<std::size_t>(1, order.size() / of) : order.size();
+    for (std::size_t k = 0; k < count; ++k) sas_.push_back(order[(from + k) % order.size()]);
+  }
+  [[nodiscard]] std::uint32_t next() { return sas_[turn_ == sas_.size() ? turn_ = 1, 0 : turn_++]; }
+  [[nodiscard]] std::size_t size() const { return sas_.size(); }
+
+ private:
+  std::vector<std::uint32_t> sas_;
   std::size_t turn_ = 0;
+};
+
+// One engine, and the lanes of the cores that work with it (engine/lane.h); with one core none.
+class SharedGateway {
+ public:
+  SharedGateway(const Algorithm& algorithm, const Scale& scale, model::Direction direction, std::uint64_t seed)
+      : gateway(algorithm, scale, direction, seed) {
+    if (scale.cores == 1) return;
+    gateway.engine().share(lock_);
+    for (std::uint32_t i = 0; i < scale.cores; ++i) lanes.push_back(gateway.engine().open_lane());
+  }
+  Gateway gateway;
+  std::vector<engine::Lane*> lanes;
+
+ private:
+  // As the daemon's: looks some times before it sleeps.
+  class Lock final : public engine::Turn {
+   public:
+    void take() override {
+      for (int looks = 0; looks < 200; ++looks) {
+        if (mutex_.try_lock()) return;
+        __builtin_ia32_pause();
+      }
+      mutex_.lock();
+    }
+    void give() override { mutex_.unlock(); }
+
+   private:
+    std::mutex mutex_;
+  };
+  Lock lock_;
 };
 
 // An IPv4 UDP packet of this size between the two hosts, seen from ours if outbound.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // inbound/ALGORITHM/size:N/sas:N/policies:N/cores:N[/burst:N]: ESP in UDP in, clear text out: SA, replay window, ICV,
-// selectors. With several cores each has an engine of its own and its share of the SAs.
+// selectors. With several cores they share one engine, and each has the packets of its share
+// of the SAs, by the clock on the wall.
 #include "cases.h"
 #include "inbound_drive.h"
 #include "suite.h"

@@ -15,7 +15,14 @@ namespace cygnet::bench {
 class InboundDrive {
  public:
   InboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
-      : gateway_(algorithm, scale, model::Direction::kInbound, seed),
+      : InboundDrive(algorithm, scale,
+                     std::make_shared<SharedGateway>(algorithm, scale, model::Direction::kInbound, seed), 0) {}
+  // Core i of those that share it.
+  InboundDrive(const Algorithm& algorithm, const Scale& scale, std::shared_ptr<SharedGateway> shared, std::uint32_t i)
+      : shared_(std::move(shared)),
+        gateway_(shared_->gateway),
+        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[i]),
+        turns_(gateway_, i, scale.cores, true),
         cipher_(algorithm.create()),
         octets_(esp_size(*cipher_, scale.size)),
         stride_((octets_ + 63) / 64 * 64),
@@ -24,7 +31,7 @@ class InboundDrive {
         sequences_(scale.sas) {
     for (std::size_t i = 0; i < packets_.size(); ++i) packets_[i].bytes = {memory_.data() + i * stride_, octets_};
     // Every SA once, so that no key schedule is made in the measured time.
-    for (std::size_t opened = 0; opened < scale.sas; opened += packets_.size()) {
+    for (std::size_t opened = 0; opened < turns_.size(); opened += packets_.size()) {
       prepare();
       run();
     }
@@ -37,21 +44,26 @@ class InboundDrive {
 
   // The engine's work on them.
   void run() {
-    const std::size_t burst = gateway_.scale().burst;
+    const std::size_t burst = lane_ == nullptr ? gateway_.scale().burst : kLaneBurst;
     for (std::size_t i = 0; i < packets_.size(); i += burst) {
       verdicts_.clear();
+      if (lane_ != nullptr) {
+        gateway_.engine().process_inbound(*lane_, std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
+        continue;
+      }
       gateway_.engine().process_inbound(std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
     }
   }
 
   Gateway& gateway() { return gateway_; }
+  [[nodiscard]] const std::shared_ptr<SharedGateway>& shared() const { return shared_; }
   [[nodiscard]] std::size_t packets() const { return packets_.size(); }
   [[nodiscard]] std::uint64_t arrived() { return gateway_.engine().statistics().packets_in; }
 
  private:
   // All SAs have the same keys, so one cipher speaks for every peer.
   void seal(engine::InPacket& packet) {
-    const auto sa = gateway_.next();
+    const auto sa = turns_.next();
     const std::size_t size = gateway_.scale().size;
     auto* esp = packet.bytes.data();
     auto* inner = esp + wire::kEspHeaderOctets + cipher_->iv_octets();
@@ -67,7 +79,10 @@ class InboundDrive {
     packet.udp = true;
   }
 
-  Gateway gateway_;
+  std::shared_ptr<SharedGateway> shared_;
+  Gateway& gateway_;
+  engine::Lane* lane_;
+  Turns turns_;
   std::unique_ptr<crypto::EspCipher> cipher_;
   std::size_t octets_;
   std::size_t stride_;

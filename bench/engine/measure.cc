@@ -14,6 +14,10 @@ double thread_cpu_seconds() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
+double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 double ticks_per_second() {
   static const double kRate = [] {
     using Clock = std::chrono::steady_clock;

@@ -12,17 +12,21 @@ namespace cygnet::bench {
 
 // Of the calling thread, in seconds.
 [[nodiscard]] double thread_cpu_seconds();
+[[nodiscard]] double wall_seconds();
 // Time-stamp counter, in ticks a second; measured once.
 [[nodiscard]] double ticks_per_second();
 
 // Adds up the time between start() and stop(); what lies outside (making packets) is not counted.
 class Stopwatch {
  public:
-  void start() { since_ = thread_cpu_seconds(); }
-  void stop() { total_ += thread_cpu_seconds() - since_; }
+  // wall: the clock on the wall; else the thread's CPU time.
+  explicit Stopwatch(bool wall = false) : clock_(wall ? wall_seconds : thread_cpu_seconds) {}
+  void start() { since_ = clock_(); }
+  void stop() { total_ += clock_() - since_; }
   [[nodiscard]] double total() const { return total_; }
 
  private:
+  double (*clock_)();
   double since_ = 0;
   double total_ = 0;
 };

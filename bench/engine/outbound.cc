@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// outbound/ALGORITHM/size:N/sas:N/policies:N/cores:N[/burst:N]: clear text in, ESP in UDP out. With several cores each
-// has an engine of its own and its share of the SAs.
+// outbound/ALGORITHM/size:N/sas:N/policies:N/cores:N[/burst:N]: clear text in, ESP in UDP out. With several cores they
+// share one engine and all its SAs, by the clock on the wall.
 #include "cases.h"
 #include "outbound_drive.h"
 #include "suite.h"

@@ -13,7 +13,15 @@ namespace cygnet::bench {
 class OutboundDrive {
  public:
   OutboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
-      : gateway_(algorithm, scale, model::Direction::kOutbound, seed),
+      : OutboundDrive(algorithm, scale,
+                      std::make_shared<SharedGateway>(algorithm, scale, model::Direction::kOutbound, seed), 0) {}
+  // Core i of those that share it.
+  OutboundDrive(const Algorithm& /*algorithm*/, const Scale& scale, std::shared_ptr<SharedGateway> shared,
+                std::uint32_t i)
+      : shared_(std::move(shared)),
+        gateway_(shared_->gateway),
+        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[i]),
+        turns_(gateway_, i, scale.cores, false),
         stride_((scale.size + kTailroom + 63) / 64 * 64),
         memory_(stride_ * round_packets(scale)),
         packets_(round_packets(scale)) {
@@ -33,26 +41,34 @@ class OutboundDrive {
   // A round of packets to come.
   void prepare() {
     for (auto& packet : packets_) {
-      write_packet(packet.bytes.data(), packet.bytes.size(), Gateway::kLocalHost, gateway_.host(gateway_.next()));
+      write_packet(packet.bytes.data(), packet.bytes.size(), Gateway::kLocalHost, gateway_.host(turns_.next()));
     }
   }
 
   // The engine's work on them.
   void run() {
-    const std::size_t burst = gateway_.scale().burst;
+    const std::size_t burst = lane_ == nullptr ? gateway_.scale().burst : kLaneBurst;
     for (std::size_t i = 0; i < packets_.size(); i += burst) {
       verdicts_.clear();
+      if (lane_ != nullptr) {
+        gateway_.engine().process_outbound(*lane_, std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
+        continue;
+      }
       gateway_.engine().process_outbound(std::span(packets_).subspan(i, burst), Gateway::kNow, verdicts_);
     }
   }
 
   Gateway& gateway() { return gateway_; }
+  [[nodiscard]] const std::shared_ptr<SharedGateway>& shared() const { return shared_; }
   [[nodiscard]] std::size_t packets() const { return packets_.size(); }
   [[nodiscard]] std::uint64_t arrived() { return gateway_.engine().statistics().packets_out; }
 
  private:
   static constexpr std::size_t kTailroom = 32;
-  Gateway gateway_;
+  std::shared_ptr<SharedGateway> shared_;
+  Gateway& gateway_;
+  engine::Lane* lane_;
+  Turns turns_;
   std::size_t stride_;
   Bytes memory_;
   std::vector<engine::OutPacket> packets_;

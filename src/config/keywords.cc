@@ -47,6 +47,8 @@ constexpr Keyword kKeywords[] = {
     Keyword{"puzzle-threshold", kSetup, kYes, {}, {}},
     Keyword{"puzzle-difficulty", kSetup, kYes, {}, {}},
     Keyword{"log-level", kSetup, kYes, {}, {}},
+    Keyword{"workers", kSetup, kYes, {}, {}},
+    Keyword{"worker-cpus", kSetup, kYes, {}, {}},
     Keyword{"keep-alive", kSetup, kYes, {}, {}},
 
     Keyword{"charondebug", kSetup, kIdle, kOwnLog, {}},

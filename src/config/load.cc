@@ -39,6 +39,7 @@ class Loader {
     find_conflicts(drafts_, setup_.setup, report_);
     for (auto& draft : drafts_) out_.connections.push_back(std::move(draft.connection));
     out_.setup = std::move(setup_.setup);
+    out_.threads = std::move(setup_.threads);
     out_.pkcs11_module = std::move(setup_.pkcs11_module);
     out_.credentials = credentials_.take();
   }

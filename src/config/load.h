@@ -9,11 +9,13 @@
 #include "config/diagnostic.h"
 #include "config/file_reader.h"
 #include "model/connection.h"
+#include "model/engine_threads.h"
 
 namespace cygnet::config {
 
 struct LoadedConfiguration {
   model::Setup setup;
+  model::EngineThreads threads;
   std::vector<model::Connection> connections;  // local = left, remote = right: call model::orient
   model::PublicCredentials credentials;        // what the connections, ca sections and directories name
   std::string pkcs11_module;                   // library for tokens; empty: none is named

@@ -105,6 +105,30 @@ void on_log_level(const Context& c) {
   c.bad_value("write " + one_of(words));
 }
 
+void on_workers(const Context& c) {
+  if (equals_ignoring_case(c.entry.value, "auto")) {
+    c.draft.threads.count = 0;
+    return;
+  }
+  const auto value = parse_number(c.entry.value, 16);
+  if (!value || *value < 1) return c.bad_value("write a number from 1 to 16, or auto");
+  c.draft.threads.count = static_cast<std::uint32_t>(*value);
+}
+
+void on_worker_cpus(const Context& c) {
+  std::vector<std::uint16_t> cpus;
+  for (const auto& piece : split(c.entry.value, ", ")) {
+    const auto cpu = parse_number(piece.text, 1023);
+    if (!cpu) {
+      return c.report.error(c.entry.value_place(piece.offset), "'" + std::string(piece.text) + "' is no CPU's number",
+                            "for example: worker-cpus=2,3");
+    }
+    cpus.push_back(static_cast<std::uint16_t>(*cpu));
+  }
+  if (cpus.empty() || cpus.size() > 16) return c.bad_value("write 1 to 16 numbers: worker-cpus=2,3");
+  c.draft.threads.cpus = std::move(cpus);
+}
+
 void on_keep_alive(const Context& c) {
   const auto seconds = parse_duration_s(c.entry.value);
   if (!seconds || *seconds > 3600) return c.bad_value("write a time up to 1h: 20s; 0 sends none");
@@ -141,6 +165,8 @@ constexpr std::array kWords{
     Word{"puzzle-difficulty", on_puzzle_difficulty},
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
+    Word{"workers", on_workers},
+    Word{"worker-cpus", on_worker_cpus},
     Word{"uniqueids", on_unique_ids},
     Word{"pkcs11module", on_pkcs11_module},
     Word{"strictcrlpolicy", on_strict_revocation},

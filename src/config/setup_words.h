@@ -8,11 +8,13 @@
 
 #include "config/sections.h"
 #include "model/connection.h"
+#include "model/engine_threads.h"
 
 namespace cygnet::config {
 
 struct SetupDraft {
   model::Setup setup;
+  model::EngineThreads threads;
   std::optional<std::uint32_t> keepalive_s;
   std::string pkcs11_module;
   bool strict_revocation = false;  // of every connection that does not say otherwise

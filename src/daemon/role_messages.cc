@@ -32,6 +32,7 @@ void fields(A& a, V& v) {
   a.list(v.devices, [](A& each, auto& name) { each.text(name); });
   sockets(a, v.sockets);
   a.enumeration(v.log_level, Severity::kError);
+  a.list(v.cpus, [](A& each, auto& cpu) { each.number(cpu); });
 }
 template <typename A, Is<StartIke> V>
 void fields(A& a, V& v) {

@@ -31,10 +31,14 @@ struct ProcessState {
 };
 
 // ---- from the monitor
+// For a further thread of the engine; before StartEngine, which says what they are. Descriptors: one a device, one a
+// socket.
+struct EngineWorker {};
 struct StartEngine {  // descriptors: one a device, one a socket, the listener of PF_KEY
   std::vector<std::string> devices;
   std::vector<PassedSocket> sockets;
   Severity log_level{};
+  std::vector<std::uint16_t> cpus;  // where its threads run, the first thread first; those without: anywhere
 };
 struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;
@@ -70,7 +74,8 @@ struct ClearTextRefused {
   std::uint64_t packets = 0;
 };
 using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
-                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused>;
+                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused,
+                                 EngineWorker>;
 
 // ---- to the monitor
 struct Ready {};

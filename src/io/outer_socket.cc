@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -128,7 +129,8 @@ std::optional<Endpoint> endpoint_of(const void* address, std::size_t size) {
   return std::nullopt;
 }
 
-Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation) {
+Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation,
+                             bool one_of_several) {
   auto fd = open_socket(family, SOCK_DGRAM, IPPROTO_UDP, "cannot open a UDP socket");
   if (!fd) {
     return std::unexpected(fd.error());
@@ -142,6 +144,9 @@ Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t ma
   }
   if (auto marked = set_mark(fd->get(), mark); !marked) {
     return std::unexpected(marked.error());
+  }
+  if (one_of_several && !set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1)) {
+    return fail_errno("cannot share a UDP port among several sockets (SO_REUSEPORT)");
   }
   if (auto bound = bind_any(fd->get(), family, port); !bound) {
     return std::unexpected(bound.error());
@@ -202,6 +207,26 @@ Result<OuterSocket> open_ah(Family family, std::uint32_t mark) {
     return std::unexpected(marked.error());
   }
   return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kAh, .family = family};
+}
+
+Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count) {
+  // raw(7): with IPv4 the filter sees the IP header too, with IPv6 it begins behind it. The SPI stands first in ESP
+  // (RFC 4303 section 2), and behind four octets in AH (RFC 4302 section 2).
+  const std::uint32_t spi_at = socket.kind == OuterKind::kAh ? 4 : 0;
+  std::array<sock_filter, 5> code{{BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), BPF_STMT(BPF_LD | BPF_W | BPF_IND, spi_at),
+                                   BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count), BPF_JUMP(BPF_JMP | BPF_JEQ, index, 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, 0xffffffffU)}};
+  std::vector<sock_filter> program(code.begin(), code.end());
+  if (socket.family == Family::kV6) {
+    program.erase(program.begin());
+    program[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, spi_at);
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, 0));
+  const sock_fprog filter{.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
+  if (::setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
+    return fail_errno("cannot divide ESP or AH among several sockets (SO_ATTACH_FILTER)");
+  }
+  return {};
 }
 
 Result<OuterSocket> open_clear(Family family, std::uint32_t mark) {

@@ -30,7 +30,12 @@ struct OuterSocket {
 
 // UDP on the wildcard address. encapsulation: UDP_GRO and path MTU discovery, as ESP in UDP wants them.
 // `port` taken: the message says so and names the usual suspects.
-[[nodiscard]] Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation);
+// one_of_several: others of ours have the port too, and the kernel gives each peer's packets to one of them.
+[[nodiscard]] Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation,
+                                           bool one_of_several = false);
+// This raw socket takes only the packets whose SPI leaves the remainder `index` when divided by `count`: raw sockets
+// all get a copy of everything, and each SA has to have one reader.
+[[nodiscard]] Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count);
 // Of another process: a UDP socket that is bound to this port. What it lacks is set.
 [[nodiscard]] Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port);
 // Raw protocol 50.

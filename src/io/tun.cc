@@ -28,13 +28,7 @@ constexpr unsigned kTunUso6 = TUN_F_USO6;
 
 constexpr std::size_t kMaxSlices = 1000;  // below IOV_MAX
 
-}  // namespace
-
-Result<TunDevice> open_tun(const std::string& name) {
-  if (name.empty() || name.size() >= IFNAMSIZ) {
-    return fail("device name '" + name + "' is not possible: it must have 1 to " + std::to_string(IFNAMSIZ - 1) +
-                " characters");
-  }
+Result<UniqueFd> attach(const std::string& name, int flags) {
   UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd && errno == ENOENT) {
     return fail(
@@ -46,7 +40,7 @@ Result<TunDevice> open_tun(const std::string& name) {
   }
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
-  request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | flags);
   if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) {
     if (errno == EBUSY || errno == EINVAL) {
       return fail("cannot make the device " + name +
@@ -55,15 +49,42 @@ Result<TunDevice> open_tun(const std::string& name) {
     }
     return fail_errno("cannot make the device " + name);
   }
-  TunDevice device{.fd = std::move(fd), .name = name};
+  return fd;
+}
+
+// Whether the kernel may hand over UDP super-packets as well.
+Result<bool> set_offloads(int fd, const std::string& name) {
   constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  device.offload_udp = ::ioctl(device.fd.get(), TUNSETOFFLOAD, kTcp | kTunUso4 | kTunUso6) == 0;
-  if (!device.offload_udp && ::ioctl(device.fd.get(), TUNSETOFFLOAD, kTcp) != 0) {
+  const bool udp = ::ioctl(fd, TUNSETOFFLOAD, kTcp | kTunUso4 | kTunUso6) == 0;
+  if (!udp && ::ioctl(fd, TUNSETOFFLOAD, kTcp) != 0) {
     return fail_errno("cannot set offloads of the device " + name);
   }
-  device.index = static_cast<int>(::if_nametoindex(name.c_str()));
-  return device;
+  return udp;
 }
+
+}  // namespace
+
+Result<TunDevice> open_tun(const std::string& name, bool queues, bool kept) {
+  if (name.empty() || name.size() >= IFNAMSIZ) {
+    return fail("device name '" + name + "' is not possible: it must have 1 to " + std::to_string(IFNAMSIZ - 1) +
+                " characters");
+  }
+  // A device that may have more queues lets anybody add one: that it is new has to be asked for.
+  auto fd = attach(name, queues ? IFF_MULTI_QUEUE | (kept ? 0 : IFF_TUN_EXCL) : 0);
+  if (!fd) {
+    return std::unexpected(fd.error());
+  }
+  const auto offload_udp = set_offloads(fd->get(), name);
+  if (!offload_udp) {
+    return std::unexpected(offload_udp.error());
+  }
+  return TunDevice{.fd = std::move(*fd),
+                   .name = name,
+                   .index = static_cast<int>(::if_nametoindex(name.c_str())),
+                   .offload_udp = *offload_udp};
+}
+
+Result<UniqueFd> open_tun_queue(const TunDevice& device) { return attach(device.name, IFF_MULTI_QUEUE); }
 
 Result<void> keep_tun(const TunDevice& device, bool keep) {
   if (::ioctl(device.fd.get(), TUNSETPERSIST, keep ? 1UL : 0UL) != 0) {

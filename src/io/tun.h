@@ -23,8 +23,12 @@ struct TunDevice {
   bool offload_udp = false;  // the kernel may hand over UDP super-packets (Linux 6.2 and later)
 };
 
-// Makes the device; it vanishes with the last copy of its descriptor. One that was kept is taken over as it is.
-[[nodiscard]] Result<TunDevice> open_tun(const std::string& name);
+// Makes the device; it vanishes with the last copy of its descriptor. queues: it may have more than this one.
+// kept: one that was kept is taken over as it is.
+[[nodiscard]] Result<TunDevice> open_tun(const std::string& name, bool queues = false, bool kept = true);
+// One more queue of a device made with queues. The kernel gives each flow one of them, and the one through which
+// packets of the flow come back.
+[[nodiscard]] Result<UniqueFd> open_tun_queue(const TunDevice& device);
 // Whether it stays, with its addresses and routes, when nobody has its descriptor any more: what is sent to it then
 // goes nowhere.
 [[nodiscard]] Result<void> keep_tun(const TunDevice& device, bool keep);

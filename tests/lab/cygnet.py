@@ -32,8 +32,9 @@ def conn(name="lab", left="", right="", leftsubnet="", rightsubnet="", auto="add
 class Cygnet:
     """cygnetd in a host. Several on one host: give each its own name."""
 
-    def __init__(self, host, name="cygnet", secret=PSK):
+    def __init__(self, host, name="cygnet", secret=PSK, daemon="cygnetd"):
         self.host = host
+        self.daemon = daemon
         self.dir = host.dir / name
         self.dir.mkdir(exist_ok=True)
         self.conf = self.dir / "ipsec.conf"
@@ -55,7 +56,7 @@ class Cygnet:
 
     def start(self, wait=True, env=None):
         self.process = self.host.spawn(
-            [program("cygnetd"), "--config", self.conf, "--secrets", self.secrets, "--run-dir",
+            [program(self.daemon), "--config", self.conf, "--secrets", self.secrets, "--run-dir",
              self.run_dir, "--state-dir", self.state_dir, "--foreground"], name="cygnetd", log=self.log, env=env)
         if wait:
             self.wait_ready()

@@ -9,8 +9,10 @@
 
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
+#include "daemon/engine_role/crew.h"
 #include "daemon/engine_role/packet_loop.h"
 #include "daemon/engine_role/pfkey_service.h"
+#include "daemon/engine_role/worker.h"
 #include "daemon/privileges.h"
 #include "daemon/role_messages.h"
 #include "io/clock.h"
@@ -27,7 +29,8 @@ namespace {
 constexpr std::uint32_t kMonitorToken = 0;
 constexpr std::uint32_t kIkeToken = 1;
 constexpr std::uint32_t kPfkeyToken = 2;
-constexpr std::uint32_t kFirstToken = 3;
+constexpr std::uint32_t kCrewToken = 3;
+constexpr std::uint32_t kFirstToken = 4;
 constexpr int kIkeBacklogOctets = 1 << 20;  // IKE datagrams waiting for ike; beyond they are dropped, answers are not
 constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
 constexpr int kControlBudget = 256;  // requests of ike a round, so that packets are not kept waiting
@@ -64,12 +67,18 @@ class EngineProcess {
 
   // Waits for the descriptors. False: the monitor is gone.
   [[nodiscard]] Result<void> start();
+  // Before confine(): afterwards there are no more threads.
+  void start_workers();
   void run();
 
  private:
   [[nodiscard]] Result<void> take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds);
   [[nodiscard]] Result<std::size_t> begin_socket(io::OuterSocket socket);
   void end_socket(std::size_t index);
+  [[nodiscard]] Result<void> make_crew(const StartEngine& start);
+  [[nodiscard]] engine::Turn* turn() { return crew_ ? &crew_->turn() : nullptr; }
+  [[nodiscard]] Instant wait_until();
+  [[nodiscard]] bool timer_is_due(Instant now);
   void on_ready(const io::Poller::Ready& ready, Instant now);
   void on_monitor();
   void attach_ike(io::UniqueFd socket);
@@ -85,6 +94,11 @@ class EngineProcess {
   io::SystemRandom random_;
   engine::Engine engine_{engine::EngineSettings{}, random_};
   EngineControl control_{engine_, log_};
+  std::unique_ptr<Crew> crew_;  // only with further threads
+  engine::Lane* lane_ = nullptr;
+  std::vector<std::vector<io::UniqueFd>> worker_fds_;  // until StartEngine says what they are
+  std::vector<std::uint16_t> cpus_;
+  std::uint64_t events_collected_ = 0;
   std::unique_ptr<PacketLoop> packets_;
   std::unique_ptr<PfkeyService> pfkey_;
   std::size_t forwarded_octets_ = 0;  // of IKE datagrams in the queue to ike
@@ -92,6 +106,7 @@ class EngineProcess {
   bool backlog_known_ = false;
   bool ike_full_ = false;  // the socket took no more
   bool running_ = true;
+  std::vector<std::unique_ptr<Worker>> workers_;  // the first to go
 };
 
 Result<void> EngineProcess::start() {
@@ -109,38 +124,61 @@ Result<void> EngineProcess::start() {
     if (!decoded) {
       return std::unexpected(decoded.error());
     }
-    if (const auto* start = std::get_if<StartEngine>(&*decoded)) {
+    if (std::holds_alternative<EngineWorker>(*decoded)) {
+      worker_fds_.push_back(std::move(message.fds));
+    } else if (const auto* start = std::get_if<StartEngine>(&*decoded)) {
       return take_descriptors(*start, std::move(message.fds));
     }
   }
 }
 
+struct Queues {
+  std::vector<PacketLoop::Device> devices;
+  std::vector<io::OuterSocket> sockets;
+};
+
+// The first descriptors of fds are what `start` says.
+Queues take_queues(const StartEngine& start, std::vector<io::UniqueFd>& fds) {
+  Queues queues;
+  std::size_t next = 0;
+  queues.devices.reserve(start.devices.size());
+  for (const auto& name : start.devices) {
+    queues.devices.push_back({std::move(fds[next++]), name});
+  }
+  queues.sockets.reserve(start.sockets.size());
+  for (const auto& socket : start.sockets) {
+    queues.sockets.push_back({std::move(fds[next++]), socket.kind, socket.family, socket.port});
+  }
+  return queues;
+}
+
 Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds) {
   const std::size_t needed = start.devices.size() + start.sockets.size();
-  if (fds.size() != needed && fds.size() != needed + 2) {
+  bool as_said = fds.size() == needed || fds.size() == needed + 2;
+  for (const auto& of_worker : worker_fds_) {
+    as_said = as_said && of_worker.size() == needed;
+  }
+  if (!as_said) {
     return fail("the monitor passed other descriptors than it said");
   }
-  std::size_t next = 0;
-  std::vector<PacketLoop::Device> devices;
-  devices.reserve(start.devices.size());
-  for (const auto& name : start.devices) {
-    devices.push_back({std::move(fds[next++]), name});
+  if (!worker_fds_.empty()) {
+    if (auto made = make_crew(start); !made) {
+      return made;
+    }
   }
-  std::vector<io::OuterSocket> sockets;
-  sockets.reserve(start.sockets.size());
-  for (const auto& socket : start.sockets) {
-    sockets.push_back({std::move(fds[next++]), socket.kind, socket.family, socket.port});
-  }
-  packets_ = std::make_unique<PacketLoop>(engine_, std::move(devices), std::move(sockets),
-                                          [this](const Endpoint& local, const Endpoint& remote, ByteView message) {
-                                            return forward_ike(local, remote, message);
-                                          });
-  if (next < fds.size()) {
+  auto queues = take_queues(start, fds);
+  packets_ = std::make_unique<PacketLoop>(
+      engine_, std::move(queues.devices), std::move(queues.sockets),
+      [this](const Endpoint& local, const Endpoint& remote, ByteView message) {
+        return forward_ike(local, remote, message);
+      },
+      PacketPlace{crew_.get(), lane_});
+  if (needed < fds.size()) {
     PfkeyHost host{.devices = start.devices,
                    .monitor = monitor_.get(),
                    .begin_socket = [this](io::OuterSocket socket) { return begin_socket(std::move(socket)); },
                    .end_socket = [this](std::size_t socket) { end_socket(socket); }};
-    pfkey_ = PfkeyService::open(engine_, std::move(fds[next]), std::move(fds[next + 1]), std::move(host), log_);
+    pfkey_ = PfkeyService::open(engine_, std::move(fds[needed]), std::move(fds[needed + 1]), std::move(host), log_);
     if (auto added = poller_.add(pfkey_->fd(), kPfkeyToken); !added) {
       return added;
     }
@@ -161,6 +199,10 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
 
 // Of a program that shares its port with us.
 Result<std::size_t> EngineProcess::begin_socket(io::OuterSocket socket) {
+  if (crew_) {
+    // Only one thread would have the socket, and the others send on its SAs too.
+    return fail("a program can share its UDP port with the engine only while that has one thread: workers=1");
+  }
   const int fd = socket.fd.get();
   const auto index = packets_->add_socket(std::move(socket));
   const auto token = static_cast<std::uint32_t>(kFirstToken + packets_->devices().size() + index);
@@ -176,29 +218,87 @@ void EngineProcess::end_socket(std::size_t index) {
   packets_->remove_socket(index);
 }
 
+Result<void> EngineProcess::make_crew(const StartEngine& start) {
+  auto waker = io::Waker::make();
+  if (!waker) {
+    return std::unexpected(waker.error());
+  }
+  crew_ = std::make_unique<Crew>(std::move(*waker));
+  cpus_ = start.cpus;
+  engine_.share(crew_->turn());
+  lane_ = engine_.open_lane();
+  for (auto& fds : worker_fds_) {
+    auto* lane = engine_.open_lane();
+    if (lane_ == nullptr || lane == nullptr) {
+      return fail("the monitor wants more workers than the engine has lanes");
+    }
+    auto queues = take_queues(start, fds);
+    auto worker = Worker::make(engine_, *crew_, *lane, std::move(queues.devices), std::move(queues.sockets));
+    if (!worker) {
+      return std::unexpected(worker.error());
+    }
+    workers_.push_back(std::move(*worker));
+  }
+  return poller_.add(crew_->waker_fd(), kCrewToken);
+}
+
+void EngineProcess::start_workers() {
+  const auto cpu_of = [&](std::size_t thread) { return thread < cpus_.size() ? int{cpus_[thread]} : -1; };
+  if (cpu_of(0) >= 0 && !run_only_on(cpu_of(0))) {
+    log_.warning("", "cannot run on CPU " + std::to_string(cpu_of(0)) + " alone (worker-cpus)");
+  }
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->start(cpu_of(i + 1));
+  }
+  if (!workers_.empty()) {
+    log_.info("", std::to_string(workers_.size() + 1) + " threads move packets");
+  }
+}
+
+bool EngineProcess::timer_is_due(Instant now) {
+  const HoldTurn hold(turn());
+  return engine_.next_deadline() <= now;
+}
+
+Instant EngineProcess::wait_until() {
+  const HoldTurn hold(turn());
+  auto until = engine_.next_deadline();
+  if (!control_.queue().empty() && ike_) {
+    until = std::min(until, io::SystemClock::now() + kRetryInterval);
+  }
+  if (pfkey_) {
+    until = std::min(until, pfkey_->next_deadline());
+  }
+  if (crew_) {
+    // Another thread has raised some since they were collected.
+    if (engine_.events_raised() != events_collected_) until = Instant::min();
+    crew_->will_wait(until, engine_.events_raised());
+  }
+  return until;
+}
+
 void EngineProcess::run() {
   (void)io::send_message(monitor_.get(), encode(ToMonitor{Ready{}}));
   while (running_) {
-    auto until = engine_.next_deadline();
-    if (!control_.queue().empty() && ike_) {
-      until = std::min(until, io::SystemClock::now() + kRetryInterval);
-    }
-    if (pfkey_) {
-      until = std::min(until, pfkey_->next_deadline());
-    }
-    const auto ready = poller_.wait(until);
+    const auto ready = poller_.wait(wait_until());
     const auto now = io::SystemClock::now();
     for (const auto& one : ready) {
       on_ready(one, now);
     }
-    if (engine_.next_deadline() <= now) {
+    if (timer_is_due(now)) {
       packets_->on_timer(now);
     }
-    if (pfkey_) {
-      pfkey_->end_of_turn(now);
+    {
+      const HoldTurn hold(turn());
+      if (pfkey_) {
+        pfkey_->end_of_turn(now);
+      }
+      if (ike_) {
+        control_.collect_events();
+      }
+      events_collected_ = engine_.events_raised();
     }
     if (ike_) {
-      control_.collect_events();
       flush_to_ike();
     }
   }
@@ -214,8 +314,20 @@ void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
     return;
   }
   if (ready.token == kPfkeyToken) {
-    pfkey_->on_ready(now);
+    {
+      const HoldTurn hold(turn());
+      pfkey_->on_ready(now);
+    }
     packets_->on_timer(now);  // held packets may be free to go
+    return;
+  }
+  if (ready.token == kCrewToken) {
+    crew_->take_ike([&](const Endpoint& local, const Endpoint& remote, ByteView message) {
+      if (!forward_ike(local, remote, message)) {
+        const HoldTurn hold(turn());
+        engine_.count_drop(DropReason::kControlQueueFull);
+      }
+    });
     return;
   }
   const std::size_t index = ready.token - kFirstToken;
@@ -272,6 +384,7 @@ void EngineProcess::on_ike_readable(Instant now) {
     const auto messages =
         status == io::ReceiveStatus::kMessage ? sadb::unpack(datagram.bytes) : fail("the socket is closed");
     bool good = static_cast<bool>(messages);
+    const HoldTurn hold(turn());
     for (const auto& message : good ? *messages : std::vector<ByteView>{}) {
       good = good && control_.on_message(message, now);
       ++taken;
@@ -368,6 +481,7 @@ int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
     log.error("", dropped.error().message);
     return 1;
   }
+  process.start_workers();
   if (auto confined = confine(Confinement::kEngine); !confined) {
     log.warning("", confined.error().message);
   }

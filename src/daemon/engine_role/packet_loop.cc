@@ -62,11 +62,12 @@ ByteView protected_part(io::OuterKind kind, ByteView sent) {
 }  // namespace
 
 PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets,
-                       OnIke on_ike)
+                       OnIke on_ike, PacketPlace place)
     : engine_(engine),
       devices_(std::move(devices)),
       sockets_(std::move(sockets)),
       on_ike_(std::move(on_ike)),
+      place_(place),
       device_buffers_(std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket)),
       outgoing_(sockets_.size()) {
   for (const auto& device : devices_) {
@@ -92,17 +93,20 @@ void PacketLoop::remove_socket(std::size_t socket) { sockets_[socket].fd.reset()
 
 void PacketLoop::on_device_readable(std::size_t device, Instant now) {
   out_.clear();
-  for (std::size_t i = 0; i < kBurst; ++i) {
+  const std::size_t most = place_.crew == nullptr ? kBurst * io::kMaxTunPacket : kSharedBurstOctets;
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < kBurst && octets < most; ++i) {
     const MutableByteView buffer(device_buffers_.get() + i * io::kMaxTunPacket, io::kMaxTunPacket);
     const auto n = io::read_tun(devices_[device].fd.get(), buffer);
     if (n <= 0) {
       break;
     }
     const auto packet = buffer.first(static_cast<std::size_t>(n));
+    octets += packet.size();
     const auto offload =
         packet.size() < io::kVnetHeader ? std::nullopt : engine::Offload::parse(packet.first(io::kVnetHeader));
     if (!offload) {
-      engine_.count_drop(DropReason::kMalformedIp);
+      count_drop(DropReason::kMalformedIp);
       continue;
     }
     if (!is_link_housekeeping(packet.subspan(io::kVnetHeader))) {
@@ -113,7 +117,11 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
     }
   }
   if (!out_.empty()) {
-    engine_.process_outbound(out_, now, verdicts_);
+    if (place_.lane != nullptr) {
+      engine_.process_outbound(*place_.lane, out_, now, verdicts_);
+    } else {
+      engine_.process_outbound(out_, now, verdicts_);
+    }
     perform(now);
   }
 }
@@ -127,7 +135,11 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
     demultiplex(datagram, kind);
   }
   if (!in_.empty()) {
-    engine_.process_inbound(in_, now, verdicts_);
+    if (place_.lane != nullptr) {
+      engine_.process_inbound(*place_.lane, in_, now, verdicts_);
+    } else {
+      engine_.process_inbound(in_, now, verdicts_);
+    }
     perform(now);
   }
 }
@@ -172,13 +184,17 @@ void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind
 
 void PacketLoop::take_ike(const io::ReceivedDatagram& datagram, ByteView message) {
   if (!on_ike_(datagram.local, datagram.remote, message)) {
-    engine_.count_drop(DropReason::kControlQueueFull);
+    count_drop(DropReason::kControlQueueFull);
   }
 }
 
 void PacketLoop::on_timer(Instant now) {
-  engine_.on_timer(now, verdicts_);
-  if (!verdicts_.empty()) {
+  if (place_.lane != nullptr) {
+    engine_.on_timer(*place_.lane, now, verdicts_);
+  } else {
+    engine_.on_timer(now, verdicts_);
+  }
+  if (!verdicts_.empty() || place_.lane != nullptr) {
     perform(now);
   }
 }
@@ -195,7 +211,14 @@ void PacketLoop::perform(Instant now) {
       queue_clear(*bypass);
     }
   }
+  if (place_.lane != nullptr) {
+    place_.crew->wait_for_others(*place_.lane);
+  }
   flush(now);
+  if (place_.lane != nullptr) {
+    place_.crew->has_left(*place_.lane);
+    place_.crew->after_burst(*place_.lane);
+  }
   verdicts_.clear();
 }
 
@@ -218,6 +241,11 @@ std::optional<std::size_t> PacketLoop::socket_for(const engine::SendToPeer& send
   return found;
 }
 
+void PacketLoop::count_drop(DropReason reason, std::size_t packets) {
+  const HoldTurn hold(turn());
+  engine_.count_drop(reason, packets);
+}
+
 void PacketLoop::queue(const engine::SendToPeer& send) {
   if (send.whole_packet) {
     queue_whole(send.data, send.remote.address);
@@ -225,7 +253,7 @@ void PacketLoop::queue(const engine::SendToPeer& send) {
   }
   const auto socket = socket_for(send);
   if (!socket) {
-    engine_.count_drop(DropReason::kSendFailed, send.segments());
+    count_drop(DropReason::kSendFailed, send.segments());
     return;
   }
   outgoing_[*socket].push_back({.local = send.local,
@@ -240,7 +268,7 @@ void PacketLoop::queue_clear(const engine::Bypass& bypass) {
   if (const auto destination = destination_of(bypass.data)) {
     queue_whole(bypass.data, *destination);
   } else {
-    engine_.count_drop(DropReason::kSendFailed);
+    count_drop(DropReason::kSendFailed);
   }
 }
 
@@ -253,20 +281,20 @@ void PacketLoop::queue_whole(ByteView packet, const IpAddress& destination) {
       return;
     }
   }
-  engine_.count_drop(DropReason::kSendFailed);
+  count_drop(DropReason::kSendFailed);
 }
 
 void PacketLoop::deliver(const engine::DeliverToDevice& deliver) {
   const auto it = std::ranges::find(device_ids_, deliver.device);
   if (it == device_ids_.end()) {
-    engine_.count_drop(DropReason::kDeviceFull);
+    count_drop(DropReason::kDeviceFull);
     return;
   }
   std::array<std::uint8_t, io::kVnetHeader> header{};
   deliver.offload.serialize(header.data());
   const auto& device = devices_[static_cast<std::size_t>(it - device_ids_.begin())];
   if (io::write_tun(device.fd.get(), header, deliver.slices) != 0) {
-    engine_.count_drop(DropReason::kDeviceFull);
+    count_drop(DropReason::kDeviceFull);
   }
 }
 
@@ -290,7 +318,7 @@ void PacketLoop::flush(Instant now) {
 void PacketLoop::on_send_failure(const io::OuterSocket& socket, const io::SendFailure& failure) {
   const auto esp = protected_part(socket.kind, failure.what->data);
   if (failure.error == EMSGSIZE && !esp.empty()) {
-    engine_.count_drop(DropReason::kTooBig, failure.datagrams);
+    count_drop(DropReason::kTooBig, failure.datagrams);
     too_big_.remote = failure.what->remote;
     const auto n = std::min(esp.size(), too_big_.esp.size());
     std::copy_n(esp.begin(), n, too_big_.esp.begin());
@@ -299,7 +327,7 @@ void PacketLoop::on_send_failure(const io::OuterSocket& socket, const io::SendFa
   }
   const bool unreachable = failure.error == ENETUNREACH || failure.error == EHOSTUNREACH || failure.error == ENETDOWN ||
                            failure.error == EADDRNOTAVAIL;
-  engine_.count_drop(unreachable ? DropReason::kNoRoute : DropReason::kSendFailed, failure.datagrams);
+  count_drop(unreachable ? DropReason::kNoRoute : DropReason::kSendFailed, failure.datagrams);
 }
 
 void PacketLoop::on_socket_error(std::size_t socket, Instant now) {
@@ -324,6 +352,7 @@ void PacketLoop::on_outer_error(const io::OuterSocket& socket, const io::OuterEr
     too_big.remote = too_big_.remote;
     too_big.quoted_esp = too_big_.esp;
   }
+  const HoldTurn hold(turn());
   (void)engine_.on_outer_too_big(too_big, now);
 }
 

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Packets between devices, engine and network; see packet_loop.cc for their way.
+// Packets between devices, engine and network; see packet_loop.cc for their way. One for each thread.
 #include <array>
 #include <functional>
 #include <optional>
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/engine_role/crew.h"
 #include "engine/engine.h"
 #include "io/outer_socket.h"
 #include "io/tun.h"
 
 namespace cygnet::daemon {
+
+// With several threads each has a lane of the crew's.
+struct PacketPlace {
+  Crew* crew = nullptr;
+  engine::Lane* lane = nullptr;
+};
 
 class PacketLoop {
  public:
@@ -23,7 +30,8 @@ class PacketLoop {
   // Takes an IKE message found on the encapsulation port (marker removed). False: no room.
   using OnIke = std::function<bool(const Endpoint& local, const Endpoint& remote, ByteView message)>;
 
-  PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike);
+  PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike,
+             PacketPlace place = {});
 
   [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
@@ -40,6 +48,11 @@ class PacketLoop {
 
  private:
   static constexpr std::size_t kBurst = 32;  // packets a round: long enough to gather, short enough to be fair
+  // Octets a round where others wait for what this thread sends.
+  static constexpr std::size_t kSharedBurstOctets = 192U << 10U;
+
+  [[nodiscard]] engine::Turn* turn() const { return place_.crew == nullptr ? nullptr : &place_.crew->turn(); }
+  void count_drop(DropReason reason, std::size_t packets = 1);
 
   void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind);
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
@@ -57,6 +70,7 @@ class PacketLoop {
   std::vector<Device> devices_;
   std::vector<io::OuterSocket> sockets_;
   OnIke on_ike_;
+  PacketPlace place_;
 
   std::unique_ptr<std::uint8_t[]> device_buffers_;
   io::DatagramReceiver receiver_{kBurst};

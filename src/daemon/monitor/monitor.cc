@@ -110,7 +110,8 @@ Result<void> Monitor::start() {
     return std::unexpected(xfrm.error());
   }
   xfrm_ = std::move(*xfrm);
-  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
+  network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
+                                       loaded.configuration.conf.threads);
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
@@ -231,19 +232,24 @@ void Monitor::start_engine() {
     begin_shut_down();
     return;
   }
-  StartEngine start{.log_level = network_->setup().log_level};
+  for (const auto& worker : network_->workers()) {
+    std::vector<io::UniqueFd> fds;
+    for (const auto* list : {&worker.devices, &worker.sockets}) {
+      for (const auto& fd : *list) {
+        fds.push_back(fd.duplicate());
+      }
+    }
+    send(engine_, EngineWorker{}, std::move(fds));
+  }
+  StartEngine start{.log_level = network_->setup().log_level, .cpus = network_->worker_cpus()};
   std::vector<io::UniqueFd> fds;
   for (const auto& device : network_->devices()) {
     start.devices.push_back(device.name);
     fds.push_back(device.fd.duplicate());
   }
-  for (const auto& socket : network_->sockets()) {
-    // The IKE port carries no ESP.
-    if (socket.kind == io::OuterKind::kUdp && socket.port == network_->setup().ike_port) {
-      continue;
-    }
-    start.sockets.push_back(describe(socket));
-    fds.push_back(socket.fd.duplicate());
+  for (const auto* socket : network_->engine_sockets()) {
+    start.sockets.push_back(describe(*socket));
+    fds.push_back(socket->fd.duplicate());
   }
   fds.push_back(pfkey_.duplicate());
   fds.push_back(xfrm_.duplicate());

@@ -44,8 +44,10 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
   return out;
 }
 
-Network::Network(model::Setup setup, std::string state_path, Logger& log)
+Network::Network(model::Setup setup, std::string state_path, Logger& log, const model::EngineThreads& threads)
     : setup_(std::move(setup)),
+      threads_(engine_threads(threads)),
+      cpus_(threads.cpus),
       state_path_(std::move(state_path)),
       log_(log),
       gate_({.devices = setup_.devices,
@@ -117,16 +119,16 @@ Result<void> Network::clean_up() {
 }
 
 Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier) {
-  auto device = io::open_tun(name);
+  auto device = io::open_tun(name, threads_ > 1, earlier);
   // The processes of a killed monitor die with it, but not before it.
   for (int attempt = 0; !device && earlier && attempt < kDeviceAttempts; ++attempt) {
     std::this_thread::sleep_for(kDevicePause);
-    device = io::open_tun(name);
+    device = io::open_tun(name, threads_ > 1, earlier);
   }
   if (!device && earlier) {
     // Kept by one of another version, which made it otherwise.
     remove_device(name);
-    device = io::open_tun(name);
+    device = io::open_tun(name, threads_ > 1, earlier);
   }
   if (!device) {
     return device;
@@ -148,7 +150,22 @@ Result<void> Network::open_devices() {
     }
     devices_.push_back(std::move(*device));
   }
+  auto workers = open_worker_queues(setup_.fwmark, threads_, devices_, engine_sockets());
+  if (!workers) {
+    return std::unexpected(workers.error());
+  }
+  workers_ = std::move(*workers);
   return {};
+}
+
+std::vector<const io::OuterSocket*> Network::engine_sockets() const {
+  std::vector<const io::OuterSocket*> found;
+  for (const auto& socket : sockets_) {
+    if (socket.kind != io::OuterKind::kUdp || socket.port != setup_.ike_port) {
+      found.push_back(&socket);
+    }
+  }
+  return found;
 }
 
 void Network::open_optional_socket(Result<io::OuterSocket> socket) {
@@ -163,7 +180,10 @@ Result<void> Network::open_sockets() {
   for (const auto family : {Family::kV4, Family::kV6}) {
     for (const bool encapsulation : {false, true}) {
       const auto port = encapsulation ? setup_.nat_port : setup_.ike_port;
-      auto socket = io::open_udp(family, port, setup_.fwmark, encapsulation);
+      const bool several = encapsulation && threads_ > 1;
+      const auto free = several ? expect_free_port(family, port) : Result<void>{};
+      auto socket = free ? io::open_udp(family, port, setup_.fwmark, encapsulation, several)
+                         : Result<io::OuterSocket>(std::unexpected(free.error()));
       if (!socket && family == Family::kV6 && socket.error().message.find("has no IPv6") != std::string::npos) {
         log_.notice("network", socket.error().message);
         return {};
@@ -473,6 +493,7 @@ void Network::close() {
   placed_.clear();
   addresses_ = 0;
   thrown_.clear();
+  workers_.clear();
   devices_.clear();  // the devices vanish with their last descriptor
   sockets_.clear();
 }

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "daemon/monitor/clear_text_gate.h"
 #include "daemon/monitor/proxy_neighbours.h"
+#include "daemon/monitor/worker_queues.h"
 #include "daemon/role_messages.h"
 #include "io/rtnetlink.h"
 #include "io/tun.h"
@@ -46,7 +47,7 @@ class Network {
   static constexpr std::size_t kMost = 1'000'000;
   static constexpr std::size_t kMostAddresses = 4096;
 
-  Network(model::Setup setup, std::string state_path, Logger& log);
+  Network(model::Setup setup, std::string state_path, Logger& log, const model::EngineThreads& threads = {});
 
   // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
@@ -71,6 +72,11 @@ class Network {
 
   [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
+  // Of the further threads of the engine; sockets as engine_sockets().
+  [[nodiscard]] const std::vector<WorkerQueues>& workers() const { return workers_; }
+  // All but those of the IKE port, which carries no ESP.
+  [[nodiscard]] std::vector<const io::OuterSocket*> engine_sockets() const;
+  [[nodiscard]] const std::vector<std::uint16_t>& worker_cpus() const { return cpus_; }
   [[nodiscard]] const model::Setup& setup() const { return setup_; }
 
  private:
@@ -114,12 +120,15 @@ class Network {
   [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
 
   model::Setup setup_;
+  std::uint32_t threads_;            // of the engine
+  std::vector<std::uint16_t> cpus_;  // theirs
   std::string state_path_;
   Logger& log_;
   std::vector<io::RouteSocket> netlink_;  // one, once opened
   std::optional<ProxyNeighbours> proxies_;
   std::vector<io::TunDevice> devices_;
   std::vector<io::OuterSocket> sockets_;
+  std::vector<WorkerQueues> workers_;
   std::set<Placed> placed_;
   std::set<Placed> wanted_;
   std::set<Placed> kept_;                         // what the engine asked for

@@ -156,7 +156,7 @@ TEST(Load, SetupWords) {
       "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
       "priority=78\n"
       "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tpuzzle-"
-      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n" +
+      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 7\n" +
       conn_with("ipsec-interface=other"));
   EXPECT_EQ(lines_of(loaded.diagnostics),
             "3:2: warning: allow-key-export=yes lets root on this host read all session keys\n");
@@ -175,6 +175,20 @@ TEST(Load, SetupWords) {
   EXPECT_EQ(loaded.setup.puzzle_difficulty, 16U);
   EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);
   EXPECT_EQ(loaded.connections[0].keepalive_s, 5U);
+  EXPECT_EQ(loaded.threads.count, 4U);
+  EXPECT_EQ(loaded.threads.cpus, (std::vector<std::uint16_t>{2, 3, 7}));
+}
+
+TEST(Load, Workers) {
+  const auto of = [](const std::string& words) { return load_text("config setup\n" + words + conn_with("")); };
+  EXPECT_EQ(of("").threads.count, 1U);
+  EXPECT_EQ(of("\tworkers=auto\n").threads.count, 0U);
+  EXPECT_EQ(lines_of(of("\tworkers=0\n").diagnostics),
+            "2:10: error: '0' is no value of workers= (write a number from 1 to 16, or auto)\n");
+  EXPECT_EQ(lines_of(of("\tworkers=17\n").diagnostics),
+            "2:10: error: '17' is no value of workers= (write a number from 1 to 16, or auto)\n");
+  EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics),
+            "2:16: error: 'x' is no CPU's number (for example: worker-cpus=2,3)\n");
 }
 
 TEST(Load, ProtocolsAndPorts) {
@@ -220,14 +234,13 @@ TEST(Load, UnknownUnbuiltAndIdleWords) {
       load_text(conn_with("lefsubnet=10.9.0.0/"
                           "16\nleftckaid=a\nkeyexchange=ikev1\ncompress=yes\nnarrowing=yes\nx-note=mine\nauthby="
                           "eap\nikeport=500\nwibble=1"));
-  EXPECT_EQ(
-      lines_of(loaded.diagnostics),
-      "7:2: error: 'lefsubnet' is not known\n"
-      "8:2: error: 'leftckaid=a' is not built yet: name the certificate or key itself: leftcert=, leftpubkey=\n"
-      "9:14: error: keyexchange=ikev1: IKEv1 is not built yet\n"
-      "13:9: error: authby=eap: EAP and XAUTH are not built yet\n"
-      "14:2: error: 'ikeport=' does not belong here\n"
-      "15:2: error: 'wibble' is not known\n");
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "7:2: error: 'lefsubnet' is not known\n"
+            "8:2: error: 'leftckaid=a' is not built yet: name the certificate or key itself: leftcert=, leftpubkey=\n"
+            "9:14: error: keyexchange=ikev1: IKEv1 is not built yet\n"
+            "13:9: error: authby=eap: EAP and XAUTH are not built yet\n"
+            "14:2: error: 'ikeport=' does not belong here\n"
+            "15:2: error: 'wibble' is not known\n");
   EXPECT_EQ(loaded.diagnostics[0].hint, "did you mean 'leftsubnet'?");
   EXPECT_EQ(loaded.diagnostics[5].hint, "see ipsec.conf(5) for the words there are");
 }

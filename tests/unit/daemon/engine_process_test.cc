@@ -19,6 +19,7 @@
 
 #include "base/random.h"
 #include "daemon/engine_role/engine_role.h"
+#include "daemon/monitor/worker_queues.h"
 #include "daemon/role_messages.h"
 #include "io/log_sink.h"
 #include "io/outer_socket.h"
@@ -61,11 +62,12 @@ class EngineHost {
     }
   }
 
-  void start(io::EventLoop& loop, const char* address, const char* remote_net) {
+  void start(io::EventLoop& loop, const char* address, const char* remote_net, std::uint32_t threads) {
     std::vector<io::UniqueFd> fds;
+    std::vector<WorkerQueues> workers;
     StartEngine start{.devices = {"ipsec0"}, .sockets = {}, .log_level = Severity::kDebug};
     space.in([&] {
-      auto tun = io::open_tun("ipsec0");
+      auto tun = io::open_tun("ipsec0", threads > 1);
       ASSERT_TRUE(tun) << tun.error().message;
       auto netlink = io::RouteSocket::open();
       ASSERT_TRUE(netlink);
@@ -73,11 +75,15 @@ class EngineHost {
       ASSERT_TRUE(netlink->set_up(tun->index, 1400));
       ASSERT_TRUE(netlink->add_address(tun->index, ip(address)));
       ASSERT_TRUE(netlink->add_route({.destination = *IpPrefix::parse(remote_net), .device = tun->index}));
+      auto udp = io::open_udp(Family::kV4, kNatPort, kMark, true, threads > 1);
+      auto esp = io::open_esp(Family::kV4, kMark);
+      ASSERT_TRUE(udp && esp);
+      const std::vector<const io::OuterSocket*> sockets{&*udp, &*esp};
+      auto queues = open_worker_queues(kMark, threads, {&*tun, 1}, sockets);
+      ASSERT_TRUE(queues) << queues.error().message;
+      workers = std::move(*queues);
       fds.push_back(std::move(tun->fd));
-      for (auto* open : {+[] { return io::open_udp(Family::kV4, kNatPort, kMark, true); },
-                         +[] { return io::open_esp(Family::kV4, kMark); }}) {
-        auto socket = open();
-        ASSERT_TRUE(socket) << socket.error().message;
+      for (auto* socket : {&*udp, &*esp}) {
         start.sockets.push_back({socket->kind, socket->family, socket->port});
         fds.push_back(std::move(socket->fd));
       }
@@ -95,6 +101,11 @@ class EngineHost {
     pair->second.reset();
     monitor_ = std::make_unique<io::Channel>(
         loop, std::move(pair->first), [this](const io::Message&) { ready = true; }, [] {});
+    for (auto& worker : workers) {
+      std::vector<io::UniqueFd> own = std::move(worker.devices);
+      std::ranges::move(worker.sockets, std::back_inserter(own));
+      ASSERT_TRUE(monitor_->send(encode(FromMonitor{EngineWorker{}}), std::move(own)));
+    }
     ASSERT_TRUE(monitor_->send(encode(FromMonitor{start}), std::move(fds)));
     client.emplace(loop);
     new_ike();
@@ -117,7 +128,8 @@ class EngineHost {
   std::unique_ptr<io::Channel> monitor_;
 };
 
-class EngineProcessTest : public ::testing::Test {
+// With one thread and with several.
+class EngineProcessTest : public ::testing::TestWithParam<std::uint32_t> {
  protected:
   void SetUp() override {
     if (::geteuid() != 0 || !a.space.usable() || ::access("/dev/net/tun", R_OK | W_OK) != 0) {
@@ -133,8 +145,8 @@ class EngineProcessTest : public ::testing::Test {
         b.space.shell(
             "ip link set lo up && ip link set far name wan && ip addr add 192.0.2.2/24 dev wan && ip link set wan up"),
         0);
-    a.start(loop, "10.1.0.1", "10.2.0.0/24");
-    b.start(loop, "10.2.0.1", "10.1.0.0/24");
+    a.start(loop, "10.1.0.1", "10.2.0.0/24", GetParam());
+    b.start(loop, "10.2.0.1", "10.1.0.0/24", GetParam());
     ASSERT_TRUE(run_until([&] { return a.ready && b.ready; }));
   }
 
@@ -212,7 +224,7 @@ class EngineProcessTest : public ::testing::Test {
   EngineHost a, b;
 };
 
-TEST_F(EngineProcessTest, PingsThroughUdpEncapsulation) {
+TEST_P(EngineProcessTest, PingsThroughUdpEncapsulation) {
   install(a, true, true);
   install(b, false, true);
   EXPECT_EQ(a.space.shell("ping -q -c 3 -i 0.05 -W 2 10.2.0.1 >/dev/null"), 0);
@@ -220,14 +232,14 @@ TEST_F(EngineProcessTest, PingsThroughUdpEncapsulation) {
   EXPECT_EQ(packets(dump(b), model::Direction::kInbound), 3U);
 }
 
-TEST_F(EngineProcessTest, PingsThroughPlainEsp) {
+TEST_P(EngineProcessTest, PingsThroughPlainEsp) {
   install(a, true, false);
   install(b, false, false);
   EXPECT_EQ(a.space.shell("ping -q -c 3 -i 0.05 -W 2 -s 1200 10.2.0.1 >/dev/null"), 0);
   EXPECT_EQ(packets(dump(a), model::Direction::kInbound), 3U);
 }
 
-TEST_F(EngineProcessTest, CarriesAFileOverTcpUnchanged) {
+TEST_P(EngineProcessTest, CarriesAFileOverTcpUnchanged) {
   install(a, true, true);
   install(b, false, true);
   // Not a multiple of anything, and large enough for the kernel to hand over super-packets.
@@ -260,7 +272,7 @@ TEST_F(EngineProcessTest, CarriesAFileOverTcpUnchanged) {
   EXPECT_TRUE(received == sent) << received.size() << " of " << sent.size() << " octets";
 }
 
-TEST_F(EngineProcessTest, ANewIkeFindsSasKeysAndCheckpoints) {
+TEST_P(EngineProcessTest, ANewIkeFindsSasKeysAndCheckpoints) {
   install(a, true, true);
   bool put = false;
   a.client->put_checkpoint("ike-1", {1, 2, 3}, [&](const Result<void>& done) { put = static_cast<bool>(done); });
@@ -274,7 +286,7 @@ TEST_F(EngineProcessTest, ANewIkeFindsSasKeysAndCheckpoints) {
   EXPECT_EQ(found.policies.size(), 1U);
 }
 
-TEST_F(EngineProcessTest, PacketsWaitForTheTunnel) {
+TEST_P(EngineProcessTest, PacketsWaitForTheTunnel) {
   std::optional<sadb::Acquire> asked;
   a.client->set_event_handler([&](const sadb::Event& event) {
     if (const auto* acquire = std::get_if<sadb::Acquire>(&event)) {
@@ -295,6 +307,27 @@ TEST_F(EngineProcessTest, PacketsWaitForTheTunnel) {
                           " grep -qx 0 /tmp/cygnet-engine-test.r; r=$?; rm -f /tmp/cygnet-engine-test.r; exit $r"),
             0);
 }
+
+// Many flows at once, over one SA each way: whichever thread has which of them, all arrive and none is taken for a
+// copy.
+TEST_P(EngineProcessTest, ManyFlowsShareOneSa) {
+  for (const bool udp : {true, false}) {
+    install(a, true, udp);
+    install(b, false, udp);
+    EXPECT_EQ(a.space.shell(
+                  "for i in $(seq 16); do ping -q -c 40 -i 0.01 -W 2 -s 700 10.2.0.1 >/dev/null & pids=\"$pids $!\"; "
+                  "done; for p in $pids; do wait $p || exit 1; done"),
+              0);
+  }
+  std::optional<sadb::Statistics> statistics;
+  b.client->query_statistics([&](Result<sadb::Statistics> found) { statistics = found.value_or(sadb::Statistics{}); });
+  ASSERT_TRUE(run_until([&] { return statistics.has_value(); }));
+  EXPECT_EQ(statistics->packets_in, 2U * 16U * 40U);
+  EXPECT_EQ(statistics->drops[static_cast<std::size_t>(DropReason::kReplaySeen)], 0U);
+  EXPECT_EQ(statistics->drops[static_cast<std::size_t>(DropReason::kReplayOld)], 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, EngineProcessTest, ::testing::Values(1U, 3U));
 
 }  // namespace
 }  // namespace cygnet::daemon

@@ -30,7 +30,9 @@ TEST(Options, WhatIsUnknownOrUnfinishedIsRefused) {
 TEST(RoleMessages, EveryMessageTravels) {
   const std::vector<FromMonitor> down{StartEngine{.devices = {"ipsec0", "ipsec1"},
                                                   .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}},
-                                                  .log_level = Severity::kDebug},
+                                                  .log_level = Severity::kDebug,
+                                                  .cpus = {3, 1}},
+                                      EngineWorker{},
                                       StartIke{.config_path = "c",
                                                .secrets_path = "s",
                                                .run_dir = "r",
@@ -55,6 +57,7 @@ TEST(RoleMessages, EveryMessageTravels) {
   }
   const auto decoded = decode_from_monitor(encode(down[0]));
   EXPECT_EQ(std::get<StartEngine>(*decoded).sockets[0].family, Family::kV6);
+  EXPECT_EQ(std::get<StartEngine>(*decoded).cpus, (std::vector<std::uint16_t>{3, 1}));
 }
 
 TEST(RoleMessages, LeasesTravelInMessagesThatFit) {

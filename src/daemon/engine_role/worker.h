@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A further thread of the engine process: queues of the devices and sockets of its own, packets as packet_loop.h moves
+// them, and nothing else. The first thread does the same besides its other work.
+#include <thread>
+
+#include "base/result.h"
+#include "daemon/engine_role/crew.h"
+#include "daemon/engine_role/packet_loop.h"
+#include "io/poller.h"
+#include "io/waker.h"
+
+namespace cygnet::daemon {
+
+class Worker {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Worker>> make(engine::Engine& engine, Crew& crew, engine::Lane& lane,
+                                                            std::vector<PacketLoop::Device> devices,
+                                                            std::vector<io::OuterSocket> sockets);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  // Ends the thread.
+  ~Worker();
+  // cpu: the only one it may run on; negative: any. Refused by the kernel: any.
+  void start(int cpu);
+
+ private:
+  Worker(engine::Engine& engine, Crew& crew, engine::Lane& lane, std::vector<PacketLoop::Device> devices,
+         std::vector<io::OuterSocket> sockets, io::Poller poller, io::Waker stop);
+  [[nodiscard]] Result<void> watch();
+  void run();
+
+  io::Poller poller_;
+  io::Waker stop_;
+  PacketLoop packets_;
+  std::thread thread_;
+};
+
+// The calling thread runs only there from now on. False: the kernel says no.
+bool run_only_on(int cpu);
+
+}  // namespace cygnet::daemon

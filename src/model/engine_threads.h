@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The threads of the engine, as config setup wants them.
+#include <cstdint>
+#include <vector>
+
+namespace cygnet::model {
+
+struct EngineThreads {
+  std::uint32_t count = 1;          // at most 16; 0: as many as the machine is good for
+  std::vector<std::uint16_t> cpus;  // the CPU of each; those without one run anywhere
+  bool operator==(const EngineThreads&) const = default;
+};
+
+}  // namespace cygnet::model

@@ -110,8 +110,8 @@ def gateway(rows):
         "more the steps `cipher` and `finish` wait for keys and windows (their rise over one SA in the table above), so SAs",
         "have to be divided among cores by receive queue, each core keeping its own in its second-level cache; and the",
         f"packet rate of small packets: {small['pps'] * 64 / 1e6:.0f} M/s of 64 octets on 64 cores, of 301 M/s that the port carries (142-octet frames).",
-        "The engine has one thread a process today; figures for two cores are two engines with half of the SAs each, which",
-        "is what dividing by queue would give.",
+        "Figures for two cores are one engine that two threads use in turns (`workers=2`), by the clock on the wall: what is",
+        "done in turns bounds small packets, so many cores want several engines, each with the SAs of its queues.",
     ]
 
 

@@ -238,6 +238,21 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+# Measured once, by `perf record -a -g` beside `./dev bench tunnel --tunnels cygnet-esp`.
+PLAIN_ESP = """## Why plain ESP costs more than ESP in UDP
+
+Linux takes and gives trains of UDP datagrams (`UDP_SEGMENT`, `UDP_GRO`), which cross its stack and the veth as one packet; for
+protocol 50 user space has nothing like it, neither on a raw socket nor on a packet socket (`virtio_net_hdr` knows TCP and
+UDP alone). So each packet of plain ESP makes the whole way by itself, although `sendmmsg` and `recvmmsg` take 32 and more of them a
+call. Of the two engines' CPU time (samples of `perf`, 2026-11-21): 57 % `sendmmsg`, 24 of these being the receiving host's IP
+stack, which a veth runs at the sender's expense; 5 the look-up of the route with our rule, 7 making the packet; 13 %
+`recvmmsg`; 11 % writing to the TUN device, 4 % reading from it; 4 % the ciphers. A packet socket instead of the raw one
+would save about a fifth, and the firewall would no longer see what leaves, nor routes and neighbours be the kernel's own.
+`encapsulation=yes` is the fast way between hosts that run Cygnet.
+
+"""
+
+
 def results_page(rows, options, busy):
     """bench/RESULTS.md: one table of values, one of ratios, one of CPU."""
     cell = {(r["tunnel"], r["test"]): r for r in rows}
@@ -280,7 +295,7 @@ Above 1 is more than strongSwan's; for ping and memory, below 1 is better.
 ## CPU seconds per gigabyte delivered: tunnel's processes / whole machine
 
 {cpu}
-"""
+{PLAIN_ESP}"""
 
 
 def main():

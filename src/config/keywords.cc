@@ -49,6 +49,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"log-level", kSetup, kYes, {}, {}},
     Keyword{"workers", kSetup, kYes, {}, {}},
     Keyword{"worker-cpus", kSetup, kYes, {}, {}},
+    Keyword{"busy-poll", kSetup, kYes, {}, {}},
     Keyword{"keep-alive", kSetup, kYes, {}, {}},
 
     Keyword{"charondebug", kSetup, kIdle, kOwnLog, {}},

@@ -115,6 +115,8 @@ void on_workers(const Context& c) {
   c.draft.threads.count = static_cast<std::uint32_t>(*value);
 }
 
+void on_busy_poll(const Context& c) { number(c, 0, 10'000, c.draft.threads.busy_poll_us); }
+
 void on_worker_cpus(const Context& c) {
   std::vector<std::uint16_t> cpus;
   for (const auto& piece : split(c.entry.value, ", ")) {
@@ -167,6 +169,7 @@ constexpr std::array kWords{
     Word{"keep-alive", on_keep_alive},
     Word{"workers", on_workers},
     Word{"worker-cpus", on_worker_cpus},
+    Word{"busy-poll", on_busy_poll},
     Word{"uniqueids", on_unique_ids},
     Word{"pkcs11module", on_pkcs11_module},
     Word{"strictcrlpolicy", on_strict_revocation},

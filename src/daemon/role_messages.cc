@@ -33,6 +33,7 @@ void fields(A& a, V& v) {
   sockets(a, v.sockets);
   a.enumeration(v.log_level, Severity::kError);
   a.list(v.cpus, [](A& each, auto& cpu) { each.number(cpu); });
+  a.number(v.busy_poll_us);
 }
 template <typename A, Is<StartIke> V>
 void fields(A& a, V& v) {

@@ -39,6 +39,7 @@ struct StartEngine {  // descriptors: one a device, one a socket, the listener o
   std::vector<PassedSocket> sockets;
   Severity log_level{};
   std::vector<std::uint16_t> cpus;  // where its threads run, the first thread first; those without: anywhere
+  std::uint32_t busy_poll_us = 0;
 };
 struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;

@@ -22,11 +22,13 @@ class Poller {
   [[nodiscard]] static Result<Poller> make();
   [[nodiscard]] Result<void> add(int fd, std::uint32_t token);
   void remove(int fd);
-  // Until something is ready or the instant has come (rounded up to a millisecond).
-  [[nodiscard]] std::span<const Ready> wait(Instant until);
+  // Until something is ready or the instant has come (rounded up to a millisecond). look: for so long it looks again
+  // and again before it sleeps, because to be woken takes longer than to find something.
+  [[nodiscard]] std::span<const Ready> wait(Instant until, Duration look = {});
 
  private:
   explicit Poller(UniqueFd fd) : fd_(std::move(fd)) {}
+  void wait_ms(int timeout_ms);
   UniqueFd fd_;
   std::vector<Ready> ready_;
 };

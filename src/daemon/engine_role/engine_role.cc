@@ -98,6 +98,7 @@ class EngineProcess {
   engine::Lane* lane_ = nullptr;
   std::vector<std::vector<io::UniqueFd>> worker_fds_;  // until StartEngine says what they are
   std::vector<std::uint16_t> cpus_;
+  Duration busy_poll_{};
   std::uint64_t events_collected_ = 0;
   std::unique_ptr<PacketLoop> packets_;
   std::unique_ptr<PfkeyService> pfkey_;
@@ -166,6 +167,8 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
       return made;
     }
   }
+  cpus_ = start.cpus;
+  busy_poll_ = std::chrono::microseconds(start.busy_poll_us);
   auto queues = take_queues(start, fds);
   packets_ = std::make_unique<PacketLoop>(
       engine_, std::move(queues.devices), std::move(queues.sockets),
@@ -224,7 +227,6 @@ Result<void> EngineProcess::make_crew(const StartEngine& start) {
     return std::unexpected(waker.error());
   }
   crew_ = std::make_unique<Crew>(std::move(*waker));
-  cpus_ = start.cpus;
   engine_.share(crew_->turn());
   lane_ = engine_.open_lane();
   for (auto& fds : worker_fds_) {
@@ -248,7 +250,7 @@ void EngineProcess::start_workers() {
     log_.warning("", "cannot run on CPU " + std::to_string(cpu_of(0)) + " alone (worker-cpus)");
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->start(cpu_of(i + 1));
+    workers_[i]->start(cpu_of(i + 1), busy_poll_);
   }
   if (!workers_.empty()) {
     log_.info("", std::to_string(workers_.size() + 1) + " threads move packets");
@@ -280,7 +282,7 @@ Instant EngineProcess::wait_until() {
 void EngineProcess::run() {
   (void)io::send_message(monitor_.get(), encode(ToMonitor{Ready{}}));
   while (running_) {
-    const auto ready = poller_.wait(wait_until());
+    const auto ready = poller_.wait(wait_until(), busy_poll_);
     const auto now = io::SystemClock::now();
     for (const auto& one : ready) {
       on_ready(one, now);

@@ -63,17 +63,17 @@ Result<void> Worker::watch() {
   return {};
 }
 
-void Worker::start(int cpu) {
-  thread_ = std::thread([this, cpu] {
+void Worker::start(int cpu, Duration busy_poll) {
+  thread_ = std::thread([this, cpu, busy_poll] {
     if (cpu >= 0) (void)run_only_on(cpu);
-    run();
+    run(busy_poll);
   });
 }
 
-void Worker::run() {
+void Worker::run(Duration busy_poll) {
   const std::size_t devices = packets_.devices().size();
   for (;;) {
-    for (const auto& ready : poller_.wait(kNever)) {
+    for (const auto& ready : poller_.wait(kNever, busy_poll)) {
       if (ready.token == kStopToken) return;
       const auto now = io::SystemClock::now();
       const std::size_t index = ready.token - kFirstToken;

@@ -23,13 +23,13 @@ class Worker {
   // Ends the thread.
   ~Worker();
   // cpu: the only one it may run on; negative: any. Refused by the kernel: any.
-  void start(int cpu);
+  void start(int cpu, Duration busy_poll);
 
  private:
   Worker(engine::Engine& engine, Crew& crew, engine::Lane& lane, std::vector<PacketLoop::Device> devices,
          std::vector<io::OuterSocket> sockets, io::Poller poller, io::Waker stop);
   [[nodiscard]] Result<void> watch();
-  void run();
+  void run(Duration busy_poll);
 
   io::Poller poller_;
   io::Waker stop_;

@@ -241,7 +241,9 @@ void Monitor::start_engine() {
     }
     send(engine_, EngineWorker{}, std::move(fds));
   }
-  StartEngine start{.log_level = network_->setup().log_level, .cpus = network_->worker_cpus()};
+  StartEngine start{.log_level = network_->setup().log_level,
+                    .cpus = network_->engine_threads().cpus,
+                    .busy_poll_us = network_->engine_threads().busy_poll_us};
   std::vector<io::UniqueFd> fds;
   for (const auto& device : network_->devices()) {
     start.devices.push_back(device.name);

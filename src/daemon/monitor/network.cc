@@ -44,10 +44,10 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
   return out;
 }
 
-Network::Network(model::Setup setup, std::string state_path, Logger& log, const model::EngineThreads& threads)
+Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads)
     : setup_(std::move(setup)),
-      threads_(engine_threads(threads)),
-      cpus_(threads.cpus),
+      threads_(daemon::engine_threads(threads)),
+      wanted_threads_(std::move(threads)),
       state_path_(std::move(state_path)),
       log_(log),
       gate_({.devices = setup_.devices,

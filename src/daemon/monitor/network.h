@@ -47,7 +47,7 @@ class Network {
   static constexpr std::size_t kMost = 1'000'000;
   static constexpr std::size_t kMostAddresses = 4096;
 
-  Network(model::Setup setup, std::string state_path, Logger& log, const model::EngineThreads& threads = {});
+  Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads = {});
 
   // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
@@ -76,7 +76,8 @@ class Network {
   [[nodiscard]] const std::vector<WorkerQueues>& workers() const { return workers_; }
   // All but those of the IKE port, which carries no ESP.
   [[nodiscard]] std::vector<const io::OuterSocket*> engine_sockets() const;
-  [[nodiscard]] const std::vector<std::uint16_t>& worker_cpus() const { return cpus_; }
+  // As configured; how many there are: workers().
+  [[nodiscard]] const model::EngineThreads& engine_threads() const { return wanted_threads_; }
   [[nodiscard]] const model::Setup& setup() const { return setup_; }
 
  private:
@@ -120,8 +121,8 @@ class Network {
   [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
 
   model::Setup setup_;
-  std::uint32_t threads_;            // of the engine
-  std::vector<std::uint16_t> cpus_;  // theirs
+  std::uint32_t threads_;                // of the engine
+  model::EngineThreads wanted_threads_;  // theirs
   std::string state_path_;
   Logger& log_;
   std::vector<io::RouteSocket> netlink_;  // one, once opened

@@ -156,7 +156,7 @@ TEST(Load, SetupWords) {
       "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
       "priority=78\n"
       "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tpuzzle-"
-      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 7\n" +
+      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 7\n\tbusy-poll=150\n" +
       conn_with("ipsec-interface=other"));
   EXPECT_EQ(lines_of(loaded.diagnostics),
             "3:2: warning: allow-key-export=yes lets root on this host read all session keys\n");
@@ -176,6 +176,7 @@ TEST(Load, SetupWords) {
   EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);
   EXPECT_EQ(loaded.connections[0].keepalive_s, 5U);
   EXPECT_EQ(loaded.threads.count, 4U);
+  EXPECT_EQ(loaded.threads.busy_poll_us, 150U);
   EXPECT_EQ(loaded.threads.cpus, (std::vector<std::uint16_t>{2, 3, 7}));
 }
 

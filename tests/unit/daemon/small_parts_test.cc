@@ -31,7 +31,8 @@ TEST(RoleMessages, EveryMessageTravels) {
   const std::vector<FromMonitor> down{StartEngine{.devices = {"ipsec0", "ipsec1"},
                                                   .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}},
                                                   .log_level = Severity::kDebug,
-                                                  .cpus = {3, 1}},
+                                                  .cpus = {3, 1},
+                                                  .busy_poll_us = 50},
                                       EngineWorker{},
                                       StartIke{.config_path = "c",
                                                .secrets_path = "s",
@@ -57,6 +58,7 @@ TEST(RoleMessages, EveryMessageTravels) {
   }
   const auto decoded = decode_from_monitor(encode(down[0]));
   EXPECT_EQ(std::get<StartEngine>(*decoded).sockets[0].family, Family::kV6);
+  EXPECT_EQ(std::get<StartEngine>(*decoded).busy_poll_us, 50U);
   EXPECT_EQ(std::get<StartEngine>(*decoded).cpus, (std::vector<std::uint16_t>{3, 1}));
 }
 

@@ -17,12 +17,13 @@ class InboundDrive {
   InboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
       : InboundDrive(algorithm, scale,
                      std::make_shared<SharedGateway>(algorithm, scale, model::Direction::kInbound, seed), 0) {}
-  // Core i of those that share it.
-  InboundDrive(const Algorithm& algorithm, const Scale& scale, std::shared_ptr<SharedGateway> shared, std::uint32_t i)
+  // One core of those that share it.
+  InboundDrive(const Algorithm& algorithm, const Scale& scale, std::shared_ptr<SharedGateway> shared,
+               std::uint32_t core)
       : shared_(std::move(shared)),
         gateway_(shared_->gateway),
-        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[i]),
-        turns_(gateway_, i, scale.cores, true),
+        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[core]),
+        turns_(gateway_, core, scale.cores, true),
         cipher_(algorithm.create()),
         octets_(esp_size(*cipher_, scale.size)),
         stride_((octets_ + 63) / 64 * 64),

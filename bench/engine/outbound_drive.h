@@ -15,13 +15,13 @@ class OutboundDrive {
   OutboundDrive(const Algorithm& algorithm, const Scale& scale, std::uint64_t seed)
       : OutboundDrive(algorithm, scale,
                       std::make_shared<SharedGateway>(algorithm, scale, model::Direction::kOutbound, seed), 0) {}
-  // Core i of those that share it.
+  // One core of those that share it.
   OutboundDrive(const Algorithm& /*algorithm*/, const Scale& scale, std::shared_ptr<SharedGateway> shared,
-                std::uint32_t i)
+                std::uint32_t core)
       : shared_(std::move(shared)),
         gateway_(shared_->gateway),
-        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[i]),
-        turns_(gateway_, i, scale.cores, false),
+        lane_(shared_->lanes.empty() ? nullptr : shared_->lanes[core]),
+        turns_(gateway_, core, scale.cores, false),
         stride_((scale.size + kTailroom + 63) / 64 * 64),
         memory_(stride_ * round_packets(scale)),
         packets_(round_packets(scale)) {

@@ -176,6 +176,14 @@ bool Network::repair_devices() {
       continue;
     }
     (void)io::keep_tun(*fresh, true);
+    for (auto& worker : workers_) {
+      auto queue = io::open_tun_queue(*fresh);
+      if (!queue) {
+        log_.error("network", queue.error().message);
+        continue;
+      }
+      worker.devices[static_cast<std::size_t>(&device - devices_.data())] = std::move(*queue);
+    }
     const int old = std::exchange(device, std::move(*fresh)).index;
     for (auto* set : {&placed_, &wanted_, &kept_}) {
       std::set<Placed> renumbered;

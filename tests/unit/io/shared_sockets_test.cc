@@ -87,7 +87,7 @@ TEST_P(SharedSockets, APortIsSharedAmongOursAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, SharedSockets, ::testing::Values(Family::kV4, Family::kV6),
-                         [](const auto& info) { return info.param == Family::kV4 ? "v4" : "v6"; });
+                         [](const auto& tested) { return tested.param == Family::kV4 ? "v4" : "v6"; });
 
 }  // namespace
 }  // namespace cygnet::io

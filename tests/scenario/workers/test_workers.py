@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+import concurrent.futures
+
+import pytest
+
+from lab import Ping, transfer, wait_until
+from common import check_once_everywhere, gateways
+
+
+def start(net, encapsulation):
+    a, b = gateways(net, __file__, start=False)
+    for daemon in (b, a):
+        if encapsulation:
+            daemon.conf.write_text(daemon.conf.read_text() + "\tencapsulation=yes\n")
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    return a, b
+
+
+def threads_of(daemon, role="engine"):
+    return int(daemon.host.run(["sh", "-c", f"ls /proc/{daemon.pid(role)}/task | wc -l"]).stdout)
+
+
+@pytest.mark.parametrize("encapsulation", [True, False], ids=["udp", "esp"])
+def test_many_flows_one_tunnel(net, encapsulation):
+    a, b = start(net, encapsulation)
+    assert (threads_of(a), threads_of(b)) == (3, 2)
+    check_once_everywhere(net, a)
+
+    def one(way_and_port):
+        way, port = way_and_port
+        ends = (net.host_a, net.host_b) if way else (net.host_b, net.host_a)
+        return transfer(*ends, net.host_address("b" if way else "a"), 3, port=port)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for sent, received, _ in pool.map(one, [(True, 9001), (False, 9002)]):
+            assert sent == received
+    # Small packets of many flows at once, beside a rekey.
+    pings = [net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")],
+                              name=f"ping{i}") for i in range(6)]
+    a.rekey("lab")
+    for ping in pings:
+        wait_until(lambda p=ping: not p.alive(), 15, "the pings are over")
+        assert "100 received" in ping.read_log(), ping.read_log()
+    for daemon in (a, b):
+        drops = daemon.drops()
+        assert not {"replay-old", "replay-seen", "integrity-failed"} & {name for name, count in drops.items() if count}, drops
+
+
+def test_the_device_made_anew_has_all_queues(net):
+    a, _ = start(net, True)
+    net.gw_a.run("ip link del ipsec0")
+    wait_until(lambda: Ping.once(net.host_a, net.host_address("b"), wait_s=0.5).received, 20, "the tunnel works again")
+    pings = [Ping.once(net.host_a, net.host_address("b"), count=3, interval_s=0.05) for _ in range(8)]
+    assert sum(p.lost for p in pings) == 0
+    assert threads_of(a) == 3

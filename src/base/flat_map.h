@@ -2,8 +2,9 @@
 #pragma once
 
 // Hash tables in one piece of memory (open addressing, linear probing): no node for each entry, and about one cache
-// miss for each look-up. Keys are numbers other than zero, or strong types of them, that no peer can choose freely;
-// where it can, a seed that it does not know keeps it from filling one corner.
+// miss for each look-up. Keys are numbers other than zero, or strong types of them. Where a peer can choose them, a
+// seed that it does not know makes the multiplier: whatever two keys it takes, they meet by chance only.
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -19,7 +20,7 @@ class FlatMap {
     [[no_unique_address]] Value value{};
   };
 
-  explicit FlatMap(std::uint64_t seed = 0) : seed_(seed) {}
+  explicit FlatMap(std::uint64_t seed = 0) : multiplier_(multiplier_of(seed)) {}
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
@@ -61,6 +62,17 @@ class FlatMap {
     return true;
   }
 
+  // How many slots a look-up of any key that is there looks at, at most.
+  [[nodiscard]] std::size_t longest_probe() const {
+    std::size_t longest = 0;
+    for (std::size_t at = 0; at < slots_.size(); ++at) {
+      if (word(slots_[at].key) == 0) continue;
+      const auto probe = ((at - home_of(slots_[at].key)) & mask()) + 1;
+      longest = probe > longest ? probe : longest;
+    }
+    return longest;
+  }
+
   // In no order that means anything.
   template <typename SlotType>
   class Iterator {
@@ -89,6 +101,7 @@ class FlatMap {
 
  private:
   static constexpr std::size_t kNowhere = SIZE_MAX;
+  static constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15ULL;
 
   [[nodiscard]] static std::uint64_t word(const Key& key) {
     if constexpr (requires { key.value; }) {
@@ -97,11 +110,20 @@ class FlatMap {
       return key;
     }
   }
+  // Odd.
+  [[nodiscard]] static std::uint64_t multiplier_of(std::uint64_t seed) {
+    if (seed == 0) return kGolden;
+    auto h = seed * kGolden;
+    h = (h ^ (h >> 32U)) * 0xbf58476d1ce4e5b9ULL;
+    return (h ^ (h >> 29U)) | 1U;
+  }
   [[nodiscard]] std::size_t mask() const { return slots_.size() - 1; }
   [[nodiscard]] std::size_t after(std::size_t at) const { return (at + 1) & mask(); }
   [[nodiscard]] std::size_t home_of(const Key& key) const {
-    const auto h = (word(key) ^ seed_) * 0x9e3779b97f4a7c15ULL;
-    return (h ^ (h >> 32U)) & mask();
+    // Twice, because keys in equal steps come out of one multiplication in steps again, and queue up behind each other.
+    auto h = word(key) * multiplier_;
+    h = (h ^ (h >> 32U)) * kGolden;
+    return static_cast<std::size_t>(h >> shift_);
   }
   [[nodiscard]] std::size_t place_of(const Key& key) const {
     if (size_ == 0 || word(key) == 0) return kNowhere;
@@ -113,6 +135,7 @@ class FlatMap {
   void grow() {
     std::vector<Slot> old(slots_.empty() ? kLeast : slots_.size() * 2);
     old.swap(slots_);
+    shift_ = static_cast<unsigned>(64 - std::countr_zero(slots_.size()));
     for (auto& slot : old) {
       if (word(slot.key) == 0) continue;
       auto at = home_of(slot.key);
@@ -122,7 +145,8 @@ class FlatMap {
   }
 
   static constexpr std::size_t kLeast = 4;  // most sets are small
-  std::uint64_t seed_;
+  std::uint64_t multiplier_;
+  unsigned shift_ = 63;      // 64 less the binary logarithm of how many slots there are
   std::vector<Slot> slots_;  // a power of two, or none
   std::size_t size_ = 0;
 };

@@ -47,6 +47,25 @@ TEST(FlatMap, DoesWhatAMapDoes) {
   }
 }
 
+// Keys that agree in all of their lower, or all of their upper, or all of their odd bits.
+TEST(FlatMap, NoKeysMakeLongProbesWithoutTheSeed) {
+  for (std::uint64_t seed = 0; seed <= 8; ++seed) {
+    for (const unsigned shift : {0U, 20U, 32U, 40U, 51U}) {
+      FlatMap<std::uint64_t, NoValue> flat(seed);
+      for (std::uint64_t i = 0; i < 4096; ++i) (void)flat.insert((i << shift) | (shift == 0 ? 1ULL << 63U : 1U));
+      EXPECT_EQ(flat.size(), 4096U);
+      EXPECT_LT(flat.longest_probe(), 64U) << "seed " << seed << ", shift " << shift;
+    }
+    FlatMap<std::uint64_t, NoValue> spread(seed);
+    for (std::uint64_t i = 0; i < 4096; ++i) {
+      std::uint64_t key = 1ULL << 63U;
+      for (unsigned bit = 0; bit < 12; ++bit) key |= ((i >> bit) & 1U) << (2 * bit);
+      (void)spread.insert(key);
+    }
+    EXPECT_LT(spread.longest_probe(), 64U) << seed;
+  }
+}
+
 TEST(FlatMap, ZeroIsNobody) {
   FlatMap<std::uint64_t, int> flat;
   EXPECT_FALSE(flat.contains(0));

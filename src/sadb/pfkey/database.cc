@@ -54,12 +54,14 @@ PfkeyResult<> PfkeyDatabase::check_room(const PfkeySa& draft) {
 
 PfkeyResult<PfkeySa*> PfkeyDatabase::get_spi(PfkeySa draft, std::uint32_t min, std::uint32_t max, PfkeyTime time) {
   min = std::max(min, kFirstSpi);
+  // RFC 3173 section 3.3: a CPI has 16 bits.
+  if (draft.sa_type == pf::SaType::kIpComp) max = std::min<std::uint32_t>(max, 0xffff);
   if (min > max) return refuse(EINVAL, "no SPI of the range may be used: those below 256 are reserved");
   if (auto room = check_room(draft); !room) return std::unexpected(room.error());
   const std::uint64_t count = std::uint64_t{max} - min + 1;
   const auto is_free = [&](std::uint64_t at) {
     const Spi spi{static_cast<std::uint32_t>(min + at)};
-    return sas_.find(spi, draft.to()) == nullptr && !engine_.spi_in_use(spi);
+    return sas_.find(spi, draft.to(), draft.sa_type) == nullptr && !engine_.spi_in_use(spi);
   };
   std::optional<std::uint64_t> chosen;
   for (int i = 0; i < kRandomTries && !chosen; ++i) {
@@ -97,7 +99,7 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::add(PfkeySa draft, PfkeyTime time) {
   draft.added = time.now;
   draft.added_wall_s = time.wall_s;
   if (auto sound = check(draft); !sound) return std::unexpected(sound.error());
-  if (sas_.find(draft.spi, draft.to()) != nullptr) {
+  if (sas_.find(draft.spi, draft.to(), draft.sa_type) != nullptr) {
     return refuse(EEXIST, "there is an SA with SPI " + hex(draft.spi) + " to " + draft.to().to_string() +
                               " already: delete it first, or update it");
   }
@@ -117,11 +119,10 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::bring_in(PfkeySa& sa, PfkeyTime time) {
 }
 
 PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
-  auto* old = sas_.find(draft.spi, draft.to());
+  auto* old = sas_.find(draft.spi, draft.to(), draft.sa_type);
   if (old == nullptr) {
     return refuse(ESRCH, "there is no SA with SPI " + hex(draft.spi) + " to " + draft.to().to_string());
   }
-  if (old->sa_type != draft.sa_type) return refuse(EINVAL, "an update cannot make another type of SA of it");
   const bool larval = old->state == pf::SaState::kLarval;
   draft.added = larval ? time.now : old->added;
   draft.added_wall_s = larval ? time.wall_s : old->added_wall_s;
@@ -326,7 +327,7 @@ void PfkeyDatabase::addresses_changed(PfkeyTime time) {
 
 PfkeyResult<> PfkeyDatabase::move(PfkeySa& sa, const IpAddress& source, const IpAddress& destination, PfkeyTime time) {
   if (source.family() != destination.family()) return refuse(EINVAL, "both ends must be of one address family");
-  if (const auto* other = sas_.find(sa.spi, destination); other != nullptr && other != &sa) {
+  if (const auto* other = sas_.find(sa.spi, destination, sa.sa_type); other != nullptr && other != &sa) {
     return refuse(EEXIST, "another SA to " + destination.to_string() + " has SPI " + hex(sa.spi));
   }
   const bool inbound = sa.inbound;

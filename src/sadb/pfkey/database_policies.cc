@@ -278,9 +278,15 @@ void PfkeyDatabase::index_inbound(const PfkeyPolicy& policy, bool add) {
 void PfkeyDatabase::allow(model::SaSpec& spec, const PfkeySa& sa) const {
   spec.local_selectors.clear();
   spec.remote_selectors.clear();
+  bool carries_esp = false;
   const auto consider = [&](std::uint64_t serial) {
     const auto* policy = policies_.find(serial);
     if (policy == nullptr || !asks_for(*policy, sa)) return;
+    // Around ESP: what the engine lets through then is ESP, and nothing by itself.
+    if (sa.sa_type == pf::SaType::kAh && stack_of(*policy).is_bundle()) {
+      carries_esp = true;
+      return;
+    }
     const auto traffic = traffic_of(policy->selector);
     spec.local_selectors.push_back(traffic.local);
     spec.remote_selectors.push_back(traffic.remote);
@@ -293,7 +299,7 @@ void PfkeyDatabase::allow(model::SaSpec& spec, const PfkeySa& sa) const {
   if (transport) {
     for (const auto serial : wide_inbound_policies_) consider(serial);
   }
-  spec.paired_selectors = !transport || !spec.local_selectors.empty();
+  spec.paired_selectors = !transport || carries_esp || !spec.local_selectors.empty();
 }
 
 void PfkeyDatabase::refresh_inbound(PfkeySa& sa) {

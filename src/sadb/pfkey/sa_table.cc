@@ -5,7 +5,7 @@ namespace cygnet::sadb {
 
 PfkeySa& PfkeySaTable::add(PfkeySa sa) {
   sa.serial = next_serial_++;
-  by_name_[{sa.spi, sa.to()}] = sa.serial;
+  by_name_[{sa.spi, sa.to(), sa.sa_type}] = sa.serial;
   if (sa.state == wire::pfkey::SaState::kLarval) larval_.insert({sa.added + kLarvalLife, sa.serial});
   return sas_.emplace(sa.serial, std::move(sa)).first->second;
 }
@@ -14,12 +14,12 @@ void PfkeySaTable::erase(std::uint64_t serial) {
   const auto it = sas_.find(serial);
   if (it == sas_.end()) return;
   hatched(it->second);
-  by_name_.erase({it->second.spi, it->second.to()});
+  by_name_.erase({it->second.spi, it->second.to(), it->second.sa_type});
   sas_.erase(it);
 }
 
-PfkeySa* PfkeySaTable::find(Spi spi, const IpAddress& destination) {
-  const auto it = by_name_.find({spi, destination});
+PfkeySa* PfkeySaTable::find(Spi spi, const IpAddress& destination, wire::pfkey::SaType type) {
+  const auto it = by_name_.find({spi, destination, type});
   return it == by_name_.end() ? nullptr : find(it->second);
 }
 
@@ -35,10 +35,10 @@ PfkeySa* PfkeySaTable::after(std::uint64_t serial) {
 
 void PfkeySaTable::move(PfkeySa& sa, const wire::pfkey::AddressExtension& source,
                         const wire::pfkey::AddressExtension& destination) {
-  by_name_.erase({sa.spi, sa.to()});
+  by_name_.erase({sa.spi, sa.to(), sa.sa_type});
   sa.source = source;
   sa.destination = destination;
-  by_name_[{sa.spi, sa.to()}] = sa.serial;
+  by_name_[{sa.spi, sa.to(), sa.sa_type}] = sa.serial;
 }
 
 PfkeySa* PfkeySaTable::overdue(Instant now) {

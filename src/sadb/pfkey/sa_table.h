@@ -66,7 +66,8 @@ class PfkeySaTable {
 
   PfkeySa& add(PfkeySa sa);
   void erase(std::uint64_t serial);
-  [[nodiscard]] PfkeySa* find(Spi spi, const IpAddress& destination);
+  [[nodiscard]] PfkeySa* find(Spi spi, const IpAddress& destination,
+                              wire::pfkey::SaType type = wire::pfkey::SaType::kEsp);
   [[nodiscard]] PfkeySa* find(std::uint64_t serial);
   [[nodiscard]] PfkeySa* find(model::ChildId child) { return find(child.value & ~kPfkeyChild); }
   // The first one behind this serial.
@@ -85,11 +86,13 @@ class PfkeySaTable {
   struct Name {
     Spi spi;
     IpAddress destination;
+    wire::pfkey::SaType type{};
     bool operator==(const Name&) const = default;
   };
   struct NameHash {
     std::size_t operator()(const Name& n) const noexcept {
-      return std::hash<Spi>{}(n.spi) * 0x9e3779b97f4a7c15ULL + std::hash<IpAddress>{}(n.destination);
+      return std::hash<Spi>{}(n.spi) * 0x9e3779b97f4a7c15ULL + std::hash<IpAddress>{}(n.destination) +
+             static_cast<std::size_t>(n.type);
     }
   };
   std::map<std::uint64_t, PfkeySa> sas_;

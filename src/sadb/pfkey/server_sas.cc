@@ -25,8 +25,8 @@ PfkeyResult<PfkeySa*> PfkeyServer::find_sa(const Message& message) {
   if (!message.sa || !message.destination) {
     return refuse(EINVAL, std::string("the ") + (message.sa ? "destination address" : "SA extension") + " is missing");
   }
-  auto* sa = database_.sas().find(message.sa->spi, message.destination->endpoint.address);
-  if (sa == nullptr || sa->sa_type != message.header.sa_type) {
+  auto* sa = database_.sas().find(message.sa->spi, message.destination->endpoint.address, message.header.sa_type);
+  if (sa == nullptr) {
     return refuse(ESRCH, "there is no " + name_of(message.header.sa_type) + " SA with SPI " +
                              std::to_string(message.sa->spi.value) + " to " +
                              message.destination->endpoint.address.to_string());

@@ -112,6 +112,7 @@ void XfrmServer::on_message(Client& client, ByteView bytes, PfkeyTime time) {
   }
   counters_["attributes-unknown"] += message->attributes.unknown.size();
   const auto done = dispatch(client, *message, time);
+  database_.tend(time);
   if (!done) {
     ++counters_["requests-failed"];
     log_.debug("xfrm", outboxes_.who(client.id) + ": " + xf::name_of(header.type) + ": " + done.error().message);

@@ -236,6 +236,23 @@ TEST_F(Bundles, EspAloneIsNotEnough) {
   EXPECT_EQ(b.receive(wire).delivered.size(), 1U);
 }
 
+TEST_F(Bundles, AhAloneIsNotEnoughEither) {
+  bundle({});
+  // As PF_KEY has it for the AH of a bundle: pairs of selectors, and none of them.
+  auto in = ah_spec(true, model::Direction::kInbound, false);
+  in.local_selectors.clear();
+  in.remote_selectors.clear();
+  in.paired_selectors = true;
+  ok(b.engine.install_sa(in, b.now));
+  auto host = policy({.left = {"192.0.2.1"}, .right = {"192.0.2.2"}}, true);
+  host.id = model::PolicyId{8};
+  host.group = kAhGroup;
+  ok(a.engine.install_policy(host));
+  const auto plain = a.send(udp_packet("192.0.2.1", "192.0.2.2", 40)).esp().at(0);
+  EXPECT_EQ(b.receive(plain).dropped, std::vector{DropReason::kSelectorMismatch});
+  EXPECT_EQ(b.receive(a.send(udp_packet("10.1.0.5", "10.2.0.7", 40)).esp().at(0)).delivered.size(), 1U);
+}
+
 TEST_F(Bundles, WithoutAhNothingLeaves) {
   bundle({});
   ok(a.engine.remove_sa(model::Direction::kOutbound, Spi{0x3003}, kAhChild));

@@ -132,6 +132,8 @@ TEST_F(PfkeyBundles, AhAroundEsp) {
   EXPECT_FALSE(engine_sa(Direction::kInbound, 0x2000)->inside_ah);
   EXPECT_EQ(error_of(policy("10.2.0.0/16", "10.1.0.0/16", PolicyDirection::kIn, inbound)), 0);
   EXPECT_TRUE(engine_sa(Direction::kInbound, 0x2000)->inside_ah) << "ESP alone is not enough any more";
+  const auto* ah_in = engine_sa(Direction::kInbound, 0x2001);
+  EXPECT_TRUE(ah_in->paired_selectors && ah_in->local_selectors.empty()) << "and AH alone neither";
   const auto& spec = engine.policies.begin()->second;
   EXPECT_EQ(spec.served_by(), engine_sa(Direction::kOutbound, 0x1000)->policy);
   EXPECT_EQ(spec.ah_group, engine_sa(Direction::kOutbound, 0x1001)->policy);
@@ -183,6 +185,21 @@ TEST_F(PfkeyBundles, BeetKnowsTheInnerAddressesFromItsPolicies) {
   expect_error(
       policy("10.9.0.0/24", "10.9.0.2/32", PolicyDirection::kOut, {request(pf::kProtocolEsp, pf::Mode::kBeet)}), EINVAL,
       "one host");
+}
+
+TEST_F(PfkeyBundles, OneNumberForSeveralProtocols) {
+  EXPECT_EQ(error_of(add("192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  EXPECT_EQ(error_of(ipcomp("192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  auto cpi = sa(Type::kGetSpi, "192.0.2.1", "192.0.2.2", 0);
+  cpi.header.sa_type = pf::SaType::kIpComp;
+  cpi.sa.reset();
+  const auto given = ask(cpi);
+  ASSERT_TRUE(given.sa);
+  EXPECT_LE(given.sa->spi.value, 0xffffU);
+  auto gone = sa(Type::kDelete, "192.0.2.1", "192.0.2.2", 0x1000);
+  EXPECT_EQ(error_of(gone), 0);
+  gone.header.sa_type = pf::SaType::kIpComp;
+  EXPECT_EQ(error_of(gone), 0);
 }
 
 TEST_F(PfkeyBundles, WhatMakesNoSenseIsRefused) {

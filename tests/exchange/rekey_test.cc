@@ -2,6 +2,8 @@
 // Rekeying without collisions (RFC 7296 sections 1.3.2, 1.3.3 and 2.8): make before break, nobody notices.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "exchange/arrows.h"
 
 namespace cygnet::test {
@@ -237,6 +239,24 @@ TEST(RekeyIke, ChildrenOfSeveralGenerations) {
   EXPECT_TRUE(e.packet(e.a(), e.b(), "tun", "lab"));
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
   EXPECT_EQ(e.b().endpoint().status().size(), 1U);
+}
+
+// A peer that rekeys the IKE SA again and again and never deletes what it replaced.
+TEST(RekeyIke, WithoutDeletesThereIsAnEndToIt) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.on_wire = [](const Flight& f) { return !contains(f.arrow, "D(IKE)"); };
+  for (int i = 0; i < 12; ++i) {
+    e.rekey_ike(e.a());
+    e.run();
+  }
+  EXPECT_EQ(e.b().endpoint().status().size(), 5U);  // four that wait for their Delete, and the newest
+  EXPECT_TRUE(std::ranges::any_of(e.history, [](const auto& s) { return contains(s, "N(TEMPORARY_FAILURE)"); }));
+  e.on_wire = nullptr;
+  e.advance_and_run(300s);
+  EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.b().endpoint().status().size(), 1U);
+  e.expect_tunnel();
 }
 
 }  // namespace

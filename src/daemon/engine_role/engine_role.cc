@@ -245,14 +245,17 @@ Result<void> EngineProcess::make_crew(const StartEngine& start) {
 }
 
 void EngineProcess::start_workers() {
-  const auto cpu_of = [&](std::size_t thread) { return thread < cpus_.size() ? int{cpus_[thread]} : -1; };
+  const auto pin = [&](std::size_t thread, const auto& run_there) {
+    if (thread < cpus_.size() && !run_there(int{cpus_[thread]})) {
+      log_.warning("", "cannot run on CPU " + std::to_string(cpus_[thread]) + " alone (worker-cpus)");
+    }
+  };
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->start(cpu_of(i + 1), busy_poll_);
+    workers_[i]->start(busy_poll_);
+    pin(i + 1, [&](int cpu) { return workers_[i]->run_only_on(cpu); });
   }
   // The last one: a new thread runs where its maker may.
-  if (cpu_of(0) >= 0 && !run_only_on(cpu_of(0))) {
-    log_.warning("", "cannot run on CPU " + std::to_string(cpu_of(0)) + " alone (worker-cpus)");
-  }
+  pin(0, [](int cpu) { return run_only_on(::pthread_self(), cpu); });
   if (!workers_.empty()) {
     log_.info("", std::to_string(workers_.size() + 1) + " threads move packets");
   }

@@ -15,12 +15,12 @@ constexpr std::uint32_t kFirstToken = 1;
 
 }  // namespace
 
-bool run_only_on(int cpu) {
+bool run_only_on(pthread_t thread, int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (cpu < 0 || cpu >= CPU_SETSIZE) return false;
   CPU_SET(static_cast<std::size_t>(cpu), &set);
-  return ::sched_setaffinity(0, sizeof set, &set) == 0;
+  return ::pthread_setaffinity_np(thread, sizeof set, &set) == 0;
 }
 
 Result<std::unique_ptr<Worker>> Worker::make(engine::Engine& engine, Crew& crew, engine::Lane& lane,
@@ -63,12 +63,11 @@ Result<void> Worker::watch() {
   return {};
 }
 
-void Worker::start(int cpu, Duration busy_poll) {
-  thread_ = std::thread([this, cpu, busy_poll] {
-    if (cpu >= 0) (void)run_only_on(cpu);
-    run(busy_poll);
-  });
+void Worker::start(Duration busy_poll) {
+  thread_ = std::thread([this, busy_poll] { run(busy_poll); });
 }
+
+bool Worker::run_only_on(int cpu) { return daemon::run_only_on(thread_.native_handle(), cpu); }
 
 void Worker::run(Duration busy_poll) {
   const std::size_t devices = packets_.devices().size();

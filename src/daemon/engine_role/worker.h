@@ -3,6 +3,8 @@
 
 // A further thread of the engine process: queues of the devices and sockets of its own, packets as packet_loop.h moves
 // them, and nothing else. The first thread does the same besides its other work.
+#include <pthread.h>
+
 #include <thread>
 
 #include "base/result.h"
@@ -22,8 +24,9 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
   // Ends the thread.
   ~Worker();
-  // cpu: the only one it may run on; negative: any. Refused by the kernel: any.
-  void start(int cpu, Duration busy_poll);
+  void start(Duration busy_poll);
+  // Once started: it runs only there from now on. False: the kernel says no.
+  [[nodiscard]] bool run_only_on(int cpu);
 
  private:
   Worker(engine::Engine& engine, Crew& crew, engine::Lane& lane, std::vector<PacketLoop::Device> devices,
@@ -37,7 +40,7 @@ class Worker {
   std::thread thread_;
 };
 
-// The calling thread runs only there from now on. False: the kernel says no.
-bool run_only_on(int cpu);
+// The thread runs only there from now on. False: the kernel says no.
+[[nodiscard]] bool run_only_on(pthread_t thread, int cpu);
 
 }  // namespace cygnet::daemon

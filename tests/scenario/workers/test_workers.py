@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import concurrent.futures
+import os
 
 import pytest
 
@@ -55,3 +56,22 @@ def test_the_device_made_anew_has_all_queues(net):
     pings = [Ping.once(net.host_a, net.host_address("b"), count=3, interval_s=0.05) for _ in range(8)]
     assert sum(p.lost for p in pings) == 0
     assert threads_of(a) == 3
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_threads_run_where_they_are_told(net):
+    a, _ = gateways(net, __file__, start=False)
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    a.conf.write_text(a.conf.read_text().replace("workers=3", f"workers=3\n\tworker-cpus={second},{first}"))
+    a.start()
+    pid = a.pid("engine")
+    found = a.host.run(["sh", "-c", f"for t in $(ls /proc/{pid}/task | sort -n); do grep Cpus_allowed_list "
+                                    f"/proc/{pid}/task/$t/status; done"]).stdout.split()[1::2]
+    assert found[:2] == [str(second), str(first)]
+    assert found[2] == cpus_of_monitor(a)
+
+
+def cpus_of_monitor(daemon):
+    """Nobody pins it."""
+    status = daemon.host.run(["cat", f"/proc/{daemon.pid('monitor')}/status"]).stdout
+    return next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))

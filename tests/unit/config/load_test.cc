@@ -156,7 +156,8 @@ TEST(Load, SetupWords) {
       "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
       "priority=78\n"
       "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tpuzzle-"
-      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 7\n\tbusy-poll=150\n" +
+      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 "
+      "7\n\tbusy-poll=150\n" +
       conn_with("ipsec-interface=other"));
   EXPECT_EQ(lines_of(loaded.diagnostics),
             "3:2: warning: allow-key-export=yes lets root on this host read all session keys\n");
@@ -184,12 +185,9 @@ TEST(Load, Workers) {
   const auto of = [](const std::string& words) { return load_text("config setup\n" + words + conn_with("")); };
   EXPECT_EQ(of("").threads.count, 1U);
   EXPECT_EQ(of("\tworkers=auto\n").threads.count, 0U);
-  EXPECT_EQ(lines_of(of("\tworkers=0\n").diagnostics),
-            "2:10: error: '0' is no value of workers= (write a number from 1 to 16, or auto)\n");
-  EXPECT_EQ(lines_of(of("\tworkers=17\n").diagnostics),
-            "2:10: error: '17' is no value of workers= (write a number from 1 to 16, or auto)\n");
-  EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics),
-            "2:16: error: 'x' is no CPU's number (for example: worker-cpus=2,3)\n");
+  EXPECT_EQ(lines_of(of("\tworkers=0\n").diagnostics), "2:10: error: '0' is no value of workers=\n");
+  EXPECT_EQ(lines_of(of("\tworkers=17\n").diagnostics), "2:10: error: '17' is no value of workers=\n");
+  EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics), "2:16: error: 'x' is no CPU's number\n");
 }
 
 TEST(Load, ProtocolsAndPorts) {

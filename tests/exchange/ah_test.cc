@@ -75,6 +75,22 @@ TEST(Ah, OtherHashesDoNotMeet) {
   EXPECT_EQ(e.a().plane.outbound("tun", "tun"), nullptr);
 }
 
+TEST(Ah, ThroughANatItIsRefusedAndTheLogSaysWhy) {
+  auto of_a = with_ah();
+  auto of_b = mirrored(of_a);
+  of_b.remote.host = {};
+  of_a.local.host.address = address("10.0.0.1");
+  Exchange e;
+  e.nat = Nat{address("10.0.0.1"), address("203.0.113.9"), 20000, {}};
+  e.add("A", "10.0.0.1", {of_a}, {secret("s3cret")});
+  e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+  e.initiate(e.a());
+  e.advance_and_run(10s);
+  EXPECT_EQ(e.a().plane.outbound("tun", "tun"), nullptr);
+  EXPECT_EQ(e.b().plane.outbound("tun", "tun"), nullptr);
+  EXPECT_TRUE(e.b().reported("ah-behind-nat"));
+}
+
 TEST(Tfc, PadsUnlessThePeerRefusesIt) {
   for (const bool refused : {false, true}) {
     auto mine = tunnel("tun");

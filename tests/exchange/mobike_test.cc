@@ -202,6 +202,26 @@ TEST_F(Mobike, EspThatComesFromElsewhereMovesTheChildrenAndNotTheIkeSa) {
   e.expect_tunnel();
 }
 
+// The peer sends ESP all the time, so that it asks for no sign of life and does not see that its NAT has forgotten.
+TEST_F(Mobike, ARequestWithoutAnAnswerIsTriedWhereEspComesFrom) {
+  e.nat = Nat{address("192.0.2.1"), address("203.0.113.99"), 30000, {}};
+  begin();
+  e.run();
+  const auto before = e.b().endpoint().status().at(0).path.remote;
+  e.nat->rebind();
+  const Endpoint seen{address("203.0.113.99"), e.nat->outer_port(4500)};
+  ASSERT_NE(seen, before);
+  e.b().act(e.now(), [&](ike::IkeEndpoint& x) {
+    x.on_peer_moved(e.now(), e.b().child_ups.at(0).id, seen, {address("198.51.100.1"), 4500});
+  });
+  e.rekey_child(e.b());
+  e.advance_and_run(20s);
+  EXPECT_EQ(e.b().endpoint().status().at(0).children.at(0).rekeys, 1U);
+  EXPECT_EQ(e.b().endpoint().status().at(0).path.remote, before);
+  for (const auto& spec : e.b().plane.specs()) EXPECT_EQ(spec.remote, seen);
+  e.expect_tunnel();
+}
+
 TEST_F(Mobike, FromIpv4ToIpv6AndBack) {
   of_gateway = {address("198.51.100.1"), address("2001:db8::b")};
   begin();

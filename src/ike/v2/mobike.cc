@@ -297,6 +297,11 @@ void move_esp(World& world, IkeSa& sa, const Endpoint& remote) {
 }
 
 Path retransmission_path(const World& world, const IkeSa& sa) {
+  const bool searches = sa.outstanding && sa.outstanding->sent > kTriesBeforeSearch;
+  // A NAT in front of the peer has another mapping, and the peer, whose packets get through, has not noticed yet: every
+  // other try goes where its ESP comes from. The path of the IKE SA stays what the peer said.
+  if (searches && !sa.began_here && !sa.mobility.unproven && sa.mobility.esp_remote && sa.outstanding->sent % 2 == 1)
+    return {sa.path.local, *sa.mobility.esp_remote, true};
   if (!sa.began_here || !sa.mobility.agreed || !sa.outstanding || sa.outstanding->sent <= kTriesBeforeSearch)
     return sa.path;
   const auto pairs = candidates(world, sa);

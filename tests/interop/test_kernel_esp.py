@@ -34,7 +34,7 @@ class Tunnel:
 
     count = 0
 
-    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", ipcomp=False, **words):
+    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", ipcomp=False, ah=None, **words):
         Tunnel.count += 1
         self.lab, self.outer, self.inner = lab, outer, inner
         self.cygnet = Cygnet(lab.gw, f"cygnet{Tunnel.count}")
@@ -43,12 +43,14 @@ class Tunnel:
                        rightsubnet=None if transport else THEIR_LAN[inner])
         self.cygnet.configure(conn(
             "lab", left=OURS[outer], right=THEIRS[outer], leftid="@ours", rightid="@theirs",
-            esp=esp, ike="aes128gcm16-prfsha256-ecp256", type=mode, **{**subnets, **words}))
+            ike="aes128gcm16-prfsha256-ecp256", type=mode, **({"ah": ah} if ah else {"esp": esp}),
+            **{**subnets, **words}))
         lab.peer.load(site_config(
             local=THEIRS[outer], remote=OURS[outer], esp=esp, local_id="theirs", remote_id="ours",
             local_ts="dynamic" if transport else THEIR_LAN[inner],
             remote_ts="dynamic" if transport else OUR_LAN[inner],
-            child_extra=f"mode = {mode}\n replay_window = 64\n ipcomp = {'yes' if ipcomp else 'no'}"))
+            child_extra=f"mode = {mode}\n replay_window = 64\n ipcomp = {'yes' if ipcomp else 'no'}").replace(
+                f"esp_proposals = {esp}", f"ah_proposals = {ah}" if ah else f"esp_proposals = {esp}"))
         self.cygnet.start()
 
     def up(self, initiator):
@@ -166,3 +168,22 @@ def test_ipcomp(tunnel, mode, family, initiator):
     assert ping.lost == 0, ping.text
     assert wire.count(("ip" if family == 4 else "ip6") + " proto 50 and greater 500") == 0
     assert wire.count(("ip" if family == 4 else "ip6") + " proto 50") == 6
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+@pytest.mark.parametrize("ah,mode,family", [("sha256", "tunnel", 4), ("sha512-esn", "tunnel", 6),
+                                            ("sha384", "transport", 4), ("sha256", "transport", 6)])
+def test_ah(tunnel, ah, mode, family, initiator):
+    """AH negotiated by IKEv2; strongSwan has the kernel pad it as RFC 4302 says."""
+    t = tunnel(mode=mode, outer=family, inner=family, ah=ah)
+    t.up(initiator)
+    assert "proto ah" in t.lab.guest.run("ip xfrm state")
+    before = t.counters()
+    transport = mode == "transport"
+    with Capture(t.lab.gw, "tap0", "not arp") as wire:
+        ping = Ping.once(t.lab.gw if transport else t.lab.site, THEIRS[family] if transport else THEIR_HOST[family],
+                         count=3, interval_s=0.05)
+    assert ping.lost == 0, ping.text
+    assert wire.count(("ip" if family == 4 else "ip6") + " proto 51") == 6
+    after = t.counters()
+    assert all(after[s][i] - before[s][i] == 3 for s in after for i in (0, 1))

@@ -193,7 +193,11 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->device = device_id(spec.device);
     // Installed again under its old keys: what was seen stays seen.
     const auto* old = state_->sad.find_inbound(spec.spi);
-    if (old != nullptr && same_keys(old->spec, spec)) sa->replay = old->replay;
+    if (old != nullptr && same_keys(old->spec, spec)) {
+      sa->replay = old->replay;
+    } else if (spec.sequence != 0) {
+      sa->replay.resume(spec.sequence);
+    }
     sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
     if (!state_->expected.empty()) {
@@ -205,9 +209,10 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     fill(*state_, *sa, spec, std::move(*keyed), now);
     sa->keepalive_at = now;
     // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
+    sa->sequence = spec.sequence;
     const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
     if (old != nullptr && same_keys(old->spec, spec)) {
-      sa->sequence = old->sequence;
+      sa->sequence = std::max(spec.sequence, old->sequence);
       sa->lane = old->lane;
       sa->lane_ticket = old->lane_ticket;
     }

@@ -59,6 +59,14 @@ ReplayWindow::Verdict ReplayWindow::commit(std::uint64_t sequence) {
   return verdict;
 }
 
+void ReplayWindow::resume(std::uint64_t top) {
+  top_ = top;
+  if (size_ == 0) return;
+  std::fill_n(bits_.get(), words_, ~std::uint64_t{0});
+  const auto last = top & 63U;
+  bits_[word_of(top)] = last == 63U ? ~std::uint64_t{0} : (std::uint64_t{1} << (last + 1)) - 1;
+}
+
 void ReplayWindow::advance_to(std::uint64_t sequence) {
   if (size_ != 0) {
     const std::uint64_t steps = std::min<std::uint64_t>((sequence >> 6U) - (top_ >> 6U), words_);

@@ -28,6 +28,9 @@ class ReplayWindow {
   ReplayWindow& operator=(const ReplayWindow& other);
   ~ReplayWindow() = default;
 
+  // Goes on behind a number that another engine saw: that and all before it count as seen.
+  void resume(std::uint64_t top);
+
   [[nodiscard]] std::uint64_t top() const { return top_; }  // highest authenticated
   // Where the next packet's mark will most likely be set.
   [[nodiscard]] const void* near_top() const { return bits_ == nullptr ? nullptr : &bits_[word_of(top_ + 1)]; }

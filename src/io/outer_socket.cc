@@ -179,6 +179,13 @@ Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port) {
   return OuterSocket{.fd = std::move(fd), .kind = OuterKind::kUdp, .family = family, .port = port};
 }
 
+bool takes_both_families(const OuterSocket& socket) {
+  int only_v6 = 1;
+  socklen_t octets = sizeof only_v6;
+  return socket.family == Family::kV6 &&
+         ::getsockopt(socket.fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, &octets) == 0 && only_v6 == 0;
+}
+
 Result<OuterSocket> open_esp(Family family, std::uint32_t mark) {
   auto fd = open_socket(family, SOCK_RAW, IPPROTO_ESP, "cannot open a raw socket for ESP");
   if (!fd) {

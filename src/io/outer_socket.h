@@ -38,6 +38,8 @@ struct OuterSocket {
 [[nodiscard]] Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count);
 // Of another process: a UDP socket that is bound to this port. What it lacks is set.
 [[nodiscard]] Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port);
+// An IPv6 socket that takes IPv4 as well.
+[[nodiscard]] bool takes_both_families(const OuterSocket& socket);
 // Raw protocol 50.
 [[nodiscard]] Result<OuterSocket> open_esp(Family family, std::uint32_t mark);
 // Raw protocol 51, to receive: what is sent leaves through open_clear(), because AH covers the IP header.

@@ -19,7 +19,7 @@ IKE = "aes128gcm16-prfsha256-ecp256"
 class OnEngine:
     """strongSwan on gw_a, wrapped; its engine is that of a cygnetd without connections."""
 
-    def __init__(self, net, esp="aes128gcm16", remote=None, child_extra="", extra="", local_ts=None, remote_ts=None):
+    def __init__(self, net, esp="aes128gcm16", local=None, child_extra="", extra="", local_ts=None, remote_ts=None):
         self.net = net
         self.engine = Cygnet(net.gw_a)
         self.engine.configure("", setup="ikeport=1500\nnat-ikeport=4600\nrule-priority=210")
@@ -27,7 +27,7 @@ class OnEngine:
         self.strongswan = StrongSwan(net.gw_a, engine=self.engine)
         self.strongswan.start()
         self.strongswan.load(site_config(
-            local=net.wan("a"), remote=net.wan("b"), local_ts=local_ts or net.lan("a"),
+            local=local or net.wan("a"), remote=net.wan("b"), local_ts=local_ts or net.lan("a"),
             remote_ts=remote_ts or net.lan("b"), esp=esp, ike=IKE, local_id="gw-a", remote_id="gw-b",
             child_extra=child_extra, extra=extra))
 
@@ -234,3 +234,23 @@ def test_transport_mode(net):
     site.strongswan.up("net")
     assert Ping.once(net.gw_a, net.wan("b"), count=5, interval_s=0.05).lost == 0
     assert counted(peer) == site.carried() == (5, 5)
+
+
+def test_sas_move(net):
+    """MOBIKE: strongSwan asks for keys and sequence numbers, takes its SAs away and brings them for the new address."""
+    net.gw_a.run("ip -6 addr flush dev wan")  # or strongSwan prefers that path
+    peer = cygnet_peer(net, right="%any", mobike="yes")
+    site = OnEngine(net, local="%any", extra="mobike = yes")
+    site.strongswan.up("net")
+    assert site.ping().lost == 0
+    before = site.strongswan.child("net")
+    net.gw_a.run("ip -4 addr flush dev wan")
+    net.gw_a.run("ip addr add 192.0.2.77/24 dev wan && ip route add default via 192.0.2.1")
+    wait_until(lambda: peer.connection()["ike"]["remote"].startswith("192.0.2.77"), 20, "Cygnet follows")
+    wait_until(lambda: "192.0.2.77" in site.setkey("-D"), 10, "strongSwan's SAs have the new address")
+    ping = site.ping()
+    assert ping.lost == 0, ping.text + site.strongswan.read_log()[-3000:]
+    after = site.strongswan.child("net")
+    assert [after[way]["spi"] for way in ("in", "out")] == [before[way]["spi"] for way in ("in", "out")]
+    # No number was sent twice: the peer's replay window took all ten.
+    assert counted(peer) == (10, 10)

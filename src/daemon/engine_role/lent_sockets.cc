@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -22,12 +23,22 @@ int LentSockets::lend(ClientId client, const wire::xfrm::WrapMessage& said, std:
     log_.warning("xfrm", "a program wants to share a UDP port: " + socket.error().message);
     return EINVAL;
   }
+  const bool has_v4 =
+      std::ranges::any_of(sockets_, [&](const Lent& lent) { return lent.port == port && lent.family == Family::kV4; });
+  if (io::takes_both_families(*socket) && !has_v4) {
+    log_.warning("xfrm",
+                 "a program wants to share UDP port " + std::to_string(port) +
+                     " for both address families by one socket: the engine could not answer over IPv4 from that "
+                     "port, and refuses; two sockets work");
+    return EOPNOTSUPP;
+  }
+  const auto family = socket->family;
   const auto number = begin_(std::move(*socket));
   if (!number) {
     log_.error("xfrm", number.error().message);
     return ENOBUFS;
   }
-  sockets_.push_back({client, *number, port});
+  sockets_.push_back({client, *number, port, family});
   log_.info("xfrm", "UDP port " + std::to_string(port) + " is shared with a program: ESP that arrives on it is ours");
   return 0;
 }

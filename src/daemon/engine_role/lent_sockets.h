@@ -33,6 +33,7 @@ class LentSockets {
     ClientId client = 0;
     std::size_t number = 0;
     std::uint16_t port = 0;
+    Family family = Family::kV4;
   };
   template <typename Which>
   void end_those(Which which);

@@ -103,6 +103,7 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::add(PfkeySa draft, PfkeyTime time) {
     return refuse(EEXIST, "there is an SA with SPI " + hex(draft.spi) + " to " + draft.to().to_string() +
                               " already: delete it first, or update it");
   }
+  used_keys_.recall(draft);
   return bring_in(sas_.add(std::move(draft)), time);
 }
 
@@ -135,9 +136,15 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
     remember_counters(*old);
     draft.packets = old->packets;
     draft.bytes = old->bytes;
+    // RFC 4303 section 3.3.3: no sequence number comes twice under one key.
+    if (draft.encrypt_key == old->encrypt_key && draft.auth_key == old->auth_key) {
+      draft.sent = std::max(draft.sent, old->sent);
+      draft.seen = std::max(draft.seen, old->seen);
+    }
     unindex(*old);
     if (group_name(*old) != group_name(draft) || old->from() != draft.from()) displace(*old);
   }
+  used_keys_.recall(draft);
   draft.serial = old->serial;
   draft.inbound = old->inbound;
   draft.outbound = old->outbound;
@@ -232,6 +239,8 @@ void PfkeyDatabase::remember_counters(PfkeySa& sa) {
     if (const auto counters = engine_.counters(direction, sa.child())) {
       sa.packets += counters->packets;
       sa.bytes += counters->bytes;
+      auto& last = direction == Direction::kInbound ? sa.seen : sa.sent;
+      last = std::max(last, counters->sequence);
     }
   }
 }
@@ -243,6 +252,8 @@ void PfkeyDatabase::unindex(const PfkeySa& sa) {
 
 void PfkeyDatabase::remove(PfkeySa& sa) {
   if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
+  remember_counters(sa);
+  used_keys_.remember(sa);
   displace(sa);
   unindex(sa);
   sas_.erase(sa.serial);
@@ -283,10 +294,10 @@ pf::LifetimeExtension PfkeyDatabase::current(const PfkeySa& sa, PfkeyTime time) 
   return out;
 }
 
-std::uint32_t PfkeyDatabase::last_sequence(const PfkeySa& sa) const {
+std::uint64_t PfkeyDatabase::last_sequence(const PfkeySa& sa) const {
   const auto direction = sa.outbound ? Direction::kOutbound : Direction::kInbound;
   const auto counters = sa.outbound || sa.inbound ? engine_.counters(direction, sa.child()) : std::nullopt;
-  return counters ? static_cast<std::uint32_t>(counters->sequence) : 0;
+  return counters ? counters->sequence : 0;
 }
 
 void PfkeyDatabase::watch_use(const PfkeySa& sa) {

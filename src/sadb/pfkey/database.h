@@ -15,6 +15,7 @@
 #include "sadb/pfkey/policy_table.h"
 #include "sadb/pfkey/sa_table.h"
 #include "sadb/pfkey/translate.h"
+#include "sadb/pfkey/used_keys.h"
 
 namespace cygnet::sadb {
 
@@ -39,7 +40,7 @@ class PfkeyDatabase {
   [[nodiscard]] const PfkeySaTable& sas() const { return sas_; }
   [[nodiscard]] wire::pfkey::LifetimeExtension current(const PfkeySa& sa, PfkeyTime time) const;
   // The last sequence number sent or seen.
-  [[nodiscard]] std::uint32_t last_sequence(const PfkeySa& sa) const;
+  [[nodiscard]] std::uint64_t last_sequence(const PfkeySa& sa) const;
   // Where a peer is found now.
   [[nodiscard]] PfkeyResult<> move(PfkeySa& sa, const IpAddress& source, const IpAddress& destination, PfkeyTime time);
 
@@ -137,6 +138,7 @@ class PfkeyDatabase {
   std::set<std::uint64_t> special_policies_;                   // bundles, IPComp, BEET
   bool terms_stale_ = false;
   std::map<std::uint64_t, Watched> first_use_;
+  UsedKeys used_keys_;
   std::uint32_t next_group_ = 1;
   std::uint32_t next_reqid_ = wire::pfkey::kMaxManualReqid + 1;
 };

@@ -53,7 +53,7 @@ pf::Message describe_sa(PfkeyDatabase& database, const PfkeySa& sa, PfkeyKeys ke
     out.encrypt_key = key_extension(sa.encrypt_key, keys);
   out.source_identity = sa.source_identity;
   out.destination_identity = sa.destination_identity;
-  out.sa2 = pf::Sa2Extension{sa.mode, database.last_sequence(sa), sa.reqid};
+  out.sa2 = pf::Sa2Extension{sa.mode, static_cast<std::uint32_t>(database.last_sequence(sa)), sa.reqid};
   describe_nat(sa, out);
   return out;
 }

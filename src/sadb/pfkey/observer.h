@@ -27,6 +27,8 @@ class DatabaseObserver {
   // The SAs of a tunnel have other ends now.
   virtual void on_migrated(const PfkeyPolicy& policy, const wire::pfkey::PolicyRequest& from,
                            const wire::pfkey::PolicyRequest& to) = 0;
+  // Lines "name value".
+  [[nodiscard]] virtual std::string statistics() const = 0;
 };
 
 }  // namespace cygnet::sadb

@@ -50,6 +50,7 @@ struct PfkeySa {
   std::int64_t added_wall_s = 0;
   std::int64_t used_wall_s = 0;            // 0: not yet, as far as we looked
   std::uint64_t packets = 0, bytes = 0;    // carried before the engine was given it anew
+  std::uint64_t sent = 0, seen = 0;        // sequence numbers it goes on behind then
   bool inbound = false, outbound = false;  // what the engine holds it as
   model::PolicyId group;                   // outbound: the policies it serves
   PfkeyTerms terms;                        // what the engine was told of it beyond itself

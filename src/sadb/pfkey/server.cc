@@ -130,7 +130,7 @@ PfkeyResult<> PfkeyServer::on_options(Client& client, const Message& message, Pf
 
 PfkeyResult<> PfkeyServer::on_statistics(Client& client, const Message& message, PfkeyTime) {
   Message answer;
-  answer.statistics = pf::StatisticsExtension{statistics()};
+  answer.statistics = pf::StatisticsExtension{statistics() + (observer_ == nullptr ? "" : observer_->statistics())};
   tell(std::move(answer), message.header, Audience::kSender, &client);
   return {};
 }

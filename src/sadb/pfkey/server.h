@@ -66,7 +66,7 @@ class PfkeyServer final : public MessageServer, public DatabaseObserver {
   [[nodiscard]] Instant next_deadline() const;
   void on_timer(PfkeyTime time);
   // Lines "name value".
-  [[nodiscard]] std::string statistics() const;
+  [[nodiscard]] std::string statistics() const override;
   [[nodiscard]] std::size_t clients() const { return clients_.size(); }
 
  private:

@@ -222,6 +222,7 @@ model::SaSpec sa_spec_of(const PfkeySa& sa, model::Direction direction, Instant 
   spec.integrity_key = sa.auth_key;
   spec.esn = (sa.flags & pf::kFlagEsn) != 0;
   spec.replay_window = sa.replay;
+  spec.sequence = outbound ? sa.sent : sa.seen;
   spec.lifetime = lifetime_of(sa, now);
   spec.ecn = (sa.flags & pf::kFlagNoEcn) == 0;
   if ((sa.flags & pf::kFlagNoPmtuDisc) != 0) spec.df = model::DfPolicy::kClear;

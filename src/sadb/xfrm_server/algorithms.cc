@@ -108,9 +108,13 @@ PfkeyResult<> read_algorithms(const xf::Attributes& attributes, PfkeySa& sa) {
   if (attributes.aead && (mac || attributes.crypt)) {
     return refuse(EINVAL, "an AEAD takes no second algorithm (RFC 4303 section 3.2.3)");
   }
-  if (attributes.aead) return read_aead(*attributes.aead, sa);
+  if (sa.sa_type == pf::SaType::kAh) {
+    if (attributes.aead || attributes.crypt) return refuse(EINVAL, "AH encrypts nothing: it takes no cipher");
+  } else if (attributes.aead) {
+    return read_aead(*attributes.aead, sa);
+  }
   // Without a cipher: ESP with the NULL cipher.
-  sa.encrypt = pf::EncryptAlgorithm::kNull;
+  if (sa.sa_type != pf::SaType::kAh) sa.encrypt = pf::EncryptAlgorithm::kNull;
   if (attributes.crypt) {
     if (auto read = read_cipher(*attributes.crypt, sa); !read) return read;
   }

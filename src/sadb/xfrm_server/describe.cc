@@ -106,13 +106,14 @@ xf::Attributes describe_attributes(const PfkeyDatabase& database, const PfkeySa&
     }
   }
   const auto last = database.last_sequence(sa);
-  const std::uint32_t sent = sa.outbound ? last : 0;
-  const std::uint32_t seen = sa.outbound ? 0 : last;
+  const std::uint64_t sent = sa.outbound ? last : 0;
+  const std::uint64_t seen = sa.outbound ? 0 : last;
   if (sa.replay > kSmallWindow || (sa.flags & pf::kFlagEsn) != 0) {
     out.replay_esn = xf::ReplayStateEsn{.sent = sent, .seen = seen, .window = sa.replay, .bitmap = {}};
     out.replay_esn->bitmap.resize(std::min<std::size_t>((sa.replay + 31) / 32, xf::kMostBitmapWords));
   } else if (sent != 0 || seen != 0) {
-    out.replay = xf::ReplayState{.sent = sent, .seen = seen, .bitmap = 0};
+    out.replay = xf::ReplayState{
+        .sent = static_cast<std::uint32_t>(sent), .seen = static_cast<std::uint32_t>(seen), .bitmap = 0};
   }
   if (const auto used = database.current(sa, time).use_time; used != 0) out.last_used = used;
   if (sa.tfc_octets != 0) out.tfc_pad = sa.tfc_octets;

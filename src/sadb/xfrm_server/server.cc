@@ -223,9 +223,10 @@ std::optional<wire::xfrm::Message> XfrmServer::read_entry(const Client& client, 
     out.attributes = describe_attributes(*policy);
     return out;
   }
-  const bool shows_esp = dump.protocol == 0 || dump.protocol == xf::kProtocolEsp || dump.protocol == xf::kProtocolAny;
-  while (const auto* sa = shows_esp ? database_.sas().after(dump.position) : nullptr) {
+  const bool all = dump.protocol == 0 || dump.protocol == xf::kProtocolAny;
+  while (const auto* sa = database_.sas().after(dump.position)) {
     dump.position = sa->serial;
+    if (!all && describe_id(*sa).protocol != dump.protocol) continue;
     if (dump.filter) {
       const auto& f = *dump.filter;
       if (f.family != xf::kFamilyAny && f.family != xf::family_of(sa->to())) continue;

@@ -46,8 +46,7 @@ class XfrmServer final : public MessageServer, public DatabaseObserver {
   void on_migrated(const PfkeyPolicy& policy, const wire::pfkey::PolicyRequest& from,
                    const wire::pfkey::PolicyRequest& to) override;
 
-  // Lines "name value".
-  [[nodiscard]] std::string statistics() const;
+  [[nodiscard]] std::string statistics() const override;
 
  private:
   using Message = wire::xfrm::Message;

@@ -13,11 +13,10 @@ using Type = xf::MessageType;
 
 PfkeyResult<PfkeySa*> XfrmServer::find_sa(const xf::SaId& id) {
   const auto destination = id.destination.as(id.family);
-  auto* sa = id.protocol == xf::kProtocolEsp ? database_.sas().find(id.spi, destination) : nullptr;
-  if (sa != nullptr && sa->sa_type != wire::pfkey::SaType::kEsp) sa = nullptr;
-  if (sa == nullptr) {
-    return refuse(ESRCH,
-                  "there is no ESP SA with SPI " + std::to_string(id.spi.value) + " to " + destination.to_string());
+  auto* sa = database_.sas().find(id.spi, destination);
+  if (sa == nullptr || describe_id(*sa).protocol != id.protocol) {
+    return refuse(ESRCH, "there is no SA of protocol " + std::to_string(id.protocol) + " with SPI " +
+                             std::to_string(id.spi.value) + " to " + destination.to_string());
   }
   return sa;
 }
@@ -81,9 +80,13 @@ PfkeyResult<> XfrmServer::on_alloc_spi(Client& client, const Message& message, P
 
 PfkeyResult<> XfrmServer::on_flush_sa(Client& /*client*/, const Message& message, PfkeyTime /*time*/) {
   const auto protocol = std::get<xf::SaFlush>(message.body).protocol;
+  auto type = pf::SaType::kUnspecified;  // all
+  if (protocol == xf::kProtocolEsp) type = pf::SaType::kEsp;
+  if (protocol == xf::kProtocolAh) type = pf::SaType::kAh;
+  if (protocol == xf::kProtocolIpComp) type = pf::SaType::kIpComp;
   const bool all = protocol == 0 || protocol == xf::kProtocolAny;
-  if (!all && protocol != xf::kProtocolEsp) return {};  // there are none of others
-  database_.flush_sas(wire::pfkey::SaType::kEsp);
+  if (type == pf::SaType::kUnspecified && !all) return {};  // there are none of others
+  database_.flush_sas(type);
   on_sas_flushed();
   hub_.on_sas_flushed();
   return {};

@@ -44,13 +44,26 @@ PfkeyResult<std::uint16_t> family_of(std::uint16_t family) {
   return refuse(EINVAL, "address family " + std::to_string(family) + " is neither IPv4 nor IPv6");
 }
 
-PfkeyResult<> check_protocol(std::uint8_t protocol) {
-  if (protocol == xf::kProtocolEsp) return {};
-  if (protocol == xf::kProtocolAh || protocol == xf::kProtocolIpComp) {
-    return refuse(EPROTONOSUPPORT, protocol == xf::kProtocolAh ? "AH is not set up over NETLINK_XFRM: use ESP"
-                                                               : "IPComp is not set up over NETLINK_XFRM");
-  }
+PfkeyResult<pf::SaType> type_of(std::uint8_t protocol) {
+  if (protocol == xf::kProtocolEsp) return pf::SaType::kEsp;
+  if (protocol == xf::kProtocolAh) return pf::SaType::kAh;
+  if (protocol == xf::kProtocolIpComp) return refuse(EPROTONOSUPPORT, "IPComp is not set up over NETLINK_XFRM");
   return refuse(EINVAL, "protocol " + std::to_string(protocol) + " is no IPsec");
+}
+
+// An SA that was somewhere else before goes on behind its last numbers. Which of those before them came is not asked:
+// what is still under way is lost, and nothing comes twice.
+PfkeyResult<> read_sequence(const xf::Attributes& attributes, PfkeySa& sa) {
+  if (attributes.replay_esn) {
+    sa.sent = attributes.replay_esn->sent;
+    sa.seen = attributes.replay_esn->seen;
+  } else if (attributes.replay) {
+    sa.sent = attributes.replay->sent;
+    sa.seen = attributes.replay->seen;
+  }
+  const bool long_ones = sa.sent > UINT32_MAX || sa.seen > UINT32_MAX;
+  if (!long_ones || (sa.flags & pf::kFlagEsn) != 0) return {};
+  return refuse(EINVAL, "a sequence number above 32 bits in an SA without extended ones (flag esn)");
 }
 
 PfkeyResult<> check_attributes(const xf::Attributes& a) {
@@ -66,12 +79,6 @@ PfkeyResult<> check_attributes(const xf::Attributes& a) {
   if (a.cpu) return cannot("SAs of one processor");
   if (a.iptfs_drop_time_us || a.iptfs_reorder_window || a.iptfs_packet_size || a.iptfs_dont_fragment) {
     return cannot("IP-TFS over NETLINK_XFRM");
-  }
-  const bool goes_on = (a.replay && (a.replay->sent != 0 || a.replay->seen != 0)) ||
-                       (a.replay_esn && (a.replay_esn->sent != 0 || a.replay_esn->seen != 0));
-  if (goes_on) {
-    return refuse(EOPNOTSUPP,
-                  "an SA cannot begin behind a sequence number: move it (MIGRATE), or negotiate a new one (rekey)");
   }
   if (a.extra_flags && (*a.extra_flags & ~xf::kExtraDontEncapDscp) != 0) return cannot("sequence numbers that wrap");
   return {};
@@ -167,7 +174,8 @@ PfkeyResult<> check_one_table(const xf::Attributes& attributes) {
 }
 
 PfkeyResult<PfkeySa> xfrm_sa_draft(const xf::SaInfo& info, const xf::Attributes& attributes, bool with_algorithms) {
-  if (auto protocol = check_protocol(info.id.protocol); !protocol) return std::unexpected(protocol.error());
+  const auto type = type_of(info.id.protocol);
+  if (!type) return std::unexpected(type.error());
   const auto family = family_of(info.family);
   if (!family) return std::unexpected(family.error());
   if (auto checked = check_attributes(attributes); !checked) return std::unexpected(checked.error());
@@ -176,6 +184,7 @@ PfkeyResult<PfkeySa> xfrm_sa_draft(const xf::SaInfo& info, const xf::Attributes&
   const auto flags = flags_of(info.flags);
   if (!flags) return std::unexpected(flags.error());
   PfkeySa sa;
+  sa.sa_type = *type;
   sa.spi = info.id.spi;
   sa.source = pf::AddressExtension::host(info.source.as(*family));
   sa.destination = pf::AddressExtension::host(info.id.destination.as(*family));
@@ -190,6 +199,7 @@ PfkeyResult<PfkeySa> xfrm_sa_draft(const xf::SaInfo& info, const xf::Attributes&
   sa.tfc_octets = attributes.tfc_pad.value_or(0);
   sa.copy_dscp = (attributes.extra_flags.value_or(0) & xf::kExtraDontEncapDscp) == 0;
   read_encapsulation(attributes, *family, sa);
+  if (auto read = read_sequence(attributes, sa); !read) return std::unexpected(read.error());
   if (with_algorithms) {
     if (auto read = read_algorithms(attributes, sa); !read) return std::unexpected(read.error());
   }

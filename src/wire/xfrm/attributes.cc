@@ -257,7 +257,10 @@ Parsed<void> take(Attributes& attributes, A type, ByteView octets) {
   for_each_attribute(attributes, [&](A slot_type, auto& slot) {
     if (slot_type != type) return;
     known = true;
-    if (slot) {
+    // As in the kernel the later one counts: strongSwan moves an SA by sending back what it was told, with numbers that
+    // it asked for anew behind it. For anything else it would be a contradiction.
+    const bool asked_anew = type == A::kReplay || type == A::kReplayEsn;
+    if (slot && !asked_anew) {
       result = refuse(Refusal::kDuplicateAttribute, "the attribute " + name_of(type) + " stands there twice");
       return;
     }

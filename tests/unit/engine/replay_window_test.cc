@@ -40,6 +40,23 @@ TEST(ReplayWindow, SizesAreBroughtIntoRange) {
 }
 
 // Against a set that remembers everything.
+TEST(ReplayWindow, GoesOnBehindWhatAnotherSaw) {
+  for (const std::uint64_t top : {1ULL, 62ULL, 63ULL, 64ULL, 1000ULL, (1ULL << 32U) + 5}) {
+    ReplayWindow window(64, true);
+    window.resume(top);
+    EXPECT_EQ(window.top(), top);
+    for (std::uint64_t back = 0; back < 100 && back < top; ++back) {
+      EXPECT_NE(window.check(top - back), ReplayWindow::Verdict::kFresh) << top << " - " << back;
+    }
+    // The one left out stays fresh, those behind it are taken once.
+    for (std::uint64_t next = top + 2; next < top + 60; ++next) {
+      EXPECT_EQ(window.commit(next), ReplayWindow::Verdict::kFresh) << next;
+      EXPECT_EQ(window.check(next), ReplayWindow::Verdict::kSeen) << next;
+    }
+    EXPECT_EQ(window.commit(top + 1), ReplayWindow::Verdict::kFresh);
+  }
+}
+
 TEST(ReplayWindow, AgreesWithAMemoryOfEverything) {
   for (const std::uint32_t size : {32U, 65U, 128U, 1000U}) {
     ReplayWindow w(size, true);

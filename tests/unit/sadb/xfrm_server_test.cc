@@ -96,14 +96,16 @@ TEST_F(XfrmTest, WhatTheEngineDoesNotDoIsRefusedByName) {
   a.offload = xf::Offload{3, 0};
   refused(good, a, EOPNOTSUPP, "network cards");
   a = gcm();
-  a.replay = xf::ReplayState{7, 0, 0};
-  refused(good, a, EOPNOTSUPP, "sequence number");
+  a.replay_esn = xf::ReplayStateEsn{.sent = 1ULL << 33U, .seen = 0, .window = 64, .bitmap = {0, 0}};
+  refused(good, a, EINVAL, "sequence number");
   a = gcm();
   a.aead->name = "rfc9999(sponge)";
   refused(good, a, ENOSYS, "rfc9999(sponge)");
   auto info = good;
   info.id.protocol = xf::kProtocolAh;
-  refused(info, gcm(), EPROTONOSUPPORT, "AH");
+  refused(info, gcm(), EINVAL, "AH");
+  info.id.protocol = xf::kProtocolIpComp;
+  refused(info, gcm(), EPROTONOSUPPORT, "IPComp");
   info = good;
   info.mode = xf::kRouteOptimization;
   refused(info, gcm(), EOPNOTSUPP, "mode 2");
@@ -282,6 +284,88 @@ TEST_F(XfrmTest, ExpiryAndMappingAreHeard) {
   EXPECT_FALSE(std::get<xf::SaExpire>(heard[1].body).hard);
   EXPECT_TRUE(std::get<xf::SaExpire>(heard[2].body).hard);
   EXPECT_EQ(error_of(Type::kDelSa, id_of(kOurs, 0x2000)), ESRCH);
+}
+
+TEST_F(XfrmTest, AnSaFromElsewhereGoesOnBehindItsNumbers) {
+  auto attributes = gcm();
+  attributes.replay = xf::ReplayState{4000, 17, 0};
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 4000U);
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kTheirs, kOurs, 0x2000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kInbound)->sequence, 17U);
+  // Asked by who will move it: strongSwan takes the numbers from here.
+  engine.counted.begin()->second.sequence = 18;
+  const auto inbound = engine.only(Direction::kInbound)->child;
+  engine.counted[{Direction::kInbound, inbound.value}].sequence = 18;
+  const auto answers = request(Type::kGetAe, xf::AeventId{id_of(kOurs, 0x2000), {}, xf::kAeReplayValue, 0});
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(answers[0].header.type, Type::kNewAe);
+  EXPECT_EQ(answers[0].attributes.replay, (xf::ReplayState{0, 18, 0}));
+}
+
+TEST_F(XfrmTest, NoNumberComesTwiceUnderOneKey) {
+  auto attributes = gcm();
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  const auto outbound = [&]() -> model::SaCounters& {
+    return engine.counted[{Direction::kOutbound, engine.only(Direction::kOutbound)->child.value}];
+  };
+  // Read at 10, taken away at 15, brought back as at 10.
+  outbound().sequence = 15;
+  ASSERT_EQ(error_of(Type::kDelSa, id_of(kTheirs, 0x1000)), 0);
+  attributes.replay = xf::ReplayState{10, 0, 0};
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, "203.0.113.9", 0x1000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 15U);
+  // The same over PF_KEY, and by flushing.
+  outbound().sequence = 20;
+  send(base(pf::MessageType::kFlush, pf::SaType::kEsp), me);
+  auto again = add(kOurs, kTheirs, 0x1000);
+  again.encrypt_key->key = SecretBytes(20, 7);
+  send(again, me);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 20U);
+  // Other keys begin at the beginning, and so does what comes in, unless it is said to go on.
+  ASSERT_EQ(error_of(Type::kDelSa, id_of(kTheirs, 0x1000)), 0);
+  attributes.replay.reset();
+  attributes.aead->key = SecretBytes(20, 8);
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 0U);
+}
+
+TEST_F(XfrmTest, AhByTheKernelsNames) {
+  xf::Attributes attributes;
+  attributes.auth_truncated = xf::Algorithm{"hmac(sha256)", SecretBytes(32, 5), 128};
+  auto info = sa_info(kOurs, kTheirs, 0x1000);
+  info.id.protocol = xf::kProtocolAh;
+  ASSERT_EQ(error_of(Type::kNewSa, info, attributes), 0) << text;
+  const auto* spec = engine.only(Direction::kOutbound);
+  ASSERT_NE(spec, nullptr);
+  EXPECT_EQ(spec->protocol, model::SaProtocol::kAh);
+  EXPECT_EQ(spec->integrity, model::IntegrityId::kHmacSha2_256_128);
+  EXPECT_EQ(error_of(Type::kDelSa, id_of(kTheirs, 0x1000)), ESRCH);  // that would be ESP
+  auto id = id_of(kTheirs, 0x1000);
+  id.protocol = xf::kProtocolAh;
+  EXPECT_EQ(error_of(Type::kDelSa, id), 0);
+  EXPECT_TRUE(engine.sas.empty());
+}
+
+TEST_F(XfrmTest, BeetSasWaitForTheirPolicyNoLongerThanThat) {
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000, 1, xf::kBeet), gcm()), 0) << text;
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kTheirs, kOurs, 0x2000, 1, xf::kBeet), gcm()), 0);
+  for (const auto direction : {xf::kOut, xf::kIn}) {
+    const bool out = direction == xf::kOut;
+    auto t = out ? tunnel_template(kOurs, kTheirs) : tunnel_template(kTheirs, kOurs);
+    (*t.templates)[0].mode = xf::kBeet;
+    ASSERT_EQ(
+        error_of(Type::kNewPolicy,
+                 policy_info(out ? "10.1.0.1/32" : "10.2.0.1/32", out ? "10.2.0.1/32" : "10.1.0.1/32", direction), t),
+        0);
+  }
+  EXPECT_EQ(engine.sas.size(), 2U);
+}
+
+TEST_F(XfrmTest, PoliciesOfSocketsAreRefused) {
+  EXPECT_EQ(error_of(Type::kNewPolicy, policy_info("10.1.0.0/24", "10.2.0.0/24", 3), tunnel_template(kOurs, kTheirs)),
+            EINVAL);
+  EXPECT_TRUE(engine.policies.empty());
 }
 
 TEST_F(XfrmTest, TunnelsMigrate) {

@@ -572,6 +572,12 @@ TEST(Xfrm, RefusesBadAttributes) {
   esn.resize(28);
   esn[20] = 33;  // a window larger than its bitmap
   EXPECT_EQ(why(with_attribute(XFRMA_REPLAY_ESN_VAL, esn)), Refusal::kBadAttribute);
+  const auto anew = Raw(XFRM_MSG_NEWSA)
+                        .put(raw_sa())
+                        .attribute(XFRMA_REPLAY_VAL, xfrm_replay_state{7, 8, 9})
+                        .attribute(XFRMA_REPLAY_VAL, xfrm_replay_state{10, 11, 12})
+                        .take();
+  EXPECT_EQ(Message::parse(anew)->attributes.replay, (ReplayState{10, 11, 12}));
   const auto twice = Raw(XFRM_MSG_NEWSA)
                          .put(raw_sa())
                          .attribute(XFRMA_IF_ID, std::uint32_t{1})

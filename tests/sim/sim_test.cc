@@ -50,8 +50,8 @@ TEST(Sim, FaultsOfThePastStayAway) {
   }
 }
 
-// 410552: what was to replace a redundant IKE SA went with it, though it alone carried a child. 503360: a NAT forgot while ESP
-// passed all the time; the gateway's requests went to the old mapping for ever (MOBIKE).
+// 410552: what was to replace a redundant IKE SA went with it, though it alone carried a child. 503360: a NAT forgot
+// while ESP passed all the time; the gateway's requests went to the old mapping for ever (MOBIKE).
 TEST(Sim, FaultsOfTheSecondEditionToo) {
   for (const std::uint64_t seed : {288U, 401168U, 403535U, 410552U, 503360U}) {
     const auto result = Life(make_plan(seed), {}).run();

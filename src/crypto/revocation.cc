@@ -228,6 +228,18 @@ std::optional<RevocationAnswer> OcspResponse::judge(const Certificate& subject, 
                                                           (when ? " on " + date_text(*when) : "") + " (OCSP)"};
 }
 
+std::int64_t OcspResponse::issued() const {
+  std::int64_t earliest = 0;
+  for (int i = 0; i < OCSP_resp_count(response_.get()); ++i) {
+    ASN1_GENERALIZEDTIME* from = nullptr;
+    (void)OCSP_single_get0_status(OCSP_resp_get0(response_.get(), i), nullptr, nullptr, &from, nullptr);
+    const auto since = seconds_of_generalized(from);
+    if (!since) return 0;
+    if (i == 0 || *since < earliest) earliest = *since;
+  }
+  return earliest;
+}
+
 std::int64_t OcspResponse::good_until() const {
   std::int64_t earliest = 0;
   for (int i = 0; i < OCSP_resp_count(response_.get()); ++i) {

@@ -57,6 +57,8 @@ class OcspResponse {
   // How long what it says is believed: the earliest nextUpdate, or a day where there is none; 0: it says nothing. Not
   // yet authenticated.
   [[nodiscard]] std::int64_t good_until() const;
+  // The earliest thisUpdate; 0: it says nothing.
+  [[nodiscard]] std::int64_t issued() const;
 
  private:
   std::shared_ptr<ocsp_basic_response_st> response_;

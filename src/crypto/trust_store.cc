@@ -346,9 +346,9 @@ void TrustStore::add_sources(const Certificate& subject, const Certificate& issu
     crl.insert(crl.end(), urls.crl.begin(), urls.crl.end());
   }
   for (const auto& url : ocsp) {
-    path.sources.push_back({RevocationSource::Kind::kOcsp, url, make_ocsp_request(subject, issuer)});
+    path.sources.push_back({RevocationSource::Kind::kOcsp, url, make_ocsp_request(subject, issuer), subject, issuer});
   }
-  for (const auto& url : crl) path.sources.push_back({RevocationSource::Kind::kCrl, url, {}});
+  for (const auto& url : crl) path.sources.push_back({RevocationSource::Kind::kCrl, url, {}, subject, issuer});
 }
 
 }  // namespace cygnet::crypto

@@ -21,6 +21,8 @@ struct RevocationSource {
   enum class Kind : std::uint8_t { kCrl, kOcsp } kind{};
   std::string url;
   Bytes ocsp_request;  // DER, kOcsp
+  // Whom an answer must be about, and who must have signed it (or appointed the signer).
+  std::optional<Certificate> subject, issuer;
 };
 
 struct Path {

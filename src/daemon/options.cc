@@ -25,6 +25,7 @@ constexpr std::array kFlags{
     Flag{"--foreground", &Options::foreground},
     Flag{"--check", &Options::check},
     Flag{"--clean-up", &Options::clean_up},
+    Flag{"--allow-unconfined", &Options::allow_unconfined},
     Flag{"--help", &Options::help},
     Flag{"-h", &Options::help},
     Flag{"--version", &Options::version},
@@ -73,15 +74,16 @@ Result<Options> parse_options(const std::vector<std::string>& arguments) {
 std::string usage() {
   return "usage: cygnetd [--config FILE] [--secrets FILE] [--run-dir DIR] [--state-dir DIR] [--user NAME] "
          "[--foreground] "
-         "[--check | --clean-up]\n"
+         "[--allow-unconfined] [--check | --clean-up]\n"
          "  --config FILE   connections (default /etc/cygnet/ipsec.conf)\n"
          "  --secrets FILE  pre-shared keys (default /etc/cygnet/ipsec.secrets)\n"
          "  --run-dir DIR   control socket and pid files (default /run/cygnet)\n"
          "  --state-dir DIR what outlives a restart: leases (default /var/lib/cygnet)\n"
          "  --user NAME     whom the unprivileged processes run as (default cygnet, else nobody)\n"
          "  --foreground    stay in the foreground and log to standard error\n"
+         "  --allow-unconfined  go on where the kernel takes no system call filter\n"
          "  --check         read the configuration, say what it means, and end\n"
-         "  --clean-up      take back what a killed cygnetd left: routes, rule, resolver; and end\n";
+         "  --clean-up      take back what a killed cygnetd left: devices, routes, rule, resolver; and end\n";
 }
 
 }  // namespace cygnet::daemon

@@ -19,6 +19,7 @@ struct Options {
   bool foreground = false;
   bool check = false;
   bool clean_up = false;
+  bool allow_unconfined = false;  // where the kernel takes no system call filter
   bool help = false;
   bool version = false;
 };

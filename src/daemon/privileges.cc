@@ -3,6 +3,7 @@
 
 #include <cap-ng.h>
 #include <grp.h>
+#include <linux/netlink.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -101,7 +102,6 @@ bool allow_common(scmp_filter_ctx filter) {
                         "exit_group",
                         "getpid",
                         "gettid",
-                        "tgkill",
                         "restart_syscall",
                         "clock_nanosleep",
                         "nanosleep",
@@ -126,38 +126,50 @@ bool allow_keys(scmp_filter_ctx filter) {
 
 // engine and ike have sockets, timers and more.
 bool allow_network(scmp_filter_ctx filter) {
-  return allow(filter, {"recvmmsg",    "recvfrom",     "sendmmsg", "sendto",         "setsockopt",    "getsockopt",
-                        "getsockname", "ioctl",        "dup",      "newfstatat",     "lseek",         "pread64",
-                        "readv",       "gettimeofday", "time",     "timerfd_create", "epoll_create1", "eventfd2",
-                        "sysinfo",     "prlimit64",    "accept4"});
+  return allow(filter, {"recvmmsg",       "recvfrom",      "sendmmsg", "sendto",       "setsockopt",
+                        "getsockopt",     "getsockname",   "ioctl",    "dup",          "newfstatat",
+                        "lseek",          "pread64",       "readv",    "gettimeofday", "time",
+                        "timerfd_create", "epoll_create1", "eventfd2", "sysinfo",      "accept4"});
 }
 
 // ike also answers the command line, has a few threads, and asks the kernel about addresses and the resolver about
 // names.
 bool allow_ike(scmp_filter_ctx filter) {
-  return allow(filter, {"accept4",
-                        "socket",
-                        "connect",
-                        "bind",
-                        "getpeername",
-                        "openat",
-                        "access",
-                        "faccessat",
-                        "faccessat2",
-                        "clone",
-                        "clone3",
-                        "set_robust_list",
-                        "prctl",
-                        "statx",
-                        "stat",
-                        "readlink",
-                        "getdents64",
-                        "sched_setaffinity",
-                        "sched_getparam",
-                        "sched_getscheduler",
-                        "set_tid_address",
-                        "socketpair",
-                        "gethostname"});
+  return allow(filter, {"accept4", "connect", "bind", "getpeername", "openat", "access", "faccessat", "faccessat2",
+                        "set_robust_list", "prctl", "statx", "stat", "readlink", "getdents64", "sched_getparam",
+                        "sched_getscheduler", "set_tid_address", "socketpair", "gethostname"});
+}
+
+// Values of arguments (seccomp sees no memory behind pointers).
+constexpr scmp_datum_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                                     CLONE_NEWPID | static_cast<scmp_datum_t>(CLONE_NEWNET);
+
+template <typename... Conditions>
+bool allow_if(scmp_filter_ctx filter, int number, Conditions... conditions) {
+  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, sizeof...(conditions), conditions...) == 0;
+}
+
+// A signal to itself (abort() does that), its own limits.
+bool allow_upon_itself(scmp_filter_ctx filter) {
+  const auto self = static_cast<scmp_datum_t>(::getpid());
+  return allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, self)) &&
+         allow_if(filter, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
+// Threads, no processes, no namespaces. What clone3() is given cannot be seen: the C library falls back to clone().
+bool allow_threads(scmp_filter_ctx filter) {
+  return allow_if(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaces | CLONE_THREAD, CLONE_THREAD)) &&
+         seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+         allow_if(filter, SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
+// Netlink for routes alone: getaddrinfo() asks there for addresses.
+bool allow_sockets(scmp_filter_ctx filter) {
+  bool good = allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_NETLINK), SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+  for (const int family : {AF_UNIX, AF_INET, AF_INET6}) {
+    good = good && allow_if(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
+  }
+  return good;
 }
 
 // What a library for tokens never needs, and somebody who has taken it over would like to have.
@@ -212,8 +224,17 @@ bool forbid_token(scmp_filter_ctx filter) {
                            "open_by_handle_at"}) {
     if (!forbid(name)) return false;
   }
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-                          SCMP_A0(SCMP_CMP_NE, static_cast<scmp_datum_t>(AF_UNIX))) == 0;
+  const auto forbid_if = [&](int number, scmp_arg_cmp condition) {
+    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 1, condition) == 0;
+  };
+  for (scmp_datum_t flag = 1; flag <= kNamespaces; flag <<= 1U) {
+    if ((flag & kNamespaces) != 0 && !forbid_if(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag))) return false;
+  }
+  const auto self = static_cast<scmp_datum_t>(::getpid());
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+         forbid_if(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_NE, self)) &&
+         forbid_if(SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_NE, 0)) &&
+         forbid_if(SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, static_cast<scmp_datum_t>(AF_UNIX)));
 }
 
 }  // namespace
@@ -246,27 +267,44 @@ Result<void> drop_privileges(const std::string& user) {
   return {};
 }
 
-Result<void> confine(Confinement how) {
-  if (!kConfined) {
-    return {};
-  }
+namespace {
+
+Result<void> load_filter(Confinement how) {
   const bool foreign = how == Confinement::kToken;
   scmp_filter_ctx filter = seccomp_init(foreign ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) {
     return fail("cannot make a system call filter");
   }
   // Threads that exist already are bound as well.
-  const bool built =
-      seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
-      (foreign ? forbid_token(filter)
-               : allow_common(filter) && (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
-                     (how != Confinement::kIke || allow_ike(filter)));
+  const bool built = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
+                     (foreign ? forbid_token(filter)
+                              : allow_common(filter) && allow_upon_itself(filter) &&
+                                    (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
+                                    (how != Confinement::kIke ||
+                                     (allow_ike(filter) && allow_threads(filter) && allow_sockets(filter))));
   const int loaded = built ? seccomp_load(filter) : -EINVAL;
   seccomp_release(filter);
   if (loaded == -EINVAL || loaded == -ENOSYS) {
     return fail("this kernel takes no system call filter (CONFIG_SECCOMP_FILTER)");
   }
   return loaded == 0 ? Result<void>{} : fail("cannot load the system call filter: " + io::errno_text(-loaded));
+}
+
+}  // namespace
+
+Result<void> confine(Confinement how, bool may_fail, Logger& log) {
+  if (!kConfined) {
+    return {};
+  }
+  auto loaded = load_filter(how);
+  if (!loaded && may_fail) {
+    log.warning("", loaded.error().message + ": going on without, as --allow-unconfined says");
+    return {};
+  }
+  return loaded ? loaded
+                : fail(loaded.error().message +
+                       ": this process must not read what strangers send without it (cygnetd "
+                       "--allow-unconfined goes on all the same)");
 }
 
 }  // namespace cygnet::daemon

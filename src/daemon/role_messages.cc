@@ -93,6 +93,7 @@ void fields(A& a, V& v) {
   if (v.what >= NetworkRequest::What::kAddGuard) {
     sadb::fields(a, v.guarded_remote);
     sadb::fields(a, v.guarded_local);
+    a.number(v.guard_order);
   }
 }
 template <typename A, Is<ClearTextRefused> V>

@@ -107,7 +107,9 @@ struct NetworkRequest {
   std::string device;
   std::optional<IpAddress> source;
   std::uint32_t mtu = 0;
-  model::TrafficSelector guarded_remote, guarded_local;  // of Guard and Exempt, which have no prefix
+  // Of Guard and Exempt, which have no prefix. The one of lower order is looked at first.
+  model::TrafficSelector guarded_remote, guarded_local;
+  std::uint32_t guard_order = 0;
 };
 // What came up in one turn; at most kMaxRequestsTogether.
 struct NetworkRequests {

@@ -132,11 +132,6 @@ template <typename Sa>
   return {copy_spec(sa.spec, with_keys), counters_of(sa), outer_path_mtu(sa, state.settings.link_mtu), sa.inner_mtu};
 }
 
-[[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
-  return constant_time_equal(a.encryption_key, b.encryption_key) &&
-         constant_time_equal(a.integrity_key, b.integrity_key);
-}
-
 // A burst of a lane: what it finds stays while this lives, and its turn has ended after that.
 class LaneBurst {
  public:
@@ -210,8 +205,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->keepalive_at = now;
     // RFC 4106 section 3.1: an AEAD's IV "MUST NOT" repeat under one key; it is the sequence number, so that goes on.
     sa->sequence = spec.sequence;
-    const auto* old = state_->sad.find_outbound(spec.spi, spec.remote.address);
-    if (old != nullptr && same_keys(old->spec, spec)) {
+    if (const auto* old = state_->sad.find_twin(spec); old != nullptr) {
       sa->sequence = std::max(spec.sequence, old->sequence);
       sa->lane = old->lane;
       sa->lane_ticket = old->lane_ticket;

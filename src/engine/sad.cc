@@ -43,6 +43,11 @@ void Sad::find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) c
   }
 }
 
+bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
+  return constant_time_equal(a.encryption_key, b.encryption_key) &&
+         constant_time_equal(a.integrity_key, b.integrity_key);
+}
+
 InboundSa& Sad::insert(std::unique_ptr<InboundSa> sa) {
   epochs_.tend();
   if (auto* same_spi = find_inbound(sa->spec.spi)) erase(*same_spi);
@@ -63,7 +68,8 @@ void Sad::erase(InboundSa& sa) {
 OutboundSa& Sad::insert(std::unique_ptr<OutboundSa> sa) {
   epochs_.tend();
   const OutboundName name{sa->spec.spi, sa->spec.remote.address};
-  if (auto* same_spi = find_outbound(name.spi, name.remote)) erase(*same_spi);
+  // Two SAs must not seal under one key. One that shares the SPI alone is somebody else's.
+  if (auto* twin = find_twin(sa->spec)) erase(*twin);
   if (auto* same_child = outbound_of(sa->spec.child)) erase(*same_child);
   auto& inserted = *sa.release();
   outbound_by_spi_.insert(name, &inserted);
@@ -95,12 +101,10 @@ void Sad::erase(OutboundSa& sa) {
 }
 
 void Sad::move_outbound(OutboundSa& sa, const Endpoint& local, const Endpoint& remote) {
-  const OutboundName name{sa.spec.spi, remote.address};
-  if (auto* other = find_outbound(name.spi, name.remote); other != nullptr && other != &sa) erase(*other);
   outbound_by_spi_.erase({sa.spec.spi, sa.spec.remote.address}, &sa);
   sa.spec.local = local;
   sa.spec.remote = remote;
-  outbound_by_spi_.insert(name, &sa);
+  outbound_by_spi_.insert({sa.spec.spi, remote.address}, &sa);
   tell(sa);
 }
 

@@ -19,6 +19,8 @@
 
 namespace cygnet::engine {
 
+[[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b);
+
 class Sad {
  public:
   // With Epochs of its own: for one thread.
@@ -35,9 +37,18 @@ class Sad {
   void prefetch_inbound(Spi spi) const { inbound_by_spi_.prefetch(spi); }
   // A burst: null for unknown SPIs. The misses overlap, and the first lines of the SAs are asked for.
   void find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) const;
-  // By SPI and destination: what an ICMP error quotes.
+  // By SPI and destination: what an ICMP error quotes. The SPI is the peer's choice, and behind one NAT there are
+  // several peers: no name of one SA alone.
   [[nodiscard]] OutboundSa* find_outbound(Spi spi, const IpAddress& remote) const {
-    return outbound_by_spi_.find({spi, remote});
+    return outbound_by_spi_.find({spi, remote, 0, nullptr});
+  }
+  // The same with UDP around it: the port tells peers behind one NAT apart.
+  [[nodiscard]] OutboundSa* find_outbound(Spi spi, const Endpoint& remote) const {
+    return outbound_by_spi_.find({spi, remote.address, remote.port, nullptr});
+  }
+  // The one that has the SPI, destination and keys of this one.
+  [[nodiscard]] OutboundSa* find_twin(const model::SaSpec& spec) const {
+    return outbound_by_spi_.find({spec.spi, spec.remote.address, 0, &spec});
   }
   [[nodiscard]] InboundSa* inbound_of(model::ChildId child) const { return inbound_by_child_.find(child); }
   [[nodiscard]] OutboundSa* outbound_of(model::ChildId child) const { return outbound_by_child_.find(child); }
@@ -51,7 +62,8 @@ class Sad {
   [[nodiscard]] std::size_t outbound_size() const { return outbound_by_child_.size(); }
   [[nodiscard]] std::size_t size() const { return inbound_by_spi_.size() + outbound_by_child_.size(); }
 
-  // Replaces what it collides with. What is replaced or erased dies when readers have moved on.
+  // Replaces what it collides with: an inbound SA of the same SPI, an SA of the same child, an outbound SA under the
+  // same keys. What is replaced or erased dies when readers have moved on.
   InboundSa& insert(std::unique_ptr<InboundSa> sa);
   OutboundSa& insert(std::unique_ptr<OutboundSa> sa);
   void erase(InboundSa& sa);
@@ -79,6 +91,8 @@ class Sad {
   struct OutboundName {
     Spi spi;
     IpAddress remote;
+    std::uint16_t port = 0;               // 0: any
+    const model::SaSpec* keys = nullptr;  // null: any
   };
   struct OutboundBySpi {
     using Key = OutboundName;
@@ -90,7 +104,9 @@ class Sad {
       return static_cast<std::uint32_t>(h);
     }
     [[nodiscard]] static bool is(const OutboundSa& sa, const Key& key) {
-      return sa.spec.spi == key.spi && sa.spec.remote.address == key.remote;
+      return sa.spec.spi == key.spi && sa.spec.remote.address == key.remote &&
+             (key.port == 0 || sa.spec.remote.port == key.port) &&
+             (key.keys == nullptr || same_keys(sa.spec, *key.keys));
     }
   };
   struct ByPolicy {

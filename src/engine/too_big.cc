@@ -76,7 +76,9 @@ std::optional<OuterTooBig> OuterTooBig::parse(ByteView quoted_packet, std::uint3
 // alone: others on the same path hear about their own packets.
 bool learn_path_mtu(EngineState& state, const OuterTooBig& too_big, Instant now) {
   if (too_big.quoted_esp.size() < wire::kEspHeaderOctets) return false;
-  auto* sa = state.sad.find_outbound(wire::esp_spi(too_big.quoted_esp.data()), too_big.remote.address);
+  const auto spi = wire::esp_spi(too_big.quoted_esp.data());
+  auto* sa =
+      too_big.udp ? state.sad.find_outbound(spi, too_big.remote) : state.sad.find_outbound(spi, too_big.remote.address);
   if (sa == nullptr || !sent_there(*sa, too_big) || !was_sent(*sa, too_big.quoted_esp)) return false;
   return lower_path_mtu(state, *sa, too_big.mtu, now);
 }

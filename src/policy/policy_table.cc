@@ -165,7 +165,10 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
 
 void PolicyTable::configure_one(const model::Connection& connection, Changes& changes) {
   for (const auto& child : connection.children) {
-    if (!holds_packets(child.start) || !connection.remote.host.has_address()) continue;
+    // A name without an address yet holds packets back: what is protected does not depend on where the peer is.
+    const bool has_peer =
+        connection.remote.host.has_address() || connection.remote.host.kind == model::HostSpec::Kind::kName;
+    if (!holds_packets(child.start) || !has_peer) continue;
     const model::PolicySpec spec{.local = local_selectors(connection, child),
                                  .remote = remote_selectors(connection, child),
                                  .mode = child.mode,

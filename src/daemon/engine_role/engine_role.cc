@@ -467,7 +467,7 @@ bool EngineProcess::forward_ike(const Endpoint& local, const Endpoint& remote, B
 
 }  // namespace
 
-int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
+int serve_engine(io::UniqueFd monitor, const Options& options, Logger& log) {
   auto poller = io::Poller::make();
   if (!poller) {
     log.error("", poller.error().message);
@@ -483,13 +483,14 @@ int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
     return 1;
   }
   warm_up_ciphers();
-  if (auto dropped = drop_privileges(user); !dropped) {
+  if (auto dropped = drop_privileges(options.user); !dropped) {
     log.error("", dropped.error().message);
     return 1;
   }
   process.start_workers();
-  if (auto confined = confine(Confinement::kEngine); !confined) {
-    log.warning("", confined.error().message);
+  if (auto confined = confine(Confinement::kEngine, options.allow_unconfined, log); !confined) {
+    log.error("", confined.error().message);
+    return 1;
   }
   process.run();
   return 0;
@@ -497,7 +498,7 @@ int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log) {
 
 int run_engine_role(const Options& options, Logger& log) {
   io::set_process_name("cygnetd-engine");
-  return serve_engine(io::UniqueFd(io::kInheritedChannel), options.user, log);
+  return serve_engine(io::UniqueFd(io::kInheritedChannel), options, log);
 }
 
 }  // namespace cygnet::daemon

@@ -12,7 +12,7 @@ namespace cygnet::daemon {
 
 // With the channel to the monitor: waits for StartEngine, becomes `user`, and serves until the monitor ends. Exit
 // status.
-int serve_engine(io::UniqueFd monitor, const std::string& user, Logger& log);
+int serve_engine(io::UniqueFd monitor, const Options& options, Logger& log);
 
 // The same with the channel that the monitor left us. Runs until the monitor ends. The exit status.
 int run_engine_role(const Options& options, Logger& log);

@@ -88,7 +88,29 @@ void PfkeyEngineAdapter::lead_into_device(const IpPrefix& source, const IpPrefix
       .what = wanted ? What::kAddRoute : What::kRemoveRoute, .prefix = destination, .device = device_};
   // What this machine sends by itself leaves with an address that the policy is for.
   if (addresses_) request.source = addresses_->within(source);
+  routes_.push_back(request);
+  // Nothing from there is refused because of the route: `in` policies say what is.
+  request.what = wanted ? What::kAddClear : What::kRemoveClear;
+  request.source.reset();
   routes_.push_back(std::move(request));
+}
+
+void PfkeyEngineAdapter::say_of_clear_text(const model::TrafficSelector& remote, const model::TrafficSelector& local,
+                                           std::uint32_t order, bool allowed, bool wanted) {
+  const std::tuple key(remote, local, order, allowed);
+  auto& policies = clear_text_[key];  // `in` and `fwd` mostly say the same
+  if (wanted ? policies++ != 0 : --policies != 0) return;
+  if (!wanted) clear_text_.erase(key);
+  using What = NetworkRequest::What;
+  const auto adding = allowed ? What::kAddExempt : What::kAddGuard;
+  const auto removing = allowed ? What::kRemoveExempt : What::kRemoveGuard;
+  routes_.push_back({.what = wanted ? adding : removing,
+                     .prefix = {},
+                     .device = device_,
+                     .source = {},
+                     .guarded_remote = remote,
+                     .guarded_local = local,
+                     .guard_order = order});
 }
 
 // ---- the sockets

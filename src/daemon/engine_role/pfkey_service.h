@@ -46,6 +46,8 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
                               model::IntegrityId integrity) const override;
   [[nodiscard]] bool is_local(const IpAddress& address) const override;
   void lead_into_device(const IpPrefix& source, const IpPrefix& destination, bool wanted) override;
+  void say_of_clear_text(const model::TrafficSelector& remote, const model::TrafficSelector& local, std::uint32_t order,
+                         bool allowed, bool wanted) override;
 
   [[nodiscard]] std::optional<io::LocalAddresses>& addresses() { return addresses_; }
   // Routes that the monitor is to set or to take back, in order.
@@ -57,6 +59,7 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
   std::optional<io::LocalAddresses> addresses_;
   mutable std::map<std::tuple<model::EncryptionId, std::uint16_t, model::IntegrityId>, bool> tried_;
   std::map<IpPrefix, unsigned> led_;  // policies that lead to each network
+  std::map<std::tuple<model::TrafficSelector, model::TrafficSelector, std::uint32_t, bool>, unsigned> clear_text_;
   std::deque<NetworkRequest> routes_;
 };
 

@@ -42,6 +42,11 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
     engine_.acquire_failed(event.policy, {});
     return;
   }
+  if (find_connection(policy->connection) == nullptr) {
+    // It only keeps packets from leaving in the clear: the peer's name has no address yet.
+    engine_.acquire_failed(event.policy, {});
+    return;
+  }
   const auto now = clock_.monotonic();
   switch (on_demand_.on_acquire(now, policy->connection, policy->child_name)) {
     case policy::OnDemand::Answer::kUnderWay: return;

@@ -119,6 +119,15 @@ void Hosts::recall(const model::Connection& connection, const IpAddress& local, 
     const bool is_ours = other->kind == model::HostSpec::Kind::kAddress && other->address == remote;
     names_.try_emplace(named->name, is_ours ? local : remote);
   }
+  if (last_.contains(connection.name)) return;
+  auto before = connection;
+  fill_names(before);
+  if (!model::orient(before, {local})) return;
+  if (!before.local.host.has_address()) {
+    before.local.host.address = local;
+    before.local.host.resolved = true;
+  }
+  last_.try_emplace(connection.name, Last{connection, std::move(before)});
 }
 
 void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
@@ -163,7 +172,7 @@ std::optional<model::Connection> Hosts::as_before(const model::Connection& writt
   return it->second.oriented;
 }
 
-Result<model::Connection> Hosts::orient_one(model::Connection connection, const std::vector<IpAddress>& own) {
+void Hosts::fill_names(model::Connection& connection) {
   for (auto* end : {&connection.local, &connection.remote}) {
     if (end->host.kind == model::HostSpec::Kind::kName) {
       fill(end->host, {});
@@ -174,10 +183,15 @@ Result<model::Connection> Hosts::orient_one(model::Connection connection, const 
       }
     }
   }
+}
+
+Result<void> Hosts::orient_one(model::Connection& connection, const std::vector<IpAddress>& own, bool& oriented) {
+  fill_names(connection);
   // Which end is ours must be decided before %any of that end is given an address.
-  if (auto oriented = model::orient(connection, own); !oriented) {
-    return std::unexpected(oriented.error());
+  if (auto done = model::orient(connection, own); !done) {
+    return std::unexpected(done.error());
   }
+  oriented = true;
   if (!connection.local.alternatives.empty()) {
     return fail("several addresses are for the peer; this machine's end takes one, %defaultroute or %any");
   }
@@ -190,7 +204,7 @@ Result<model::Connection> Hosts::orient_one(model::Connection connection, const 
   if (connection.local.host.kind == model::HostSpec::Kind::kDefaultRoute && !connection.local.host.resolved) {
     return fail("there is no default route to take an address from: see `ip route`");
   }
-  return connection;
+  return {};
 }
 
 Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
@@ -215,18 +229,20 @@ Hosts::Oriented Hosts::orient_some(std::vector<model::Connection> connections, c
 
 void Hosts::orient_into(Oriented& out, model::Connection written, const std::vector<IpAddress>& own,
                         std::map<std::string, Last>& known) {
-  auto oriented = orient_one(written, own);
-  if (!oriented) {
+  auto connection = written;
+  bool oriented = false;
+  if (auto done = orient_one(connection, own, oriented); !done) {
     auto before = as_before(written);
     if (!before) {
-      out.unusable[written.name] = oriented.error().message;
+      out.unusable[written.name] = done.error().message;
+      if (oriented) out.waiting.push_back(std::move(connection));
       return;
     }
-    oriented = std::move(*before);
+    connection = std::move(*before);
   }
-  out.connections.push_back(*oriented);
+  out.connections.push_back(connection);
   auto name = written.name;
-  known.insert_or_assign(std::move(name), Last{std::move(written), std::move(*oriented)});
+  known.insert_or_assign(std::move(name), Last{std::move(written), std::move(connection)});
 }
 
 std::vector<IpAddress> Hosts::own_addresses() {

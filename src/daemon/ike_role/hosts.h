@@ -33,12 +33,15 @@ class Hosts {
   // Looks all names of the connections up (again), then calls `done` once, at the latest after a few seconds. changed:
   // some name has another address than before.
   void resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done);
-  // Where a connection's tunnel led when ike was another process, for names that nobody has an answer for.
+  // Where a connection's tunnel led when ike was another process: for names that nobody has an answer for, and for
+  // addresses of ours that are not there at this moment.
   void recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote);
 
   struct Oriented {
     std::vector<model::Connection> connections;   // ready for the IKE endpoint
     std::map<std::string, std::string> unusable;  // name -> why
+    // Of those: the ones whose policies are known all the same. Nothing may leave in the clear meanwhile.
+    std::vector<model::Connection> waiting;
   };
   [[nodiscard]] Oriented orient(std::vector<model::Connection> connections);
   // Of some connections, beside those that orient() was given; `gone` are no more.
@@ -64,7 +67,10 @@ class Hosts {
   void orient_into(Oriented& out, model::Connection written, const std::vector<IpAddress>& own,
                    std::map<std::string, Last>& known);
   void fill(model::HostSpec& host, const model::HostSpec& peer);
-  [[nodiscard]] Result<model::Connection> orient_one(model::Connection connection, const std::vector<IpAddress>& own);
+  // On failure the connection is as far as it came; oriented says whether its ends are in their places.
+  [[nodiscard]] Result<void> orient_one(model::Connection& connection, const std::vector<IpAddress>& own,
+                                        bool& oriented);
+  void fill_names(model::Connection& connection);
   [[nodiscard]] std::optional<model::Connection> as_before(const model::Connection& written) const;
 
   io::EventLoop& loop_;

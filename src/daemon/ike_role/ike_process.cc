@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 
 #include "daemon/ike_role/certificates.h"
 #include "daemon/ike_role/ike_role.h"
@@ -122,8 +123,8 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
   if (auto dropped = drop_privileges(options_.user); !dropped) {
     return dropped;
   }
-  if (auto confined = confine(Confinement::kIke); !confined) {
-    log_.warning("", confined.error().message);
+  if (auto confined = confine(Confinement::kIke, options_.allow_unconfined, log_); !confined) {
+    return confined;
   }
   verifier_ = std::make_unique<Verifier>(loop_, pool_, clock_, log_);
   control_ = std::make_unique<ControlServer>(
@@ -231,7 +232,9 @@ void IkeProcess::apply_configuration() {
     connection_places_.emplace(connections_[i].name, i);
   }
   address_pools_.pools().configure(connections_);
-  apply(policies_.configure(connections_));
+  auto protect = connections_;
+  std::ranges::move(oriented.waiting, std::back_inserter(protect));
+  apply(policies_.configure(protect));
   verifier_->use(configuration_.conf.credentials);
   verifier_->use_own(own_certificates(configuration_.conf.credentials, connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);

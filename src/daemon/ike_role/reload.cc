@@ -3,6 +3,7 @@
 // Another configuration while tunnels are up. Of thousands of connections mostly one is new or different: no more than
 // that is read, and taken up by the tables, anew.
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -197,7 +198,9 @@ void IkeProcess::apply_change(const Reload& reload) {
     connection_places_.emplace(connections_[i].name, i);
   }
   address_pools_.pools().configure(connections_);
-  apply(policies_.reconfigure(oriented.connections, gone));
+  auto protect = oriented.connections;
+  std::ranges::move(oriented.waiting, std::back_inserter(protect));
+  apply(policies_.reconfigure(protect, gone));
   endpoint_->reconfigure(clock_.monotonic(), std::move(oriented.connections), order);
 }
 

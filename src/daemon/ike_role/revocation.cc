@@ -11,23 +11,35 @@ using Kind = crypto::RevocationSource::Kind;
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 
-// Until when; or why it is no answer at all.
-Result<std::int64_t> judge(Kind kind, ByteView answer, std::int64_t now) {
-  if (kind == Kind::kOcsp) {
-    const auto response = crypto::OcspResponse::parse(answer);
-    if (!response) return std::unexpected(response.error());
-    return response->good_until();
-  }
-  const auto crl = crypto::Crl::parse(answer);
-  if (!crl) return std::unexpected(crl.error());
-  return crl->next_update() == 0 ? now + RevocationCache::kNoDate_s : crl->next_update();
-}
-
 }  // namespace
 
 RevocationCache::RevocationCache(io::EventLoop& loop, const Clock& clock, Logger& log, io::HttpClient::Resolve resolve,
                                  OnSettled on_settled)
     : clock_(clock), log_(log), on_settled_(std::move(on_settled)), client_(loop, std::move(resolve), kPatience) {}
+
+Result<RevocationCache::Dates> RevocationCache::judge(const Entry& entry, ByteView answer, std::int64_t now) {
+  Dates dates;
+  if (entry.kept.kind == Kind::kOcsp) {
+    const auto response = crypto::OcspResponse::parse(answer);
+    if (!response) return std::unexpected(response.error());
+    if (entry.subject && entry.issuer && !response->judge(*entry.subject, *entry.issuer, now)) {
+      return fail("the response is not signed for " + entry.issuer->subject_text() +
+                  ", or speaks of another certificate: somebody may have forged it");
+    }
+    dates = {.issued = response->issued(), .until = response->good_until()};
+  } else {
+    const auto crl = crypto::Crl::parse(answer);
+    if (!crl) return std::unexpected(crl.error());
+    if (entry.issuer && !crl->is_of(*entry.issuer)) {
+      return fail("the list is not signed by " + entry.issuer->subject_text() + ": somebody may have forged it");
+    }
+    dates = {.issued = crl->this_update(), .until = crl->next_update() == 0 ? now + kNoDate_s : crl->next_update()};
+  }
+  if (!entry.kept.answer.empty() && dates.issued < entry.issued) {
+    return fail("the answer is older than the one before: somebody may have sent it again");
+  }
+  return dates;
+}
 
 bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources) {
   const auto now = clock_.wall_seconds();
@@ -39,6 +51,8 @@ bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources)
     entry.kept.url = source.url;
     entry.kept.kind = source.kind;
     entry.used = ++uses_;
+    entry.subject = source.subject;
+    entry.issuer = source.issuer;
     // A clock that was set back must not keep us from asking.
     const bool may = now >= entry.ask_at || entry.ask_at > now + kLongest_s;
     if (!entry.under_way && may && client_.under_way() < kMaxUnderWay) begin(key, entry);
@@ -78,22 +92,23 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
   auto& entry = it->second;
   const auto now = clock_.wall_seconds();
   entry.under_way = false;
-  const auto until = answer ? judge(entry.kept.kind, *answer, now) : std::unexpected(answer.error());
-  if (!until) {
+  const auto dates = answer ? judge(entry, *answer, now) : std::unexpected(answer.error());
+  if (!dates) {
     // What was known before stays: a list that is out of date still names the revoked.
-    entry.kept.error = until.error().message;
+    entry.kept.error = dates.error().message;
     entry.ask_at = now + kRetry_s;
     log_.warning("revocation", "nothing could be learned from " + key.first + ": " + entry.kept.error);
   } else {
     entry.kept.error.clear();
     entry.kept.answer = std::move(*answer);
-    entry.kept.good_until = *until;
-    entry.ask_at = std::clamp(*until, now + kRetry_s, now + kLongest_s);
+    entry.kept.good_until = dates->until;
+    entry.issued = dates->issued;
+    entry.ask_at = std::clamp(dates->until, now + kRetry_s, now + kLongest_s);
     log_.info("revocation", "fetched " + key.first);
     entry.used = ++uses_;
     while (octets() > kMaxOctets && entries_.size() > 1) drop_oldest();
   }
-  on_settled_(until ? &entry.kept : nullptr);
+  on_settled_(dates ? &entry.kept : nullptr);
 }
 
 std::size_t RevocationCache::octets() const {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// CRLs and OCSP responses from the network, kept until they want renewal. What comes is not believed here: the trust
-// store checks the signatures when it uses it.
+// CRLs and OCSP responses from the network, kept until they want renewal. Servers are asked without protection (RFC
+// 5280 section 8: "When certificates include a cRLDistributionPoints extension with an https URI ..., circular
+// dependencies can be introduced"), so anybody may answer: what the issuer has not signed, and what is older than what
+// is known, changes nothing. The trust store checks again when it uses what is kept.
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,11 +56,18 @@ class RevocationCache {
   struct Entry {
     Kept kept;
     std::int64_t ask_at = 0;  // not before
-    std::uint64_t used = 0;   // counts up
+    std::int64_t issued = 0;  // thisUpdate of the answer
+    std::optional<crypto::Certificate> subject, issuer;
+    std::uint64_t used = 0;  // counts up
     bool under_way = false;
   };
   // A responder is asked about many certificates: each question is kept by itself.
   using Key = std::pair<std::string, Bytes>;
+  struct Dates {
+    std::int64_t issued = 0, until = 0;
+  };
+  // Or why it is no answer at all.
+  [[nodiscard]] static Result<Dates> judge(const Entry& entry, ByteView answer, std::int64_t now);
   void begin(const Key& key, Entry& entry);
   void on_answer(const Key& key, Result<Bytes> answer);
   void make_room();

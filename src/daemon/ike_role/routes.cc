@@ -49,7 +49,7 @@ NetworkRequest::What Routes::removing(What what) {
 }
 
 void Routes::request(NetworkRequest::What what, const Wanted& wanted, const Held& held) {
-  send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu, {}, {}});
+  send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu, {}, {}, 0});
 }
 
 void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu) {

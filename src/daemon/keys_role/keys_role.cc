@@ -93,7 +93,7 @@ Result<void> KeysProcess::start() {
   lock_memory();
   if (auto dropped = drop_privileges(options_.user); !dropped) return dropped;
   pool_ = std::make_unique<io::WorkPool>(loop_, kThreads);
-  if (auto confined = confine(Confinement::kKeys); !confined) log_.warning("", confined.error().message);
+  if (auto confined = confine(Confinement::kKeys, options_.allow_unconfined, log_); !confined) return confined;
   return {};
 }
 

@@ -2,6 +2,7 @@
 #include "daemon/monitor/clear_text_gate.h"
 
 #include <charconv>
+#include <set>
 #include <utility>
 
 namespace cygnet::daemon {
@@ -58,7 +59,8 @@ bool count(std::map<Key, unsigned>& counts, const Key& key, bool wanted) {
 }  // namespace
 
 std::string nft_match(const GuardedTraffic& traffic) {
-  const auto& [remote, local] = traffic;
+  const auto& remote = traffic.remote;
+  const auto& local = traffic.local;
   const bool any_local = local.range == IpRange::all(local.range.first.family());
   if (local.range.first.family() != remote.range.first.family()) return {};
   std::string out = addresses(remote.range, "saddr");
@@ -77,7 +79,11 @@ std::string ClearTextGate::name() const { return table_name(setup_.route_table);
 std::string ClearTextGate::table_text() const {
   std::string devices;
   for (const auto& device : setup_.devices) devices += (devices.empty() ? "\"" : ", \"") + device + '"';
-  const auto own_ports = std::to_string(setup_.ike_port) + ", " + std::to_string(setup_.nat_port);
+  // Other programs that speak IKE here (cygnet wrap) have the usual ports.
+  std::string own_ports;
+  for (const auto port : std::set<std::uint16_t>{500, 4500, setup_.ike_port, setup_.nat_port}) {
+    own_ports += (own_ports.empty() ? "" : ", ") + std::to_string(port);
+  }
   // After the marks of connections are restored (mangle): the way back is the one such a packet's answer takes.
   return removal(name()) + "table " + name() + R"( {
   counter refused { }
@@ -130,14 +136,10 @@ std::string ClearTextGate::exceptions_text() const {
   }
   const std::string chain = name() + " partly";
   out += "flush chain " + chain + '\n';
-  for (const auto& [traffic, count] : exempt_) {
-    if (const auto match = nft_match(traffic); !match.empty()) {
-      out.append("add rule ").append(chain).append(" ").append(match).append("accept\n");
-    }
-  }
   for (const auto& [traffic, count] : guards_) {
     if (const auto match = nft_match(traffic); !match.empty()) {
-      out.append("add rule ").append(chain).append(" ").append(match).append("counter name refused drop\n");
+      out.append("add rule ").append(chain).append(" ").append(match);
+      out.append(traffic.allowed ? "accept\n" : "counter name refused drop\n");
     }
   }
   return out + "add rule " + chain + " accept\n";
@@ -190,14 +192,10 @@ void ClearTextGate::want_guard(const GuardedTraffic& traffic, bool wanted) {
   dirty_ = count(guards_, traffic, wanted) || dirty_;
 }
 
-void ClearTextGate::want_exempt(const GuardedTraffic& traffic, bool wanted) {
-  dirty_ = count(exempt_, traffic, wanted) || dirty_;
-}
-
 void ClearTextGate::settle() {
   if (!dirty_ || !filter_ || !problem_.empty()) return;
   dirty_ = false;
-  if (guards_.size() + exempt_.size() > kMostRules) {
+  if (guards_.size() > kMostRules) {
     if (!std::exchange(too_many_told_, true)) {
       log_.warning("network", "more than " + std::to_string(kMostRules) +
                                   " policies protect some protocols or ports only: clear text for the newest of them "

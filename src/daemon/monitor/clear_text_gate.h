@@ -23,8 +23,10 @@
 
 namespace cygnet::daemon {
 
-// What must not come from `remote` to `local` in the clear (or, as an exemption, may).
+// What must not come from `remote` to `local` in the clear, or may. Lower order is looked at first, as in the SPD.
 struct GuardedTraffic {
+  std::uint32_t order = 0;
+  bool allowed = false;
   model::TrafficSelector remote;
   model::TrafficSelector local;
   auto operator<=>(const GuardedTraffic&) const = default;
@@ -51,7 +53,6 @@ class ClearTextGate {
   // Some traffic of this network comes in the clear: only what is guarded is refused.
   void want_clear(const IpPrefix& network, bool wanted);
   void want_guard(const GuardedTraffic& traffic, bool wanted);
-  void want_exempt(const GuardedTraffic& traffic, bool wanted);
   void settle();  // what was wanted since, to the kernel
 
   // Reads the counter, and puts the table back where somebody has taken it away.
@@ -71,7 +72,7 @@ class ClearTextGate {
   Logger& log_;
   std::optional<Nftables> filter_;
   std::map<IpPrefix, unsigned> clear_;  // and how often it is wanted
-  std::map<GuardedTraffic, unsigned> guards_, exempt_;
+  std::map<GuardedTraffic, unsigned> guards_;
   bool dirty_ = false;
   bool too_many_told_ = false;
   std::uint64_t before_ = 0;   // counted by tables that are gone

@@ -206,6 +206,9 @@ Result<void> Monitor::start_process(Child& child) {
   if (options_.foreground) {
     arguments.emplace_back("--foreground");
   }
+  if (options_.allow_unconfined) {
+    arguments.emplace_back("--allow-unconfined");
+  }
   const auto pid = io::spawn_self(arguments, pair->second);
   if (!pid) {
     return std::unexpected(pid.error());

@@ -285,8 +285,11 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
   } else if (request.what == What::kAddClear || request.what == What::kRemoveClear) {
     what.what = Placed::What::kClear;
   } else if (request.what >= What::kAddGuard) {
-    what.what = request.what <= What::kRemoveGuard ? Placed::What::kGuard : Placed::What::kExempt;
-    what.traffic = {request.guarded_remote, request.guarded_local};
+    what.what = Placed::What::kGuard;
+    what.traffic = {.order = request.guard_order,
+                    .allowed = request.what >= What::kAddExempt,
+                    .remote = request.guarded_remote,
+                    .local = request.guarded_local};
     return what;
   }
   const bool one_address = what.what == Placed::What::kAddress || what.what == Placed::What::kProxy;
@@ -339,7 +342,6 @@ Result<void> Network::place(const Placed& what) {
     case Placed::What::kProxy: proxies_->want(what.route.destination.address); return {};
     case Placed::What::kClear: gate_.want_clear(what.route.destination, true); return {};
     case Placed::What::kGuard: gate_.want_guard(what.traffic, true); return {};
-    case Placed::What::kExempt: gate_.want_exempt(what.traffic, true); return {};
     case Placed::What::kRoute: break;
   }
   return netlink_[0].add_route(what.route);
@@ -359,7 +361,6 @@ Result<void> Network::displace(const Placed& what) {
     case Placed::What::kProxy: proxies_->stop_wanting(what.route.destination.address); return {};
     case Placed::What::kClear: gate_.want_clear(what.route.destination, false); return {};
     case Placed::What::kGuard: gate_.want_guard(what.traffic, false); return {};
-    case Placed::What::kExempt: gate_.want_exempt(what.traffic, false); return {};
     case Placed::What::kRoute: break;
   }
   return netlink_[0].remove_route(what.route);

@@ -82,10 +82,10 @@ class Network {
 
  private:
   struct Placed {  // what was set, by what it is
-    enum class What : std::uint8_t { kRoute, kAddress, kProxy, kClear, kGuard, kExempt };
+    enum class What : std::uint8_t { kRoute, kAddress, kProxy, kClear, kGuard };
     io::Route route;
     What what = What::kRoute;
-    GuardedTraffic traffic;  // of kGuard and kExempt
+    GuardedTraffic traffic;  // of kGuard
     auto key() const { return std::tie(what, route.destination, route.device, traffic); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
   };

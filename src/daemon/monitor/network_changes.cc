@@ -21,6 +21,7 @@ void Network::apply_for_engine(const ToMonitor& message) {
       log_.warning("network", done.error().message);
     }
   }
+  gate_.settle();
 }
 
 Result<void> Network::apply_for_engine(const NetworkRequest& request) {
@@ -37,13 +38,13 @@ Result<void> Network::apply_for_engine(const NetworkRequest& request) {
   const bool ikes = wanted_.contains(*what);
   if (static_cast<unsigned>(request.what) % 2 != 0) {
     kept_.erase(*what);
-    return ikes ? Result<void>{} : apply(request);
+    return ikes ? Result<void>{} : apply_one(request);
   }
   kept_.insert(*what);
   if (placed_.contains(*what)) {
     return {};
   }
-  const auto done = apply(request);
+  const auto done = apply_one(request);
   if (!ikes) {
     wanted_.erase(*what);
   }

@@ -74,7 +74,7 @@ void TokenProcess::on_monitor(io::Message message) {
 Result<void> TokenProcess::start() {
   leave_network();
   if (auto dropped = drop_privileges(options_.user); !dropped) return dropped;
-  if (auto confined = confine(Confinement::kToken); !confined) log_.warning("", confined.error().message);
+  if (auto confined = confine(Confinement::kToken, options_.allow_unconfined, log_); !confined) return confined;
   started_ = true;
   return {};
 }

@@ -123,6 +123,7 @@ class PfkeyDatabase {
   [[nodiscard]] PfkeyResult<> install(PfkeyPolicy& policy);
   void uninstall(PfkeyPolicy& policy);
   void refresh_use(const Group& group);
+  void say_of_clear_text(const PfkeyPolicy& policy, bool wanted);
   [[nodiscard]] bool protects_now(const PfkeyPolicy& policy) const;
   [[nodiscard]] static bool asks_for(const PfkeyPolicy& policy, const PfkeySa& sa);
   void index_inbound(const PfkeyPolicy& policy, bool add);

@@ -84,7 +84,10 @@ PfkeyResult<PfkeyPolicy*> PfkeyDatabase::add_policy(PfkeyPolicy draft, bool repl
   draft.leads = old->leads;
   const auto expires = draft.expires;
   draft.expires = old->expires;
-  if (is_inbound(*old)) index_inbound(*old, false);
+  if (is_inbound(*old)) {
+    index_inbound(*old, false);
+    say_of_clear_text(*old, false);
+  }
   const bool had_group = !is_inbound(*old) && old->type == pf::PolicyType::kIpsec;
   const auto old_group = had_group ? group_name(*old) : GroupName{};
   const bool had_ah = had_group && stack_of(*old).is_bundle();
@@ -122,6 +125,7 @@ PfkeyResult<> PfkeyDatabase::install(PfkeyPolicy& policy) {
   if (is_inbound(policy)) {
     index_inbound(policy, true);
     refresh_inbound(policy);
+    say_of_clear_text(policy, true);
     return {};
   }
   if (policy.type == pf::PolicyType::kIpsec) {
@@ -154,6 +158,7 @@ void PfkeyDatabase::uninstall(PfkeyPolicy& policy) {
   if (special_policies_.erase(policy.serial) != 0) terms_stale_ = true;
   if (is_inbound(policy)) {
     index_inbound(policy, false);
+    say_of_clear_text(policy, false);
     return;
   }
   (void)engine_.remove_policy(policy.engine_id());
@@ -166,6 +171,13 @@ void PfkeyDatabase::leave_groups(const PfkeyPolicy& policy) {
   if (policy.type != pf::PolicyType::kIpsec) return;
   leave_group(group_name(policy), policy.serial);
   if (stack_of(policy).is_bundle()) leave_group(ah_group_name(policy), policy.serial);
+}
+
+// RFC 4301 section 5.2: what a policy protects must not come in the clear. `use` is content with either.
+void PfkeyDatabase::say_of_clear_text(const PfkeyPolicy& policy, bool wanted) {
+  const bool protects = policy.type == pf::PolicyType::kIpsec && policy.requests.front().level != pf::Level::kUse;
+  const auto traffic = traffic_of(policy.selector);
+  engine_.say_of_clear_text(traffic.remote, traffic.local, policy.priority, !protects, wanted);
 }
 
 bool PfkeyDatabase::protects_now(const PfkeyPolicy& policy) const {

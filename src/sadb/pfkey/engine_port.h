@@ -43,6 +43,10 @@ class PfkeyEngine {
   [[nodiscard]] virtual bool is_local(const IpAddress& address) const = 0;
   // Packets from source to destination shall come to the device; or no longer.
   virtual void lead_into_device(const IpPrefix& source, const IpPrefix& destination, bool wanted) = 0;
+  // An `in` or `fwd` policy begins (wanted) or ceases to say that this traffic may arrive in the clear, or may not.
+  // Lower order is looked at first.
+  virtual void say_of_clear_text(const model::TrafficSelector& /*remote*/, const model::TrafficSelector& /*local*/,
+                                 std::uint32_t /*order*/, bool /*allowed*/, bool /*wanted*/) {}
 };
 
 // SAs and policies that came over PF_KEY have numbers that ike never gives.

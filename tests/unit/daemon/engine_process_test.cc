@@ -96,7 +96,7 @@ class EngineHost {
       pair->first.reset();
       io::StderrLogger log("engine");
       log.set_level(Severity::kError);
-      ::_exit(serve_engine(std::move(pair->second), "nobody", log));
+      ::_exit(serve_engine(std::move(pair->second), {.user = "nobody"}, log));
     }
     pair->second.reset();
     monitor_ = std::make_unique<io::Channel>(

@@ -78,10 +78,33 @@ TEST(Hosts, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
   Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
   auto connection = to_name("peer.test");
   connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
-  EXPECT_EQ(hosts.orient({connection}).connections.size(), 0U);
+  const auto unknown = hosts.orient({connection});
+  EXPECT_EQ(unknown.connections.size(), 0U);
+  // Its policies can hold packets back all the same.
+  ASSERT_EQ(unknown.waiting.size(), 1U);
+  EXPECT_EQ(unknown.waiting[0].remote.host.name, "peer.test");
   hosts.recall(connection, *IpAddress::parse("127.0.0.1"), *IpAddress::parse("198.51.100.9"));
   const auto oriented = hosts.orient({connection});
   ASSERT_EQ(oriented.connections.size(), 1U);
+  EXPECT_EQ(oriented.connections[0].remote.host.address, IpAddress::parse("198.51.100.9"));
+  EXPECT_TRUE(oriented.waiting.empty());
+}
+
+// ike was restarted while the address of this end is away: its tunnels are not to be given up for that.
+TEST(Hosts, AnAddressThatIsAwayIsRecalledFromTheTunnel) {
+  io::EventLoop loop;
+  io::WorkPool pool(loop, 1);
+  auto netlink = io::RouteSocket::open();
+  ASSERT_TRUE(netlink);
+  Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
+  auto connection = to_name("peer.test");
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("203.0.113.5")};
+  connection.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("198.51.100.9")};
+  EXPECT_EQ(hosts.orient({connection}).connections.size(), 0U);
+  hosts.recall(connection, *IpAddress::parse("203.0.113.5"), *IpAddress::parse("198.51.100.9"));
+  const auto oriented = hosts.orient({connection});
+  ASSERT_EQ(oriented.connections.size(), 1U);
+  EXPECT_EQ(oriented.connections[0].local.host.address, IpAddress::parse("203.0.113.5"));
   EXPECT_EQ(oriented.connections[0].remote.host.address, IpAddress::parse("198.51.100.9"));
 }
 

@@ -79,8 +79,9 @@ def send(src, dst, proto, load):
       return network->gate().refused() - before;
     });
   }
-  Result<void> guard(NetworkRequest::What what, const char* remote, const char* local) {
+  Result<void> guard(NetworkRequest::What what, const char* remote, const char* local, std::uint32_t order = 0) {
     NetworkRequest request{.what = what, .prefix = {}, .device = "ipsec0", .source = {}};
+    request.guard_order = order;
     request.guarded_remote = *model::TrafficSelector::parse(remote);
     request.guarded_local = *model::TrafficSelector::parse(local);
     return space.in([&] { return network->apply(request); });
@@ -299,9 +300,17 @@ TEST_F(NetworkTest, WhereSomePortsAreProtectedOnlyThoseAreRefused) {
   EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 1 0000ffff00000000"}), 0U);
   EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 6 1234005a" + std::string(32, '0')}), 1U);
   EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 6 1234005b" + std::string(32, '0')}), 0U);
+  // Of equal order, what refuses goes first; of lower order, what allows.
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddExempt, "10.2.0.0/16[udp/9000]", "10.1.0.0/16[udp]"));
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 1U);
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.2.0.0/16", "10.1.0.0/16", 7));
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 17 23272329000c0000deadbeef"}), 1U);
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddExempt, "10.2.0.0/16", "10.1.0.0/16", 6));
+  EXPECT_EQ(refused({"10.2.0.5 10.1.0.1 17 23272329000c0000deadbeef"}), 0U);
   ASSERT_TRUE(guard(NetworkRequest::What::kRemoveGuard, "10.2.0.0/16[udp/9000]", "10.1.0.0/16[udp]"));
   EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 0U);
   ASSERT_TRUE(ask(NetworkRequest::What::kRemoveClear, "10.2.0.0/16"));
+  // Now 10.2.3.0/24 alone is clear, and of it all, as of order 6.
   EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp, std::string("10.2.3.5 10.1.0.1") + kUdp}), 1U);
 }
 

@@ -183,6 +183,58 @@ TEST_F(Verification, AForgedListChangesNothing) {
   EXPECT_FALSE(verify(certificate).facts->revocation_known);
 }
 
+// By name it is of the same authority, and good for a year.
+TEST_F(Verification, AForgedListTakesNothingAwayAndIsNotBelievedToBeFresh) {
+  const auto certificate = leaf(url("/crl"));
+  const auto other = leaf(url("/crl"));
+  const auto good = http(test::make_crl(authority, {.revoked = {certificate.der}, .next_update = kPkiNow + 600}));
+  server.answers["GET /crl"] = good;
+  verifier.use(credentials());
+  EXPECT_TRUE(verify(certificate).facts->revoked);
+  clock.now += 700;
+  const auto impostor = test::make_authority("C=DE, O=Example, CN=Root");
+  server.answers["GET /crl"] = http(test::make_crl(impostor, {.next_update = kPkiNow + 365 * kDay}));
+  EXPECT_FALSE(verify(other).facts->revocation_known);
+  EXPECT_TRUE(verify(certificate).facts->revoked);
+  const auto kept = verifier.fetched();
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_NE(kept[0].error.find("not signed by"), std::string::npos) << kept[0].error;
+  EXPECT_EQ(http(kept[0].answer), good);
+  // Asked again after a minute, not after a day.
+  clock.now += RevocationCache::kRetry_s;
+  server.answers["GET /crl"] = http(test::make_crl(authority, {.revoked = {certificate.der}}));
+  EXPECT_TRUE(verify(other).facts->revocation_known);
+}
+
+TEST_F(Verification, AnOlderListDoesNotReplaceANewerOne) {
+  const auto certificate = leaf(url("/crl"));
+  const auto newer = http(test::make_crl(
+      authority, {.revoked = {certificate.der}, .this_update = kPkiNow - 10, .next_update = kPkiNow + 600}));
+  server.answers["GET /crl"] = newer;
+  verifier.use(credentials());
+  EXPECT_TRUE(verify(certificate).facts->revoked);
+  clock.now += 700;
+  server.answers["GET /crl"] =
+      http(test::make_crl(authority, {.this_update = kPkiNow - 1000, .next_update = kPkiNow + 10 * kDay}));
+  EXPECT_TRUE(verify(certificate).facts->revoked);
+  const auto kept = verifier.fetched();
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(http(kept[0].answer), newer);
+}
+
+TEST_F(Verification, AForgedResponseIsNotKept) {
+  const auto certificate = leaf("", url("/ocsp"));
+  const auto impostor = test::make_authority("C=DE, O=Example, CN=Root");
+  server.answers["POST /ocsp"] = http(test::make_ocsp_response(impostor, certificate.der, {}));
+  verifier.use(credentials());
+  EXPECT_FALSE(verify(certificate).facts->revocation_known);
+  EXPECT_TRUE(verifier.fetched()[0].answer.empty());
+  clock.now += RevocationCache::kRetry_s;
+  server.answers["POST /ocsp"] =
+      http(test::make_ocsp_response(authority, certificate.der, {.status = test::OcspOptions::Status::kRevoked}));
+  EXPECT_TRUE(verify(certificate).facts->revoked);
+}
+
 TEST_F(Verification, OneFetchServesAllWhoWait) {
   const auto certificate = leaf(url("/crl"));
   server.answers["GET /crl"] = http(test::make_crl(authority, {}));

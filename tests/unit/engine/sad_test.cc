@@ -114,10 +114,38 @@ TEST(SadNames, OneSpiOfTwoPeersIsTwoSas) {
   sad.move_outbound(b, b.spec.local, {ip("192.0.2.77"), 1});
   EXPECT_EQ(sad.find_outbound(Spi{500}, ip("2001:db8::1")), nullptr);
   EXPECT_EQ(sad.find_outbound(Spi{500}, ip("192.0.2.77")), &b);
-  // Onto the name of another: that one goes.
-  sad.move_outbound(b, b.spec.local, {ip("192.0.2.1"), 1});
-  EXPECT_EQ(sad.find_outbound(Spi{500}, ip("192.0.2.1")), &b);
-  EXPECT_EQ(sad.size(), 1U);
+}
+
+// The SPI is the peer's choice: whoever chooses another's displaces nothing, by its first SA or by moving.
+TEST(SadNames, PeersBehindOneNatDoNotDisplaceEachOther) {
+  Sad sad(7);
+  const auto of = [](std::uint64_t child, const char* remote, std::uint16_t port) {
+    auto sa = outbound(500, "10.0.0.0/8");
+    sa->spec.child = model::ChildId{child};
+    sa->spec.remote = {ip(remote), port};
+    sa->spec.encryption_key.assign(20, static_cast<std::uint8_t>(child));
+    return sa;
+  };
+  auto& victim = sad.insert(of(1, "192.0.2.1", 4500));
+  auto& second = sad.insert(of(2, "192.0.2.1", 31000));
+  auto& third = sad.insert(of(3, "192.0.2.9", 4500));
+  sad.move_outbound(third, third.spec.local, {ip("192.0.2.1"), 31001});
+  EXPECT_EQ(sad.outbound_size(), 3U);
+  EXPECT_EQ(sad.outbound_of(model::ChildId{1}), &victim);
+  EXPECT_EQ(sad.find_outbound(Spi{500}, Endpoint{ip("192.0.2.1"), 4500}), &victim);
+  EXPECT_EQ(sad.find_outbound(Spi{500}, Endpoint{ip("192.0.2.1"), 31000}), &second);
+  EXPECT_EQ(sad.find_outbound(Spi{500}, Endpoint{ip("192.0.2.1"), 31001}), &third);
+  EXPECT_EQ(sad.find_outbound(Spi{500}, Endpoint{ip("192.0.2.1"), 31002}), nullptr);
+  sad.erase(second);
+  EXPECT_EQ(sad.find_outbound(Spi{500}, Endpoint{ip("192.0.2.1"), 31000}), nullptr);
+  EXPECT_EQ(sad.find_twin(victim.spec), &victim);
+  // The same keys again, as another child: the old one must not go on sealing under them.
+  auto again = of(4, "192.0.2.1", 4500);
+  again->spec.encryption_key = victim.spec.encryption_key;
+  auto& twin = sad.insert(std::move(again));
+  EXPECT_EQ(sad.outbound_of(model::ChildId{1}), nullptr);
+  EXPECT_EQ(sad.outbound_of(model::ChildId{4}), &twin);
+  EXPECT_EQ(sad.outbound_size(), 2U);
 }
 
 TEST(ServingSelection, TheNewestThatTakesThePacket) {

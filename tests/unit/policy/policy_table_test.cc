@@ -169,6 +169,21 @@ TEST(PolicyTable, APeerWithoutAddressHoldsNothing) {
   EXPECT_TRUE(table.configure({c}).install.empty());
 }
 
+// Nothing leaves in the clear because the resolver does not answer.
+TEST(PolicyTable, APeerWhoseNameHasNoAddressYetHoldsPackets) {
+  auto named = connection("c", model::StartAction::kStart);
+  named.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  PolicyTable table;
+  const auto changes = table.configure({named});
+  ASSERT_EQ(changes.install.size(), 1U);
+  EXPECT_TRUE(changes.install[0].acquire);
+  EXPECT_EQ(changes.install[0].remote, ts("10.2.0.0/16"));
+  // With the address it is the same policy.
+  named.remote.host.address = *IpAddress::parse("192.0.2.9");
+  named.remote.host.resolved = true;
+  EXPECT_TRUE(table.configure({named}).install.empty());
+}
+
 TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {
   auto c = connection("c", model::StartAction::kOnDemand);
   c.children[0].local.clear();

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a confined process can still do, tried in one.
+#include "daemon/privileges.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <functional>
+#include <thread>
+
+namespace cygnet::daemon {
+namespace {
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CYGNET_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CYGNET_SANITIZED 1
+#endif
+
+struct Silent final : Logger {
+  void write(const LogEntry& /*entry*/) override {}
+};
+
+// The errno of the call in a process confined so; 0: it succeeds.
+int tried(Confinement how, const std::function<long()>& call) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Silent log;
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !confine(how, false, log)) ::_exit(255);
+    ::_exit(call() >= 0 ? 0 : errno);
+  }
+  int status = 0;
+  (void)::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+class Confined : public ::testing::Test {
+ protected:
+  void SetUp() override {
+#if defined(CYGNET_SANITIZED)
+    GTEST_SKIP() << "sanitizers run without the filter";
+#endif
+    if (tried(Confinement::kIke, [] { return 0L; }) == 255) GTEST_SKIP() << "this kernel takes no filter";
+  }
+};
+
+TEST_F(Confined, IkeHasSocketsOfItsOwnKindsOnly) {
+  const auto socket = [](int family, int type, int protocol) {
+    return tried(Confinement::kIke, [=] { return long{::socket(family, type, protocol)}; });
+  };
+  EXPECT_EQ(socket(AF_INET, SOCK_STREAM, 0), 0);
+  EXPECT_EQ(socket(AF_INET6, SOCK_DGRAM, 0), 0);
+  EXPECT_EQ(socket(AF_UNIX, SOCK_STREAM, 0), 0);
+  EXPECT_EQ(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), 0);
+  EXPECT_EQ(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER), EPERM);
+  EXPECT_EQ(socket(AF_PACKET, SOCK_RAW, 0), EPERM);
+  EXPECT_EQ(socket(AF_ALG, SOCK_SEQPACKET, 0), EPERM);
+}
+
+TEST_F(Confined, ThreadsButNeitherProcessesNorNamespaces) {
+  EXPECT_EQ(tried(Confinement::kIke,
+                  [] {
+                    std::thread([] {}).join();
+                    return 0L;
+                  }),
+            0);
+  EXPECT_EQ(tried(Confinement::kIke, [] { return ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0); }),
+            EPERM);
+  EXPECT_EQ(tried(Confinement::kIke, [] { return ::syscall(SYS_clone3, nullptr, 0); }), ENOSYS);
+  for (const auto how : {Confinement::kIke, Confinement::kToken}) {
+    EXPECT_EQ(tried(how,
+                    [] {
+                      return ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, nullptr, nullptr, nullptr, 0);
+                    }),
+              EPERM);
+  }
+  EXPECT_EQ(tried(Confinement::kIke, [] { return long{::unshare(CLONE_NEWUSER)}; }), EPERM);
+}
+
+TEST_F(Confined, OtherProcessesAreOutOfReach) {
+  const pid_t parent = ::getpid();
+  for (const auto how : {Confinement::kIke, Confinement::kEngine, Confinement::kKeys, Confinement::kToken}) {
+    EXPECT_EQ(tried(how, [=] { return ::syscall(SYS_tgkill, parent, parent, 0); }), EPERM);
+    EXPECT_EQ(tried(how, [] { return ::syscall(SYS_tgkill, ::getpid(), ::gettid(), 0); }), 0);
+    rlimit limit{};
+    EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, parent, RLIMIT_NOFILE, nullptr, &limit); }), EPERM);
+    EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit); }), 0);
+  }
+  EXPECT_EQ(tried(Confinement::kIke, [=] { return long{::kill(parent, 0)}; }), EPERM);
+}
+
+}  // namespace
+}  // namespace cygnet::daemon

@@ -22,6 +22,7 @@ namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
 constexpr std::size_t kReceiveBuffer = 64UL * 1024;
+constexpr int kNoticesBuffer = 8 << 20;
 constexpr std::size_t kRoutesTogether = 64;  // in one datagram: their answers fit into the socket's buffer
 constexpr std::uint8_t kOurRouteProtocol =
     89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
@@ -593,6 +594,8 @@ Result<UniqueFd> open_route_changes() {
   if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return fail_errno("cannot listen for changes of routes and addresses");
   }
+  // Thousands of routes that we set ourselves are told of as well: what is lost would mean looking at all of them.
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNoticesBuffer, sizeof kNoticesBuffer);
   return fd;
 }
 

@@ -5,13 +5,15 @@
 #include <utility>
 
 #include "daemon/monitor/monitor.h"
+#include "io/clock.h"
 
 namespace cygnet::daemon {
 
 namespace {
 
 constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
-constexpr Duration kLookAtGate = std::chrono::seconds(1);
+constexpr Duration kLookAtGate = std::chrono::milliseconds(900);
+constexpr Duration kBetweenRepairs = std::chrono::milliseconds(800);
 
 }  // namespace
 
@@ -21,14 +23,20 @@ void Monitor::on_route_changes() {
   loop_.after(kRouteSettleTime, [this] {
     routes_dirty_ = false;
     if (shutting_down_) return;
-    if (std::exchange(network_touched_, false)) repair_network();
+    repair_network();
     network_->on_network_changed();
     send(ike_, NetworkChanged{});
   });
 }
 
+// Our own table may be long: not more often than is needed to have everything back within a second.
 void Monitor::repair_network() {
-  if (!network_->repair()) return;
+  const auto now = io::SystemClock::now();
+  if (!network_touched_ || now - repaired_ < kBetweenRepairs) return;
+  network_touched_ = false;
+  const bool anew = network_->repair();
+  repaired_ = io::SystemClock::now();
+  if (!anew) return;
   // Its descriptor of the device leads nowhere any more.
   if (engine_.pid != 0) (void)::kill(engine_.pid, SIGKILL);
 }
@@ -37,6 +45,7 @@ void Monitor::watch_clear_text() {
   loop_.after(kLookAtGate, [this] {
     if (shutting_down_) return;
     network_->gate().look();
+    repair_network();
     tell_clear_text();
     watch_clear_text();
   });

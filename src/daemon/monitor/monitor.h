@@ -118,6 +118,7 @@ class Monitor {
   std::map<std::string, NetworkBounds> bounds_;                      // of the connections there are
   ClearTextRefused clear_text_told_;
   bool routes_dirty_ = false;
+  Instant repaired_{};
   bool network_touched_ = false;  // by others, where it is ours
   bool shutting_down_ = false;
   bool engine_lost_ = false;  // ike says goodbye, then both start again

@@ -181,7 +181,9 @@ TEST(PolicyTable, APeerWhoseNameHasNoAddressYetHoldsPackets) {
   // With the address it is the same policy.
   named.remote.host.address = *IpAddress::parse("192.0.2.9");
   named.remote.host.resolved = true;
-  EXPECT_TRUE(table.configure({named}).install.empty());
+  const auto known = table.configure({named});
+  EXPECT_TRUE(known.remove.empty());
+  for (const auto& policy : known.install) EXPECT_EQ(policy.id, changes.install[0].id);
 }
 
 TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {

@@ -32,6 +32,7 @@ class FakeEngine final : public PfkeyEngine {
   std::set<Spi> others_spis;
   std::vector<std::uint32_t> failed_acquires;
   std::vector<std::string> routes;
+  std::vector<std::string> clear_text;  // what may come in the clear, and what not
   std::string refuse_sas;
 
   Result<void> install_sa(const model::SaSpec& spec, Instant) override {
@@ -87,6 +88,12 @@ class FakeEngine final : public PfkeyEngine {
   bool is_local(const IpAddress& address) const override { return local.contains(address); }
   void lead_into_device(const IpPrefix& source, const IpPrefix& destination, bool wanted) override {
     routes.push_back((wanted ? "+" : "-") + source.to_string() + ">" + destination.to_string());
+  }
+
+  void say_of_clear_text(const model::TrafficSelector& remote, const model::TrafficSelector& where, std::uint32_t,
+                         bool allowed, bool wanted) override {
+    clear_text.push_back(std::string(wanted ? "+" : "-") + (allowed ? "allow " : "refuse ") + remote.to_string() + ">" +
+                         where.to_string());
   }
 
   [[nodiscard]] const model::SaSpec* only(Direction direction) const {

@@ -58,6 +58,28 @@ TEST_F(PfkeyPolicies, InboundSaLetsThroughWhatInPoliciesCover) {
   for (const auto& [key, spec] : engine.sas) EXPECT_EQ(model::to_string(spec.local_selectors), "10.3.0.0/16");
 }
 
+// RFC 4301 section 5.2: what is protected must not come in the clear; `use` and `none` let it.
+TEST_F(PfkeyPolicies, InPoliciesSayWhatMayComeInTheClear) {
+  EXPECT_EQ(error_of(tunnel("10.2.0.0/16", "10.1.0.0/16", PolicyDirection::kIn, "192.0.2.2", "192.0.2.1")), 0);
+  EXPECT_EQ(engine.clear_text, std::vector<std::string>{"+refuse 10.2.0.0/16>10.1.0.0/16"});
+  auto tcp = transport("192.0.2.2/32", "192.0.2.1/32", PolicyDirection::kIn, pf::Level::kUse);
+  tcp.source->protocol = 6;
+  EXPECT_EQ(error_of(tcp), 0);
+  EXPECT_EQ(engine.clear_text.back(), "+allow 192.0.2.2/32[tcp]>192.0.2.1/32[tcp]");
+  // Replaced by one that insists.
+  tcp.header.type = Type::kSpdUpdate;
+  tcp.policy->requests[0].level = pf::Level::kRequire;
+  EXPECT_EQ(error_of(tcp), 0);
+  ASSERT_EQ(engine.clear_text.size(), 4U);
+  EXPECT_EQ(engine.clear_text[2], "-allow 192.0.2.2/32[tcp]>192.0.2.1/32[tcp]");
+  EXPECT_EQ(engine.clear_text[3], "+refuse 192.0.2.2/32[tcp]>192.0.2.1/32[tcp]");
+  tcp.header.type = Type::kSpdDelete;
+  EXPECT_EQ(error_of(tcp), 0);
+  EXPECT_EQ(engine.clear_text.back(), "-refuse 192.0.2.2/32[tcp]>192.0.2.1/32[tcp]");
+  EXPECT_EQ(error_of(tunnel("10.1.0.0/16", "10.2.0.0/16", PolicyDirection::kOut, "192.0.2.1", "192.0.2.2")), 0);
+  EXPECT_EQ(engine.clear_text.size(), 5U);
+}
+
 TEST_F(PfkeyPolicies, TransportWithAndWithoutInPolicies) {
   EXPECT_EQ(error_of(add("192.0.2.2", "192.0.2.1", 0x1000, pf::Mode::kTransport)), 0);
   const auto* in = engine.only(Direction::kInbound);

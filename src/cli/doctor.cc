@@ -26,6 +26,7 @@ class Examination {
     connections();
     counters();
     drops();
+    kernel();
     configuration();
     certificates();
     return std::move(checks_);
@@ -57,6 +58,7 @@ class Examination {
   void connections();
   void counters();
   void drops();
+  void kernel();
   void configuration();
   void certificates();
   [[nodiscard]] std::vector<IpPrefix> remote_networks() const;
@@ -301,6 +303,13 @@ void Examination::drops() {
     const auto& row = info(reason);
     note("drops", count_text(count, "packet") + " dropped: " + std::string(row.name), std::string(row.why),
          std::string(row.remedy));
+  }
+}
+
+// Also where our own engine carries the packets: whatever is counted there is another program's doing, and news.
+void Examination::kernel() {
+  for (const auto& counter : host_.xfrm_counters) {
+    note("kernel-ipsec", counter.name + ": " + count_text(counter.count, "packet"), counter.why, counter.remedy);
   }
 }
 

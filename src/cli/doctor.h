@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "cli/format.h"
+#include "cli/xfrm_counters.h"
 #include "control/messages.h"
 
 namespace cygnet::cli {
@@ -36,6 +37,7 @@ struct HostFacts {
   int rp_filter_all = -1, src_valid_mark = -1, forward_v4 = -1, forward_v6 = -1;
   std::string firewall_hint;  // empty: nothing suspicious
   bool ports_known = false;
+  std::vector<XfrmCounter> xfrm_counters;  // those of the kernel's IPsec that are not zero
 };
 
 enum class Finding { kFine, kNote, kProblem };

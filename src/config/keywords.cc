@@ -30,6 +30,7 @@ constexpr Keyword kKeywords[] = {
     // NOLINT(modernize-avoid-c-arrays)
     // ---- config setup
     Keyword{"devices", kSetup, kYes, {}, {}},
+    Keyword{"engine", kSetup, kYes, {}, {}},
     Keyword{"allow-key-export", kSetup, kYes, {}, {}},
     Keyword{"ikeport", kSetup, kYes, {}, {}},
     Keyword{"ike-port", kSetup, kYes, {}, {}},

@@ -143,12 +143,27 @@ void on_strict_revocation(const Context& c) {
   c.draft.strict_revocation = c.draft.strict_revocation || *yes;
 }
 
+void on_engine(const Context& c) {
+  using model::EngineKind;
+  if (equals_ignoring_case(c.entry.value, "pfkey")) return c.bad_value("PF_KEY as a way to the kernel is not built");
+  static constexpr std::array<std::pair<std::string_view, EngineKind>, 3> kValues{
+      {{"user", EngineKind::kUser}, {"xfrm", EngineKind::kXfrm}, {"auto", EngineKind::kAuto}}};
+  for (const auto& [word, value] : kValues) {
+    if (equals_ignoring_case(c.entry.value, word)) {
+      c.setup().engine = value;
+      return;
+    }
+  }
+  c.bad_value("write user, xfrm or auto");
+}
+
 struct Word {
   std::string_view name;
   void (*apply)(const Context&);
 };
 constexpr std::array kWords{
     Word{"devices", on_devices},
+    Word{"engine", on_engine},
     Word{"allow-key-export", on_allow_key_export},
     Word{"ikeport", on_ike_port},
     Word{"ike-port", on_ike_port},

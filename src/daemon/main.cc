@@ -9,6 +9,7 @@
 #include "daemon/check.h"
 #include "daemon/engine_role/engine_role.h"
 #include "daemon/ike_role/ike_role.h"
+#include "daemon/kernel_role/kernel_role.h"
 #include "daemon/keys_role/keys_role.h"
 #include "daemon/monitor/monitor.h"
 #include "daemon/options.h"
@@ -55,6 +56,9 @@ int main(int argc, char** argv) {
   if (!options->role.empty() && !options->foreground) io::close_standard_streams();
   if (options->role == "engine") {
     return daemon::run_engine_role(*options, *log);
+  }
+  if (options->role == "kernel") {
+    return daemon::run_kernel_role(*options, *log);
   }
   if (options->role == "ike") {
     return daemon::run_ike_role(*options, *log);

@@ -33,12 +33,19 @@ std::optional<Account> find_account(const std::string& name) {
   return entry == nullptr ? std::nullopt : std::optional(Account{entry->pw_uid, entry->pw_gid});
 }
 
-Result<void> become(const Account& account) {
+Result<void> become(const Account& account, Keep keep) {
+  if (keep == Keep::kNetAdmin && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
+    return io::fail_errno("cannot keep CAP_NET_ADMIN");
+  }
   if (::setgroups(0, nullptr) != 0 || ::setresgid(account.gid, account.gid, account.gid) != 0 ||
       ::setresuid(account.uid, account.uid, account.uid) != 0) {
     return io::fail_errno("cannot become an unprivileged user");
   }
   capng_clear(CAPNG_SELECT_BOTH);
+  if (keep == Keep::kNetAdmin &&
+      capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_ADMIN) != 0) {
+    return fail("cannot keep CAP_NET_ADMIN");
+  }
   if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
     return fail("cannot give up capabilities");
   }
@@ -243,7 +250,7 @@ void leave_network() { (void)::unshare(CLONE_NEWNET); }
 
 bool user_exists(const std::string& user) { return find_account(user).has_value(); }
 
-Result<void> drop_privileges(const std::string& user) {
+Result<void> drop_privileges(const std::string& user, Keep keep) {
   auto account = find_account(user);
   if (!account) {
     account = find_account("nobody");
@@ -252,7 +259,7 @@ Result<void> drop_privileges(const std::string& user) {
     return fail("there is neither a user '" + user + "' nor nobody to run as");
   }
   const pid_t parent = ::getppid();
-  if (auto became = become(*account); !became) {
+  if (auto became = become(*account, keep); !became) {
     return became;
   }
   const rlimit none{0, 0};

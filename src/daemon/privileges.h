@@ -15,7 +15,9 @@ enum class Confinement { kEngine, kIke, kKeys, kToken };
 
 // Becomes `user` (nobody, if there is no such user), without capabilities, unable to gain any, not dumpable, no core
 // files, and asks to be killed when the parent dies (changing the user forgets that).
-[[nodiscard]] Result<void> drop_privileges(const std::string& user);
+// kNetAdmin: but for CAP_NET_ADMIN, without which the kernel takes no SA.
+enum class Keep { kNothing, kNetAdmin };
+[[nodiscard]] Result<void> drop_privileges(const std::string& user, Keep keep = Keep::kNothing);
 
 // Leaves the process, with all its threads, only the system calls it uses (seccomp); all others fail with EPERM.
 // Nothing in sanitizer builds. What it may still do concerns itself alone: no other process, no namespace, no kind of

@@ -34,6 +34,8 @@ void fields(A& a, V& v) {
   a.enumeration(v.log_level, Severity::kError);
   a.list(v.cpus, [](A& each, auto& cpu) { each.number(cpu); });
   a.number(v.busy_poll_us);
+  a.number(v.nat_port);
+  a.number(v.mark);
 }
 template <typename A, Is<StartIke> V>
 void fields(A& a, V& v) {
@@ -42,6 +44,7 @@ void fields(A& a, V& v) {
   a.text(v.run_dir);
   sockets(a, v.sockets);
   a.octets(v.crash_secret);
+  a.flag(v.kernel);
 }
 template <typename A, Is<StartKeys> V>
 void fields(A& a, V& v) {

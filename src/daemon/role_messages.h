@@ -40,6 +40,8 @@ struct StartEngine {  // descriptors: one a device, one a socket, the listener o
   Severity log_level{};
   std::vector<std::uint16_t> cpus;  // where its threads run, the first thread first; those without: anywhere
   std::uint32_t busy_poll_us = 0;
+  std::uint16_t nat_port = 0;  // these two for the kernel's IPsec, which gets no listener of PF_KEY
+  std::uint32_t mark = 0;      // of our own outer packets
 };
 struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;
@@ -47,6 +49,7 @@ struct StartIke {  // descriptors: configuration bundle, control listener, lease
   std::string run_dir;
   std::vector<PassedSocket> sockets;
   SecretBytes crash_secret;  // RFC 6290; empty: there is none
+  bool kernel = false;       // the engine is the kernel's IPsec
 };
 struct StartKeys {  // descriptor: bundle of the secrets' files
   std::string secrets_path;

@@ -108,6 +108,10 @@ PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) 
   auto& entry = it->second;
   // A policy that holds packets keeps doing so while SAs come and go under it.
   spec.acquire = spec.acquire || (!fresh && entry.configured && entry.spec.acquire);
+  if (!fresh && spec.outer_remote.is_unspecified()) {
+    spec.outer_local = entry.spec.outer_local;
+    spec.outer_remote = entry.spec.outer_remote;
+  }
   spec.id = fresh ? new_id() : entry.spec.id;
   if (fresh) {
     by_id_[spec.id] = &entry;

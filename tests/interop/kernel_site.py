@@ -15,17 +15,17 @@ THEIR_LAN = {4: "10.2.0.0/24", 6: "fd02::/64"}
 THEIR_HOST = {4: "10.2.0.10", 6: "fd02::10"}
 
 
-def make(name, root="guest"):
+def make(name, root="guest", prepare=None):
     """A Lab with gw, site and guest as attributes."""
-    return build(Lab(name), root)
+    return build(Lab(name), root, prepare)
 
 
-def build(lab, root):
+def build(lab, root, prepare=None):
     """The same in a Lab that is there already; it is closed if that fails."""
     try:
         gw, site = lab.host("gw"), lab.host("site")
         guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
-                    ["10.2.0.10/24", "fd02::10/64"], root=root)
+                    ["10.2.0.10/24", "fd02::10/64"], root=root, prepare=prepare)
         for family, length in ((4, 24), (6, 64)):
             gw.add_address("tap0", f"{OURS[family]}/{length}")
         lab.link(gw, "lan", site, "eth0")

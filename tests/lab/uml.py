@@ -72,7 +72,9 @@ class Guest:
 class Uml(Guest):
     """The guest. run() gives a command's output; poweroff() ends it; so does the host's end."""
 
-    def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M", root="guest"):
+    def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M", root="guest",
+                 prepare=None):
+        """prepare(host, root): lays more into the guest's tree before it starts."""
         self.host = host
         self.dir = host.dir / "uml"
         super().__init__(self.dir / "lab")
@@ -96,6 +98,8 @@ class Uml(Guest):
             mount --bind {self.mailbox} {root}/guest/lab
             ip tuntap add {tap} mode tap
             ip link set {tap} up gso_max_size 1500 gso_max_segs 1""")
+        if prepare:
+            prepare(host, root)
         self.process = host.spawn(
             ["chroot", root, "/usr/bin/linux.uml", f"mem={memory}", "rootfstype=hostfs",
              "rootflags=/guest", "rw", "init=/lab/init", "con=null", "con0=null,fd:1", "ssl=null",

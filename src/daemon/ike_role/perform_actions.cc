@@ -9,6 +9,7 @@
 #include "daemon/ike_role/key_jobs.h"
 #include "ike/puzzle.h"
 #include "sadb/archive.h"
+#include "sadb/kernel/translate.h"
 
 namespace cygnet::daemon {
 
@@ -354,6 +355,7 @@ void IkeProcess::apply(const policy::Changes& changes) {
 }
 
 void IkeProcess::add_routes(const model::PolicySpec& policy) {
+  if (start_.kernel && !sadb::kernel::leads_through_device(policy)) return;
   const auto* connection = find_connection(policy.connection);
   const auto* child = find_child(policy.connection, policy.child_name);
   auto sources = connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips;

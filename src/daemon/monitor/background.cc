@@ -7,12 +7,26 @@
 #include <cerrno>
 
 #include "control/messages.h"
+#include "daemon/monitor/engine_choice.h"
 #include "daemon/monitor/monitor.h"
 #include "io/errno_text.h"
 #include "io/process.h"
 #include "io/unix_socket.h"
+#include "wire/pfkey/constants.h"
+#include "wire/xfrm/wrap_message.h"
 
 namespace cygnet::daemon {
+
+Result<void> Monitor::listen_to_programs() {
+  if (kernel_) return {};
+  auto pfkey = io::listen_seqpacket(path(std::string(wire::pfkey::kSocketName)), 0600);
+  if (!pfkey) return std::unexpected(pfkey.error());
+  pfkey_ = std::move(*pfkey);
+  auto xfrm = io::listen_seqpacket(path(wire::xfrm::kSocketName), 0600);
+  if (!xfrm) return std::unexpected(xfrm.error());
+  xfrm_ = std::move(*xfrm);
+  return {};
+}
 
 int Monitor::clean_up() {
   if (::geteuid() != 0) {
@@ -27,6 +41,7 @@ int Monitor::clean_up() {
   auto loaded = read_configuration();
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
   resolver_.clean_up_earlier();
+  if (network_->setup().engine != model::EngineKind::kUser) remove_from_kernel();
   if (auto done = network_->clean_up(); !done) {
     log_.error("network", done.error().message);
     return 1;

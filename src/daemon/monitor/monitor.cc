@@ -14,6 +14,7 @@
 
 #include "control/messages.h"
 #include "daemon/monitor/crash_secret.h"
+#include "daemon/monitor/engine_choice.h"
 #include "daemon/monitor/tokens.h"
 #include "daemon/privileges.h"
 #include "io/clock.h"
@@ -100,18 +101,16 @@ Result<void> Monitor::start() {
     return std::unexpected(control.error());
   }
   control_ = std::move(*control);
-  auto pfkey = io::listen_seqpacket(path(std::string(wire::pfkey::kSocketName)), 0600);
-  if (!pfkey) {
-    return std::unexpected(pfkey.error());
+  auto kernel = choose_kernel(loaded.configuration.conf, log_);
+  if (!kernel) {
+    return std::unexpected(kernel.error());
   }
-  pfkey_ = std::move(*pfkey);
-  auto xfrm = io::listen_seqpacket(path(wire::xfrm::kSocketName), 0600);
-  if (!xfrm) {
-    return std::unexpected(xfrm.error());
+  kernel_ = *kernel;
+  if (auto listening = listen_to_programs(); !listening) {
+    return listening;
   }
-  xfrm_ = std::move(*xfrm);
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
-                                       loaded.configuration.conf.threads);
+                                       kernel_ ? model::EngineThreads{} : loaded.configuration.conf.threads);
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
@@ -202,7 +201,8 @@ Result<void> Monitor::start_process(Child& child) {
   if (!pair) {
     return std::unexpected(pair.error());
   }
-  std::vector<std::string> arguments{"cygnetd", "--role", child.role, "--user", options_.user};
+  const std::string role = &child == &engine_ && kernel_ ? "kernel" : child.role;
+  std::vector<std::string> arguments{"cygnetd", "--role", role, "--user", options_.user};
   if (options_.foreground) {
     arguments.emplace_back("--foreground");
   }
@@ -244,20 +244,30 @@ void Monitor::start_engine() {
     }
     send(engine_, EngineWorker{}, std::move(fds));
   }
-  StartEngine start{.log_level = network_->setup().log_level,
+  const auto& setup = network_->setup();
+  StartEngine start{.log_level = setup.log_level,
                     .cpus = network_->engine_threads().cpus,
-                    .busy_poll_us = network_->engine_threads().busy_poll_us};
+                    .busy_poll_us = network_->engine_threads().busy_poll_us,
+                    .nat_port = setup.nat_port,
+                    .mark = setup.fwmark};
   std::vector<io::UniqueFd> fds;
   for (const auto& device : network_->devices()) {
     start.devices.push_back(device.name);
     fds.push_back(device.fd.duplicate());
   }
-  for (const auto* socket : network_->engine_sockets()) {
-    start.sockets.push_back(describe(*socket));
-    fds.push_back(socket->fd.duplicate());
+  const auto pass = [&](const io::OuterSocket& socket) {
+    start.sockets.push_back(describe(socket));
+    fds.push_back(socket.fd.duplicate());
+  };
+  for (const auto* socket : network_->engine_sockets()) pass(*socket);
+  for (const auto& socket : network_->sockets()) {
+    // The kernel is told to let IKE through.
+    if (kernel_ && socket.kind == io::OuterKind::kUdp && socket.port == setup.ike_port) pass(socket);
   }
-  fds.push_back(pfkey_.duplicate());
-  fds.push_back(xfrm_.duplicate());
+  if (!kernel_) {
+    fds.push_back(pfkey_.duplicate());
+    fds.push_back(xfrm_.duplicate());
+  }
   send(engine_, start, std::move(fds));
 }
 
@@ -271,7 +281,7 @@ void Monitor::start_ike() {
   network_done_ = {.request = 0, .count = 0, .error = {}};
   network_->begin_sync();
   resolver_.begin_sync();
-  StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_};
+  StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_, kernel_};
   std::vector<io::UniqueFd> fds;
   fds.push_back(bundle_file());
   fds.push_back(control_.duplicate());
@@ -441,6 +451,10 @@ void Monitor::reload() {
   std::vector<io::UniqueFd> fds;
   if (!loaded.configuration.ok()) {
     message.error = loaded.configuration.problems();
+  } else if (kernel_) {
+    message.error = why_not_kernel(loaded.configuration.conf.connections);
+  }
+  if (!message.error.empty()) {
     log_.error("config", "not reloaded, the old configuration stays: " + message.error);
   } else {
     warn_about_secrets_file();
@@ -463,10 +477,10 @@ void Monitor::reload() {
     const auto& was = network_->setup();
     if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
         now.fwmark != was.fwmark || now.route_table != was.route_table || now.rule_priority != was.rule_priority ||
-        now.unique_ids != was.unique_ids) {
-      log_.warning(
-          "config",
-          "devices, ports, mark, table, rule and uniqueids of config setup change only with a restart of cygnetd");
+        now.unique_ids != was.unique_ids || now.engine != was.engine) {
+      log_.warning("config",
+                   "engine, devices, ports, mark, table, rule and uniqueids of config setup change only with a restart "
+                   "of cygnetd");
     }
   }
   send(ike_, message, std::move(fds));
@@ -573,6 +587,7 @@ void Monitor::end_shut_down() {
   }
   leases_.close();
   resolver_.close();
+  if (kernel_) remove_from_kernel();
   network_->close();
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));

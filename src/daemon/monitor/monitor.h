@@ -54,6 +54,8 @@ class Monitor {
   [[nodiscard]] Result<void> start();
   // again: what has not changed since the last time is not looked at once more.
   [[nodiscard]] Loaded read_configuration(bool again = false);
+  // PF_KEY and NETLINK_XFRM for programs; with the kernel's IPsec both are the kernel's own.
+  [[nodiscard]] Result<void> listen_to_programs();
   void warn_about_secrets_file();
   [[nodiscard]] Result<void> prepare_run_dir();
   [[nodiscard]] Result<void> start_process(Child& child);
@@ -121,6 +123,7 @@ class Monitor {
   Instant repaired_{};
   bool network_touched_ = false;  // by others, where it is ours
   bool shutting_down_ = false;
+  bool kernel_ = false;       // the kernel's IPsec takes the engine's place
   bool engine_lost_ = false;  // ike says goodbye, then both start again
 };
 

@@ -52,10 +52,10 @@ std::optional<Body> body_for(const Header& header) {
   return std::nullopt;
 }
 
-// A dump asks with nothing but attributes.
+// A dump asks with nothing but attributes. As in the kernel, either of the two bits makes one.
 bool is_dump_request(const Header& header) {
   return (header.type == MessageType::kGetSa || header.type == MessageType::kGetPolicy) &&
-         (header.flags & kRequest) != 0 && (header.flags & kDump) == kDump;
+         (header.flags & kRequest) != 0 && (header.flags & kDump) != 0;
 }
 
 template <typename A, Is<Header> V>
@@ -265,12 +265,22 @@ Parsed<void> read_structure(ByteView octets, T& v, Attributes& attributes) {
   return {};
 }
 
+// Programs have various structures in front: none, that of a single GET, a family (struct rtgenmsg), or what rtnetlink
+// has (struct ifinfomsg). The kernel looks at none of them.
 Parsed<void> read_dump_request(Message& message, ByteView octets) {
-  // Some ask with the structure of a single GET in front.
+  constexpr std::size_t kGeneric = 4;
+  constexpr std::size_t kInterface = 16;
   const auto structure = message.header.type == MessageType::kGetSa ? octets_of<SaId>() : octets_of<PolicyId>();
-  if (octets.size() == structure) octets = {};
   message.body = Nothing{};
   auto parsed = Attributes::parse(octets);
+  const auto first = parsed;
+  for (const auto skipped : {kGeneric, kInterface, structure}) {
+    if (parsed && parsed->unknown.empty()) break;
+    if (octets.size() + kAlignment > skipped) {
+      parsed = Attributes::parse(octets.subspan(std::min(skipped, octets.size())));
+    }
+  }
+  if (!parsed) parsed = first;
   if (!parsed) return std::unexpected(parsed.error());
   message.attributes = std::move(*parsed);
   return {};

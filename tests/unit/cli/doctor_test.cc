@@ -210,5 +210,11 @@ TEST(HostFacts, FirewallThatDropsWithoutNamingThePorts) {
   EXPECT_EQ(firewall_hint_of(drop + "udp dport { 500, 4500 } accept\n", 500, 4500), "");
 }
 
+TEST(Doctor, TheKernelsOwnCountersAreExplained) {
+  auto host = sound_host();
+  host.xfrm_counters = xfrm_counters_in("XfrmInError 0\nXfrmInNoStates 4\n");
+  EXPECT_EQ(complaints(sound_daemon(), host), "note kernel-ipsec: XfrmInNoStates: 4 packets\n");
+}
+
 }  // namespace
 }  // namespace cygnet::cli

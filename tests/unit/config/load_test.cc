@@ -190,6 +190,17 @@ TEST(Load, Workers) {
   EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics), "2:16: error: 'x' is no CPU's number\n");
 }
 
+TEST(Load, WhatCarriesThePackets) {
+  using model::EngineKind;
+  const auto load = [](const std::string& value) { return load_text("config setup\n\tengine=" + value + "\n"); };
+  EXPECT_EQ(load_text("config setup\n").setup.engine, EngineKind::kUser);
+  EXPECT_EQ(load("user").setup.engine, EngineKind::kUser);
+  EXPECT_EQ(load("xfrm").setup.engine, EngineKind::kXfrm);
+  EXPECT_EQ(load("Auto").setup.engine, EngineKind::kAuto);
+  EXPECT_EQ(lines_of(load("pfkey").diagnostics), "2:9: error: 'pfkey' is no value of engine=\n");
+  EXPECT_EQ(lines_of(load("klips").diagnostics), "2:9: error: 'klips' is no value of engine=\n");
+}
+
 TEST(Load, ProtocolsAndPorts) {
   EXPECT_EQ(model::to_string(load_one("leftprotoport=tcp/http").children[0].local), "10.1.0.0/16[tcp/80]");
   EXPECT_EQ(model::to_string(load_one("leftprotoport=tcp/http").children[0].remote), "10.2.0.0/16[tcp]");

@@ -415,6 +415,18 @@ TEST(Xfrm, DumpsAreAskedWithAttributesAlone) {
   const auto padded = Message::parse(Raw(XFRM_MSG_GETSA, NLM_F_REQUEST | NLM_F_DUMP).put(xfrm_usersa_id{}).take());
   ASSERT_TRUE(padded);
   EXPECT_TRUE(std::holds_alternative<Nothing>(padded->body));
+  for (const std::size_t octets : {1U, 4U, 16U}) {
+    // struct rtgenmsg and struct ifinfomsg, with an attribute behind it; and one bit of NLM_F_DUMP is enough.
+    Bytes front(octets);
+    front[0] = 10;
+    const auto other = Message::parse(Raw(XFRM_MSG_GETPOLICY, NLM_F_REQUEST | NLM_F_ROOT)
+                                          .put(front.data(), front.size())
+                                          .attribute(XFRMA_PROTO, std::uint8_t{50})
+                                          .take());
+    ASSERT_TRUE(other) << octets << other.error().message;
+    EXPECT_EQ(other->attributes.protocol, 50) << octets;
+    EXPECT_TRUE(Message::parse(Raw(XFRM_MSG_GETPOLICY, NLM_F_REQUEST | NLM_F_DUMP).put(front.data(), octets).take()));
+  }
 }
 
 TEST(Xfrm, ErrorsCarryTheirRequestAndASentence) {

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/monitor/engine_choice.h"
+
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "daemon/kernel_role/netlink_port.h"
+
+namespace cygnet::daemon {
+
+namespace {
+
+using model::TransformType;
+
+// Somebody's address in a documentation network: no packet will ever match it.
+constexpr std::uint32_t kNobodyV4 = 0xc0000201;  // 192.0.2.1
+constexpr std::uint32_t kProbeSpi = 0x43590001;
+
+struct Kind {
+  model::SaProtocol protocol{};
+  model::Transform encryption, integrity;
+  auto operator<=>(const Kind&) const = default;
+};
+
+// Every pair of algorithms that a proposal leaves to be chosen.
+void add_kinds(const model::Child& child, std::set<Kind>& kinds) {
+  for (const auto& proposal : child.proposals) {
+    auto ciphers = proposal.of(TransformType::kEncryption);
+    if (child.protocol == model::SaProtocol::kAh) ciphers = {{TransformType::kEncryption, 0, 0}};
+    for (const auto& cipher : ciphers) {
+      auto integrities = proposal.of(TransformType::kIntegrity);
+      if (model::is_aead(static_cast<model::EncryptionId>(cipher.id)) || integrities.empty()) {
+        integrities = {{TransformType::kIntegrity, 0, 0}};
+      }
+      for (const auto& integrity : integrities) kinds.insert({child.protocol, cipher, integrity});
+    }
+  }
+}
+
+model::SaSpec probe_of(const Kind& kind, Family family) {
+  model::SaSpec spec{.direction = model::Direction::kOutbound, .spi = Spi(kProbeSpi)};
+  spec.protocol = kind.protocol;
+  const auto nobody = family == Family::kV4 ? IpAddress::v4(kNobodyV4) : *IpAddress::parse("2001:db8::1");
+  spec.local = spec.remote = {nobody, 0};
+  spec.encryption = static_cast<model::EncryptionId>(kind.encryption.id);
+  spec.encryption_bits = kind.encryption.key_bits;
+  spec.integrity = static_cast<model::IntegrityId>(kind.integrity.id);
+  // Keys of different octets: some ciphers refuse those of equal ones.
+  const auto fill = [](SecretBytes& key, std::size_t octets) {
+    for (std::size_t i = 0; i < octets; ++i) key.push_back(static_cast<std::uint8_t>(i + 1));
+  };
+  if (kind.protocol == model::SaProtocol::kEsp) {
+    fill(spec.encryption_key,
+         model::key_octets(spec.encryption, spec.encryption_bits) + model::salt_octets(spec.encryption));
+  }
+  fill(spec.integrity_key, model::key_octets(spec.integrity));
+  return spec;
+}
+
+std::string words_of(const Kind& kind) {
+  std::string out = kind.protocol == model::SaProtocol::kAh ? "AH with " : "";
+  if (kind.protocol == model::SaProtocol::kEsp) out += model::to_string(kind.encryption);
+  if (kind.integrity.id != 0) {
+    out += (kind.protocol == model::SaProtocol::kEsp ? " with " : "") + model::to_string(kind.integrity);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string why_not_kernel(const std::vector<model::Connection>& connections) {
+  auto socket = io::XfrmSocket::open();
+  if (!socket) return socket.error().message;
+  NetlinkPort port(std::move(*socket));
+  for (const auto& connection : connections) {
+    std::set<Kind> kinds;
+    for (const auto& child : connection.children) {
+      if (const auto why = sadb::kernel::why_not(child); !why.empty()) {
+        return "connection " + connection.name + " (" + connection.source + ") has " + why +
+               ", which is not built for the kernel's IPsec";
+      }
+      add_kinds(child, kinds);
+    }
+    const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
+    for (const auto& kind : kinds) {
+      const auto probed = sadb::kernel::probe(port, probe_of(kind, v6 ? Family::kV6 : Family::kV4));
+      if (!probed) {
+        return "connection " + connection.name + " (" + connection.source + ") may agree on " + words_of(kind) +
+               ", and " + probed.error().message;
+      }
+    }
+  }
+  return {};
+}
+
+Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log) {
+  const auto wanted = configuration.setup.engine;
+  if (wanted == model::EngineKind::kUser) return false;
+  const auto why = why_not_kernel(configuration.connections);
+  if (why.empty()) {
+    log.info("monitor", "the kernel's IPsec carries the packets (engine=)");
+    return true;
+  }
+  if (wanted == model::EngineKind::kXfrm) {
+    return fail("engine=xfrm: " + why + ". Change the connection, or write engine=user (or auto) in config setup");
+  }
+  log.notice("monitor", "engine=auto: Cygnet's own engine carries the packets, since " + why);
+  return false;
+}
+
+void remove_from_kernel() {
+  auto socket = io::XfrmSocket::open();
+  if (!socket) return;
+  NetlinkPort port(std::move(*socket));
+  sadb::kernel::KernelEngine(port, 0).end();
+}
+
+}  // namespace cygnet::daemon

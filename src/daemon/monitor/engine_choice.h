@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// engine=: whether the kernel is to carry the packets. Only the kernel itself can say what it can: it is asked to take
+// an SA of each kind that the connections may agree on.
+#include <string>
+
+#include "base/log.h"
+#include "config/load.h"
+
+namespace cygnet::daemon {
+
+// What hinders the kernel, as a sentence; empty: it can carry all of these connections.
+[[nodiscard]] std::string why_not_kernel(const std::vector<model::Connection>& connections);
+
+// engine=auto takes the kernel only if nothing hinders it; engine=xfrm fails then.
+[[nodiscard]] Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log);
+
+// SAs and policies of ours that are still in the kernel go.
+void remove_from_kernel();
+
+}  // namespace cygnet::daemon

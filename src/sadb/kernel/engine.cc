@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// SAs: given to the kernel, taken back, moved, counted. Policies are in policies.cc.
+#include "sadb/kernel/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace cygnet::sadb::kernel {
+namespace {
+
+namespace xfrm = wire::xfrm;
+using model::Direction;
+
+std::string words_of(const KernelError& error, const std::string& what) {
+  std::string text = "the kernel refused " + what + ": ";
+  if (!error.text.empty()) return text + error.text;
+  switch (error.number) {
+    case ENOENT:
+    case ENOSYS: return text + "it lacks an algorithm that this needs (is its module there?)";
+    case EEXIST: return text + "there is one already, which is not ours (see: ip xfrm state)";
+    case EPERM: return text + "CAP_NET_ADMIN is needed";
+    case EPROTONOSUPPORT:
+    case EAFNOSUPPORT: return text + "it has no ESP or AH for this address family (modules esp4, esp6, ah4, ah6)";
+    case ENOMEM:
+    case ENOBUFS: return text + "it has no memory left";
+    default: return text + "error " + std::to_string(error.number);
+  }
+}
+
+std::string name_of(const model::SaSpec& spec) {
+  constexpr std::size_t kOctets = 4;
+  std::array<std::uint8_t, kOctets> spi{};
+  store_be32(spi.data(), spec.spi.value);
+  return std::string(spec.direction == Direction::kInbound ? "the inbound SA " : "the outbound SA ") + to_hex(spi);
+}
+
+}  // namespace
+
+// ---- bookkeeping
+KernelEngine::SaKey KernelEngine::key_of(const model::SaSpec& spec) {
+  return {spec.direction, destination_of(spec), spec.spi};
+}
+
+std::uint32_t KernelEngine::use_reqid(Subject subject) {
+  const auto inherited = inherited_policies_.empty() ? 0 : inherited_reqid(subject);
+  auto& reqid = reqids_[std::move(subject)];
+  if (reqid.users++ == 0) reqid.number = inherited != 0 ? inherited : kReqidBase | (++next_reqid_ & kReqidMask);
+  return reqid.number;
+}
+
+void KernelEngine::leave_reqid(const Subject& subject) {
+  const auto it = reqids_.find(subject);
+  if (it != reqids_.end() && --it->second.users == 0) reqids_.erase(it);
+}
+
+KernelEngine::Held* KernelEngine::find_sa(Direction direction, Spi spi, model::ChildId child) {
+  const auto of = of_child_.find(child);
+  if (of == of_child_.end()) return nullptr;
+  for (const auto& key : of->second) {
+    if (std::get<0>(key) == direction && std::get<2>(key) == spi) return &sas_.at(key);
+  }
+  return nullptr;
+}
+
+void KernelEngine::forget(std::map<SaKey, Held>::iterator it) {
+  const auto& spec = it->second.spec;
+  if (const auto of = of_child_.find(spec.child); of != of_child_.end()) {
+    of->second.erase(it->first);
+    if (of->second.empty()) of_child_.erase(of);
+  }
+  standby_.erase(it->first);
+  leave_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors});
+  sas_.erase(it);
+}
+
+// ---- installing and removing
+Result<void> KernelEngine::give_to_kernel(const Held& held) {
+  const auto message = new_sa(held.spec, held.reqid, mark_);
+  if (!message) return std::unexpected(message.error());
+  const auto done = port_.ask(*message);
+  if (!done) return fail(words_of(done.error(), name_of(held.spec)));
+  return {};
+}
+
+Result<void> KernelEngine::install_sa(const model::SaSpec& spec, const Moment& at) {
+  if (const auto it = sas_.find(key_of(spec)); it != sas_.end()) {
+    if (!it->second.standby) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, it->second.spec));
+    forget(it);
+  }
+  // What the kernel could not be told is refused now, and not when the SA is needed.
+  if (const auto possible = new_sa(spec, 0, mark_); !possible) return std::unexpected(possible.error());
+  Held held{spec, use_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors}), at.now,
+            spec.direction == Direction::kOutbound && spec.standby};
+  if (!held.standby) {
+    if (auto given = give_to_kernel(held); !given) {
+      leave_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors});
+      return given;
+    }
+  }
+  const auto key = key_of(spec);
+  if (held.standby) standby_.insert(key);
+  if (!held.standby && spec.direction == Direction::kOutbound) let_inherited_go(held.reqid, at);
+  of_child_[spec.child].insert(key);
+  sas_.insert_or_assign(key, std::move(held));
+  return {};
+}
+
+Result<void> KernelEngine::remove_sa(Direction direction, Spi spi, model::ChildId child) {
+  auto* held = find_sa(direction, spi, child);
+  if (held == nullptr) return fail("there is no such SA");
+  const auto it = sas_.find(key_of(held->spec));
+  if (!held->standby) {
+    const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, held->spec));
+    if (state && !state->empty()) {
+      if (const auto* info = std::get_if<xfrm::SaInfo>(&state->front().body)) {
+        const bool in = direction == Direction::kInbound;
+        (in ? gone_.packets_in : gone_.packets_out) += info->current.packets;
+        (in ? gone_.bytes_in : gone_.bytes_out) += info->current.bytes;
+      }
+    }
+    const auto done = port_.ask(name_sa(xfrm::MessageType::kDelSa, held->spec));
+    if (!done && done.error().number != ESRCH) {
+      return fail(words_of(done.error(), "to remove " + name_of(held->spec)));
+    }
+  }
+  forget(it);
+  return {};
+}
+
+Result<void> KernelEngine::activate(model::ChildId child, const Moment& at) {
+  const auto of = of_child_.find(child);
+  if (of == of_child_.end()) return fail("there is no such child");
+  for (const auto& key : of->second) {
+    auto& held = sas_.at(key);
+    if (!held.standby) continue;
+    if (auto given = give_to_kernel(held); !given) return given;
+    held.standby = held.spec.standby = false;
+    held.installed = at.now;
+    standby_.erase(key);
+  }
+  return {};
+}
+
+void KernelEngine::on_timer(const Moment& at) {
+  look_at_standby(at);
+  remove_inherited(at);
+}
+
+// RFC 7296 section 2.8: "the responder ... can wait for the first packet on the new SA".
+void KernelEngine::look_at_standby(const Moment& at) {
+  const auto waiting = standby_;
+  for (const auto& key : waiting) {
+    const auto child = sas_.at(key).spec.child;
+    bool used = false;
+    for (const auto& other : of_child_.at(child)) {
+      const auto& held = sas_.at(other);
+      if (held.spec.direction != Direction::kInbound) continue;
+      const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, held.spec));
+      if (!state || state->empty()) continue;
+      const auto* info = std::get_if<xfrm::SaInfo>(&state->front().body);
+      used = used || (info != nullptr && info->current.packets != 0);
+    }
+    if (used && activate(child, at)) events_.emplace_back(ChildActivated{child});
+  }
+}
+
+// ---- moving
+// The kernel finds SAs by their destination, so one whose ends change is another one, which goes on counting where the
+// old one was: RFC 4303 section 3.3.3 lets no sequence number be used twice under a key.
+Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
+  auto message = new_sa(fresh.spec, fresh.reqid, mark_);
+  if (!message) return std::unexpected(message.error());
+  const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, old.spec));
+  if (!state || state->empty()) return fail(name_of(old.spec) + " is not in the kernel any more");
+  if (state->front().attributes.replay_esn) message->attributes.replay_esn = state->front().attributes.replay_esn;
+  const bool same_name = destination_of(old.spec) == destination_of(fresh.spec);
+  const bool same_ends = same_name && old.spec.local.address == fresh.spec.local.address &&
+                         old.spec.remote.address == fresh.spec.remote.address &&
+                         old.spec.udp_encapsulation == fresh.spec.udp_encapsulation;
+  if (same_ends) {
+    message->header.type = xfrm::MessageType::kUpdSa;
+    const auto done = port_.ask(*message);
+    return done ? Result<void>{} : fail(words_of(done.error(), "another port for " + name_of(old.spec)));
+  }
+  if (same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
+  const auto done = port_.ask(*message);
+  if (!done) return fail(words_of(done.error(), "other ends for " + name_of(old.spec)));
+  if (!same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
+  return {};
+}
+
+Result<void> KernelEngine::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
+                                            bool udp_encapsulation, std::uint32_t keepalive_s) {
+  const auto of = of_child_.find(child);
+  if (of == of_child_.end()) return fail("there is no such child");
+  const auto keys = of->second;
+  std::optional<std::uint32_t> reqid;
+  for (const auto& key : keys) {
+    auto fresh = sas_.at(key);
+    fresh.spec.local = local;
+    fresh.spec.remote = remote;
+    fresh.spec.udp_encapsulation = udp_encapsulation;
+    fresh.spec.keepalive_s = fresh.spec.direction == Direction::kOutbound ? keepalive_s : 0;
+    if (!fresh.standby) {
+      if (auto moved = move(sas_.at(key), fresh); !moved) return moved;
+    }
+    if (fresh.spec.direction == Direction::kOutbound) reqid = fresh.reqid;
+    const auto now = key_of(fresh.spec);
+    sas_.erase(key);
+    of_child_[child].erase(key);
+    of_child_[child].insert(now);
+    if (standby_.erase(key) != 0) standby_.insert(now);
+    sas_.insert_or_assign(now, std::move(fresh));
+  }
+  // Policies send where the newest SA leads.
+  for (auto& [id, policy] : policies_) {
+    if (!reqid || policy.reqid != *reqid) continue;
+    policy.spec.outer_local = local.address;
+    policy.spec.outer_remote = remote.address;
+    for (const auto& slot : policy.slots) {
+      if (auto written = refresh(slot); !written) return written;
+    }
+  }
+  return {};
+}
+
+std::set<KernelEngine::Keepalive> KernelEngine::keepalives() const {
+  std::set<Keepalive> out;
+  for (const auto& [key, held] : sas_) {
+    const auto& spec = held.spec;
+    if (spec.direction == Direction::kOutbound && spec.udp_encapsulation && spec.keepalive_s != 0) {
+      out.insert({spec.local, spec.remote, spec.keepalive_s});
+    }
+  }
+  return out;
+}
+
+// ---- counting
+KernelEngine::Known KernelEngine::ask_all() {
+  xfrm::Message question;
+  question.header = {xfrm::MessageType::kGetSa, xfrm::kRequest | xfrm::kDump, 0, 0};
+  Known known;
+  auto answers = port_.ask(question);
+  for (auto& state : answers ? *answers : std::vector<xfrm::Message>{}) {
+    const auto* info = std::get_if<xfrm::SaInfo>(&state.body);
+    if (info == nullptr) continue;
+    const std::tuple name{info->id.destination.as(info->family), info->id.spi};
+    known.insert_or_assign(name, std::move(state));
+  }
+  return known;
+}
+
+model::SaCounters KernelEngine::counters_of(const Held& held, const xfrm::Message* state, const Moment& at) {
+  model::SaCounters counters;
+  counters.installed = held.installed;
+  counters.standby = held.standby;
+  if (state == nullptr) return counters;
+  const auto& info = std::get<xfrm::SaInfo>(state->body);
+  counters.packets = info.current.packets;
+  counters.bytes = info.current.bytes;
+  counters.errors = std::uint64_t{info.errors.replay} + info.errors.replay_window + info.errors.integrity_failed;
+  const auto& used = state->attributes.last_used;
+  if (used && *used != 0 && info.current.packets != 0) {
+    const auto ago = std::chrono::seconds(at.wall_s > *used ? at.wall_s - *used : 0);
+    counters.last_used = std::max(at.now - ago, held.installed);
+  }
+  if (const auto& replay = state->attributes.replay_esn) {
+    counters.sequence = held.spec.direction == Direction::kOutbound ? replay->sent : replay->seen;
+  } else if (const auto& small = state->attributes.replay) {
+    counters.sequence = held.spec.direction == Direction::kOutbound ? small->sent : small->seen;
+  }
+  return counters;
+}
+
+Dump KernelEngine::dump(bool with_keys, const Moment& at) {
+  const auto known = ask_all();
+  Dump out;
+  for (const auto& [key, held] : sas_) {
+    const auto it = known.find({destination_of(held.spec), held.spec.spi});
+    auto& state =
+        out.sas.emplace_back(SaState{held.spec, counters_of(held, it == known.end() ? nullptr : &it->second, at)});
+    if (!with_keys) {
+      state.spec.encryption_key.clear();
+      state.spec.integrity_key.clear();
+    }
+  }
+  for (const auto& [id, policy] : policies_) out.policies.push_back(policy.spec);
+  return out;
+}
+
+std::vector<Usage> KernelEngine::usage(const std::vector<Spi>& spis, const Moment& at) {
+  std::vector<Usage> out;
+  const auto last_used = [&](const Held& held) {
+    const auto state = held.standby ? Answer{} : port_.ask(name_sa(xfrm::MessageType::kGetSa, held.spec));
+    const bool there = state && !state->empty() && std::holds_alternative<xfrm::SaInfo>(state->front().body);
+    return counters_of(held, there ? &state->front() : nullptr, at).last_used;
+  };
+  for (const auto& spi : spis) {
+    const auto found = std::ranges::find_if(
+        sas_, [&](const auto& e) { return std::get<0>(e.first) == Direction::kInbound && e.second.spec.spi == spi; });
+    if (found == sas_.end()) continue;
+    Usage usage{spi, last_used(found->second), {}};
+    for (const auto& key : of_child_.at(found->second.spec.child)) {
+      const auto& other = sas_.at(key);
+      if (other.spec.direction == Direction::kOutbound) usage.outbound = std::max(usage.outbound, last_used(other));
+    }
+    out.push_back(usage);
+  }
+  return out;
+}
+
+Statistics KernelEngine::statistics(const Moment& at) {
+  auto out = gone_;
+  for (const auto& state : dump(false, at).sas) {
+    const bool in = state.spec.direction == Direction::kInbound;
+    (in ? out.packets_in : out.packets_out) += state.counters.packets;
+    (in ? out.bytes_in : out.bytes_out) += state.counters.bytes;
+  }
+  return out;
+}
+
+// ---- what the kernel tells
+void KernelEngine::on_message(const xfrm::Message& message) {
+  if (const auto* expire = std::get_if<xfrm::SaExpire>(&message.body)) {
+    on_expire(*expire);
+  } else if (const auto* acquire = std::get_if<xfrm::Acquire>(&message.body)) {
+    on_acquire(*acquire);
+  } else if (const auto* mapping = std::get_if<xfrm::Mapping>(&message.body)) {
+    on_mapping(*mapping);
+  }
+}
+
+void KernelEngine::on_expire(const xfrm::SaExpire& expire) {
+  const auto& info = expire.state;
+  const auto destination = info.id.destination.as(info.family);
+  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) {
+    const auto it = sas_.find({direction, destination, info.id.spi});
+    if (it == sas_.end() || it->second.standby) continue;
+    events_.emplace_back(SaExpiring{info.id.spi, direction, it->second.spec.child, expire.hard});
+    if (expire.hard) forget(it);
+    return;
+  }
+}
+
+void KernelEngine::on_mapping(const xfrm::Mapping& mapping) {
+  const auto it = sas_.find({Direction::kInbound, mapping.id.destination.as(mapping.id.family), mapping.id.spi});
+  if (it == sas_.end()) return;
+  const Endpoint remote{mapping.new_source.as(mapping.id.family), mapping.new_port};
+  events_.emplace_back(PeerMoved{it->second.spec.child, remote, it->second.spec.local});
+}
+
+void KernelEngine::on_messages_lost() {
+  const auto known = ask_all();
+  for (auto it = sas_.begin(); it != sas_.end();) {
+    const auto here = it++;
+    const auto& spec = here->second.spec;
+    if (here->second.standby || known.contains({destination_of(spec), spec.spi})) continue;
+    events_.emplace_back(SaExpiring{spec.spi, spec.direction, spec.child, true});
+    forget(here);
+  }
+}
+
+Result<void> probe(KernelPort& port, const model::SaSpec& spec) {
+  auto message = new_sa(spec, kReqidBase, 0);
+  if (!message) return std::unexpected(message.error());
+  if (const auto done = port.ask(*message); !done) return fail(words_of(done.error(), "an SA of these algorithms"));
+  (void)port.ask(name_sa(xfrm::MessageType::kDelSa, spec));
+  return {};
+}
+
+}  // namespace cygnet::sadb::kernel

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// SaSpec and PolicySpec as messages to the kernel. Pure.
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/connection.h"
+#include "model/sa_spec.h"
+#include "wire/xfrm/message.h"
+
+namespace cygnet::sadb::kernel {
+
+// A selector list needs at most so many policies of the kernel's, each of a prefix and a block of ports.
+inline constexpr std::size_t kMostSelectors = 256;
+
+// Why the kernel cannot carry such SAs, as a sentence; empty: it may, as far as one can say without asking it.
+[[nodiscard]] std::string why_not(const model::Child& child);
+// Whether packets are to be led into our device before the policy takes them: the kernel keeps the route of a packet in
+// transport mode, and a route knows neither protocols nor ports.
+[[nodiscard]] bool leads_through_device(const model::PolicySpec& spec);
+
+// NEWSA. reqid ties it to its policies; mark is what its outer packets carry.
+[[nodiscard]] Result<wire::xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std::uint32_t mark);
+// DELSA, GETSA.
+[[nodiscard]] wire::xfrm::Message name_sa(wire::xfrm::MessageType type, const model::SaSpec& spec);
+// The address and the SPI by which the kernel finds it.
+[[nodiscard]] inline const IpAddress& destination_of(const model::SaSpec& spec) {
+  return spec.direction == model::Direction::kInbound ? spec.local.address : spec.remote.address;
+}
+
+// All pairs of local and remote selectors as outbound selectors of the kernel. Fails for what its selectors cannot say.
+[[nodiscard]] Result<std::vector<wire::xfrm::Selector>> kernel_selectors(const model::TrafficSelectors& local,
+                                                                         const model::TrafficSelectors& remote);
+// Source and destination exchanged: inbound.
+[[nodiscard]] wire::xfrm::Selector mirrored(const wire::xfrm::Selector& selector);
+// Source and destination of a selector of one packet.
+[[nodiscard]] std::pair<model::TrafficSelector, model::TrafficSelector> traffic_of(
+    const wire::xfrm::Selector& selector);
+
+// UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it.
+[[nodiscard]] wire::xfrm::Message set_policy(const model::PolicySpec& spec, const wire::xfrm::Selector& selector,
+                                             std::uint8_t direction, std::uint32_t reqid);
+[[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction);
+// Directions that a policy of this kind needs.
+[[nodiscard]] std::vector<std::uint8_t> directions_of(const model::PolicySpec& spec);
+
+}  // namespace cygnet::sadb::kernel

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""engine=xfrm: Cygnet in the guest drives the kernel's IPsec; beside it Cygnet's own engine and strongSwan
+(hosts: kernel_site.py).
+
+Both daemons read the same connection: its `left` is the side of the host.
+"""
+import pytest
+
+from lab import Capture, Flow, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
+
+import kernel_site
+from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+
+
+@pytest.fixture(scope="module")
+def guest_lab():
+    lab = kernel_site.make("xfrm", prepare=host_tree)
+    try:
+        lab.kernel_host = GuestHost(lab.guest)
+        yield lab
+        lab.guest.poweroff()
+    finally:
+        lab.close()
+
+
+class Both:
+    """Cygnet on the host with its own engine, and in the guest with the kernel's."""
+
+    def __init__(self, lab, name, setup="engine=xfrm", start=True, **words):
+        family = words.pop("family", 4)
+        inner = words.pop("inner", family)
+        defaults = dict(left=OURS[family], leftsubnet=OUR_LAN[inner], right=THEIRS[family],
+                        rightsubnet=THEIR_LAN[inner], leftid="@ours", rightid="@theirs",
+                        ike="aes_gcm128-sha2_256;dh19", esp="aes_gcm128", dpddelay=None)
+        text = conn("lab", **{**defaults, **words})
+        self.lab = lab
+        self.ours = Cygnet(lab.gw, name)
+        self.theirs = GuestCygnet(lab.kernel_host, name + "-guest")
+        self.ours.configure(text)
+        self.theirs.configure(text, setup)
+        if start:
+            self.theirs.start()
+            self.ours.start()
+
+    def up(self, initiator="ours"):
+        (self.ours if initiator == "ours" else self.theirs).up("lab")
+        self.ours.wait_state("up")
+        self.theirs.wait_state("up")
+
+    def stop(self):
+        self.ours.stop()
+        self.theirs.stop()
+
+    def logs(self):
+        return self.ours.read_log()[-3000:] + "\n=== guest\n" + self.theirs.read_log()[-4000:]
+
+
+@pytest.fixture
+def both(guest_lab, request):
+    made = []
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+
+    def make(**words):
+        made.append(Both(guest_lab, name, **words))
+        return made[-1]
+
+    yield make
+    for pair in made:
+        if getattr(request.node, "call_failed", True):
+            print(pair.logs())
+            print(guest_lab.guest.run("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat; ip rule; "
+                                      "ip route show table 4359", check=False))
+        pair.stop()
+
+
+def check(lab, pair, **words):
+    """Pings through; the counters of both daemons and of the kernel agree."""
+    before = pair.theirs.child()
+    kernel_site.check(lab, pair.ours, **words)
+    after = pair.theirs.child()
+    count = words.get("count", 3)
+    assert [after[w]["packets"] - before[w]["packets"] for w in ("in", "out")] == [count, count]
+
+
+@pytest.mark.parametrize("initiator", ["ours", "theirs"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_tunnel(guest_lab, both, family, initiator):
+    pair = both(family=family)
+    pair.up(initiator)
+    check(guest_lab, pair, outer=family, inner=family)
+    # And from the kernel's side.
+    assert guest_lab.guest.run(f"ping -c 2 -i 0.1 -I {THEIR_HOST[family]} {'10.1.0.10' if family == 4 else 'fd01::10'}")
+    pair.ours.down("lab")
+    wait_until(lambda: guest_lab.guest.xfrm_states() == [], 5, "the kernel has no SA left")
+
+
+@pytest.mark.parametrize("esp", ["aes_gcm256", "aes128-sha2_256", "aes256-sha2_512", "chacha20_poly1305",
+                                 "aes_gcm128;esn"])
+def test_algorithms(guest_lab, both, esp):
+    esp, _, esn = esp.partition(";")
+    pair = both(esp=esp, esn="yes" if esn else "no")
+    pair.up()
+    check(guest_lab, pair)
+
+
+@pytest.mark.parametrize("initiator", ["ours", "theirs"])
+def test_rekey_under_traffic(guest_lab, both, initiator):
+    pair = both()
+    pair.up()
+    before = pair.ours.spis()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    (pair.ours if initiator == "ours" else pair.theirs).rekey("lab")
+    wait_until(lambda: pair.ours.spis() != before and len(pair.ours.children()) == 1, 15, "the child is rekeyed")
+    wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "the kernel has one pair of SAs")
+    assert flow.stop().lost == 0
+    check(guest_lab, pair)
+
+
+def test_transport(guest_lab, both):
+    pair = both(type="transport", leftsubnet=None, rightsubnet=None)
+    pair.up()
+    check(guest_lab, pair, target=THEIRS[4])
+    assert {s["mode"] for s in guest_lab.guest.xfrm_states()} == {"transport"}
+
+
+def test_esp_in_udp(guest_lab, both):
+    pair = both(encapsulation="yes")
+    pair.up()
+    with Capture(guest_lab.gw, "tap0", "udp port 4500 or ip proto 50") as wire:
+        assert Ping.once(guest_lab.site, THEIR_HOST[4], count=3, interval_s=0.05).lost == 0
+    assert wire.count("udp port 4500 and udp[8:4] != 0") == 6
+    assert wire.count("ip proto 50") == 0
+    assert all(s["encap"] for s in guest_lab.guest.xfrm_states())
+    # IKE goes on over the port that the kernel takes ESP from.
+    pair.theirs.rekey("lab")
+    wait_until(lambda: len(pair.ours.children()) == 1, 10, "the child is rekeyed")
+
+
+def test_on_demand(guest_lab, both):
+    """A packet that meets the kernel's policy brings the tunnel up, and is not lost."""
+    pair = both(auto="ondemand", start=False)
+    pair.theirs.start()
+    text = pair.ours.conf.read_text()
+    pair.ours.conf.write_text(text.replace("auto=ondemand", "auto=add"))
+    pair.ours.start()
+    out = guest_lab.guest.run("ping -c 4 -i 0.5 -W 3 -I 10.2.0.10 10.1.0.10", timeout_s=30)
+    assert " 0% packet loss" in out
+    assert pair.theirs.state() == "up"
+
+
+def test_nothing_leaves_in_the_clear(guest_lab, both):
+    pair = both()
+    pair.up()
+    pair.ours.down("lab")
+    with Capture(guest_lab.gw, "tap0", "icmp") as wire:
+        guest_lab.guest.run("ping -c 2 -i 0.2 -W 1 -I 10.2.0.10 10.1.0.10", check=False)
+    # Without a tunnel and without a policy that waits for one, the routes are gone as with the engine.
+    assert wire.count("icmp") in (0, 2)
+    pair.stop()
+    assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
+
+
+def test_ike_killed(guest_lab, both):
+    """kill -9 of ike: packets flow on, and the next ike adopts the kernel's SAs."""
+    pair = both()
+    pair.up()
+    spis = pair.theirs.spis()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    old = pair.theirs.kill("ike")
+    pair.theirs.wait_role("ike", old, 20)
+    pair.theirs.wait_state("up")
+    assert flow.stop().lost == 0
+    assert pair.theirs.spis() == spis
+    before = pair.ours.spis()
+    pair.theirs.rekey("lab")
+    wait_until(lambda: pair.ours.spis() != before, 10, "the adopted child can be rekeyed")
+    check(guest_lab, pair)
+
+
+def test_lifetime_in_packets(guest_lab, both):
+    """The kernel counts, tells when it is time, and ike rekeys."""
+    pair = both(**{"ipsec-max-packets": "100"})
+    pair.up()
+    before = pair.theirs.spis()
+    assert Ping.once(guest_lab.site, THEIR_HOST[4], count=98, interval_s=0.02).lost == 0
+    wait_until(lambda: pair.theirs.spis() != before, 15, "the child is rekeyed")
+
+
+def test_what_the_kernel_lacks_is_refused(guest_lab, both):
+    pair = both(start=False, compress="yes")
+    pair.theirs.start(wait=False)
+    wait_until(lambda: "compress=yes" in pair.theirs.read_log(), 15, "it says what cannot be")
+    assert not pair.theirs.alive("monitor")
+    pair.theirs.process = None
+    # engine=auto takes Cygnet's own engine then.
+    pair.theirs.configure(pair.ours.conf.read_text().split("\n", 1)[1].lstrip(), "engine=auto")
+    pair.theirs.start()
+    pair.ours.start()
+    pair.up()
+    assert "own engine" in pair.theirs.read_log()
+    assert guest_lab.guest.xfrm_states() == []

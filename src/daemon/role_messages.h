@@ -77,9 +77,9 @@ struct ClearTextRefused {
   std::string problem;  // why it is not; empty: it is
   std::uint64_t packets = 0;
 };
-using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
-                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused,
-                                 EngineWorker>;
+using FromMonitor =
+    std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown, NetworkChanged,
+                 Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused, EngineWorker>;
 
 // ---- to the monitor
 struct Ready {};

@@ -7,8 +7,9 @@ Both daemons read the same connection: its `left` is the side of the host.
 import pytest
 
 from lab import Capture, Flow, Ping, wait_until
-from lab.cygnet import Cygnet, conn
+from lab.cygnet import Cygnet, conn, program
 from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
+from lab.strongswan import StrongSwan, site_config
 
 import kernel_site
 from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
@@ -201,3 +202,60 @@ def test_what_the_kernel_lacks_is_refused(guest_lab, both):
     pair.up()
     assert "own engine" in pair.theirs.read_log()
     assert guest_lab.guest.xfrm_states() == []
+
+
+def test_daemon_killed(guest_lab, both):
+    """kill -9 of everything: the kernel's SAs carry on, and the next daemon takes them over until it has its own."""
+    pair = both(auto="start", start=False)
+    text = pair.ours.conf.read_text()
+    pair.ours.conf.write_text(text.replace("auto=start", "auto=add"))
+    pair.ours.start()
+    pair.theirs.start()
+    pair.ours.wait_state("up")
+    pair.theirs.wait_state("up")
+    before = pair.theirs.spis()
+    flow = Flow(guest_lab.site, THEIR_HOST[4])
+    pair.theirs.kill("monitor")
+    wait_until(lambda: not pair.theirs.alive("engine"), 5, "all of its processes are gone")
+    assert len(guest_lab.guest.xfrm_states()) == 2
+    pair.theirs.start()
+    pair.theirs.wait_state("up")
+    assert pair.theirs.spis() != before
+    wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "what was taken over is gone")
+    assert flow.stop().lost == 0
+    check(guest_lab, pair)
+    # What a killed one leaves, --clean-up takes back.
+    pair.theirs.kill("monitor")
+    wait_until(lambda: not pair.theirs.alive("engine"), 5, "all of its processes are gone")
+    guest_lab.kernel_host.run([program("cygnetd"), "--clean-up", "--config", pair.theirs.conf, "--secrets",
+                               pair.theirs.secrets, "--run-dir", pair.theirs.run_dir])
+    assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
+    pair.theirs.process = None
+
+
+def test_strongswan(guest_lab, request):
+    """strongSwan 5.9 with its own user-space ESP on the host, which takes ESP in UDP only."""
+    theirs = GuestCygnet(guest_lab.kernel_host, "strongswan-guest")
+    theirs.configure(conn("lab", left=OURS[4], leftsubnet=OUR_LAN[4], right=THEIRS[4], rightsubnet=THEIR_LAN[4],
+                          leftid="@ours", rightid="@theirs", ike="aes128gcm16-prfsha256-ecp256",
+                          esp="aes128gcm16"), "engine=xfrm")
+    peer = StrongSwan(guest_lab.gw)
+    try:
+        theirs.start()
+        peer.start()
+        peer.load(site_config(local=OURS[4], remote=THEIRS[4], local_ts=OUR_LAN[4], remote_ts=THEIR_LAN[4],
+                              esp="aes128gcm16", ike="aes128gcm16-prfsha256-ecp256", local_id="ours",
+                              remote_id="theirs"))
+        peer.up("net")
+        theirs.wait_state("up")
+        before = peer.child("net")
+        assert Ping.once(guest_lab.site, THEIR_HOST[4], count=3, interval_s=0.05).lost == 0
+        after = peer.child("net")
+        assert [after[w]["packets"] - before[w]["packets"] for w in ("in", "out")] == [3, 3]
+        assert [theirs.child()[w]["packets"] for w in ("in", "out")] == [3, 3]
+        assert all(s["encap"] and s["packets"] == 3 for s in guest_lab.guest.xfrm_states())
+    finally:
+        if getattr(request.node, "call_failed", True):
+            print(theirs.read_log()[-3000:])
+        peer.stop()
+        theirs.stop()

@@ -43,9 +43,9 @@ Result<void> KernelControl::perform(const sadb::Request& request, const Moment& 
         } else if constexpr (std::is_same_v<T, sadb::RemovePolicyRequest>) {
           return engine_.remove_policy(r.id);
         } else if constexpr (std::is_same_v<T, sadb::PutCheckpointRequest>) {
-          return put_checkpoint(r);
+          return checkpoints_.put(r);
         } else if constexpr (std::is_same_v<T, sadb::DropCheckpointRequest>) {
-          drop_checkpoint(r.key);
+          checkpoints_.drop(r.key);
           return {};
         } else {
           // The kernel holds no packet for an SPI that is still to come, and drops by its own clock what waits for an
@@ -54,28 +54,6 @@ Result<void> KernelControl::perform(const sadb::Request& request, const Moment& 
         }
       },
       request);
-}
-
-Result<void> KernelControl::put_checkpoint(const sadb::PutCheckpointRequest& r) {
-  // What is refused leaves no older state behind: a stale one would be worse than none.
-  drop_checkpoint(r.key);
-  if (r.key.size() + r.value.size() > sadb::kMaxCheckpoint) {
-    return fail("the state of " + r.key + " is too long to be handed back: it will not outlive ike");
-  }
-  if (checkpoint_octets_ + r.value.size() > kMaxCheckpointOctets) {
-    return fail("as many checkpoints are held as may be: the state of " + r.key + " will not outlive ike");
-  }
-  checkpoint_octets_ += r.value.size();
-  checkpoints_.insert_or_assign(r.key, r.value);
-  return {};
-}
-
-void KernelControl::drop_checkpoint(const std::string& key) {
-  const auto it = checkpoints_.find(key);
-  if (it == checkpoints_.end()) return;
-  checkpoint_octets_ -= it->second.size();
-  wipe(it->second);
-  checkpoints_.erase(it);
 }
 
 void KernelControl::answer(std::uint32_t request, const sadb::Reply& reply) {
@@ -88,7 +66,7 @@ void KernelControl::answer(std::uint32_t request, const sadb::Reply& reply) {
 
 void KernelControl::answer_dump(std::uint32_t request, bool with_keys, const Moment& at) {
   auto dump = engine_.dump(with_keys, at);
-  if (with_keys) dump.checkpoints.assign(checkpoints_.begin(), checkpoints_.end());
+  if (with_keys) dump.checkpoints = checkpoints_.all();
   for (auto& piece : encode_dump(request, dump)) queue_.push_back(std::move(piece));
 }
 

@@ -3,11 +3,10 @@
 
 // The kernel's side of sadb: requests of ike to calls of the KernelEngine, its events to messages. Also keeps ike's
 // checkpoints, as the engine of our own does. The role moves the bytes.
-#include <map>
-#include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "sadb/checkpoints.h"
 #include "sadb/kernel/engine.h"
 #include "sadb/messages.h"
 
@@ -25,16 +24,10 @@ class KernelControl {
   [[nodiscard]] std::vector<Bytes> take_queue() { return std::exchange(queue_, {}); }
   // Packets that came into our devices though no policy took them: they are dropped there.
   void count_stray(std::uint64_t packets) { strays_ += packets; }
-  // The text of /proc/net/xfrm_stat, as it is now.
-  void set_kernel_counters(std::string text) { kernel_counters_ = std::move(text); }
-
-  static constexpr std::size_t kMaxCheckpointOctets = 512U << 20U;
 
  private:
   using Moment = sadb::kernel::Moment;
   [[nodiscard]] Result<void> perform(const sadb::Request& request, const Moment& at);
-  [[nodiscard]] Result<void> put_checkpoint(const sadb::PutCheckpointRequest& r);
-  void drop_checkpoint(const std::string& key);
   void answer(std::uint32_t request, const sadb::Reply& reply);
   void answer_dump(std::uint32_t request, bool with_keys, const Moment& at);
   [[nodiscard]] sadb::Statistics statistics(const Moment& at);
@@ -42,10 +35,8 @@ class KernelControl {
   sadb::kernel::KernelEngine& engine_;
   Logger& log_;
   std::vector<Bytes> queue_;
-  std::map<std::string, Bytes> checkpoints_;
-  std::size_t checkpoint_octets_ = 0;
+  sadb::Checkpoints checkpoints_;
   std::uint64_t strays_ = 0;
-  std::string kernel_counters_;
 };
 
 }  // namespace cygnet::daemon

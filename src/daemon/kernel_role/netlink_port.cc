@@ -20,23 +20,31 @@ std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::ask(const xf
   for (;;) {
     auto datagram = socket_.receive();
     if (!datagram) return std::unexpected(KernelError{EIO, datagram.error().message});
-    const auto pieces = xfrm::split_messages(*datagram);
-    if (!pieces) return std::unexpected(KernelError{EIO, pieces.error().message});
-    for (const auto& piece : *pieces) {
-      auto answer = xfrm::Message::parse(piece);
-      // Answers to a question that was given up.
-      if (answer && answer->header.sequence != sequence_) continue;
-      if (!answer) return std::unexpected(KernelError{EIO, answer.error().message});
-      if (const auto* error = std::get_if<xfrm::ErrorReply>(&answer->body)) {
-        if (error->error != 0) return std::unexpected(KernelError{-error->error, error->text});
-        return answers;
-      }
-      if (std::holds_alternative<xfrm::DoneReply>(answer->body)) return answers;
-      answers.push_back(std::move(*answer));
-      if (one_answer) return answers;
-    }
-    wipe(*datagram);
+    const auto over = take(*datagram, one_answer, answers);
+    wipe(*datagram);  // and keys come back
+    if (!over) return std::unexpected(over.error());
+    if (*over) return answers;
   }
+}
+
+std::expected<bool, KernelError> NetlinkPort::take(ByteView datagram, bool one_answer,
+                                                   std::vector<xfrm::Message>& answers) const {
+  const auto pieces = xfrm::split_messages(datagram);
+  if (!pieces) return std::unexpected(KernelError{EIO, pieces.error().message});
+  for (const auto& piece : *pieces) {
+    auto answer = xfrm::Message::parse(piece);
+    if (!answer) return std::unexpected(KernelError{EIO, answer.error().message});
+    // Answers to a question that was given up.
+    if (answer->header.sequence != sequence_) continue;
+    if (const auto* error = std::get_if<xfrm::ErrorReply>(&answer->body)) {
+      if (error->error != 0) return std::unexpected(KernelError{-error->error, error->text});
+      return true;
+    }
+    if (std::holds_alternative<xfrm::DoneReply>(answer->body)) return true;
+    answers.push_back(std::move(*answer));
+    if (one_answer) return true;
+  }
+  return false;
 }
 
 }  // namespace cygnet::daemon

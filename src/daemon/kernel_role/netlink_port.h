@@ -14,6 +14,9 @@ class NetlinkPort final : public sadb::kernel::KernelPort {
       const wire::xfrm::Message& message) override;
 
  private:
+  // Whether that was all of the answer.
+  [[nodiscard]] std::expected<bool, sadb::kernel::KernelError> take(ByteView datagram, bool one_answer,
+                                                                    std::vector<wire::xfrm::Message>& answers) const;
   io::XfrmSocket socket_;
   std::uint32_t sequence_ = 0;
 };

@@ -165,6 +165,11 @@ bool ClearTextGate::put() {
 
 void ClearTextGate::open() {
   before_ = current_ = 0;
+  if (setup_.kernel) {
+    take_back_earlier(setup_.route_table);
+    problem_.clear();
+    return;
+  }
   if (put()) return;
   log_.warning(
       "network",
@@ -210,6 +215,7 @@ void ClearTextGate::settle() {
 }
 
 void ClearTextGate::look() {
+  if (setup_.kernel) return;
   if (filter_ && problem_.empty()) {
     const auto text = filter_->run("list counter " + name() + " refused\n");
     if (text) {

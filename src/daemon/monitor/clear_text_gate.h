@@ -37,6 +37,9 @@ struct GateSetup {
   std::uint16_t ike_port = 500;
   std::uint16_t nat_port = 4500;
   std::uint32_t route_table = 0;  // tells the tables of several daemons apart
+  // The kernel's IPsec carries the packets: its own policies refuse clear text, and what it has taken out of an SA
+  // comes past the gate a second time, from the outer device. No table then.
+  bool kernel = false;
 };
 
 class ClearTextGate {

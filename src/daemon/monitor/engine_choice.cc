@@ -73,6 +73,7 @@ std::string why_not_kernel(const std::vector<model::Connection>& connections) {
   auto socket = io::XfrmSocket::open();
   if (!socket) return socket.error().message;
   NetlinkPort port(std::move(*socket));
+  std::set<std::pair<Kind, Family>> probed;  // good ones, each asked for once
   for (const auto& connection : connections) {
     std::set<Kind> kinds;
     for (const auto& child : connection.children) {
@@ -84,10 +85,12 @@ std::string why_not_kernel(const std::vector<model::Connection>& connections) {
     }
     const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
     for (const auto& kind : kinds) {
-      const auto probed = sadb::kernel::probe(port, probe_of(kind, v6 ? Family::kV6 : Family::kV4));
-      if (!probed) {
+      const auto family = v6 ? Family::kV6 : Family::kV4;
+      if (!probed.emplace(kind, family).second) continue;
+      const auto taken = sadb::kernel::probe(port, probe_of(kind, family));
+      if (!taken) {
         return "connection " + connection.name + " (" + connection.source + ") may agree on " + words_of(kind) +
-               ", and " + probed.error().message;
+               ", and " + taken.error().message;
       }
     }
   }
@@ -97,7 +100,10 @@ std::string why_not_kernel(const std::vector<model::Connection>& connections) {
 Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log) {
   const auto wanted = configuration.setup.engine;
   if (wanted == model::EngineKind::kUser) return false;
-  const auto why = why_not_kernel(configuration.connections);
+  auto why = why_not_kernel(configuration.connections);
+  if (why.empty() && configuration.threads != model::EngineThreads{}) {
+    why = "workers=, worker-cpus= and busy-poll= are for Cygnet's own engine";
+  }
   if (why.empty()) {
     log.info("monitor", "the kernel's IPsec carries the packets (engine=)");
     return true;

@@ -106,11 +106,13 @@ Result<void> Monitor::start() {
     return std::unexpected(kernel.error());
   }
   kernel_ = *kernel;
+  // What one that was killed may have left there, when it had the kernel.
+  if (!kernel_) remove_from_kernel();
   if (auto listening = listen_to_programs(); !listening) {
     return listening;
   }
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
-                                       kernel_ ? model::EngineThreads{} : loaded.configuration.conf.threads);
+                                       kernel_ ? model::EngineThreads{} : loaded.configuration.conf.threads, kernel_);
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
@@ -452,7 +454,7 @@ void Monitor::reload() {
   if (!loaded.configuration.ok()) {
     message.error = loaded.configuration.problems();
   } else if (kernel_) {
-    message.error = why_not_kernel(loaded.configuration.conf.connections);
+    message.error = why_not_kernel(loaded.change ? loaded.change->fresh : loaded.configuration.conf.connections);
   }
   if (!message.error.empty()) {
     log_.error("config", "not reloaded, the old configuration stays: " + message.error);

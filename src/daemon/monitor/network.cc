@@ -44,7 +44,7 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
   return out;
 }
 
-Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads)
+Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads, bool kernel)
     : setup_(std::move(setup)),
       threads_(daemon::engine_threads(threads)),
       wanted_threads_(std::move(threads)),
@@ -53,7 +53,8 @@ Network::Network(model::Setup setup, std::string state_path, Logger& log, model:
       gate_({.devices = setup_.devices,
              .ike_port = setup_.ike_port,
              .nat_port = setup_.nat_port,
-             .route_table = setup_.route_table},
+             .route_table = setup_.route_table,
+             .kernel = kernel},
             log) {}
 
 NetworkBounds bounds_of(const model::Connection& connection) {

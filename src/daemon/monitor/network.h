@@ -47,7 +47,9 @@ class Network {
   static constexpr std::size_t kMost = 1'000'000;
   static constexpr std::size_t kMostAddresses = 4096;
 
-  Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads = {});
+  // kernel: the kernel's IPsec carries the packets.
+  Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads = {},
+          bool kernel = false);
 
   // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();

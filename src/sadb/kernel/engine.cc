@@ -13,6 +13,12 @@ namespace {
 namespace xfrm = wire::xfrm;
 using model::Direction;
 
+// Sequence numbers that may be used under an SA while another takes its place; the peer's window does not mind a gap.
+constexpr std::uint64_t kMoveMargin = 1U << 16U;
+constexpr std::uint64_t kLastSequence = 0xffff'ffffU;
+// Above so many questions one for all is quicker.
+constexpr std::size_t kFewSas = 16;
+
 std::string words_of(const KernelError& error, const std::string& what) {
   std::string text = "the kernel refused " + what + ": ";
   if (!error.text.empty()) return text + error.text;
@@ -174,7 +180,6 @@ Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
   if (!message) return std::unexpected(message.error());
   const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, old.spec));
   if (!state || state->empty()) return fail(name_of(old.spec) + " is not in the kernel any more");
-  if (state->front().attributes.replay_esn) message->attributes.replay_esn = state->front().attributes.replay_esn;
   const bool same_name = destination_of(old.spec) == destination_of(fresh.spec);
   const bool same_ends = same_name && old.spec.local.address == fresh.spec.local.address &&
                          old.spec.remote.address == fresh.spec.remote.address &&
@@ -183,6 +188,14 @@ Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
     message->header.type = xfrm::MessageType::kUpdSa;
     const auto done = port_.ask(*message);
     return done ? Result<void>{} : fail(words_of(done.error(), "another port for " + name_of(old.spec)));
+  }
+  if (auto window = state->front().attributes.replay_esn) {
+    // Until the old one is gone it goes on sending: its numbers must not come again.
+    if (fresh.spec.direction == Direction::kOutbound) window->sent += kMoveMargin;
+    if (!fresh.spec.esn && window->sent > kLastSequence) {
+      return fail(name_of(old.spec) + " has too few sequence numbers left to move: rekey it");
+    }
+    message->attributes.replay_esn = std::move(window);
   }
   if (same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
   const auto done = port_.ask(*message);
@@ -292,17 +305,26 @@ Dump KernelEngine::dump(bool with_keys, const Moment& at) {
 
 std::vector<Usage> KernelEngine::usage(const std::vector<Spi>& spis, const Moment& at) {
   std::vector<Usage> out;
+  const auto known = spis.size() > kFewSas ? ask_all() : Known{};
   const auto last_used = [&](const Held& held) {
-    const auto state = held.standby ? Answer{} : port_.ask(name_sa(xfrm::MessageType::kGetSa, held.spec));
+    if (held.standby) return Instant{};
+    if (const auto it = known.find({destination_of(held.spec), held.spec.spi}); it != known.end()) {
+      return counters_of(held, &it->second, at).last_used;
+    }
+    if (spis.size() > kFewSas) return Instant{};
+    const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, held.spec));
     const bool there = state && !state->empty() && std::holds_alternative<xfrm::SaInfo>(state->front().body);
     return counters_of(held, there ? &state->front() : nullptr, at).last_used;
   };
+  std::map<Spi, const Held*> inbound;
+  for (const auto& [key, held] : sas_) {
+    if (held.spec.direction == Direction::kInbound) inbound.emplace(held.spec.spi, &held);
+  }
   for (const auto& spi : spis) {
-    const auto found = std::ranges::find_if(
-        sas_, [&](const auto& e) { return std::get<0>(e.first) == Direction::kInbound && e.second.spec.spi == spi; });
-    if (found == sas_.end()) continue;
-    Usage usage{spi, last_used(found->second), {}};
-    for (const auto& key : of_child_.at(found->second.spec.child)) {
+    const auto found = inbound.find(spi);
+    if (found == inbound.end()) continue;
+    Usage usage{spi, last_used(*found->second), {}};
+    for (const auto& key : of_child_.at(found->second->spec.child)) {
       const auto& other = sas_.at(key);
       if (other.spec.direction == Direction::kOutbound) usage.outbound = std::max(usage.outbound, last_used(other));
     }

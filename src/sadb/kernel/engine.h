@@ -152,6 +152,7 @@ class KernelEngine {
   void inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
+  void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector);
   void remove_inherited(const Moment& at);
   void on_expire(const wire::xfrm::SaExpire& expire);
   void on_acquire(const wire::xfrm::Acquire& acquire);

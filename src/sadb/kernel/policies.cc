@@ -51,7 +51,11 @@ Result<void> KernelEngine::begin(const Moment& at) {
   const model::PolicySpec let_through{.action = model::PolicyAction::kBypass, .order = 1};
   for (const auto type : kNeighbourDiscovery) {
     for (const auto direction : directions_of(let_through)) {
-      const auto done = port_.ask(set_policy(let_through, neighbour_selector(type), direction, 0));
+      auto message = set_policy(let_through, neighbour_selector(type), direction, 0);
+      auto& info = std::get<xfrm::PolicyInfo>(message.body);
+      info.index = new_index(direction);
+      take_over(direction, info.selector);
+      const auto done = port_.ask(message);
       if (!done) {
         return fail("the kernel takes no IPsec policies: " +
                     (done.error().text.empty() ? "error " + std::to_string(done.error().number) : done.error().text));
@@ -67,11 +71,12 @@ void KernelEngine::end() {
     if (!held.standby) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, held.spec));
   }
   remove_leftovers();
-  for (const auto type : kNeighbourDiscovery) {
-    for (const std::uint8_t direction : {xfrm::kOut, xfrm::kIn, xfrm::kForward}) {
-      (void)port_.ask(delete_policy(neighbour_selector(type), direction));
-    }
-  }
+}
+
+void KernelEngine::take_over(std::uint8_t direction, const xfrm::Selector& selector) {
+  std::erase_if(inherited_policies_, [&](const InheritedPolicy& old) {
+    return old.id.direction == direction && old.id.selector == selector;
+  });
 }
 
 // Everything with a reqid or an index of ours.
@@ -156,9 +161,7 @@ Result<void> KernelEngine::refresh(const Slot& slot) {
   auto message = set_policy(policy.spec, it->second.selector, slot.first, policy.reqid);
   auto& info = std::get<xfrm::PolicyInfo>(message.body);
   info.index = it->second.index;
-  std::erase_if(inherited_policies_, [&](const InheritedPolicy& old) {
-    return old.id.direction == slot.first && old.id.selector == info.selector;
-  });
+  take_over(slot.first, info.selector);
   const auto done = port_.ask(message);
   if (done) return {};
   return fail("the kernel refused a policy of " + policy.spec.connection + ": " +

@@ -337,7 +337,7 @@ TEST_F(KernelEngineTest, APeerThatMovesKeepsItsSequenceNumbers) {
   ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
   EXPECT_FALSE(kernel.sas.contains({kPeer, Spi(0x2002)}));
   const auto& moved = kernel.sas.at({kElsewhere, Spi(0x2002)});
-  EXPECT_EQ(moved.attributes.replay_esn->sent, 77U);
+  EXPECT_EQ(moved.attributes.replay_esn->sent, 77U + 65536U);
   EXPECT_EQ(moved.attributes.encapsulation, (xfrm::Encapsulation{xfrm::kEspInUdp, 4500, 4501, {}}));
   EXPECT_EQ(kernel.info(kUs, Spi(0x1001)).source, xfrm::Address::of(kElsewhere));
   EXPECT_EQ(kernel.policy(xfrm::kOut).attributes.templates->front().id.destination, xfrm::Address::of(kElsewhere));
@@ -347,6 +347,9 @@ TEST_F(KernelEngineTest, APeerThatMovesKeepsItsSequenceNumbers) {
   ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4502}, true, 20));
   EXPECT_EQ(std::ranges::count(kernel.log, "NEWSA"), 0);
   EXPECT_EQ(std::ranges::count(kernel.log, "UPDSA"), 2);
+  // One that is at its end does not move.
+  kernel.sas.at({kElsewhere, Spi(0x2002)}).attributes.replay_esn->sent = 0xffff'0000;
+  EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kPeer, 4501}, true, 20));
 }
 
 TEST_F(KernelEngineTest, OfTwoPoliciesWithOneSelectorTheFirstIsInForce) {

@@ -37,7 +37,7 @@ class GuestHost:
         self.dir = guest.mailbox
         guest.run(f"""set -e
             mount --rbind /proc /host/proc; mount --rbind /sys /host/sys; mount --rbind /dev /host/dev
-            mount -t tmpfs tmpfs /host/run; mount -t tmpfs tmpfs /host/tmp
+            mount -t tmpfs tmpfs /host/run
             mkdir -p /host{self.dir}; mount --bind /lab /host{self.dir}""")
 
     def run(self, command, check=True, timeout_s=30):

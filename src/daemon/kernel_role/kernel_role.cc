@@ -38,7 +38,7 @@ constexpr std::uint32_t group_bit(xfrm::Group group) { return 1U << (static_cast
 
 class KernelProcess {
  public:
-  KernelProcess(std::string user, Logger& log) : user_(std::move(user)), log_(log) {}
+  KernelProcess(const Options& options, Logger& log) : options_(options), log_(log) {}
   int run();
 
  private:
@@ -59,7 +59,7 @@ class KernelProcess {
     return {clock_.monotonic(), static_cast<std::uint64_t>(clock_.wall_seconds())};
   }
 
-  std::string user_;
+  const Options& options_;
   Logger& log_;
   io::EventLoop loop_;
   io::SystemClock clock_;
@@ -109,8 +109,8 @@ Result<void> KernelProcess::start(const StartEngine& start, std::vector<io::Uniq
   nat_port_ = start.nat_port;
   if (auto taken = take_descriptors(start, std::move(fds)); !taken) return taken;
   if (auto opened = open_kernel(start.mark); !opened) return opened;
-  if (auto dropped = drop_privileges(user_, Keep::kNetAdmin); !dropped) return dropped;
-  if (auto confined = confine(Confinement::kEngine); !confined) log_.warning("", confined.error().message);
+  if (auto dropped = drop_privileges(options_.user, Keep::kNetAdmin); !dropped) return dropped;
+  if (auto confined = confine(Confinement::kEngine, options_.allow_unconfined, log_); !confined) return confined;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     if (sockets_[i].port == nat_port_) {
       loop_.watch(sockets_[i].fd.get(), [this, i] { on_encapsulation_port(i); });
@@ -281,6 +281,6 @@ void KernelProcess::each_second() {
 
 }  // namespace
 
-int run_kernel_role(const Options& options, Logger& log) { return KernelProcess(options.user, log).run(); }
+int run_kernel_role(const Options& options, Logger& log) { return KernelProcess(options, log).run(); }
 
 }  // namespace cygnet::daemon

@@ -46,32 +46,36 @@ std::vector<std::unique_ptr<Drive>>& drives_for(const Algorithm& algorithm, cons
 }
 
 // The loop of a case: rounds of packets, all of which must arrive. The first core is the calling thread. Several cores
-// share one engine; they wait for each other now and then, so their time is that of the clock on the wall.
+// share one engine and wait for each other now and then: their time is that of the clock on the wall, from when all
+// begin until the last one is done.
 template <typename Drive>
 void run_case(benchmark::State& state, const Algorithm& algorithm, const Scale& scale, model::Direction direction) {
   auto& drives = drives_for<Drive>(algorithm, scale);
-  std::vector<Stopwatch> watches(drives.size(), Stopwatch(drives.size() > 1));
+  Stopwatch watch(drives.size() > 1);
+  bool preparing = true;  // written before the gate opens, read behind it
   std::uint64_t arrived = 0;
   arrived -= drives[0]->arrived();
-  Crew crew(drives.size() - 1, [&](std::size_t i) {
-    drives[i + 1]->prepare();
-    watches[i + 1].start();
-    drives[i + 1]->run();
-    watches[i + 1].stop();
-  });
+  const auto work = [&](std::size_t core) { preparing ? drives[core]->prepare() : drives[core]->run(); };
+  Crew crew(drives.size() - 1, [&](std::size_t i) { work(i + 1); });
+  const auto round = [&] {
+    crew.start_round();
+    work(0);
+    crew.end_round();
+  };
   for (auto _ : state) {
     state.PauseTiming();
-    drives[0]->prepare();
-    crew.start_round();
+    preparing = true;
+    round();
+    preparing = false;
     state.ResumeTiming();
-    watches[0].start();
-    drives[0]->run();
-    watches[0].stop();
-    crew.end_round();
+    watch.start();
+    round();
+    watch.stop();
   }
   const std::uint64_t each = drives[0]->packets() * static_cast<std::uint64_t>(state.iterations());
   arrived += drives[0]->arrived();
   if (arrived != each * drives.size()) state.SkipWithError("packets were lost");
+  const std::vector<Stopwatch> watches(drives.size(), watch);
   report(state, each, watches, cipher_seconds(algorithm, scale.size, direction));
 }
 

@@ -57,7 +57,7 @@ Result<EspKeys> cut_keys(const model::SaSpec& spec) {
 class ByBurstSize final : public EspTransform {
  public:
   ByBurstSize(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+      : EspTransform(spec),
         few_(create_openssl_esp_cipher(spec, keys)),
         many_(create_ipsec_mb_esp_cipher(spec, keys)) {}
   void seal(std::span<EspJob> jobs) override { (jobs.size() < kMany ? *few_ : *many_).seal(jobs); }
@@ -101,7 +101,7 @@ std::unique_ptr<EspCipher> create_with(EspProvider provider, const model::SaSpec
 class OnFirstUse final : public EspTransform {
  public:
   OnFirstUse(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+      : EspTransform(spec),
         encryption_(spec.encryption),
         encryption_bits_(spec.encryption_bits),
         integrity_(spec.integrity),
@@ -116,10 +116,13 @@ class OnFirstUse final : public EspTransform {
  private:
   EspCipher& cipher() {
     if (cipher_ == nullptr) {
-      cipher_ = create_with(
-          EspProvider::kBest,
-          {.encryption = encryption_, .encryption_bits = encryption_bits_, .integrity = integrity_, .esn = esn()},
-          {.key = key_, .salt = salt_, .integrity_key = integrity_key_});
+      cipher_ = create_with(EspProvider::kBest,
+                            {.encryption = encryption_,
+                             .encryption_bits = encryption_bits_,
+                             .integrity = integrity_,
+                             .esn = esn(),
+                             .iv_mask = iv_mask()},
+                            {.key = key_, .salt = salt_, .integrity_key = integrity_key_});
       wipe(salt_.octets);
       key_ = {};
       integrity_key_ = {};

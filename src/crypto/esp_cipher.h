@@ -31,9 +31,9 @@ struct EspJob {
   const std::uint8_t* from = nullptr;
 };
 
-// Keys of one SA in one direction; usable from one thread at a time, unless shareable() says otherwise. The first call makes the key schedule. After that
-// neither call allocates, apart from the first use of intel-ipsec-mb on a thread, and HMAC through OpenSSL: its digests
-// take a small block anew for each of the two hashes of a packet.
+// Keys of one SA in one direction; usable from one thread at a time, unless shareable() says otherwise. The first call
+// makes the key schedule. After that neither call allocates, apart from the first use of intel-ipsec-mb on a thread,
+// and HMAC through OpenSSL: its digests take a small block anew for each of the two hashes of a packet.
 class EspCipher {
  public:
   virtual ~EspCipher() = default;
@@ -42,8 +42,8 @@ class EspCipher {
   [[nodiscard]] virtual std::size_t iv_octets() const = 0;
   [[nodiscard]] virtual std::size_t icv_octets() const = 0;
   [[nodiscard]] virtual std::size_t block_octets() const = 0;  // payload+trailer is a multiple of this (at least 4)
-  // All jobs of this SA. AEADs: explicit IV = sequence (RFC 4106 section 3.1: unique). CBC: IV must be unpredictable:
-  // derived by encrypting the sequence number under the SA's key (NIST SP 800-38A appendix C, first method).
+  // All jobs of this SA. AEADs: explicit IV = sequence XOR SaSpec::iv_mask (RFC 4106 section 3.1: unique). CBC: IV must
+  // be unpredictable: derived by encrypting that number under the SA's key (NIST SP 800-38A appendix C, first method).
   virtual void seal(std::span<EspJob> jobs) = 0;
   virtual void open(std::span<EspJob> jobs) = 0;
 

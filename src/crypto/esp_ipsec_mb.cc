@@ -46,8 +46,7 @@ IMB_MGR& local() {
 // What a packet reads stands together (prefetch_keys): salt and functions in the first cache line, the key behind it.
 class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
  public:
-  MbGcm(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn), salt_(keys.salt) {
+  MbGcm(const model::SaSpec& spec, const EspKeys& keys) : EspTransform(spec), salt_(keys.salt) {
     auto& library = local();
     switch (keys.key.size()) {
       case 16:
@@ -77,7 +76,7 @@ class alignas(64) MbGcm final : public EspTransform, public InSlab<MbGcm> {
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
-      if (iv_octets() != 0) store_be64(iv(job), job.sequence);
+      if (iv_octets() != 0) store_be64(iv(job), iv_number(job));
       run(seal_, context, job, job.from != nullptr ? job.from : payload(job).data(), icv(job), icv_octets());
     }
   }
@@ -146,8 +145,7 @@ class JobQueue {
 
 class MbChaCha final : public EspTransform {
  public:
-  MbChaCha(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn), salt_(keys.salt) {
+  MbChaCha(const model::SaSpec& spec, const EspKeys& keys) : EspTransform(spec), salt_(keys.salt) {
     std::ranges::copy(keys.key, key_.begin());
   }
   ~MbChaCha() override {
@@ -160,7 +158,7 @@ class MbChaCha final : public EspTransform {
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
-      store_be64(iv(job), job.sequence);
+      store_be64(iv(job), iv_number(job));
       run(queue, job, IMB_DIR_ENCRYPT, icv(job));
     }
   }
@@ -217,8 +215,7 @@ class MbChaCha final : public EspTransform {
 class MbCipherHmac final : public EspTransform {
  public:
   MbCipherHmac(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, spec.integrity, spec.esn),
-        cbc_octets_(static_cast<std::uint8_t>(keys.key.size())) {
+      : EspTransform(spec), cbc_octets_(static_cast<std::uint8_t>(keys.key.size())) {
     expand_cipher_key(keys.key);
     prepare_hmac(spec.integrity, keys.integrity_key);
   }
@@ -366,7 +363,7 @@ class MbCipherHmac final : public EspTransform {
   void set_cbc_seal(IMB_JOB& job, const EspJob& packet) const {
     alignas(16) static constexpr std::array<std::uint8_t, 16> kZeros{};
     store_be64(iv(packet), 0);
-    store_be64(iv(packet) + 8, packet.sequence);
+    store_be64(iv(packet) + 8, iv_number(packet));
     set_cbc(job, kZeros.data(), kEspHeaderOctets, iv_octets() + payload(packet).size());
   }
   void set_cbc_open(IMB_JOB& job, const EspJob& packet) const {

@@ -12,7 +12,7 @@ namespace {
 class OpensslCipherMac final : public EspTransform {
  public:
   OpensslCipherMac(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, spec.integrity, spec.esn),
+      : EspTransform(spec),
         counter_(spec.encryption == model::EncryptionId::kAesCtr),
         salt_(keys.salt),
         mac_(create_mac(spec.integrity, keys.integrity_key)) {
@@ -66,7 +66,7 @@ class OpensslCipherMac final : public EspTransform {
 
   void encrypt(const EspJob& job) {
     if (counter_) {
-      store_be64(iv(job), job.sequence);
+      store_be64(iv(job), iv_number(job));
       start(encrypt_.get(), counter_block(job).data(), true);
       return transform_in_place(encrypt_.get(), payload(job));
     }
@@ -74,7 +74,7 @@ class OpensslCipherMac final : public EspTransform {
     // IV, and the chain goes on from there as CBC with that IV.
     static constexpr Block kZeros{};
     std::memset(iv(job), 0, iv_octets() - 8);
-    store_be64(iv(job) + iv_octets() - 8, job.sequence);
+    store_be64(iv(job) + iv_octets() - 8, iv_number(job));
     start(encrypt_.get(), kZeros.data(), true);
     transform_in_place(encrypt_.get(), {iv(job), iv_octets() + payload(job).size()});
   }

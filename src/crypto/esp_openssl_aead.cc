@@ -9,9 +9,7 @@ namespace {
 class OpensslCombined : public EspTransform {
  public:
   OpensslCombined(const model::SaSpec& spec, const EspKeys& keys)
-      : EspTransform(spec.encryption, model::IntegrityId::kNone, spec.esn),
-        context_(EVP_CIPHER_CTX_new()),
-        salt_(keys.salt) {
+      : EspTransform(spec), context_(EVP_CIPHER_CTX_new()), salt_(keys.salt) {
     require(context_ != nullptr);
   }
   ~OpensslCombined() override { wipe(salt_.octets); }
@@ -20,7 +18,7 @@ class OpensslCombined : public EspTransform {
     for (auto& job : jobs) {
       job.ok = fits(job);
       if (!job.ok) continue;
-      if (iv_octets() != 0) store_be64(iv(job), job.sequence);
+      if (iv_octets() != 0) store_be64(iv(job), iv_number(job));
       seal_one(job);
     }
   }

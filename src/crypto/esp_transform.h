@@ -23,15 +23,19 @@ class EspTransform : public EspCipher {
   [[nodiscard]] std::size_t block_octets() const final { return block_octets_; }
 
  protected:
-  EspTransform(model::EncryptionId encryption, model::IntegrityId integrity, bool esn)
-      : esn_(esn),
-        whole_blocks_(model::block_octets(encryption) > 4),
-        iv_octets_(static_cast<std::uint8_t>(model::iv_octets(encryption))),
-        icv_octets_(static_cast<std::uint8_t>(model::is_aead(encryption) ? model::icv_octets(encryption)
-                                                                         : model::icv_octets(integrity))),
-        block_octets_(static_cast<std::uint8_t>(model::block_octets(encryption))) {}
+  explicit EspTransform(const model::SaSpec& spec)
+      : iv_mask_(spec.iv_mask),
+        esn_(spec.esn),
+        whole_blocks_(model::block_octets(spec.encryption) > 4),
+        iv_octets_(static_cast<std::uint8_t>(model::iv_octets(spec.encryption))),
+        icv_octets_(static_cast<std::uint8_t>(model::is_aead(spec.encryption) ? model::icv_octets(spec.encryption)
+                                                                              : model::icv_octets(spec.integrity))),
+        block_octets_(static_cast<std::uint8_t>(model::block_octets(spec.encryption))) {}
 
   [[nodiscard]] bool esn() const { return esn_; }
+  [[nodiscard]] std::uint64_t iv_mask() const { return iv_mask_; }
+  // What is unique to each packet under the SA's key; the explicit IV is this, or comes from it.
+  [[nodiscard]] std::uint64_t iv_number(const EspJob& job) const { return job.sequence ^ iv_mask_; }
   // Whether the job can hold a packet of this transform at all.
   [[nodiscard]] bool fits(const EspJob& job) const {
     const std::size_t around = kEspHeaderOctets + iv_octets_ + icv_octets_;
@@ -46,6 +50,7 @@ class EspTransform : public EspCipher {
   [[nodiscard]] std::uint8_t* icv(const EspJob& job) const { return job.esp + job.octets - icv_octets_; }
 
  private:
+  std::uint64_t iv_mask_;
   bool esn_;
   bool whole_blocks_;
   std::uint8_t iv_octets_;

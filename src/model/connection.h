@@ -182,7 +182,8 @@ struct Setup {
   std::uint16_t nat_port = 4500;
   std::uint32_t fwmark = 0x43590000;  // "CY": our own outer packets
   std::uint32_t route_table = 4359;
-  std::uint32_t rule_priority = 4359;
+  // Before the rule of strongSwan's routes (220): where both run, our tunnels' packets must not leave by its routes.
+  std::uint32_t rule_priority = 210;
   std::uint32_t cookie_threshold = 100;  // half-open SAs before COOKIE is asked (RFC 7296 section 2.6)
   std::uint32_t half_open_limit = 5000;
   std::uint32_t half_open_per_address = 1000;  // of one IPv4 address, or one IPv6 /64

@@ -54,6 +54,9 @@ struct SaSpec {
   SecretBytes integrity_key;
   bool esn = false;
   std::uint64_t sequence = 0;  // goes on behind this number: outbound last sent, inbound highest seen
+  // Outbound: explicit IVs are made of the sequence number XOR this. Random where the same keys may be given to another
+  // SA, whose numbers begin anew (keys set by hand): under one key an IV must not come twice.
+  std::uint64_t iv_mask = 0;
   // IPComp inside this SA (RFC 3173) with this Compression Parameter Index: ours inbound, the peer's outbound. 0: none.
   std::uint16_t ipcomp_cpi = 0;
   std::uint32_t tfc_octets = 0;  // outbound, tunnel mode: inner packets are padded to so many octets; 0: not

@@ -91,6 +91,7 @@ void fields(A& a, V& v) {
   a.octets(v.integrity_key);
   a.flag(v.esn);
   a.number(v.sequence);
+  a.number(v.iv_mask);
   a.number(v.ipcomp_cpi);
   a.number(v.tfc_octets);
   fields(a, v.iptfs);

@@ -22,7 +22,7 @@ class OnEngine:
     def __init__(self, net, esp="aes128gcm16", local=None, child_extra="", extra="", local_ts=None, remote_ts=None):
         self.net = net
         self.engine = Cygnet(net.gw_a)
-        self.engine.configure("", setup="ikeport=1500\nnat-ikeport=4600\nrule-priority=210")
+        self.engine.configure("", setup="ikeport=1500\nnat-ikeport=4600")
         self.engine.start()
         self.strongswan = StrongSwan(net.gw_a, engine=self.engine)
         self.strongswan.start()

@@ -206,6 +206,9 @@ PfkeyResult<> PfkeyDatabase::place_outbound(PfkeySa& sa, Instant now) {
   auto& group = this->group(group_name(sa));
   sa.group = group.id;
   auto spec = sa_spec_of(sa, Direction::kOutbound, now);
+  // RFC 4106 section 3.1: under one key an IV "MUST NOT" come twice. Keys set by hand come back, with sequence numbers
+  // that begin anew.
+  spec.iv_mask = random_.u64();
   apply(sa.terms, spec);
   if (auto installed = engine_.install_sa(spec, now); !installed) {
     tidy_group(group_name(sa));

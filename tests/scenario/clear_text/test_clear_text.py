@@ -57,7 +57,7 @@ def test_the_rest_of_a_network_of_which_a_port_is_protected(net, up):
     assert arrived.count(f"src host {net.host_address('b')}") == 0, arrived.lines()[:5]
 
 
-@pytest.mark.parametrize("fault", ["ip rule del pref 4359", "ip route flush table 4359",
+@pytest.mark.parametrize("fault", ["ip rule del pref 210", "ip route flush table 4359",
                                    "ip link set ipsec0 down", "nft flush ruleset", "ip link del ipsec0"])
 def test_what_others_take_away_is_back(net, up, fault):
     net.gw_a.run(fault)

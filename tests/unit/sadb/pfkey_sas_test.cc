@@ -230,6 +230,23 @@ TEST_F(PfkeySas, UpdateKeepsCountersAndAge) {
   EXPECT_EQ(got.current->add_time, 1'700'000'000U);
 }
 
+// RFC 4106 section 3.1: under one key an IV "MUST NOT" come twice, also if a script sets the same key again and the
+// sequence number begins anew.
+TEST_F(PfkeySas, TheSameKeysSetAgainHaveOtherInitializationVectors) {
+  std::set<std::uint64_t> masks;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(error_of(add("192.0.2.1", "192.0.2.2", 0x1000)), 0);
+    masks.insert(engine.only(Direction::kOutbound)->iv_mask);
+    auto again = add("192.0.2.1", "192.0.2.2", 0x1000);
+    again.header.type = Type::kUpdate;
+    EXPECT_EQ(error_of(again), 0);
+    masks.insert(engine.only(Direction::kOutbound)->iv_mask);
+    EXPECT_EQ(error_of(sa(Type::kDelete, "192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  }
+  EXPECT_EQ(masks.size(), 6U);
+  EXPECT_FALSE(masks.contains(0));
+}
+
 TEST_F(PfkeySas, KeysAreShownOnlyToWhoUnlocksThem) {
   EXPECT_EQ(error_of(add("192.0.2.1", "192.0.2.2", 0x1000)), 0);
   const auto get = sa(Type::kGet, "192.0.2.1", "192.0.2.2", 0x1000);

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "io/errno_text.h"
+#include "io/netlink_reading.h"
 
 namespace cygnet::io {
 
@@ -22,7 +23,6 @@ namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
 constexpr std::size_t kReceiveBuffer = 64UL * 1024;
-constexpr int kNoticesBuffer = 8 << 20;
 constexpr std::size_t kRoutesTogether = 64;  // in one datagram: their answers fit into the socket's buffer
 constexpr std::uint8_t kOurRouteProtocol =
     89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
@@ -53,48 +53,6 @@ struct Request {
   void address(std::uint16_t type, const IpAddress& a) { mnl_attr_put(header, type, a.size(), a.bytes().data()); }
   void u32(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header, type, value); }
 };
-
-ByteView payload_of(const nlattr* attribute) {
-  return {static_cast<const std::uint8_t*>(mnl_attr_get_payload(attribute)), mnl_attr_get_payload_len(attribute)};
-}
-
-std::optional<IpAddress> address_of(const nlattr* attribute, Family family) {
-  const auto bytes = payload_of(attribute);
-  if (bytes.size() != IpAddress::any(family).size()) {
-    return std::nullopt;
-  }
-  return IpAddress::from_bytes(bytes);
-}
-
-std::uint32_t u32_of(const nlattr* attribute) {
-  return mnl_attr_get_payload_len(attribute) == 4 ? mnl_attr_get_u32(attribute) : 0;
-}
-
-template <typename OnAttribute>
-void walk_attributes(const void* first, std::ptrdiff_t octets, const OnAttribute& on_attribute) {
-  const auto* at = static_cast<const char*>(first);
-  const auto* end = at + octets;
-  const auto* attribute = reinterpret_cast<const nlattr*>(at);
-  while (mnl_attr_ok(attribute, static_cast<int>(end - at))) {
-    on_attribute(mnl_attr_get_type(attribute), attribute);
-    attribute = mnl_attr_next(attribute);
-    at = reinterpret_cast<const char*>(attribute);
-  }
-}
-
-template <typename Body, typename OnAttribute>
-void each_attribute(const nlmsghdr& message, const OnAttribute& on_attribute) {
-  const void* first = mnl_nlmsg_get_payload_offset(&message, sizeof(Body));
-  walk_attributes(first,
-                  static_cast<const char*>(mnl_nlmsg_get_payload_tail(&message)) - static_cast<const char*>(first),
-                  on_attribute);
-}
-
-template <typename Body>
-const Body* body_of(const nlmsghdr& message) {
-  return mnl_nlmsg_get_payload_len(&message) < sizeof(Body) ? nullptr
-                                                            : static_cast<const Body*>(mnl_nlmsg_get_payload(&message));
-}
 
 std::optional<Link> parse_link(const nlmsghdr& message) {
   const auto* body = body_of<ifinfomsg>(message);
@@ -581,75 +539,6 @@ Result<std::vector<ProxyNeighbour>> RouteSocket::our_proxies(Family family) {
       "cannot list the addresses answered for");
   if (!done) return std::unexpected(done.error());
   return out;
-}
-
-Result<UniqueFd> open_route_changes() {
-  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  const auto group = [](unsigned number) { return 1U << (number - 1); };
-  address.nl_groups = group(RTNLGRP_LINK) | group(RTNLGRP_IPV4_IFADDR) | group(RTNLGRP_IPV6_IFADDR) |
-                      group(RTNLGRP_IPV4_ROUTE) | group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_IPV4_RULE) |
-                      group(RTNLGRP_IPV6_RULE);
-  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return fail_errno("cannot listen for changes of routes and addresses");
-  }
-  // Thousands of routes that we set ourselves are told of as well: what is lost would mean looking at all of them.
-  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNoticesBuffer, sizeof kNoticesBuffer);
-  return fd;
-}
-
-namespace {
-
-bool touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
-  if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return false;
-  const auto is_ours = [&](int index) { return std::ranges::find(ours.devices, index) != ours.devices.end(); };
-  switch (message.nlmsg_type) {
-    case RTM_DELRULE: return true;
-    case RTM_NEWLINK:
-    case RTM_DELLINK: {
-      const auto* body = body_of<ifinfomsg>(message);
-      return body != nullptr && is_ours(body->ifi_index);
-    }
-    case RTM_DELADDR: {
-      const auto* body = body_of<ifaddrmsg>(message);
-      return body != nullptr && is_ours(static_cast<int>(body->ifa_index));
-    }
-    case RTM_DELROUTE: {
-      const auto* body = body_of<rtmsg>(message);
-      if (body == nullptr) return false;
-      std::uint32_t table = body->rtm_table;
-      each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
-        if (type == RTA_TABLE) table = u32_of(attribute);
-      });
-      return table == ours.table;
-    }
-    default: return false;
-  }
-}
-
-}  // namespace
-
-bool drain_route_changes(int fd, const RouteChangeFilter& ours) {
-  alignas(nlmsghdr) std::array<char, 8192> buffer{};
-  bool touched = false;
-  for (;;) {
-    const auto n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
-    // errno speaks of failures only: after an end of file it is stale, and would hold the process here for ever.
-    if (n == 0 || (n < 0 && errno != ENOBUFS && errno != EINTR)) {
-      return touched;
-    }
-    if (n < 0 || static_cast<std::size_t>(n) > buffer.size()) {
-      // Some were lost, or one is larger than can be read: anything may have happened.
-      touched = touched || n > 0 || errno == ENOBUFS;
-      continue;
-    }
-    int left = static_cast<int>(n);
-    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
-         m = mnl_nlmsg_next(m, &left)) {
-      touched = touched || touches(*m, ours);
-    }
-  }
 }
 
 }  // namespace cygnet::io

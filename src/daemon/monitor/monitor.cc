@@ -557,9 +557,7 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
   send(ike_, ShutDown{});
   if (const pid_t lost_ike = ike_.pid; lost_ike != 0) {
     loop_.after(kGoodbyeTime, [this, lost_ike] {
-      if (ike_.pid == lost_ike) {
-        ::kill(lost_ike, SIGKILL);
-      }
+      if (ike_.pid == lost_ike) ::kill(lost_ike, SIGKILL);
     });
   }
   restart_later(engine_, &Monitor::start_engine);

@@ -9,12 +9,21 @@ namespace pf = wire::pfkey;
 namespace xf = wire::xfrm;
 using Type = xf::MessageType;
 
+// Those that there can be SAs of; IPComp's may have come over PF_KEY.
+std::optional<pf::SaType> sa_type_of(std::uint8_t protocol) {
+  if (protocol == xf::kProtocolEsp) return pf::SaType::kEsp;
+  if (protocol == xf::kProtocolAh) return pf::SaType::kAh;
+  if (protocol == xf::kProtocolIpComp) return pf::SaType::kIpComp;
+  return std::nullopt;
+}
+
 }  // namespace
 
 PfkeyResult<PfkeySa*> XfrmServer::find_sa(const xf::SaId& id) {
   const auto destination = id.destination.as(id.family);
-  auto* sa = database_.sas().find(id.spi, destination);
-  if (sa == nullptr || describe_id(*sa).protocol != id.protocol) {
+  const auto type = sa_type_of(id.protocol);
+  auto* sa = type ? database_.sas().find(id.spi, destination, *type) : nullptr;
+  if (sa == nullptr) {
     return refuse(ESRCH, "there is no SA of protocol " + std::to_string(id.protocol) + " with SPI " +
                              std::to_string(id.spi.value) + " to " + destination.to_string());
   }
@@ -80,13 +89,10 @@ PfkeyResult<> XfrmServer::on_alloc_spi(Client& client, const Message& message, P
 
 PfkeyResult<> XfrmServer::on_flush_sa(Client& /*client*/, const Message& message, PfkeyTime /*time*/) {
   const auto protocol = std::get<xf::SaFlush>(message.body).protocol;
-  auto type = pf::SaType::kUnspecified;  // all
-  if (protocol == xf::kProtocolEsp) type = pf::SaType::kEsp;
-  if (protocol == xf::kProtocolAh) type = pf::SaType::kAh;
-  if (protocol == xf::kProtocolIpComp) type = pf::SaType::kIpComp;
+  const auto type = sa_type_of(protocol);
   const bool all = protocol == 0 || protocol == xf::kProtocolAny;
-  if (type == pf::SaType::kUnspecified && !all) return {};  // there are none of others
-  database_.flush_sas(type);
+  if (!type && !all) return {};  // there are none of others
+  database_.flush_sas(type.value_or(pf::SaType::kUnspecified));
   on_sas_flushed();
   hub_.on_sas_flushed();
   return {};

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel tells of links, addresses, routes and rules, without being asked.
+#include <libmnl/libmnl.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "io/errno_text.h"
+#include "io/netlink_reading.h"
+#include "io/rtnetlink.h"
+
+namespace cygnet::io {
+namespace {
+
+constexpr int kNoticesBuffer = 8 << 20;
+
+bool touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
+  if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return false;
+  const auto is_ours = [&](int index) { return std::ranges::find(ours.devices, index) != ours.devices.end(); };
+  switch (message.nlmsg_type) {
+    case RTM_DELRULE: return true;
+    case RTM_NEWLINK:
+    case RTM_DELLINK: {
+      const auto* body = body_of<ifinfomsg>(message);
+      return body != nullptr && is_ours(body->ifi_index);
+    }
+    case RTM_DELADDR: {
+      const auto* body = body_of<ifaddrmsg>(message);
+      return body != nullptr && is_ours(static_cast<int>(body->ifa_index));
+    }
+    case RTM_DELROUTE: {
+      const auto* body = body_of<rtmsg>(message);
+      if (body == nullptr) return false;
+      std::uint32_t table = body->rtm_table;
+      each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+        if (type == RTA_TABLE) table = u32_of(attribute);
+      });
+      return table == ours.table;
+    }
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Result<UniqueFd> open_route_changes() {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  const auto group = [](unsigned number) { return 1U << (number - 1); };
+  address.nl_groups = group(RTNLGRP_LINK) | group(RTNLGRP_IPV4_IFADDR) | group(RTNLGRP_IPV6_IFADDR) |
+                      group(RTNLGRP_IPV4_ROUTE) | group(RTNLGRP_IPV6_ROUTE) | group(RTNLGRP_IPV4_RULE) |
+                      group(RTNLGRP_IPV6_RULE);
+  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return fail_errno("cannot listen for changes of routes and addresses");
+  }
+  // Thousands of routes that we set ourselves are told of as well: what is lost would mean looking at all of them.
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNoticesBuffer, sizeof kNoticesBuffer);
+  return fd;
+}
+
+bool drain_route_changes(int fd, const RouteChangeFilter& ours) {
+  alignas(nlmsghdr) std::array<char, 8192> buffer{};
+  bool touched = false;
+  for (;;) {
+    const auto n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
+    // errno speaks of failures only: after an end of file it is stale, and would hold the process here for ever.
+    if (n == 0 || (n < 0 && errno != ENOBUFS && errno != EINTR)) {
+      return touched;
+    }
+    if (n < 0 || static_cast<std::size_t>(n) > buffer.size()) {
+      // Some were lost, or one is larger than can be read: anything may have happened.
+      touched = touched || n > 0 || errno == ENOBUFS;
+      continue;
+    }
+    int left = static_cast<int>(n);
+    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      touched = touched || touches(*m, ours);
+    }
+  }
+}
+
+}  // namespace cygnet::io

@@ -188,7 +188,7 @@ TEST_F(NetworkTest, NothingStaysBehind) {
   ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
   space.in([&] { network->close(); });
   EXPECT_EQ(space.shell("test -z \"$(ip route show table 4359 2>/dev/null)\""), 0);
-  EXPECT_NE(space.shell("ip rule | grep -q ^4359:"), 0);
+  EXPECT_NE(space.shell("ip rule | grep -q ^210:"), 0);
   EXPECT_NE(space.shell("ip -6 rule | grep -q ^4359:"), 0);
   EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
   EXPECT_NE(::access(state.c_str(), F_OK), 0);
@@ -206,7 +206,7 @@ TEST_F(NetworkTest, AKilledMonitorLeavesTheWayShutAndTheNextOneTakesItOver) {
   begin();
   EXPECT_TRUE(leads_to("8.8.8.8", "ipsec0"));
   EXPECT_TRUE(leads_to("10.1.0.77", "lan"));
-  EXPECT_EQ(space.shell("test $(ip rule | grep -c ^4359:) = 1"), 0);
+  EXPECT_EQ(space.shell("test $(ip rule | grep -c ^210:) = 1"), 0);
   // The new ike wants one of them.
   space.in([&] { network->begin_sync(); });
   ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
@@ -221,7 +221,7 @@ TEST_F(NetworkTest, AKilledMonitorLeavesTheWayShutAndTheNextOneTakesItOver) {
 TEST_F(NetworkTest, WhatAKilledMonitorLeftIsRemovedWhereItDoesNotFitTheConfiguration) {
   ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
   network.reset();
-  EXPECT_EQ(space.shell("ip rule | grep -q ^4359:"), 0);
+  EXPECT_EQ(space.shell("ip rule | grep -q ^210:"), 0);
   // The next one is configured differently: only the state file knows the old numbers and devices.
   model::Setup setup;
   setup.route_table = 5000;
@@ -229,7 +229,7 @@ TEST_F(NetworkTest, WhatAKilledMonitorLeftIsRemovedWhereItDoesNotFitTheConfigura
   setup.devices = {"ipsec7"};
   network = std::make_unique<Network>(setup, state, log);
   space.in([&] { ASSERT_TRUE(network->open()); });
-  EXPECT_NE(space.shell("ip rule | grep -q ^4359:"), 0);
+  EXPECT_NE(space.shell("ip rule | grep -q ^210:"), 0);
   EXPECT_EQ(space.shell("ip rule | grep -q ^5000:"), 0);
   EXPECT_EQ(space.shell("test -z \"$(ip route show table 4359 2>/dev/null)\""), 0);
   EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
@@ -241,7 +241,7 @@ TEST_F(NetworkTest, ACleanUpAfterAKillLeavesNothing) {
   network.reset();
   Network cleaner(model::Setup{}, state, log);
   space.in([&] { ASSERT_TRUE(cleaner.clean_up()); });
-  EXPECT_NE(space.shell("ip rule | grep -q ^4359:"), 0);
+  EXPECT_NE(space.shell("ip rule | grep -q ^210:"), 0);
   EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
   EXPECT_NE(space.shell("nft list table inet cygnet_4359 >/dev/null 2>&1"), 0);
   EXPECT_NE(::access(state.c_str(), F_OK), 0);
@@ -333,7 +333,7 @@ TEST_F(NetworkTest, WhatOthersTakeAwayIsPutBack) {
   ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
   const auto changes = space.in([] { return io::open_route_changes(); });
   ASSERT_TRUE(changes);
-  for (const char* fault : {"ip rule del pref 4359", "ip -6 rule del pref 4359", "ip route flush table 4359",
+  for (const char* fault : {"ip rule del pref 210", "ip -6 rule del pref 4359", "ip route flush table 4359",
                             "ip -6 route flush table 4359", "ip link set ipsec0 down",
                             "ip link set ipsec0 down && ip link set ipsec0 up", "ip addr flush dev ipsec0"}) {
     SCOPED_TRACE(fault);

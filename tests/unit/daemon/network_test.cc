@@ -189,7 +189,7 @@ TEST_F(NetworkTest, NothingStaysBehind) {
   space.in([&] { network->close(); });
   EXPECT_EQ(space.shell("test -z \"$(ip route show table 4359 2>/dev/null)\""), 0);
   EXPECT_NE(space.shell("ip rule | grep -q ^210:"), 0);
-  EXPECT_NE(space.shell("ip -6 rule | grep -q ^4359:"), 0);
+  EXPECT_NE(space.shell("ip -6 rule | grep -q ^210:"), 0);
   EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
   EXPECT_NE(::access(state.c_str(), F_OK), 0);
 }
@@ -333,7 +333,7 @@ TEST_F(NetworkTest, WhatOthersTakeAwayIsPutBack) {
   ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
   const auto changes = space.in([] { return io::open_route_changes(); });
   ASSERT_TRUE(changes);
-  for (const char* fault : {"ip rule del pref 210", "ip -6 rule del pref 4359", "ip route flush table 4359",
+  for (const char* fault : {"ip rule del pref 210", "ip -6 rule del pref 210", "ip route flush table 4359",
                             "ip -6 route flush table 4359", "ip link set ipsec0 down",
                             "ip link set ipsec0 down && ip link set ipsec0 up", "ip addr flush dev ipsec0"}) {
     SCOPED_TRACE(fault);

@@ -68,13 +68,13 @@ void fields(A& a, V& v) {
   if constexpr (!std::is_const_v<V>) v.type = static_cast<MessageType>(type);
 }
 
-template <typename A, Is<SadInfo::Buckets> V>
+template <typename A, Is<SadBuckets> V>
 void fields(A& a, V& v) {
   a.number(v.used);
   a.number(v.most);
 }
 
-template <typename A, Is<SpdInfo::Counts> V>
+template <typename A, Is<SpdCounts> V>
 void fields(A& a, V& v) {
   a.number(v.in);
   a.number(v.out);
@@ -84,7 +84,7 @@ void fields(A& a, V& v) {
   a.number(v.socket_forward);
 }
 
-template <typename A, Is<SpdInfo::Thresholds> V>
+template <typename A, Is<SpdThresholds> V>
 void fields(A& a, V& v) {
   a.number(v.local_bits);
   a.number(v.remote_bits);

@@ -47,32 +47,36 @@ struct DoneReply {
   bool operator==(const DoneReply&) const = default;
 };
 
+// Of the kernel's hash table of SAs.
+struct SadBuckets {
+  std::uint32_t used = 0, most = 0;
+  bool operator==(const SadBuckets&) const = default;
+};
+
 // GETSADINFO, NEWSADINFO
 struct SadInfo {
   std::uint32_t flags = 0;
   std::optional<std::uint32_t> count;
-  struct Buckets {
-    std::uint32_t used = 0, most = 0;
-    bool operator==(const Buckets&) const = default;
-  };
-  std::optional<Buckets> buckets;
+  std::optional<SadBuckets> buckets;
   bool operator==(const SadInfo&) const = default;
+};
+
+// How many policies there are of each direction.
+struct SpdCounts {
+  std::uint32_t in = 0, out = 0, forward = 0, socket_in = 0, socket_out = 0, socket_forward = 0;
+  bool operator==(const SpdCounts&) const = default;
+};
+struct SpdThresholds {  // prefixes at least this long are hashed
+  std::uint8_t local_bits = 0, remote_bits = 0;
+  bool operator==(const SpdThresholds&) const = default;
 };
 
 // GETSPDINFO, NEWSPDINFO
 struct SpdInfo {
   std::uint32_t flags = 0;
-  struct Counts {
-    std::uint32_t in = 0, out = 0, forward = 0, socket_in = 0, socket_out = 0, socket_forward = 0;
-    bool operator==(const Counts&) const = default;
-  };
-  std::optional<Counts> counts;
-  std::optional<SadInfo::Buckets> buckets;
-  struct Thresholds {  // prefixes at least this long are hashed
-    std::uint8_t local_bits = 0, remote_bits = 0;
-    bool operator==(const Thresholds&) const = default;
-  };
-  std::optional<Thresholds> hash_v4, hash_v6;
+  std::optional<SpdCounts> counts;
+  std::optional<SadBuckets> buckets;
+  std::optional<SpdThresholds> hash_v4, hash_v6;
   bool operator==(const SpdInfo&) const = default;
 };
 

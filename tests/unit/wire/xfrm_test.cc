@@ -387,7 +387,7 @@ TEST(Xfrm, NumbersOfTheDatabases) {
                                  .attribute(XFRMA_SAD_CNT, std::uint32_t{3})
                                  .attribute(XFRMA_SAD_HINFO, buckets)
                                  .take());
-  EXPECT_EQ(std::get<SadInfo>(sad.body), (SadInfo{0, 3, SadInfo::Buckets{8, 1024}}));
+  EXPECT_EQ(std::get<SadInfo>(sad.body), (SadInfo{0, 3, SadBuckets{8, 1024}}));
   const xfrmu_spdinfo counts{.incnt = 1, .outcnt = 2, .fwdcnt = 3, .inscnt = 4, .outscnt = 5, .fwdscnt = 6};
   const xfrmu_spdhthresh threshold{.lbits = 32, .rbits = 24};
   const auto spd = both_ways(Raw(XFRM_MSG_NEWSPDINFO, 0)
@@ -395,8 +395,8 @@ TEST(Xfrm, NumbersOfTheDatabases) {
                                  .attribute(XFRMA_SPD_INFO, counts)
                                  .attribute(XFRMA_SPD_IPV4_HTHRESH, threshold)
                                  .take());
-  EXPECT_EQ(std::get<SpdInfo>(spd.body).counts, (SpdInfo::Counts{1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(std::get<SpdInfo>(spd.body).hash_v4, (SpdInfo::Thresholds{32, 24}));
+  EXPECT_EQ(std::get<SpdInfo>(spd.body).counts, (SpdCounts{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(std::get<SpdInfo>(spd.body).hash_v4, (SpdThresholds{32, 24}));
 }
 
 TEST(Xfrm, DumpsAreAskedWithAttributesAlone) {

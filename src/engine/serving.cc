@@ -47,6 +47,19 @@ void erase_rules(classifier::Pool& pool, classifier::Classifier<V>& classifier, 
   }
 }
 
+template <typename V>
+void hand_over(Rule<V>*& rules, Rule<V>*& to) {
+  while (rules != nullptr) {
+    auto* next = std::exchange(rules->sibling, to);
+    to = std::exchange(rules, next);
+  }
+}
+
+template <typename V>
+void release_rules(classifier::Pool& pool, Rule<V>* rules) {
+  while (rules != nullptr) pool.release(std::exchange(rules, rules->sibling), sizeof *rules);
+}
+
 }  // namespace
 
 bool takes(const OutboundSa& sa, const PacketSelectors& packet) {
@@ -63,7 +76,12 @@ bool takes(const OutboundSa& sa, const PacketSelectors& packet) {
   return within(packet, spec);
 }
 
-Serving::Index::Index(classifier::Pool& pool) : v4(pool, accepts, true), v6(pool, accepts, true) {}
+Serving::Index::Index(classifier::Pool& of) : pool(of), v4(of, accepts, true), v6(of, accepts, true) {}
+
+Serving::Index::~Index() {
+  release_rules(pool, v4_left);
+  release_rules(pool, v6_left);
+}
 
 Serving::~Serving() {
   if (auto* index = index_.load(std::memory_order_relaxed)) {
@@ -128,7 +146,10 @@ void Serving::erase(OutboundSa& sa) {
   if (count_ > kFew / 2) return;
   publish_few();
   index_.store(nullptr, std::memory_order_release);
-  for (auto* left = newest_; left != nullptr; left = left->serving.older) take_out(*index, *left);
+  for (auto* left = newest_; left != nullptr; left = left->serving.older) {
+    hand_over(left->serving.v4_rules, index->v4_left);
+    hand_over(left->serving.v6_rules, index->v6_left);
+  }
   pool_.epochs().retire(
       index, sizeof *index, [](void*, void* memory, std::size_t) { delete static_cast<Index*>(memory); }, nullptr);
 }

@@ -43,9 +43,14 @@ class Serving {
     std::size_t count = 0;
   };
   struct Index {
-    explicit Index(classifier::Pool& pool);
+    explicit Index(classifier::Pool& of);
+    ~Index();
+    classifier::Pool& pool;
     classifier::Classifier<classifier::V4> v4;
     classifier::Classifier<classifier::V6> v6;
+    // Of SAs that stand elsewhere by now. Who is still looking here must find them: they go with the index.
+    classifier::Rule<classifier::V4>* v4_left = nullptr;
+    classifier::Rule<classifier::V6>* v6_left = nullptr;
   };
 
   void publish_few();

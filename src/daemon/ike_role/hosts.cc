@@ -207,6 +207,17 @@ Result<void> Hosts::orient_one(model::Connection& connection, const std::vector<
   return {};
 }
 
+namespace {
+
+// Whose policies would hold back the very questions that find its peer's address.
+bool takes_everything(const model::Connection& connection) {
+  const auto whole = [](const model::TrafficSelector& s) { return s.range == IpRange::all(s.range.first.family()); };
+  return std::ranges::any_of(connection.children,
+                             [&](const auto& child) { return std::ranges::any_of(child.remote, whole); });
+}
+
+}  // namespace
+
 Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
   Oriented out;
   const auto own = own_addresses();
@@ -235,7 +246,7 @@ void Hosts::orient_into(Oriented& out, model::Connection written, const std::vec
     auto before = as_before(written);
     if (!before) {
       out.unusable[written.name] = done.error().message;
-      if (oriented) out.waiting.push_back(std::move(connection));
+      if (oriented && !takes_everything(connection)) out.waiting.push_back(std::move(connection));
       return;
     }
     connection = std::move(*before);

@@ -41,7 +41,7 @@ int Monitor::clean_up() {
   auto loaded = read_configuration();
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
   resolver_.clean_up_earlier();
-  remove_from_kernel();
+  remove_from_kernel(path(std::string(kInKernelFile)));
   if (auto done = network_->clean_up(); !done) {
     log_.error("network", done.error().message);
     return 1;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/monitor/engine_choice.h"
 
+#include <unistd.h>
+
 #include <optional>
 #include <set>
 #include <tuple>
 
 #include "daemon/kernel_role/netlink_port.h"
+#include "io/process.h"
 
 namespace cygnet::daemon {
 
@@ -115,7 +118,19 @@ Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Log
   return false;
 }
 
-void remove_from_kernel() {
+void note_in_kernel(bool used, const std::string& file, Logger& log) {
+  if (!used) {
+    remove_from_kernel(file);
+    return;
+  }
+  if (auto kept = io::replace_file(file, "engine=xfrm\n", 0600); !kept) {
+    log.warning("monitor", kept.error().message + ": if cygnetd is killed, --clean-up leaves the kernel's SAs alone");
+  }
+}
+
+void remove_from_kernel(const std::string& file) {
+  if (::access(file.c_str(), F_OK) != 0) return;
+  io::remove_file(file);
   auto socket = io::XfrmSocket::open();
   if (!socket) return;
   NetlinkPort port(std::move(*socket));

@@ -4,6 +4,7 @@
 // engine=: whether the kernel is to carry the packets. Only the kernel itself can say what it can: it is asked to take
 // an SA of each kind that the connections may agree on.
 #include <string>
+#include <string_view>
 
 #include "base/log.h"
 #include "config/load.h"
@@ -16,7 +17,11 @@ namespace cygnet::daemon {
 // engine=auto takes the kernel only if nothing hinders it; engine=xfrm fails then.
 [[nodiscard]] Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log);
 
-// SAs and policies of ours that are still in the kernel go.
-void remove_from_kernel();
+// Where it is written down that this daemon uses the kernel: several may run, and what is another's stays.
+inline constexpr std::string_view kInKernelFile = "in-kernel";
+// At the start. Not in use: what a killed one may have left there, when it had the kernel, goes.
+void note_in_kernel(bool used, const std::string& file, Logger& log);
+// SAs and policies of ours that are still in the kernel go, if the file says that there may be some; then the file.
+void remove_from_kernel(const std::string& file);
 
 }  // namespace cygnet::daemon

@@ -102,12 +102,9 @@ Result<void> Monitor::start() {
   }
   control_ = std::move(*control);
   auto kernel = choose_kernel(loaded.configuration.conf, log_);
-  if (!kernel) {
-    return std::unexpected(kernel.error());
-  }
+  if (!kernel) return std::unexpected(kernel.error());
   kernel_ = *kernel;
-  // What one that was killed may have left there, when it had the kernel.
-  if (!kernel_) remove_from_kernel();
+  note_in_kernel(kernel_, path(std::string(kInKernelFile)), log_);
   if (auto listening = listen_to_programs(); !listening) {
     return listening;
   }
@@ -404,7 +401,8 @@ void Monitor::on_message(Child& from, const io::Message& message) {
     leases_.on_changes(*changes);
   } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
     // A name that nobody has configured would be kept for ever.
-    if (bounds_.contains(asked->connection)) resolver_.request(*asked, network_->setup().devices);
+    if (asked->servers.empty() || bounds_.contains(asked->connection))
+      resolver_.request(*asked, network_->setup().devices);
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();
     resolver_.end_sync();
@@ -552,11 +550,13 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
   }
   log_.error("engine",
              "the process " + how +
-                 ": all tunnels are lost and will be negotiated again; nothing leaves in the clear meanwhile");
+                 (kernel_ ? ": the kernel's SAs go on until new ones are there"
+                          : ": all tunnels are lost and negotiated again; nothing leaves in the clear meanwhile"));
   engine_lost_ = true;
-  send(ike_, ShutDown{});
+  // With the kernel's SAs alive nothing is said to the peers: they would delete their halves.
+  if (!kernel_) send(ike_, ShutDown{});
   if (const pid_t lost_ike = ike_.pid; lost_ike != 0) {
-    loop_.after(kGoodbyeTime, [this, lost_ike] {
+    loop_.after(kernel_ ? Duration{} : Duration(kGoodbyeTime), [this, lost_ike] {
       if (ike_.pid == lost_ike) ::kill(lost_ike, SIGKILL);
     });
   }
@@ -587,7 +587,7 @@ void Monitor::end_shut_down() {
   }
   leases_.close();
   resolver_.close();
-  if (kernel_) remove_from_kernel();
+  remove_from_kernel(path(std::string(kInKernelFile)));
   network_->close();
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));

@@ -106,10 +106,10 @@ void Resolver::request(const ResolverRequest& request, const std::vector<std::st
   // What ike passes on comes from a peer.
   std::erase_if(asked.servers, [](const auto& server) { return !model::is_assignable(server); });
   std::erase_if(asked.domains, [](const auto& domain) { return !model::is_domain_name(domain); });
-  repeated_.insert(asked.connection);
   if (asked.servers.empty() || std::ranges::find(devices, asked.device) == devices.end()) {
     if (asked_.erase(asked.connection) == 0) return;
   } else {
+    repeated_.insert(asked.connection);
     asked_[asked.connection] = std::move(asked);
   }
   update();

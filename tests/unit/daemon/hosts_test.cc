@@ -90,6 +90,22 @@ TEST(Hosts, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
   EXPECT_TRUE(oriented.waiting.empty());
 }
 
+// The question for its peer's address would be held back as well, for ever.
+TEST(Hosts, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnAddress) {
+  io::EventLoop loop;
+  io::WorkPool pool(loop, 1);
+  auto netlink = io::RouteSocket::open();
+  ASSERT_TRUE(netlink);
+  Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
+  auto connection = to_name("peer.test");
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  connection.children.resize(1);
+  connection.children[0].remote = {model::TrafficSelector::of(IpRange::all(Family::kV4))};
+  EXPECT_TRUE(hosts.orient({connection}).waiting.empty());
+  connection.children[0].remote = {model::TrafficSelector::of(*IpPrefix::parse("10.2.0.0/16"))};
+  EXPECT_EQ(hosts.orient({connection}).waiting.size(), 1U);
+}
+
 // ike was restarted while the address of this end is away: its tunnels are not to be given up for that.
 TEST(Hosts, AnAddressThatIsAwayIsRecalledFromTheTunnel) {
   io::EventLoop loop;

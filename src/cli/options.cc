@@ -180,7 +180,8 @@ void CommandLine::add_other_commands() {
   import->add_option("--dir", import_.directory, "where to write (default: /etc/cygnet)");
   import->add_option("--name", import_.name, "what to call the new files (default: as FILE)");
   import->add_option("--passphrase-file", import_.passphrase_file, "its first line is the passphrase of FILE");
-  auto* wrap = app_.add_subcommand("wrap", "COMMAND ...: run a program whose PF_KEY or NETLINK_XFRM is to be the engine's");
+  auto* wrap =
+      app_.add_subcommand("wrap", "COMMAND ...: run a program whose PF_KEY or NETLINK_XFRM is to be the engine's");
   // Everything behind it is the program's, options too.
   wrap->fallthrough(false);
   wrap->prefix_command();

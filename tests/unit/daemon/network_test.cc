@@ -333,9 +333,9 @@ TEST_F(NetworkTest, WhatOthersTakeAwayIsPutBack) {
   ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
   const auto changes = space.in([] { return io::open_route_changes(); });
   ASSERT_TRUE(changes);
-  for (const char* fault : {"ip rule del pref 210", "ip -6 rule del pref 210", "ip route flush table 4359",
-                            "ip -6 route flush table 4359", "ip link set ipsec0 down",
-                            "ip link set ipsec0 down && ip link set ipsec0 up", "ip addr flush dev ipsec0"}) {
+  for (const char* fault :
+       {"ip rule del pref 210", "ip -6 rule del pref 210", "ip route flush table 4359", "ip -6 route flush table 4359",
+        "ip link set ipsec0 down", "ip link set ipsec0 down && ip link set ipsec0 up", "ip addr flush dev ipsec0"}) {
     SCOPED_TRACE(fault);
     ASSERT_EQ(space.shell(fault), 0);
     EXPECT_TRUE(io::drain_route_changes(changes->get(), network->ours()));

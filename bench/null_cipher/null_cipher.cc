@@ -15,7 +15,7 @@ namespace {
 
 class NullCipher final : public EspTransform {
  public:
-  explicit NullCipher(const model::SaSpec& spec) : EspTransform(spec.encryption, spec.integrity, spec.esn) {}
+  explicit NullCipher(const model::SaSpec& spec) : EspTransform(spec) {}
   void seal(std::span<EspJob> jobs) override {
     for (auto& job : jobs) {
       job.ok = fits(job);

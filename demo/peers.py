@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The peers of `./dev lab up PEER`: each beside Cygnet, with a tunnel that is up and both configurations to change."""
-import re
-import shutil
-
 from sites import HOME, PICTURE, ROOT, site_conf, SECRETS, start_sites, sys
 
 sys.path.insert(0, str(ROOT / "tests" / "interop"))
@@ -157,13 +154,9 @@ def _manual_standing(lab, file, what, tries):
 def setkey(lab):
     """No IKE: the same setkey keys Cygnet's engine and, over af_key, a Linux 6.12 kernel."""
     ours = _guest(lab, "guest")
-    # The guest has a newer system, but perhaps not all of what ours is linked with.
-    for path in [program("setkey")] + re.findall(r"=> (/\S+)", lab.gw.out(["ldd", program("setkey")])):
-        if "libc.so" not in str(path) and "libm.so" not in str(path):
-            shutil.copy(path, lab.guest.mailbox)
-    lab.guest.write("/usr/bin/setkey", '#!/bin/sh\nLD_LIBRARY_PATH=/lab exec /lab/setkey --kernel "$@"\n')
+    kernel_site.give_setkey(lab)
     lab.guest.write("/lab/setkey.conf", _setkey_text(True, "in", "out"))
-    lab.guest.run("chmod 755 /usr/bin/setkey && setkey -f /lab/setkey.conf")
+    lab.guest.run("setkey -f /lab/setkey.conf")
     return _manual_standing(lab, _key_ours(ours, _setkey_text(False, "out", "in")), "setkey", [
         ("sh guest setkey -D", "the kernel's SAs, as its PF_KEY tells them"),
         ("sh guest setkey -f /lab/setkey.conf", "key the kernel again")])

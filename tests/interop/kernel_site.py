@@ -5,7 +5,11 @@
   10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9             10.2.0.10
   fd01::10    fd01::1|2001:db8:a::2    2001:db8:a::9         fd02::10
 """
+import re
+import shutil
+
 from lab import Capture, Lab, Ping
+from lab.cygnet import program
 from lab.uml import Uml
 
 OURS = {4: "192.0.2.2", 6: "2001:db8:a::2"}
@@ -64,3 +68,35 @@ def check(lab, cygnet, outer=4, inner=4, count=3, target=None):
         assert [after[side][i] - before[side][i] for i in (0, 1)] == [count, count], side
     assert wire.count("ip proto 50" if outer == 4 else "ip6 proto 50") == 2 * count
     assert wire.count("icmp or (icmp6 and (ip6[40] == 128 or ip6[40] == 129))") == 0
+
+
+def give_setkey(lab):
+    """Our setkey in the guest, for its kernel's PF_KEY, as /usr/bin/setkey."""
+    # The guest has a newer system, but perhaps not all of what ours is linked with.
+    for path in [program("setkey")] + re.findall(r"=> (/\S+)", lab.gw.out(["ldd", program("setkey")])):
+        if "libc.so" not in str(path) and "libm.so" not in str(path):
+            shutil.copy(path, lab.guest.mailbox)
+    lab.guest.write("/usr/bin/setkey", '#!/bin/sh\nLD_LIBRARY_PATH=/lab exec /lab/setkey --kernel "$@"\n')
+    lab.guest.run("chmod 755 /usr/bin/setkey")
+
+
+def setkey_ours(lab, text, *words):
+    """setkey on the engine of lab.cygnet; text: a script."""
+    command = [program("setkey"), "--run-dir", lab.cygnet.run_dir, *(words or ["-c"])]
+    return lab.gw.run(command, input=text).stdout
+
+
+def setkey_theirs(lab, text, words="-c"):
+    """The same on the guest's kernel."""
+    lab.guest.write("/tmp/script", text)
+    return lab.guest.run(f"setkey {words} < /tmp/script")
+
+
+def counted(text):
+    """{spi: packets} of setkey -D."""
+    found = {}
+    for block in re.split(r"(?m)^(?=\S)", text):
+        spi = re.search(r"spi=\d+\((0x[0-9a-f]+)\)", block)
+        if spi:
+            found[int(spi[1], 16)] = int(re.search(r"allocated: (\d+)", block)[1])
+    return found

@@ -4,15 +4,15 @@
 The hosts are those of kernel_site.py. SA counters on both sides must agree, and the wire shows what protects.
 """
 import re
-import shutil
 
 import pytest
 
 from lab import Capture, Ping
-from lab.cygnet import Cygnet, program
+from lab.cygnet import Cygnet
 
 import kernel_site
-from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS, counted
+from kernel_site import setkey_ours as ours, setkey_theirs as theirs
 
 # Words for the engine, and for the kernel: PF_KEY of Linux cuts HMAC-SHA2-256 to 96 bits, and pads AH to 64 bits with
 # IPv4 too, so that only ICVs of 96 bits have one length at both ends there.
@@ -29,9 +29,7 @@ ESP = "-E aes-cbc 0x" + "44" * 16 + " -A hmac-sha1 0x" + "55" * 20
 def site():
     lab = kernel_site.make("kernel-bundles")
     try:
-        for path in [program("setkey")] + re.findall(r"=> (/\S+)", lab.gw.out(["ldd", program("setkey")])):
-            if "libc.so" not in str(path) and "libm.so" not in str(path):
-                shutil.copy(path, lab.guest.mailbox)
+        kernel_site.give_setkey(lab)
         # The inner addresses of BEET.
         lab.gw.add_address("lan", "10.9.0.1/32")
         lab.guest.run("ip addr add 10.9.0.2/32 dev inner0; ip route replace 10.9.0.1 dev eth0 via " + OURS[4] +
@@ -43,26 +41,6 @@ def site():
         lab.guest.poweroff()
     finally:
         lab.close()
-
-
-def ours(lab, text, *words):
-    command = [program("setkey"), "--run-dir", lab.cygnet.run_dir, *(words or ["-c"])]
-    return lab.gw.run(command, input=text).stdout
-
-
-def theirs(lab, text, words="-c"):
-    lab.guest.write("/tmp/script", text)
-    return lab.guest.run(f"LD_LIBRARY_PATH=/lab /lab/setkey --kernel {words} < /tmp/script")
-
-
-def counted(text):
-    """{spi: packets} of setkey -D."""
-    found = {}
-    for block in re.split(r"(?m)^(?=\S)", text):
-        spi = re.search(r"spi=\d+\((0x[0-9a-f]+)\)", block)
-        if spi:
-            found[int(spi[1], 16)] = int(re.search(r"allocated: (\d+)", block)[1])
-    return found
 
 
 def clear(lab, outer):

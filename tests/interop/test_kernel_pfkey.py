@@ -5,15 +5,15 @@ The same setkey speaks to the engine's socket on gw and to af_key in the guest (
 for the hosts). SA counters on both sides must agree.
 """
 import re
-import shutil
 
 import pytest
 
 from lab import Capture, Ping
-from lab.cygnet import Cygnet, program
+from lab.cygnet import Cygnet
 
 import kernel_site
-from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS, counted
+from kernel_site import setkey_ours as ours, setkey_theirs as theirs
 
 SECRET = "0x" + "33" * 32
 # Words for the engine, and for the kernel where they differ: PF_KEY of Linux cuts HMAC-SHA2-256 to 96 bits. It knows no
@@ -32,10 +32,7 @@ ALGORITHMS = {
 def site():
     lab = kernel_site.make("kernel-pfkey")
     try:
-        # The guest has a newer system, but perhaps not all of what ours is linked with.
-        for path in [program("setkey")] + re.findall(r"=> (/\S+)", lab.gw.out(["ldd", program("setkey")])):
-            if "libc.so" not in str(path) and "libm.so" not in str(path):
-                shutil.copy(path, lab.guest.mailbox)
+        kernel_site.give_setkey(lab)
         lab.cygnet = Cygnet(lab.gw)
         lab.cygnet.configure("")
         lab.cygnet.start()
@@ -43,16 +40,6 @@ def site():
         lab.guest.poweroff()
     finally:
         lab.close()
-
-
-def ours(lab, text, *words):
-    command = [program("setkey"), "--run-dir", lab.cygnet.run_dir, *(words or ["-c"])]
-    return lab.gw.run(command, input=text).stdout
-
-
-def theirs(lab, text, words="-c"):
-    lab.guest.write("/tmp/script", text)
-    return lab.guest.run(f"LD_LIBRARY_PATH=/lab /lab/setkey --kernel {words} < /tmp/script")
 
 
 def script(algorithm, mode, outer, inner, out, back):
@@ -65,16 +52,6 @@ def script(algorithm, mode, outer, inner, out, back):
         add {b} {a} esp 0x2002 -m {mode} -r 32 {algorithm};
         spdadd {from_a} {from_b} any -P {out} ipsec esp/{mode}/{ends[0]}/require;
         spdadd {from_b} {from_a} any -P {back} ipsec esp/{mode}/{ends[1]}/require;"""
-
-
-def counted(text):
-    """{spi: packets} of setkey -D."""
-    found = {}
-    for block in re.split(r"(?m)^(?=\S)", text):
-        spi = re.search(r"spi=\d+\((0x[0-9a-f]+)\)", block)
-        if spi:
-            found[int(spi[1], 16)] = int(re.search(r"allocated: (\d+)", block)[1])
-    return found
 
 
 CASES = [(name, "tunnel", 4, 4) for name in ALGORITHMS] + [
@@ -116,10 +93,10 @@ def test_both_print_alike(site):
 def test_errors_of_the_kernel(site):
     text = script(ALGORITHMS["cbc-sha1"][0], "tunnel", 4, 4, "in", "out")
     theirs(site, text)
-    again = site.guest.run("LD_LIBRARY_PATH=/lab /lab/setkey --kernel -c < /tmp/script 2>&1", check=False)
+    again = site.guest.run("setkey -c < /tmp/script 2>&1", check=False)
     assert again == "", "flush comes first"
     theirs(site, f"deleteall {OURS[4]} {THEIRS[4]} esp;")
     assert counted(theirs(site, "", "-D")) == {0x2002: 0}
     site.guest.write("/tmp/script", f"add {THEIRS[4]} {OURS[4]} esp 0x2002 {ALGORITHMS['cbc-sha1'][0]};")
-    twice = site.guest.run("LD_LIBRARY_PATH=/lab /lab/setkey --kernel -c < /tmp/script 2>&1; echo $?", check=False)
+    twice = site.guest.run("setkey -c < /tmp/script 2>&1; echo $?", check=False)
     assert twice == "setkey: (standard input):1:1: the result of line 1: File exists\n1\n"

@@ -2,9 +2,8 @@
 #pragma once
 
 // How far the sequence numbers of SAs that are gone had come, by their keys. A program that moves an SA takes it away
-// and brings it again with the number it read before; what was sent in between must not be sent anew. RFC 4106 section
-// 3.1: the IV "MUST be chosen by the encryptor in a manner that ensures that the same IV value is used only once for a
-// given key", and our IV is the sequence number.
+// and brings it again with the number it read before; what was sent in between must not be sent anew. RFC 4303
+// section 3.3.3: the peer drops a number that comes twice. (IVs do not repeat in any case: SaSpec::iv_mask.)
 #include <cstdint>
 #include <deque>
 #include <unordered_map>

@@ -70,12 +70,15 @@ TEST(Hosts, ANameUnderWayIsNotAskedForAgain) {
   EXPECT_EQ(resolver.asked, 2);
 }
 
-TEST(Hosts, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
+// Where no name has an address.
+class HostsWithoutNames : public testing::Test {
+ protected:
   io::EventLoop loop;
-  io::WorkPool pool(loop, 1);
-  auto netlink = io::RouteSocket::open();
-  ASSERT_TRUE(netlink);
-  Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
+  io::WorkPool pool{loop, 1};
+  Hosts hosts{loop, pool, std::move(*io::RouteSocket::open()), {}, [](const std::string&) { return std::nullopt; }};
+};
+
+TEST_F(HostsWithoutNames, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
   auto connection = to_name("peer.test");
   connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
   const auto unknown = hosts.orient({connection});
@@ -91,12 +94,7 @@ TEST(Hosts, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
 }
 
 // The question for its peer's address would be held back as well, for ever.
-TEST(Hosts, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnAddress) {
-  io::EventLoop loop;
-  io::WorkPool pool(loop, 1);
-  auto netlink = io::RouteSocket::open();
-  ASSERT_TRUE(netlink);
-  Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
+TEST_F(HostsWithoutNames, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnAddress) {
   auto connection = to_name("peer.test");
   connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
   connection.children.resize(1);
@@ -107,12 +105,7 @@ TEST(Hosts, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnAddress) {
 }
 
 // ike was restarted while the address of this end is away: its tunnels are not to be given up for that.
-TEST(Hosts, AnAddressThatIsAwayIsRecalledFromTheTunnel) {
-  io::EventLoop loop;
-  io::WorkPool pool(loop, 1);
-  auto netlink = io::RouteSocket::open();
-  ASSERT_TRUE(netlink);
-  Hosts hosts(loop, pool, std::move(*netlink), {}, [](const std::string&) { return std::nullopt; });
+TEST_F(HostsWithoutNames, AnAddressThatIsAwayIsRecalledFromTheTunnel) {
   auto connection = to_name("peer.test");
   connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("203.0.113.5")};
   connection.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("198.51.100.9")};

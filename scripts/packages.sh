@@ -5,7 +5,7 @@
 
 kPackagesBuild=(
   g++ cmake ninja-build ccache pkg-config
-  libssl-dev libipsec-mb-dev libmnl-dev libnftables-dev libseccomp-dev libcap-ng-dev libasio-dev
+  libssl-dev libsodium-dev libipsec-mb-dev libmnl-dev libnftables-dev libseccomp-dev libcap-ng-dev libasio-dev
   libsqlite3-dev zlib1g-dev nlohmann-json3-dev libcli11-dev libp11-kit-dev softhsm2
   libgtest-dev libgmock-dev libbenchmark-dev
 )

@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
+#include <sodium/crypto_scalarmult_curve25519.h>
 
 #include <array>
 
@@ -14,15 +15,6 @@ namespace {
 
 using Point = std::array<std::uint8_t, kOctets>;
 
-// RFC 7748 section 6.1: "Alice ... transmits K_A = X25519(a, 9)".
-constexpr Point kBasePoint{9};
-
-KeyHandle public_key(const Point& value) {
-  KeyHandle key(EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, value.data(), value.size()));
-  require(key != nullptr);
-  return key;
-}
-
 KeyContext importer() {
   KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "X25519", nullptr));
   require(context != nullptr);
@@ -30,11 +22,17 @@ KeyContext importer() {
   return context;
 }
 
+KeyHandle some_public_key() {
+  static constexpr Point kAny{9};
+  KeyHandle key(EVP_PKEY_new_raw_public_key_ex(nullptr, "X25519", nullptr, kAny.data(), kAny.size()));
+  require(key != nullptr);
+  return key;
+}
+
 // What OpenSSL would otherwise look up by name and make anew for each multiplication. One a thread: no secrets in it.
 struct Workshop {
   KeyContext import = importer();
-  KeyHandle base = public_key(kBasePoint);
-  KeyHandle peer = public_key(kBasePoint);  // takes the value of whichever peer
+  KeyHandle peer = some_public_key();  // takes the value of whichever peer
 };
 
 Workshop& workshop() {
@@ -42,61 +40,58 @@ Workshop& workshop() {
   return here;
 }
 
-// A scalar, ready to be multiplied with points.
-class Scalar {
- public:
-  explicit Scalar(ByteView scalar) {
-    // OpenSSL does not look at the public value when it multiplies; without one it would compute it, by a way that
-    // takes longer than the general one (a quarter, on processors with ADX).
-    static constexpr Point kUnused{};
-    // Parameters are read only; OpenSSL's constructor lacks the const.
-    std::array<OSSL_PARAM, 3> parts = {
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, const_cast<std::uint8_t*>(scalar.data()),
-                                          scalar.size()),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<std::uint8_t*>(kUnused.data()),
-                                          kUnused.size()),
-        OSSL_PARAM_construct_end()};
-    EVP_PKEY* key = nullptr;
-    require_ok(EVP_PKEY_fromdata(workshop().import.get(), &key, EVP_PKEY_KEYPAIR, parts.data()));
-    key_.reset(key);
-    context_.reset(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
-    require(context_ != nullptr);
-    require_ok(EVP_PKEY_derive_init(context_.get()));
-  }
+KeyHandle private_key(ByteView scalar) {
+  // OpenSSL does not look at the public value when it multiplies; without one it would compute it.
+  static constexpr Point kUnused{};
+  // Parameters are read only; OpenSSL's constructor lacks the const.
+  std::array<OSSL_PARAM, 3> parts = {
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, const_cast<std::uint8_t*>(scalar.data()),
+                                        scalar.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, const_cast<std::uint8_t*>(kUnused.data()),
+                                        kUnused.size()),
+      OSSL_PARAM_construct_end()};
+  EVP_PKEY* key = nullptr;
+  require_ok(EVP_PKEY_fromdata(workshop().import.get(), &key, EVP_PKEY_KEYPAIR, parts.data()));
+  return KeyHandle(key);
+}
 
-  // False: the product is zero.
-  [[nodiscard]] bool multiply(EVP_PKEY* point, MutableByteView out) {
-    // Without OpenSSL's validation, which for this curve knows nothing to look at.
-    require_ok(EVP_PKEY_derive_set_peer_ex(context_.get(), point, 0));
-    std::size_t size = out.size();
-    return EVP_PKEY_derive(context_.get(), out.data(), &size) == 1 && size == kOctets;
-  }
+// The scalar times any point, by OpenSSL. False: the product is zero.
+[[nodiscard]] bool multiply(ByteView scalar, ByteView point, MutableByteView out) {
+  auto* peer = workshop().peer.get();
+  require_ok(EVP_PKEY_set1_encoded_public_key(peer, point.data(), point.size()));
+  const auto key = private_key(scalar);
+  const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  require(context != nullptr);
+  require_ok(EVP_PKEY_derive_init(context.get()));
+  // Without OpenSSL's validation, which for this curve knows nothing to look at.
+  require_ok(EVP_PKEY_derive_set_peer_ex(context.get(), peer, 0));
+  std::size_t size = out.size();
+  return EVP_PKEY_derive(context.get(), out.data(), &size) == 1 && size == kOctets;
+}
 
-  [[nodiscard]] Bytes public_value() {
-    Bytes value(kOctets);
-    require(multiply(workshop().base.get(), value));
-    return value;
-  }
+// The scalar times the base point (RFC 7748 section 6.1: "Alice ... transmits K_A = X25519(a, 9)"), by libsodium, which
+// has a table of the point's multiples: less than half of a general multiplication, where OpenSSL's own way takes more
+// than one. Without sodium_init() on purpose: it would change this for a ladder that takes twice as long, and wants
+// random numbers of the system; this function needs none.
+Bytes public_value(ByteView scalar) {
+  static_assert(crypto_scalarmult_curve25519_BYTES == kOctets && crypto_scalarmult_curve25519_SCALARBYTES == kOctets);
+  Bytes value(kOctets);
+  require(crypto_scalarmult_curve25519_base(value.data(), scalar.data()) == 0);
+  return value;
+}
 
-  [[nodiscard]] Result<SecretBytes> shared_secret(ByteView peer_public) {
-    auto* peer = workshop().peer.get();
-    require_ok(EVP_PKEY_set1_encoded_public_key(peer, peer_public.data(), peer_public.size()));
-    SecretBytes shared(kOctets);
-    const bool derived = multiply(peer, shared);
-    // RFC 7748 section 6.1: "check, without leaking extra information about the value of K, whether K is the all-zero
-    // value and abort if so".
-    static constexpr Point kZeros{};
-    if (!derived || constant_time_equal(shared, kZeros)) {
-      ERR_clear_error();  // nothing of this may surface in an unrelated call of the same thread
-      return fail("the peer's Curve25519 value leads to an all-zero secret (RFC 7748 section 6.1)");
-    }
-    return shared;
+Result<SecretBytes> shared_secret(ByteView scalar, ByteView peer_public) {
+  SecretBytes shared(kOctets);
+  const bool derived = multiply(scalar, peer_public, shared);
+  // RFC 7748 section 6.1: "check, without leaking extra information about the value of K, whether K is the all-zero
+  // value and abort if so".
+  static constexpr Point kZeros{};
+  if (!derived || constant_time_equal(shared, kZeros)) {
+    ERR_clear_error();  // nothing of this may surface in an unrelated call of the same thread
+    return fail("the peer's Curve25519 value leads to an all-zero secret (RFC 7748 section 6.1)");
   }
-
- private:
-  KeyHandle key_;
-  KeyContext context_;
-};
+  return shared;
+}
 
 SecretBytes draw(Random& random) {
   SecretBytes scalar(kOctets);
@@ -108,21 +103,20 @@ SecretBytes draw(Random& random) {
 
 KeyPair generate(Random& random) {
   auto scalar = draw(random);
-  auto value = Scalar(scalar).public_value();
+  auto value = public_value(scalar);
   return {model::KeGroup::kX25519, std::move(scalar), std::move(value)};
 }
 
 Result<SecretBytes> derive(const KeyPair& own, ByteView peer_public) {
-  return Scalar(own.private_key).shared_secret(peer_public);
+  return shared_secret(own.private_key, peer_public);
 }
 
 Result<Agreement> agree(Random& random, ByteView peer_public) {
-  auto drawn = draw(random);
-  Scalar scalar(drawn);
-  auto shared = scalar.shared_secret(peer_public);
+  auto scalar = draw(random);
+  auto shared = shared_secret(scalar, peer_public);
   if (!shared) return std::unexpected(shared.error());
-  auto value = scalar.public_value();
-  return Agreement{{model::KeGroup::kX25519, std::move(drawn), std::move(value)}, std::move(*shared)};
+  auto value = public_value(scalar);
+  return Agreement{{model::KeGroup::kX25519, std::move(scalar), std::move(value)}, std::move(*shared)};
 }
 
 }  // namespace cygnet::crypto::x25519

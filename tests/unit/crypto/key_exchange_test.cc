@@ -13,6 +13,17 @@ namespace cygnet::crypto {
 namespace {
 
 using model::KeGroup;
+using std::literals::string_view_literals::operator""sv;
+
+// Gives these octets, from the first, each time.
+class GivenRandom final : public Random {
+ public:
+  explicit GivenRandom(ByteView octets) : octets_(octets) {}
+  void fill(MutableByteView out) override { std::ranges::copy(octets_.first(out.size()), out.begin()); }
+
+ private:
+  ByteView octets_;
+};
 
 struct GroupCase {
   const char* name;
@@ -218,6 +229,40 @@ TEST(X25519, RefusesPointsOfSmallOrder) {
     Bytes value;
     ASSERT_TRUE(from_hex(text, value));
     EXPECT_FALSE(derive_shared_secret(own, value).has_value()) << text;
+  }
+}
+
+// RFC 7748 section 6.1: Alice's and Bob's values.
+TEST(X25519, PublicValuesOfTheRfc) {
+  for (const auto& [scalar, expected] :
+       {std::pair{"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a"sv,
+                  "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"sv},
+        std::pair{"5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"sv,
+                  "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f"sv}}) {
+    Bytes octets;
+    ASSERT_TRUE(from_hex(scalar, octets));
+    GivenRandom random(octets);
+    const auto own = generate_key_pair(KeGroup::kX25519, random);
+    ASSERT_TRUE(own.has_value());
+    EXPECT_EQ(to_hex(own->public_value), expected);
+  }
+}
+
+// The base point has a way of its own: it comes to what the general one comes to.
+TEST(X25519, BothWaysToMultiplyTheBasePointAgree) {
+  Bytes base(32);
+  base[0] = 9;
+  for (std::uint64_t seed = 0; seed < 500; ++seed) {
+    auto own = pair_of(KeGroup::kX25519, seed);
+    for (const auto& [place, octet] : {std::pair{0U, 0x00}, {0U, 0xff}, {31U, 0x00}, {31U, 0xff}}) {
+      own.private_key[place] = static_cast<std::uint8_t>(octet);
+      GivenRandom random(own.private_key);
+      const auto same = generate_key_pair(KeGroup::kX25519, random);
+      ASSERT_TRUE(same.has_value());
+      const auto product = derive_shared_secret(own, base);
+      ASSERT_TRUE(product.has_value());
+      ASSERT_TRUE(std::ranges::equal(same->public_value, *product)) << seed << ' ' << place << ' ' << octet;
+    }
   }
 }
 

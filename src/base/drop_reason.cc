@@ -68,6 +68,11 @@ constexpr std::array<DropReasonInfo, kDropReasonCount> kTable{{
     {"no-buffer", "No packet buffer was free.", "The host cannot keep up: look at its load."},
     {"tfs-queue-full", "IP-TFS sends at a fixed rate, and more packets wait than may.",
      "Raise the rate or iptfs-max-queue-size= of the connection."},
+    {"cipher-failed", "The cipher, or the accelerator behind it, gave the packet back undone.",
+     "If it stays: crypto-threads=0 seals and opens in the packet threads; report the processor and the algorithm."},
+    {"shared-address", "Several peers behind one NAT share this address, and nothing told which of them is meant.",
+     "The peer has to speak first, so that its port is known; or give each peer an address of its own "
+     "(rightsourceip=)."},
     {"control-queue-full", "IKE datagrams arrive faster than the IKE process takes them.",
      "Usual under a flood; tunnels that are up are not touched."},
 }};

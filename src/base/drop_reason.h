@@ -49,6 +49,8 @@ enum class DropReason : std::uint8_t {
   kDeviceFull,        // ipsec device queue is full
   kNoBuffer,          // packet pool empty
   kTfsQueueFull,      // IP-TFS sends at its rate, and more waits than may
+  kCipherFailed,      // the cipher or its accelerator gave a packet back undone
+  kSharedAddress,     // several peers share the destination behind a NAT, and nothing tells which one is meant
   kControlQueueFull,  // IKE datagrams arrive faster than ike takes them
   kCount
 };

@@ -99,6 +99,9 @@ const EVP_MD* digest_of(model::IntegrityId id) {
     case model::IntegrityId::kHmacSha2_512_256: return digests().sha2_512;
     case model::IntegrityId::kAesXcbc96:
     case model::IntegrityId::kAesCmac96:
+    case model::IntegrityId::kAes128Gmac:
+    case model::IntegrityId::kAes192Gmac:
+    case model::IntegrityId::kAes256Gmac:
     case model::IntegrityId::kNone: break;
   }
   return nullptr;

@@ -52,6 +52,11 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
     return fail(who + "what is compressed cannot be padded: set compress=no, or tfc=0.");
   }
   if (spec.iptfs.enabled) return fail(who + "IP-TFS (RFC 9347) is not carried by the engine.");
+  if (spec.interface_id != 0 || spec.kernel_mark != model::SaMark{}) {
+    return fail(who + "XFRM interfaces and marks of SAs are the kernel's: use engine=xfrm.");
+  }
+  if (spec.gather) return fail(who + "packets that wait for others are not carried by the engine.");
+  if (spec.resource) return fail(who + "SAs of single threads (RFC 9611) are not carried by the engine.");
   if (spec.inside_ah && (spec.protocol == model::SaProtocol::kAh || spec.udp_encapsulation)) {
     return fail(who + "inside AH is ESP without UDP encapsulation.");
   }

@@ -87,11 +87,21 @@ struct IpTfs {
   std::uint32_t packet_octets = 0;  // of the outer IP packet; 0: what the path takes
   std::uint64_t bits_per_s = 0;     // of outer packets, always; 0: as there is traffic
   std::uint32_t max_queue_octets = 1U << 20U;
-  std::uint32_t init_delay_us = 0;   // how long a packet waits for others to share its outer packet
-  std::uint32_t reorder_window = 3;  // outer packets that are waited for
-  std::uint32_t drop_time_us = 1000000;
+  std::uint32_t init_delay_us = 0;       // how long a packet waits for others to share its outer packet
+  std::uint32_t reorder_window = 3;      // outer packets that are waited for
+  std::uint32_t drop_time_us = 1000000;  // how long they are waited for
+  bool required = false;  // no SA without it (RFC 9347 section 5.1); else a plain tunnel where the peer has none
+  // The rate follows what the peer reports of loss and delay (section 2.4.2); bits_per_s is the most then, 0: no bound.
+  bool congestion_control = false;
+  bool reports = false;  // outbound: the peer asked for reports, so headers carry them (section 6.1.2)
   bool operator==(const IpTfs&) const = default;
 };
+// Kernel backends: packets whose mark, masked, is the value. A mask of 0: all packets.
+struct SaMark {
+  std::uint32_t value = 0, mask = 0;
+  bool operator==(const SaMark&) const = default;
+};
+
 // Child::tfc_octets, SaSpec::tfc_octets: as large as the path takes.
 inline constexpr std::uint32_t kTfcToMtu = UINT32_MAX;
 
@@ -117,6 +127,11 @@ struct Child {
   std::uint32_t tfc_octets = 0;  // tunnel mode: packets are padded to so many octets (RFC 4303 section 2.7); 0: not
   IpTfs iptfs;
   NicOffload nic_offload = NicOffload::kNo;
+  // Of the kernel's XFRM interface; 0: none.
+  std::uint32_t interface_id_in = 0, interface_id_out = 0;
+  SaMark mark_in, mark_out;  // of the kernel's SAs and policies
+  bool gather = false;       // see SaSpec
+  std::uint32_t clones = 1;  // SAs for as many threads (RFC 9611)
   bool operator==(const Child&) const = default;
 };
 

@@ -77,6 +77,10 @@ struct SaSpec {
   bool ecn = true;
   DfPolicy df = DfPolicy::kCopy;
   std::optional<std::uint32_t> mark;
+  SaMark kernel_mark;                     // kernel backends
+  std::uint32_t interface_id = 0;         // kernel backends: of an XFRM interface; 0: none
+  bool gather = false;                    // outbound: traffic=throughput, packets may wait a moment for others
+  std::optional<std::uint16_t> resource;  // RFC 9611: the thread that sends on it; none: all
 
   // Outbound only: installed but not used before the first packet arrives on the inbound SA of the same child, or
   // activate() is called. The responder of a rekey does this, so that the peer never sees a packet it cannot open yet.
@@ -104,6 +108,9 @@ struct PolicySpec {
   SaProtocol protocol = SaProtocol::kEsp;
   // Outer addresses of the SAs that serve it; unspecified: not known. Kernel backends need them beforehand.
   IpAddress outer_local, outer_remote;
+  // Kernel backends: of XFRM interfaces; 0: none.
+  std::uint32_t interface_in = 0, interface_out = 0;
+  SaMark mark_in, mark_out;
   // An AH SA that serves this group goes around the ESP packet (a bundle of keys given by hand); 0: none.
   PolicyId ah_group;
   [[nodiscard]] PolicyId served_by() const { return group.is_zero() ? id : group; }

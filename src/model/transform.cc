@@ -195,6 +195,10 @@ std::size_t key_octets(IntegrityId id) {
     case IntegrityId::kHmacSha2_256_128: return 32;
     case IntegrityId::kHmacSha2_384_192: return 48;
     case IntegrityId::kHmacSha2_512_256: return 64;
+    // RFC 4543 section 5.2: "the ... salt value" stands behind the key.
+    case IntegrityId::kAes128Gmac: return 16 + 4;
+    case IntegrityId::kAes192Gmac: return 24 + 4;
+    case IntegrityId::kAes256Gmac: return 32 + 4;
     case IntegrityId::kNone: return 0;
   }
   return 0;
@@ -206,6 +210,9 @@ std::size_t icv_octets(IntegrityId id) {
     case IntegrityId::kHmacSha2_256_128:
     case IntegrityId::kHmacSha2_384_192:
     case IntegrityId::kHmacSha2_512_256: return key_octets(id) / 2;
+    case IntegrityId::kAes128Gmac:
+    case IntegrityId::kAes192Gmac:
+    case IntegrityId::kAes256Gmac: return 16;
     case IntegrityId::kNone: return 0;
     default: return 12;
   }

@@ -45,6 +45,10 @@ enum class IntegrityId : std::uint16_t {
   kHmacSha1_96 = 2,
   kAesXcbc96 = 5,
   kAesCmac96 = 8,
+  // RFC 4543 section 4: for AH. The key is followed by four octets of salt.
+  kAes128Gmac = 9,
+  kAes192Gmac = 10,
+  kAes256Gmac = 11,
   kHmacSha2_256_128 = 12,
   kHmacSha2_384_192 = 13,
   kHmacSha2_512_256 = 14,

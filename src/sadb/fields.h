@@ -46,13 +46,13 @@ void fields(A& a, V& v) {
 }
 
 template <typename A, typename V>
-void optional_mark(A& a, V& mark) {
-  bool set = mark.has_value();
+void optional_number(A& a, V& optional) {
+  bool set = optional.has_value();
   a.flag(set);
-  std::uint32_t value = mark.value_or(0);
+  auto value = optional.value_or(0);
   a.number(value);
   if constexpr (A::kReads) {
-    mark = set ? std::optional(value) : std::nullopt;
+    optional = set ? std::optional(value) : std::nullopt;
   }
 }
 
@@ -66,6 +66,15 @@ void fields(A& a, V& v) {
   a.number(v.init_delay_us);
   a.number(v.reorder_window);
   a.number(v.drop_time_us);
+  a.flag(v.required);
+  a.flag(v.congestion_control);
+  a.flag(v.reports);
+}
+
+template <typename A, Is<model::SaMark> V>
+void fields(A& a, V& v) {
+  a.number(v.value);
+  a.number(v.mask);
 }
 
 template <typename A, Is<model::SaSpec> V>
@@ -107,7 +116,11 @@ void fields(A& a, V& v) {
   a.flag(v.copy_dscp);
   a.flag(v.ecn);
   a.enumeration(v.df, model::DfPolicy::kClear);
-  optional_mark(a, v.mark);
+  optional_number(a, v.mark);
+  fields(a, v.kernel_mark);
+  a.number(v.interface_id);
+  a.flag(v.gather);
+  optional_number(a, v.resource);
   a.flag(v.standby);
 }
 
@@ -126,6 +139,10 @@ void fields(A& a, V& v) {
   a.enumeration(v.protocol, model::SaProtocol::kAh);
   a.address(v.outer_local);
   a.address(v.outer_remote);
+  a.number(v.interface_in);
+  a.number(v.interface_out);
+  fields(a, v.mark_in);
+  fields(a, v.mark_out);
 }
 
 template <typename A, Is<SaState> V>

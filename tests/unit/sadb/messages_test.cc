@@ -39,7 +39,10 @@ model::SaSpec full_spec() {
                 .max_queue_octets = 70000,
                 .init_delay_us = 11,
                 .reorder_window = 7,
-                .drop_time_us = 13},
+                .drop_time_us = 13,
+                .required = true,
+                .congestion_control = true,
+                .reports = true},
       .inside_ah = true,
       .nic_offload = model::NicOffload::kPacket,
       .replay_window = 4096,
@@ -55,6 +58,10 @@ model::SaSpec full_spec() {
       .ecn = false,
       .df = model::DfPolicy::kClear,
       .mark = 0x42,
+      .kernel_mark = {.value = 0x40, .mask = 0xff},
+      .interface_id = 0x80000001,
+      .gather = true,
+      .resource = 3,
       .standby = true};
   return spec;
 }
@@ -69,7 +76,11 @@ model::PolicySpec full_policy() {
           .device = "ipsec1",
           .acquire = true,
           .connection = "c",
-          .child_name = "d"};
+          .child_name = "d",
+          .interface_in = 9,
+          .interface_out = 10,
+          .mark_in = {.value = 1, .mask = 3},
+          .mark_out = {.value = 2, .mask = 3}};
 }
 
 // What arrives says the same as what was sent: written again it gives the same octets.
@@ -106,6 +117,10 @@ TEST(SadbMessages, AnSaTravelsWhole) {
   EXPECT_EQ(got.remote_selectors, sent.remote_selectors);
   EXPECT_EQ(got.df, model::DfPolicy::kClear);
   EXPECT_EQ(got.mark, std::optional<std::uint32_t>(0x42));
+  EXPECT_EQ(got.kernel_mark, (model::SaMark{.value = 0x40, .mask = 0xff}));
+  EXPECT_EQ(got.interface_id, 0x80000001U);
+  EXPECT_TRUE(got.gather);
+  EXPECT_EQ(got.resource, std::optional<std::uint16_t>(3));
   EXPECT_TRUE(got.standby);
   EXPECT_FALSE(got.clamp_mss);
 }

@@ -89,13 +89,17 @@ bool is_first_contact(const World& world, const IkeSa& sa, const std::optional<m
   });
 }
 
-void forget_older(World& world, const IkeSa& fresh) {
+void forget_older(World& world, IkeSa& fresh) {
   std::vector<IkeSa*> older;
   for (auto* sa : world.sas_between(fresh.local_id, fresh.remote_id)) {
     if (sa != &fresh && sa->established != Instant{} && same_ends(*sa, fresh) && one_may_speak_for(fresh, *sa))
       older.push_back(sa);
   }
-  for (auto* sa : older) forget(world, *sa, "initial-contact", sa->peer() + " started afresh (INITIAL_CONTACT)");
+  for (auto* sa : older) {
+    const auto reason = sa->peer() + " started afresh (INITIAL_CONTACT)";
+    hand_over_to_afresh(world, *sa, fresh, reason);
+    forget(world, *sa, "initial-contact", reason);
+  }
 }
 
 std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_contact) {
@@ -106,7 +110,7 @@ std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_co
          " already, and uniqueids=keep refuses a second one: end the other first, or write uniqueids=replace";
 }
 
-void enforce_unique(World& world, const IkeSa& fresh, bool initial_contact) {
+void enforce_unique(World& world, IkeSa& fresh, bool initial_contact) {
   const auto rule = world.settings.setup.unique_ids;
   if (rule == model::UniqueIds::kNever) return;
   if (initial_contact) return forget_older(world, fresh);

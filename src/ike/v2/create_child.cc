@@ -465,12 +465,14 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
                         ByteView(nonce), group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
   if (!keys) return answer(world, sa, request, refusal(wi::NotifyType::kNoProposalChosen));
   const Spi spi_in = world.new_esp_spi();
-  const bool twin = *old == nullptr && has_twin(world, sa, *terms);
-  auto& fresh = install_child(world, sa, *terms, *keys,
-                              {.spi_in = spi_in,
-                               .standby = twin || *old != nullptr,
-                               .twin = twin,
-                               .replaces = *old != nullptr ? std::optional((*old)->id) : std::nullopt});
+  std::optional<Duration> standby;
+  if (*old != nullptr)
+    standby = kRekeyPatience;
+  else if (has_twin(world, sa, *terms))
+    standby = kTwinPatience;
+  auto& fresh = install_child(
+      world, sa, *terms, *keys,
+      {.spi_in = spi_in, .standby = standby, .replaces = *old != nullptr ? std::optional((*old)->id) : std::nullopt});
   note_collision(world, sa, fresh, *old, peer_nonce, nonce);
   wi::Payloads reply = answer_child(*terms, spi_in);
   // In the order of RFC 7296 section 1.3.1: SA, Nr, [KEr], TSi, TSr.

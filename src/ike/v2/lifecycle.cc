@@ -71,7 +71,6 @@ void bequeath(World& world, IkeSa& heir, std::unique_ptr<ChildSa> child, const s
   auto& taken = *child;
   world.child_owner[taken.id] = heir.local_spi();
   heir.children.push_back(std::move(child));
-  taken.expires_at = kNever;
   fade_child(world, heir, taken, reason, true);
   world.checkpoint(heir);
 }
@@ -237,12 +236,16 @@ void remove_child(World& world, IkeSa& sa, model::ChildId id, const std::string&
   world.touch(sa);
 }
 
+void fade(const World& world, ChildSa& child) {
+  child.state = ChildState::kFading;
+  child.remove_at = world.now + kFade;
+  child.rekey_at = child.expires_at = child.activate_at = kNever;
+}
+
 void fade_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason, bool replaced) {
   remove_outbound(world, child);
   announce_down(world, child, reason, replaced);
-  child.state = ChildState::kFading;
-  child.remove_at = world.now + kFade;
-  child.rekey_at = child.activate_at = kNever;
+  fade(world, child);
   world.touch(sa);
 }
 
@@ -334,6 +337,22 @@ void send_ike_delete(World& world, IkeSa& sa) {
   wi::DeletePayload payload;
   payload.protocol = model::Protocol::kIke;
   send_request(world, sa, wi::ExchangeType::kInformational, {payload});
+}
+
+void hand_over_to_afresh(World& world, IkeSa& old, IkeSa& fresh, const std::string& reason) {
+  for (auto& owned : std::exchange(old.children, {})) {
+    auto& child = *owned;
+    if (!child.usable() || child.announced_down) {
+      old.children.push_back(std::move(owned));
+      continue;
+    }
+    world.child_owner[child.id] = fresh.local_spi();
+    fresh.children.push_back(std::move(owned));
+    announce_down(world, child, reason, false);
+    after_child_loss(world, child, Aftermath::kKeepUp);
+    fade(world, child);
+  }
+  world.touch(fresh);
 }
 
 void inherit(World& world, IkeSa& from, IkeSa& to) {

@@ -17,10 +17,6 @@ namespace wi = wire::ike;
 using model::TrafficSelector;
 using model::TrafficSelectors;
 
-constexpr Duration kStandbyPatience = std::chrono::seconds(15);
-// The older IKE SA may be one that the peer has forgotten.
-constexpr Duration kTwinPatience = std::chrono::seconds(3);
-
 TrafficSelectors or_host(const TrafficSelectors& configured, const IpAddress& host) {
   return configured.empty() ? TrafficSelectors{TrafficSelector::of(IpRange::of(host))} : configured;
 }
@@ -464,7 +460,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
     child.expires_at = world.now + std::chrono::seconds(config->lifetime_s);
     if (terms.connection->rekey && terms.connection->rekey_children) child.rekey_at = world.now + soft;
   }
-  if (how.standby) child.activate_at = world.now + (how.twin ? kTwinPatience : kStandbyPatience);
+  if (how.standby) child.activate_at = world.now + *how.standby;
   if (how.replaces) {
     if (const auto* old = sa.find_child(*how.replaces)) {
       child.rekeys = old->rekeys + 1;
@@ -489,7 +485,7 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
     out.tfc_octets = config->tfc_octets;
   out.encryption_key = how.we_initiated ? keys.encryption_i : keys.encryption_r;
   out.integrity_key = how.we_initiated ? keys.integrity_i : keys.integrity_r;
-  out.standby = how.standby;
+  out.standby = how.standby.has_value();
   // RFC 3948 section 4: whoever is behind the NAT keeps its mapping alive.
   out.keepalive_s = child.udp_encapsulation && sa.nat_local ? terms.connection->keepalive_s : 0;
   world.act(InstallSa{std::move(in)});

@@ -61,11 +61,18 @@ struct ChildRequest {
                                       const std::vector<model::Proposal>& offered, const model::TrafficSelectors& local,
                                       const model::TrafficSelectors& remote);
 
+// How long an outbound SA waits for the peer to use the new child, while an older one does its work.
+constexpr Duration kRekeyPatience = std::chrono::seconds(15);
+// The older one is of another IKE SA, which the peer may have forgotten.
+constexpr Duration kTwinPatience = std::chrono::seconds(3);
+// The peer says that it has forgotten the older one (INITIAL_CONTACT). Its data plane may still have it until our
+// answer has arrived there.
+constexpr Duration kAfreshPatience = std::chrono::milliseconds(250);
+
 struct NewChild {
   Spi spi_in;
   bool we_initiated = false;  // the exchange, not the IKE SA
-  bool standby = false;       // outbound waits for the peer (responder of a rekey)
-  bool twin = false;          // the peer has this child on an older IKE SA still
+  std::optional<Duration> standby;
   std::optional<model::ChildId> replaces;
 };
 // Derives nothing, installs everything: both SAs, ChildUp, timers.

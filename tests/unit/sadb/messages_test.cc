@@ -229,7 +229,7 @@ TEST(SadbMessages, WrongVersionTypeAndValuesAreRefused) {
   auto version = good;
   version[0] = kVersion + 1;
   EXPECT_EQ(decode_request(version).error().message,
-            "ike and engine speak different versions (3, here 2): restart cygnetd");
+            "ike and engine speak different versions (4, here 3): restart cygnetd");
   auto type = good;
   type[1] = 0x7f;
   EXPECT_FALSE(decode_request(type));

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/monitor/clear_text_gate.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace cygnet::daemon {
@@ -35,14 +37,35 @@ std::string ports(const model::TrafficSelector& s, const char* field) {
   return std::string(field) + ' ' + range(s.port_first, s.port_last) + ' ';
 }
 
-// Those that no other of the set contains: the kernel takes no overlaps.
-std::vector<IpPrefix> widest(const std::map<IpPrefix, unsigned>& networks, Family family) {
-  std::vector<IpPrefix> out;
-  for (const auto& [network, count] : networks) {
+const IpPrefix& prefix_of(const IpPrefix& network) { return network; }
+const IpPrefix& prefix_of(const std::pair<const IpPrefix, unsigned>& counted) { return counted.first; }
+
+// Those that no other of the list contains: the kernel takes no overlaps.
+template <typename Networks>
+std::string widest(const Networks& networks, Family family) {
+  std::string out;
+  std::optional<IpPrefix> last;
+  for (const auto& one : networks) {
+    const auto& network = prefix_of(one);
     if (network.address.family() != family) continue;
     // In their order, what contains this one came before it.
-    if (!out.empty() && out.back().length <= network.length && out.back().contains(network.address)) continue;
-    out.push_back(network);
+    if (last && last->length <= network.length && last->contains(network.address)) continue;
+    last = network;
+    out += (out.empty() ? "" : ", ") + network.to_string();
+  }
+  return out;
+}
+
+// The kernel takes no overlaps.
+std::vector<IpRange> joined(std::vector<IpRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const IpRange& a, const IpRange& b) { return a.first < b.first; });
+  std::vector<IpRange> out;
+  for (const auto& range : ranges) {
+    if (!out.empty() && range.first <= out.back().last) {
+      out.back().last = std::max(out.back().last, range.last);
+    } else {
+      out.push_back(range);
+    }
   }
   return out;
 }
@@ -56,23 +79,67 @@ bool count(std::map<Key, unsigned>& counts, const Key& key, bool wanted) {
   return true;
 }
 
-}  // namespace
+// Traffic that is refused, or let in, and differs in its remote addresses or ends alone: one rule, whatever their
+// number.
+struct Alike {
+  std::vector<IpRange> ranges;
+  std::set<std::pair<IpAddress, std::uint16_t>> ends;  // one of the two is empty
+};
 
-std::string nft_match(const GuardedTraffic& traffic) {
-  const auto& remote = traffic.remote;
-  const auto& local = traffic.local;
-  const bool any_local = local.range == IpRange::all(local.range.first.family());
-  if (local.range.first.family() != remote.range.first.family()) return {};
-  std::string out = addresses(remote.range, "saddr");
-  if (!any_local) out += addresses(local.range, "daddr");
-  const auto protocol = remote.protocol != 0 ? remote.protocol : local.protocol;
-  if (protocol != 0) out += "meta l4proto " + std::to_string(protocol) + ' ';
-  if (protocol == kIcmp || protocol == kIcmpv6) {
-    // RFC 4301 section 4.4.1.1: type and code stand where others have a port.
-    return out + ports(remote.all_ports() ? local : remote, "@th,0,16");
+// What they have in common: the remote range is that of all addresses, and the remote port any, where it is among
+// `ends`.
+struct Kind {
+  model::TrafficSelector remote, local;
+  bool by_ends = false;
+  auto operator<=>(const Kind&) const = default;
+};
+
+bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmpv6; }
+
+Kind kind_of(const GuardedTraffic& traffic) {
+  Kind kind{traffic.remote, traffic.local};
+  kind.remote.range = IpRange::all(traffic.remote.range.first.family());
+  kind.by_ends = traffic.remote.range.first == traffic.remote.range.last && !is_icmp(traffic.remote.protocol) &&
+                 traffic.remote.port_first == traffic.remote.port_last;
+  if (kind.by_ends) {
+    kind.remote.port_first = 0;
+    kind.remote.port_last = 65535;
   }
-  return out + ports(remote, "th sport") + ports(local, "th dport");
+  return kind;
 }
+
+std::string sources(const Alike& alike, Family family) {
+  const std::string field = family == Family::kV6 ? "ip6 saddr " : "ip saddr ";
+  std::string list;
+  for (const auto& [address, port] : alike.ends) {
+    list += (list.empty() ? "" : ", ") + address.to_string() + " . " + std::to_string(port);
+  }
+  if (!list.empty()) return field + ". th sport { " + list + " } ";
+  const auto ranges = joined(alike.ranges);
+  if (ranges.size() == 1) return addresses(ranges.front(), "saddr");
+  for (const auto& range : ranges) {
+    list += (list.empty() ? "" : ", ") + range.first.to_string();
+    if (range.first != range.last) list += '-' + range.last.to_string();
+  }
+  return field + "{ " + list + " } ";
+}
+
+// In nft's words.
+std::string match(const Kind& kind, const Alike& alike) {
+  const auto family = kind.remote.range.first.family();
+  const auto protocol = kind.remote.protocol != 0 ? kind.remote.protocol : kind.local.protocol;
+  // What is read of the transport header is that of this protocol only where it is asked for first.
+  std::string out = protocol == 0 ? "" : "meta l4proto " + std::to_string(protocol) + ' ';
+  out += sources(alike, family);
+  if (kind.local.range != IpRange::all(family)) out += addresses(kind.local.range, "daddr");
+  if (is_icmp(protocol)) {
+    // RFC 4301 section 4.4.1.1: type and code stand where others have a port.
+    return out + ports(kind.remote.all_ports() ? kind.local : kind.remote, "@th,0,16");
+  }
+  return out + ports(kind.remote, "th sport") + ports(kind.local, "th dport");
+}
+
+}  // namespace
 
 std::string ClearTextGate::name() const { return table_name(setup_.route_table); }
 
@@ -89,6 +156,8 @@ std::string ClearTextGate::table_text() const {
   counter refused { }
   set clear4 { type ipv4_addr; flags interval; }
   set clear6 { type ipv6_addr; flags interval; }
+  set wholly4 { type ipv4_addr; flags interval; }
+  set wholly6 { type ipv6_addr; flags interval; }
   chain partly {
     accept
   }
@@ -111,10 +180,12 @@ std::string ClearTextGate::table_text() const {
          devices + R"( } accept
     fib saddr . mark oifname != { )" +
          devices + R"( } accept
-    ip saddr { 0.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3 } accept
+    ip saddr { 0.0.0.0/8, 224.0.0.0/3 } accept
     ip6 saddr { ::/128, fe80::/10, ff00::/8 } accept
     icmpv6 type { 133, 134, 135, 136, 137 } ip6 hoplimit 255 accept
     fib daddr type local jump to_us
+    ip saddr @wholly4 counter name refused drop
+    ip6 saddr @wholly6 counter name refused drop
     ip saddr @clear4 goto partly
     ip6 saddr @clear6 goto partly
     counter name refused drop
@@ -123,26 +194,55 @@ std::string ClearTextGate::table_text() const {
 )";
 }
 
+// Of equal verdicts that follow each other the order does not matter.
+ClearTextGate::Rules ClearTextGate::rules() const {
+  const std::string rule = "add rule " + name() + " partly ";
+  const std::string refuse = "counter name refused drop\n";
+  Rules out;
+  std::size_t count = 0;
+  std::map<Family, Alike> rest;
+  for (auto it = guards_.begin(); it != guards_.end();) {
+    const bool allowed = it->first.allowed;
+    std::map<Kind, Alike> run;
+    for (; it != guards_.end() && it->first.allowed == allowed; ++it) {
+      const auto& [remote, local] = std::tie(it->first.remote, it->first.local);
+      if (remote.range.first.family() != local.range.first.family()) continue;
+      const auto kind = kind_of(it->first);
+      auto& alike = run[kind];
+      if (kind.by_ends) {
+        alike.ends.emplace(remote.range.first, remote.port_first);
+      } else {
+        alike.ranges.push_back(remote.range);
+      }
+    }
+    for (const auto& [kind, alike] : run) {
+      if (count++ < kMostRules) {
+        out.text += rule + match(kind, alike) + (allowed ? "accept\n" : refuse);
+      } else if (!allowed) {
+        auto& refused = rest[kind.remote.range.first.family()].ranges;
+        refused.insert(refused.end(), alike.ranges.begin(), alike.ranges.end());
+        for (const auto& [address, port] : alike.ends) refused.push_back(IpRange::of(address));
+        out.left_out += alike.ranges.size() + alike.ends.size();
+      }
+    }
+  }
+  for (const auto& [family, networks] : rest) out.text += rule + sources(networks, family) + refuse;
+  return out;
+}
+
 std::string ClearTextGate::exceptions_text() const {
   std::string out;
   for (const auto family : {Family::kV4, Family::kV6}) {
-    const std::string set = name() + (family == Family::kV4 ? " clear4" : " clear6");
-    out += "flush set " + set + '\n';
-    std::string elements;
-    for (const auto& network : widest(clear_, family)) {
-      elements += (elements.empty() ? "" : ", ") + network.to_string();
-    }
-    if (!elements.empty()) out += "add element " + set + " { " + elements + " }\n";
+    const auto fill = [&](const std::string& which, const std::string& elements) {
+      const std::string set = name() + which + (family == Family::kV4 ? "4" : "6");
+      out += "flush set " + set + '\n';
+      if (!elements.empty()) out += "add element " + set + " { " + elements + " }\n";
+    };
+    fill(" clear", widest(clear_, family));
+    fill(" wholly", widest(wholly_, family));
   }
   const std::string chain = name() + " partly";
-  out += "flush chain " + chain + '\n';
-  for (const auto& [traffic, count] : guards_) {
-    if (const auto match = nft_match(traffic); !match.empty()) {
-      out.append("add rule ").append(chain).append(" ").append(match);
-      out.append(traffic.allowed ? "accept\n" : "counter name refused drop\n");
-    }
-  }
-  return out + "add rule " + chain + " accept\n";
+  return out + "flush chain " + chain + '\n' + rules().text + "add rule " + chain + " accept\n";
 }
 
 bool ClearTextGate::put() {
@@ -159,7 +259,6 @@ bool ClearTextGate::put() {
     return false;
   }
   problem_.clear();
-  dirty_ = false;
   return true;
 }
 
@@ -197,21 +296,34 @@ void ClearTextGate::want_guard(const GuardedTraffic& traffic, bool wanted) {
   dirty_ = count(guards_, traffic, wanted) || dirty_;
 }
 
+void ClearTextGate::guard_wholly(std::set<IpPrefix> networks) {
+  if (networks == wholly_) return;
+  wholly_ = std::move(networks);
+  dirty_ = true;
+}
+
+void ClearTextGate::complain(std::string about) {
+  if (about == complaint_) return;
+  complaint_ = std::move(about);
+  if (!complaint_.empty()) log_.warning("network", complaint_);
+}
+
 void ClearTextGate::settle() {
+  if (setup_.kernel) dirty_ = false;
+  // Where there is no table, look() tries to put all of it there.
   if (!dirty_ || !filter_ || !problem_.empty()) return;
-  dirty_ = false;
-  if (guards_.size() > kMostRules) {
-    if (!std::exchange(too_many_told_, true)) {
-      log_.warning("network", "more than " + std::to_string(kMostRules) +
-                                  " policies protect some protocols or ports only: clear text for the newest of them "
-                                  "is not refused");
-    }
-    return;
-  }
   if (auto done = filter_->run(exceptions_text()); !done) {
-    log_.warning("network",
-                 "clear text for policies of some protocols or ports is not refused: " + done.error().message);
+    // It stays as it was, and is tried again.
+    return complain("the packet filter did not take what came last, and refuses what it did before: " +
+                    done.error().message);
   }
+  dirty_ = false;
+  const auto left_out = rules().left_out;
+  complain(left_out == 0 ? ""
+                         : "policies protect more than " + std::to_string(kMostRules) +
+                               " different kinds of protocols, ports and networks of ours: of the remote networks of "
+                               "the rest all clear text is refused, also what policies let in. Give policies the same "
+                               "local network and ports");
 }
 
 void ClearTextGate::look() {

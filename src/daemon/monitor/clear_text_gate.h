@@ -8,12 +8,14 @@
 // of one of them. The packet filter asks the routing tables just that (`fib saddr oifname`), so there is no list to
 // keep: routes, throw routes and the rule say it all. Beside that stands what is no clear text or must always pass
 // (ESP, AH and IKE to this machine, errors about those, neighbour discovery), and the networks of which only some
-// protocols or ports are protected, told by want_clear() and want_guard().
+// protocols or ports are protected, told by want_clear() and want_guard(); guard_wholly() names what inside of them is
+// somebody else's, who lets nothing in.
 //
 // The table outlives a killed monitor, as devices and routes do: the way stays shut until the next start.
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,8 @@ struct GateSetup {
 
 class ClearTextGate {
  public:
-  static constexpr std::size_t kMostRules = 2000;  // they are tried one after the other
+  // They are tried one after the other. Traffic that differs in nothing but the remote addresses (or ends) is one.
+  static constexpr std::size_t kMostRules = 2000;
 
   ClearTextGate(GateSetup setup, Logger& log) : setup_(std::move(setup)), log_(log) {}
 
@@ -56,7 +59,11 @@ class ClearTextGate {
   // Some traffic of this network comes in the clear: only what is guarded is refused.
   void want_clear(const IpPrefix& network, bool wanted);
   void want_guard(const GuardedTraffic& traffic, bool wanted);
-  void settle();  // what was wanted since, to the kernel
+  // All of these networks is refused, wherever they lie in clear ones, and whatever is let in.
+  void guard_wholly(std::set<IpPrefix> networks);
+  // What was wanted since is told to the kernel by settle(): all at once, for each time is a text about everything.
+  [[nodiscard]] bool unsettled() const { return dirty_; }
+  void settle();
 
   // Reads the counter, and puts the table back where somebody has taken it away.
   void look();
@@ -68,22 +75,26 @@ class ClearTextGate {
   [[nodiscard]] std::string exceptions_text() const;
 
  private:
+  struct Rules {
+    std::string text;          // what `partly` says, without its last word
+    std::size_t left_out = 0;  // of guards, which had no place: their networks are refused as a whole
+  };
   [[nodiscard]] std::string name() const;
   [[nodiscard]] bool put();
+  [[nodiscard]] Rules rules() const;
+  void complain(std::string about);
 
   GateSetup setup_;
   Logger& log_;
   std::optional<Nftables> filter_;
   std::map<IpPrefix, unsigned> clear_;  // and how often it is wanted
   std::map<GuardedTraffic, unsigned> guards_;
+  std::set<IpPrefix> wholly_;
   bool dirty_ = false;
-  bool too_many_told_ = false;
+  std::string complaint_;      // the last one, told once
   std::uint64_t before_ = 0;   // counted by tables that are gone
   std::uint64_t current_ = 0;  // by the one there is
   std::string problem_ = "cygnetd has not begun yet";
 };
-
-// One rule's match, in nft's words; empty: no packet can match.
-[[nodiscard]] std::string nft_match(const GuardedTraffic& traffic);
 
 }  // namespace cygnet::daemon

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The monitor watches over what it has set: clear text that is refused, routes that others take away, and what ike may
 // ask for.
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
 constexpr Duration kLookAtGate = std::chrono::milliseconds(900);
 constexpr Duration kBetweenRepairs = std::chrono::milliseconds(800);
+constexpr Duration kBetweenSettlements = std::chrono::milliseconds(100);
+constexpr int kTimesTheirCost = 4;  // as long as that it waits after one that took long
 
 }  // namespace
 
@@ -31,20 +34,45 @@ void Monitor::on_route_changes() {
 
 // Our own table may be long: not more often than is needed to have everything back within a second.
 void Monitor::repair_network() {
-  const auto now = io::SystemClock::now();
-  if (!network_touched_ || now - repaired_ < kBetweenRepairs) return;
+  if (!network_touched_ || repair_awaited_) return;
+  const auto early = repaired_ + kBetweenRepairs - io::SystemClock::now();
+  if (early > Duration{}) {
+    repair_awaited_ = true;
+    loop_.after(early, [this] {
+      repair_awaited_ = false;
+      if (!shutting_down_) repair_network();
+    });
+    return;
+  }
   network_touched_ = false;
   const bool anew = network_->repair();
   repaired_ = io::SystemClock::now();
+  settle_gate();
   if (!anew) return;
   // Its descriptor of the device leads nowhere any more.
   if (engine_.pid != 0) (void)::kill(engine_.pid, SIGKILL);
+}
+
+// A thousand policies may come in a thousand messages, and each time the packet filter is told everything.
+void Monitor::settle_gate() {
+  if (!network_->gate_unsettled() || settling_) return;
+  settling_ = true;
+  const auto early = next_settlement_ - io::SystemClock::now();
+  loop_.after(std::max(early, Duration{}), [this] {
+    settling_ = false;
+    if (shutting_down_) return;
+    const auto begun = io::SystemClock::now();
+    network_->settle_gate();
+    const auto done = io::SystemClock::now();
+    next_settlement_ = done + std::max(kBetweenSettlements, kTimesTheirCost * (done - begun));
+  });
 }
 
 void Monitor::watch_clear_text() {
   loop_.after(kLookAtGate, [this] {
     if (shutting_down_) return;
     network_->gate().look();
+    settle_gate();
     repair_network();
     tell_clear_text();
     watch_clear_text();

@@ -226,6 +226,8 @@ void Monitor::start_engine() {
     begin_shut_down();
     return;
   }
+  network_->on_engine_gone();
+  settle_gate();
   for (const auto& worker : network_->workers()) {
     std::vector<io::UniqueFd> fds;
     for (const auto* list : {&worker.devices, &worker.sockets}) {
@@ -382,6 +384,7 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   }
   if (&from == &engine_) {
     network_->apply_for_engine(*decoded);
+    settle_gate();
   }
   // Everything else is ike's to ask.
   if (&from != &ike_) {
@@ -397,6 +400,7 @@ void Monitor::on_message(Child& from, const io::Message& message) {
       resolver_.request(*asked, network_->setup().devices);
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();
+    settle_gate();
     resolver_.end_sync();
   } else if (std::holds_alternative<WantReload>(*decoded)) {
     reload();
@@ -414,6 +418,7 @@ void Monitor::on_network_requests(const std::vector<NetworkRequest>& requests) {
     log_.warning("network", error.message);
     network_done_.error = error.message;
   }
+  settle_gate();
   network_done_.request = requests.back().request;
   network_done_.count += static_cast<std::uint32_t>(requests.size());
   // One answer for all that came together.

@@ -84,6 +84,7 @@ class Monitor {
   void on_network_requests(const std::vector<NetworkRequest>& requests);
   void on_route_changes();
   void repair_network();
+  void settle_gate();
   void watch_clear_text();
   void tell_clear_text();
   // What ike may ask for from now on.
@@ -122,6 +123,9 @@ class Monitor {
   bool routes_dirty_ = false;
   Instant repaired_{};
   bool network_touched_ = false;  // by others, where it is ours
+  bool repair_awaited_ = false;
+  bool settling_ = false;
+  Instant next_settlement_{};  // of the packet filter, not before
   bool shutting_down_ = false;
   bool kernel_ = false;       // the kernel's IPsec takes the engine's place
   bool engine_lost_ = false;  // ike says goodbye, then both start again

@@ -20,6 +20,21 @@ constexpr std::uint32_t kDeviceMtu = 1400;
 constexpr int kDeviceAttempts = 30;
 constexpr auto kDevicePause = std::chrono::milliseconds(100);
 
+// A device that nobody holds open has no carrier; its routes must go on leading into it all the same.
+bool use_routes_without_carrier(const std::string& device) {
+  bool good = true;
+  for (const char* family : {"ipv4", "ipv6"}) {
+    const auto file = std::string("/proc/sys/net/") + family + "/conf/" + device + "/ignore_routes_with_linkdown";
+    char now = '0';
+    if (std::ifstream old(file); !(old >> now) || now == '0') continue;
+    std::ofstream fresh(file);
+    fresh << '0';
+    fresh.close();
+    good = good && !fresh.fail();
+  }
+  return good;
+}
+
 // Whether a wider prefix of the set contains this one: a look for each shorter length, however large the set.
 bool lies_inside(const std::set<IpPrefix>& set, IpPrefix prefix) {
   while (prefix.length > 0) {
@@ -138,6 +153,11 @@ Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier
   (void)netlink_[0].no_link_local_address(device->index);
   if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
     return fail(name + ": " + up.error().message);
+  }
+  if (!use_routes_without_carrier(name)) {
+    log_.warning("network", "net.*.conf." + name +
+                                ".ignore_routes_with_linkdown is on and cannot be set to 0: if the monitor is killed, "
+                                "packets leave in the clear");
   }
   return device;
 }
@@ -385,21 +405,19 @@ void Network::forget(const Placed& what) {
   }
 }
 
-Result<void> Network::apply(const NetworkRequest& request) {
-  auto done = apply_one(request);
-  gate_.settle();
-  return done;
-}
+Result<void> Network::apply(const NetworkRequest& request) { return apply_one(request); }
 
 Result<void> Network::apply_one(const NetworkRequest& request) {
   const auto what = check(request);
   if (!what) {
     return std::unexpected(what.error());
   }
+  ways_changed_ = true;
   // Additions have even numbers.
   const bool adding = static_cast<unsigned>(request.what) % 2 == 0;
   const bool there = placed_.contains(*what);
   Result<void> done;
+  if (!adding) before_.erase(*what);
   if (!adding && kept_.contains(*what)) {
     wanted_.erase(*what);
     return {};
@@ -457,12 +475,12 @@ std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
     if (auto done = apply_one(request); !done) errors.push_back(std::move(done.error()));
   }
   place_together(fresh, errors);
-  gate_.settle();
   return errors;
 }
 
 void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& errors) {
   if (routes.empty()) return;
+  ways_changed_ = true;
   std::vector<io::Route> wanted;
   for (const auto& what : routes) wanted.push_back(what.route);
   std::vector<bool> good(routes.size(), true);

@@ -59,15 +59,20 @@ class Network {
   // Routes that the engine asks for by itself: they stay when ike begins anew, and while ike wants them too. They are
   // those of policies that came over PF_KEY. Anything else in the message is not the engine's to ask.
   void apply_for_engine(const ToMonitor& message);
-  void begin_sync() { wanted_.clear(); }  // a new ike will ask for all it needs ...
-  void end_sync();                        // ... has done so: the rest goes
-  void on_network_changed();              // routes or addresses of this machine are not what they were
+  // The engine died, and with it the policies that programs gave it: what those let in is refused again. Routes stay.
+  void on_engine_gone();
+  void begin_sync();          // a new ike will ask for all it needs ...
+  void end_sync();            // ... has done so: the rest goes
+  void on_network_changed();  // routes or addresses of this machine are not what they were
   void set_bounds(NetworkBounds bounds) { bounds_ = std::move(bounds); }
   // Somebody has taken away what is ours: puts it back. True: a device was gone and had to be made anew, so that the
   // engine must begin anew as well.
   [[nodiscard]] bool repair();
   [[nodiscard]] io::RouteChangeFilter ours() const;
   [[nodiscard]] ClearTextGate& gate() { return gate_; }
+  // What was asked of the packet filter since: told to it.
+  [[nodiscard]] bool gate_unsettled() const { return gate_.unsettled() || ways_changed_; }
+  void settle_gate();
   void close();
   // Only what an earlier one left, without beginning anything.
   [[nodiscard]] Result<void> clean_up();
@@ -121,6 +126,9 @@ class Network {
   [[nodiscard]] Result<void> apply_for_engine(const NetworkRequest& request);
   [[nodiscard]] std::string proxy_switches_path() const { return state_path_ + ".proxy-ndp"; }
   [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
+  [[nodiscard]] bool is_ikes(const Placed& what) const { return wanted_.contains(what) || before_.contains(what); }
+  [[nodiscard]] bool ike_lets_in(IpPrefix network) const;
+  [[nodiscard]] std::set<IpPrefix> protected_in_clear() const;
 
   model::Setup setup_;
   std::uint32_t threads_;                // of the engine
@@ -133,8 +141,10 @@ class Network {
   std::vector<io::OuterSocket> sockets_;
   std::vector<WorkerQueues> workers_;
   std::set<Placed> placed_;
-  std::set<Placed> wanted_;
+  std::set<Placed> wanted_;                       // what ike asked for
+  std::set<Placed> before_;                       // what the ike before it did, until end_sync()
   std::set<Placed> kept_;                         // what the engine asked for
+  bool ways_changed_ = false;                     // since settle_gate()
   std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
   std::set<IpPrefix> tunnelled_;
   std::vector<IpPrefix> connected_;  // networks this machine is attached to

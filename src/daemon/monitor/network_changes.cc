@@ -21,7 +21,6 @@ void Network::apply_for_engine(const ToMonitor& message) {
       log_.warning("network", done.error().message);
     }
   }
-  gate_.settle();
 }
 
 Result<void> Network::apply_for_engine(const NetworkRequest& request) {
@@ -35,7 +34,8 @@ Result<void> Network::apply_for_engine(const NetworkRequest& request) {
   if (!what) {
     return std::unexpected(what.error());
   }
-  const bool ikes = wanted_.contains(*what);
+  const bool ikes = is_ikes(*what);
+  ways_changed_ = true;
   if (static_cast<unsigned>(request.what) % 2 != 0) {
     kept_.erase(*what);
     return ikes ? Result<void>{} : apply_one(request);
@@ -51,7 +51,29 @@ Result<void> Network::apply_for_engine(const NetworkRequest& request) {
   return done;
 }
 
+void Network::on_engine_gone() {
+  for (auto it = kept_.begin(); it != kept_.end();) {
+    if (it->what < Placed::What::kClear) {
+      ++it;
+      continue;
+    }
+    const auto gone = *it;
+    it = kept_.erase(it);
+    ways_changed_ = true;
+    if (is_ikes(gone)) continue;
+    forget(gone);
+    (void)displace(gone);
+  }
+}
+
+void Network::begin_sync() {
+  // Of one that died while it told us, too.
+  before_.merge(wanted_);
+  wanted_.clear();
+}
+
 void Network::end_sync() {
+  before_.clear();
   for (auto it = placed_.begin(); it != placed_.end();) {
     if (wanted_.contains(*it) || kept_.contains(*it)) {
       ++it;
@@ -61,8 +83,46 @@ void Network::end_sync() {
     forget(gone);
     (void)displace(gone);
   }
-  gate_.settle();
+  ways_changed_ = true;
   set_throw_routes();
+}
+
+// ---- what may come in the clear
+
+bool Network::ike_lets_in(IpPrefix network) const {
+  for (;; --network.length) {
+    network.address = network.network();
+    const Placed clear{.route = {.destination = network}, .what = Placed::What::kClear};
+    for (const auto* ikes : {&wanted_, &before_}) {
+      const auto it = ikes->lower_bound(clear);
+      if (it != ikes->end() && it->what == clear.what && it->route.destination == network) return true;
+    }
+    if (network.length == 0) return false;
+  }
+}
+
+// Networks that ike protects as a whole, inside (or equal to) those that the engine's programs let in: the narrower
+// policy decides, and of equal ones that which protects.
+std::set<IpPrefix> Network::protected_in_clear() const {
+  std::set<IpPrefix> out;
+  auto clear = kept_.lower_bound({.what = Placed::What::kClear});
+  for (; clear != kept_.end() && clear->what == Placed::What::kClear; ++clear) {
+    const auto& wide = clear->route.destination;
+    for (const auto* ikes : {&wanted_, &before_}) {
+      for (auto it = ikes->lower_bound({.route = {.destination = wide}});
+           it != ikes->end() && it->what == Placed::What::kRoute && wide.contains(it->route.destination.address);
+           ++it) {
+        const auto& inner = it->route.destination;
+        if (inner.length >= wide.length && !out.contains(inner) && !ike_lets_in(inner)) out.insert(inner);
+      }
+    }
+  }
+  return out;
+}
+
+void Network::settle_gate() {
+  if (std::exchange(ways_changed_, false)) gate_.guard_wholly(protected_in_clear());
+  gate_.settle();
 }
 
 void Network::on_network_changed() {
@@ -186,7 +246,7 @@ bool Network::repair_devices() {
       worker.devices[static_cast<std::size_t>(&device - devices_.data())] = std::move(*queue);
     }
     const int old = std::exchange(device, std::move(*fresh)).index;
-    for (auto* set : {&placed_, &wanted_, &kept_}) {
+    for (auto* set : {&placed_, &wanted_, &before_, &kept_}) {
       std::set<Placed> renumbered;
       for (auto what : *set) {
         if (what.route.device == old) what.route.device = device.index;

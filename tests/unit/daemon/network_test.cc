@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <iomanip>
 #include <memory>
 #include <sstream>
 
@@ -16,9 +17,10 @@
 namespace cygnet::daemon {
 namespace {
 
-class SilentLog final : public Logger {
+class KeptLog final : public Logger {
  public:
-  void write(const LogEntry& /*entry*/) override {}
+  void write(const LogEntry& entry) override { text += entry.message + '\n'; }
+  std::string text;
 };
 
 class NetworkTest : public ::testing::Test {
@@ -48,6 +50,7 @@ class NetworkTest : public ::testing::Test {
   // Packets that come in by `wan` are written to its other end: "SOURCE DESTINATION PROTOCOL HEX-OF-PAYLOAD".
   // How many of them were refused.
   std::uint64_t refused(const std::vector<std::string>& packets) {
+    space.in([&] { network->settle_gate(); });
     std::string script = R"(
 import socket, ipaddress, fcntl
 def mac(d): return fcntl.ioctl(out, 0x8927, d.encode().ljust(40, b'\0'))[18:24]
@@ -95,6 +98,15 @@ def send(src, dst, proto, load):
     }
     return space.in([&] { return network->apply(request); });
   }
+  // What programs of PF_KEY had the engine ask for.
+  void programs_ask(NetworkRequest::What what, const char* prefix) {
+    const NetworkRequest request{.what = what, .prefix = *IpPrefix::parse(prefix), .device = "ipsec0", .source = {}};
+    space.in([&] { network->apply_for_engine(NetworkRequests{{request}}); });
+  }
+  void programs_lead(const char* prefix) {
+    programs_ask(kAddRoute, prefix);
+    programs_ask(NetworkRequest::What::kAddClear, prefix);
+  }
   // Whether `ip route get` takes the device.
   bool leads_to(const char* destination, const char* device) {
     return space.shell(std::string("ip route get ") + destination + " 2>/dev/null | grep -q ' dev " + device + " '") ==
@@ -102,7 +114,7 @@ def send(src, dst, proto, load):
   }
 
   NetworkNamespace space;
-  SilentLog log;
+  KeptLog log;
   std::string state;
   std::unique_ptr<Network> network;
   static constexpr auto kAddRoute = NetworkRequest::What::kAddRoute;
@@ -218,6 +230,20 @@ TEST_F(NetworkTest, AKilledMonitorLeavesTheWayShutAndTheNextOneTakesItOver) {
   EXPECT_NE(space.shell("ip link show ipsec0 >/dev/null 2>&1"), 0);
 }
 
+// Nobody holds the device then: it has no carrier.
+TEST_F(NetworkTest, RoutesWithoutCarrierLeadIntoTheDeviceAllTheSame) {
+  space.in([&] { network->close(); });
+  ASSERT_EQ(space.shell("for f in ipv4 ipv6; do for c in all default; do "
+                        "echo 1 > /proc/sys/net/$f/conf/$c/ignore_routes_with_linkdown; done; done"),
+            0);
+  begin();
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
+  network.reset();
+  EXPECT_TRUE(leads_to("10.2.0.1", "ipsec0"));
+  EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
+}
+
 TEST_F(NetworkTest, WhatAKilledMonitorLeftIsRemovedWhereItDoesNotFitTheConfiguration) {
   ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
   network.reset();
@@ -312,6 +338,126 @@ TEST_F(NetworkTest, WhereSomePortsAreProtectedOnlyThoseAreRefused) {
   ASSERT_TRUE(ask(NetworkRequest::What::kRemoveClear, "10.2.0.0/16"));
   // Now 10.2.3.0/24 alone is clear, and of it all, as of order 6.
   EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp, std::string("10.2.3.5 10.1.0.1") + kUdp}), 1U);
+}
+
+TEST_F(NetworkTest, ThePacketFilterIsToldOnceHoweverMuchIsAsked) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  space.in([&] { network->settle_gate(); });
+  EXPECT_FALSE(network->gate_unsettled());
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.0.0/16"));
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.2.0.0/16[udp/9000]", "10.1.0.0/16[udp]"));
+  EXPECT_TRUE(network->gate_unsettled());
+  EXPECT_NE(space.shell("nft list table inet cygnet_4359 | grep -q 10.2.0.0"), 0);
+  space.in([&] { network->settle_gate(); });
+  EXPECT_FALSE(network->gate_unsettled());
+  EXPECT_EQ(space.shell("nft list table inet cygnet_4359 | grep -q 10.2.0.0"), 0);
+}
+
+TEST_F(NetworkTest, WhatDiffersInTheRemoteEndAloneIsOneRule) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.0.0/16"));
+  const auto rules = [&] {
+    const auto text = network->gate().exceptions_text();
+    std::size_t count = 0;
+    for (auto at = text.find("add rule"); at != std::string::npos; at = text.find("add rule", at + 1)) ++count;
+    return count;
+  };
+  EXPECT_EQ(rules(), 1U);
+  for (int i = 0; i < 300; ++i) {
+    const auto host = "10.2.0." + std::to_string(i % 250);
+    const auto port = std::to_string(5000 + i);
+    ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, (host + "[udp/" + port + "]").c_str(), "10.1.0.1[udp/1701]"));
+    ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, ("10.2." + std::to_string(i % 250) + ".0/25[udp]").c_str(),
+                      "10.1.0.77[udp/1702]"));
+  }
+  EXPECT_EQ(rules(), 3U);
+  const auto l2tp = [&](const char* from, int source, const char* to, int destination) {
+    std::ostringstream load;
+    load << from << ' ' << to << " 17 " << std::hex << std::setfill('0') << std::setw(4) << source << std::setw(4)
+         << destination << "000c0000deadbeef";
+    return load.str();
+  };
+  EXPECT_EQ(refused({l2tp("10.2.0.7", 5007, "10.1.0.1", 1701), l2tp("10.2.0.7", 5257, "10.1.0.1", 1701),
+                     l2tp("10.2.9.127", 1, "10.1.0.77", 1702)}),
+            3U);
+  EXPECT_EQ(refused({l2tp("10.2.0.7", 5008, "10.1.0.1", 1701), l2tp("10.2.0.7", 5007, "10.1.0.1", 1702),
+                     l2tp("10.2.9.128", 1, "10.1.0.77", 1702)}),
+            0U);
+}
+
+// Above the limit: what is protected is refused, and said; what has nothing to do with it comes in.
+TEST_F(NetworkTest, MorePoliciesThanThePacketFilterTakesAreRefusedAsAWhole) {
+  std::vector<NetworkRequest> requests;
+  const auto add = [&](NetworkRequest::What what, const char* remote, const std::string& local) {
+    NetworkRequest request{.what = what, .prefix = {}, .device = "ipsec0", .source = {}};
+    request.guarded_remote = *model::TrafficSelector::parse(remote);
+    request.guarded_local = *model::TrafficSelector::parse(local);
+    requests.push_back(request);
+  };
+  for (int port = 1; port <= 2010; ++port) {
+    add(NetworkRequest::What::kAddGuard, "10.2.3.0/24[udp]", "10.1.0.1[udp/" + std::to_string(port) + "]");
+  }
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.0.0/16"));
+  ASSERT_TRUE(space.in([&] { return network->apply(requests); }).empty());
+  EXPECT_EQ(refused({"10.2.3.5 10.1.0.1 17 2328000a000c0000deadbeef", std::string("10.2.3.5 10.1.0.1") + kUdp}), 2U);
+  EXPECT_NE(log.text.find("of the remote networks of the rest all clear text is refused"), std::string::npos);
+  ASSERT_TRUE(ask(kAddRoute, "10.6.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.6.0.0/16"));
+  EXPECT_EQ(refused({std::string("10.2.4.5 10.1.0.1") + kUdp, std::string("10.6.0.5 10.1.0.1") + kUdp}), 0U);
+  for (auto& request : requests) request.what = NetworkRequest::What::kRemoveGuard;
+  ASSERT_TRUE(space.in([&] { return network->apply(requests); }).empty());
+  EXPECT_EQ(refused({std::string("10.2.3.5 10.1.0.1") + kUdp}), 0U);
+}
+
+TEST_F(NetworkTest, ProgramsDoNotOpenWhatIkeProtects) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.3.0/24"));
+  ASSERT_TRUE(ask(kAddRoute, "10.4.0.0/16"));
+  const std::vector<std::string> packets{std::string("10.2.3.5 10.1.0.1") + kUdp,
+                                         std::string("10.2.9.5 10.1.0.1") + kUdp,
+                                         std::string("10.4.7.5 10.1.0.1") + kUdp};
+  programs_lead("10.2.0.0/16");  // around one of ike's
+  programs_lead("10.4.7.0/24");  // inside the other
+  EXPECT_EQ(refused(packets), 1U);
+  // What ike lets in itself is its own business.
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.3.0/24"));
+  EXPECT_EQ(refused(packets), 0U);
+  ASSERT_TRUE(ask(NetworkRequest::What::kRemoveClear, "10.2.3.0/24"));
+  EXPECT_EQ(refused(packets), 1U);
+  // The same network of both.
+  programs_lead("10.4.0.0/16");
+  EXPECT_EQ(refused(packets), 2U);
+  // A new ike has not asked yet: it stays as it was.
+  network->begin_sync();
+  EXPECT_EQ(refused(packets), 2U);
+  space.in([&] { network->end_sync(); });
+  EXPECT_EQ(refused(packets), 0U);
+}
+
+TEST_F(NetworkTest, WhatProgramsLetInEndsWithTheEngine) {
+  programs_lead("10.2.0.0/16");
+  ASSERT_TRUE(ask(kAddRoute, "10.4.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.4.0.0/16"));
+  programs_lead("10.4.0.0/16");
+  const std::vector<std::string> packets{std::string("10.2.0.5 10.1.0.1") + kUdp,
+                                         std::string("10.4.0.5 10.1.0.1") + kUdp};
+  EXPECT_EQ(refused(packets), 0U);
+  space.in([&] { network->on_engine_gone(); });
+  EXPECT_EQ(refused(packets), 1U);
+  EXPECT_TRUE(leads_to("10.2.0.1", "ipsec0"));
+  // The program is back, and ends in order.
+  programs_lead("10.2.0.0/16");
+  EXPECT_EQ(refused(packets), 0U);
+  programs_ask(NetworkRequest::What::kRemoveClear, "10.2.0.0/16");
+  programs_ask(kRemoveRoute, "10.2.0.0/16");
+  EXPECT_TRUE(leads_to("10.2.0.1", "wan"));
+}
+
+// Networks between tunnel ends, at cloud providers.
+TEST_F(NetworkTest, LinkLocalAddressesOfATunnelAreRefusedInTheClear) {
+  EXPECT_EQ(refused({std::string("169.254.10.1 10.1.0.1") + kUdp}), 0U);
+  ASSERT_TRUE(ask(kAddRoute, "169.254.10.0/30"));
+  EXPECT_EQ(refused({std::string("169.254.10.1 10.1.0.1") + kUdp}), 1U);
 }
 
 TEST_F(NetworkTest, AFlushedPacketFilterIsPutBack) {

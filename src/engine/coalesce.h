@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Merging consecutive TCP segments of one flow into one packet for the TUN device (what GRO does in a kernel). Nothing
-// is copied: the merged packet is a list of slices, and only the first header changes.
+// Merging consecutive TCP segments, or UDP datagrams of one size, of one flow into one packet for the TUN device (what
+// GRO does in a kernel; it cuts UDP again for sockets that know nothing of it). Nothing is copied: the merged packet is
+// a list of slices, and only the first header changes.
 #include <array>
 #include <cstdint>
 
@@ -14,7 +15,8 @@ namespace cygnet::engine {
 
 class Coalescer {
  public:
-  explicit Coalescer(Verdicts& out) : out_(out) {}
+  // udp: the devices take UDP super-packets.
+  Coalescer(Verdicts& out, bool udp) : out_(out), udp_(udp) {}
   Coalescer(const Coalescer&) = delete;
   Coalescer& operator=(const Coalescer&) = delete;
 
@@ -32,22 +34,28 @@ class Coalescer {
     wire::IpPacketInfo info;
     DeviceId device = 0;
     std::uint32_t index = 0;
-    std::size_t tcp_octets = 0;
+    std::size_t transport_octets = 0;  // of the TCP or UDP header
     std::size_t payload_octets = 0;
     bool checksum_known = false;  // verified to be right
 
-    [[nodiscard]] std::uint8_t* tcp() const { return packet.data() + info.header_octets; }
-    [[nodiscard]] MutableByteView payload() const { return packet.subspan(info.header_octets + tcp_octets); }
+    [[nodiscard]] bool is_udp() const { return info.protocol == wire::protocol::kUdp; }
+    [[nodiscard]] std::uint8_t* transport() const { return packet.data() + info.header_octets; }
+    [[nodiscard]] MutableByteView payload() const { return packet.subspan(info.header_octets + transport_octets); }
   };
 
-  [[nodiscard]] static bool may_start(Candidate& candidate);
+  [[nodiscard]] bool may_start(Candidate& candidate) const;
+  [[nodiscard]] static bool may_start_tcp(Candidate& candidate);
+  [[nodiscard]] static bool may_start_udp(Candidate& candidate);
   [[nodiscard]] bool continues(const Candidate& next) const;
+  [[nodiscard]] bool continues_tcp(const Candidate& next) const;
+  [[nodiscard]] static std::uint16_t pseudo_sum(const Candidate& candidate, std::size_t transport_octets);
   [[nodiscard]] bool same_ip_header(const Candidate& next) const;
   [[nodiscard]] static bool checksum_right(Candidate& candidate);
   [[nodiscard]] bool deliver(const Candidate& single);
   [[nodiscard]] Offload finish_headers();
 
   Verdicts& out_;
+  bool udp_;
   bool active_ = false;
   Candidate first_;
   std::array<ByteView, kMaxSegments> slices_;

@@ -167,6 +167,8 @@ class LaneBurst {
 Engine::Engine(EngineSettings settings, Random& random) : state_(std::make_unique<EngineState>(settings, random)) {}
 Engine::~Engine() = default;
 
+void Engine::devices_take_udp_trains(bool do_they) { state_->merges_udp = do_they; }
+
 DeviceId Engine::device_id(std::string_view name) {
   auto& devices = state_->devices;
   const auto it = std::ranges::find(devices, name);

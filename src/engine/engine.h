@@ -106,6 +106,8 @@ class Engine {
   // Number of a device by name; made up on first use (at most 65535).
   DeviceId device_id(std::string_view name);
   [[nodiscard]] std::string_view device_name(DeviceId id) const;
+  // The devices take UDP super-packets (Linux 6.2): datagrams of a flow that come together are delivered together.
+  void devices_take_udp_trains(bool do_they);
 
   // ---- control
   // Replaces an SA with the same direction and SPI (and remote address, if outbound). Refuses what cannot be right.

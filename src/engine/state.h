@@ -57,6 +57,7 @@ struct EngineState {
   Statistics statistics;
   std::deque<Event> events;
   std::vector<std::string> devices;
+  bool merges_udp = false;
   std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers;
   std::vector<DeadSa> dead;  // to be removed at the next on_timer()
   bool try_held = false;     // held packets may be free to go

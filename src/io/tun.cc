@@ -52,10 +52,11 @@ Result<UniqueFd> attach(const std::string& name, int flags) {
   return fd;
 }
 
+constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
 // Whether the kernel may hand over UDP super-packets as well.
 Result<bool> set_offloads(int fd, const std::string& name) {
-  constexpr unsigned kTcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  const bool udp = ::ioctl(fd, TUNSETOFFLOAD, kTcp | kTunUso4 | kTunUso6) == 0;
+  const bool udp = takes_udp_trains(fd);
   if (!udp && ::ioctl(fd, TUNSETOFFLOAD, kTcp) != 0) {
     return fail_errno("cannot set offloads of the device " + name);
   }
@@ -92,6 +93,8 @@ Result<void> keep_tun(const TunDevice& device, bool keep) {
   }
   return {};
 }
+
+bool takes_udp_trains(int fd) { return ::ioctl(fd, TUNSETOFFLOAD, kTcp | kTunUso4 | kTunUso6) == 0; }
 
 ssize_t read_tun(int fd, MutableByteView buffer) {
   for (;;) {

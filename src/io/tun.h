@@ -33,6 +33,9 @@ struct TunDevice {
 // goes nowhere.
 [[nodiscard]] Result<void> keep_tun(const TunDevice& device, bool keep);
 
+// Whether the kernel takes and gives UDP super-packets of this device (VIRTIO_NET_HDR_GSO_UDP_L4).
+[[nodiscard]] bool takes_udp_trains(int fd);
+
 // One packet with its header; 0: nothing there; negative: errno.
 [[nodiscard]] ssize_t read_tun(int fd, MutableByteView buffer);
 // Header and slices as one packet. 0, or the errno.

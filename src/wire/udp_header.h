@@ -16,6 +16,8 @@
 namespace cygnet::wire {
 
 inline constexpr std::size_t kUdpHeaderOctets = 8;
+inline constexpr std::size_t kUdpLengthOffset = 4;
+inline constexpr std::size_t kUdpChecksumOffset = 6;
 inline constexpr std::size_t kNonEspMarkerOctets = 4;
 inline constexpr std::uint8_t kNatKeepalive = 0xff;
 

@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -18,6 +19,7 @@
 #include "io/clock.h"
 #include "io/poller.h"
 #include "io/process.h"
+#include "io/tun.h"
 #include "io/unix_socket.h"
 #include "model/legacy.h"
 #include "sadb/packing.h"
@@ -170,6 +172,8 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
   cpus_ = start.cpus;
   busy_poll_ = std::chrono::microseconds(start.busy_poll_us);
   auto queues = take_queues(start, fds);
+  engine_.devices_take_udp_trains(
+      std::ranges::all_of(queues.devices, [](const auto& device) { return io::takes_udp_trains(device.fd.get()); }));
   packets_ = std::make_unique<PacketLoop>(
       engine_, std::move(queues.devices), std::move(queues.sockets),
       [this](const Endpoint& local, const Endpoint& remote, ByteView message) {

@@ -49,6 +49,9 @@ std::string_view esp_integrity(IntegrityId id) {
     case IntegrityId::kHmacSha2_256_128: return "HMAC-SHA-256-128 [RFC4868]";
     case IntegrityId::kHmacSha2_384_192: return "HMAC-SHA-384-192 [RFC4868]";
     case IntegrityId::kHmacSha2_512_256: return "HMAC-SHA-512-256 [RFC4868]";
+    case IntegrityId::kAes128Gmac:
+    case IntegrityId::kAes192Gmac:
+    case IntegrityId::kAes256Gmac: return "ANY 128 bit authentication [no checking]";
     case IntegrityId::kNone: return "NULL";
   }
   return "NULL";

@@ -10,7 +10,7 @@
 namespace cygnet::config {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kSameThing{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSameThing{{
     {"keylife", "lifetime"},
     {"salifetime", "lifetime"},
     {"rekeymargin", "margintime"},
@@ -25,6 +25,18 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kSameThi
     {"ike-port", "ikeport"},
     {"nat-port", "nat-ikeport"},
     {"half-open-limit", "max-halfopen-ike"},
+    {"ddos-ike-threshold", "cookie-threshold"},
+    {"ike-frag", "fragmentation"},
+    {"nopmtudisc", "df"},
+    {"modecfgdomain", "modecfgdomains"},
+    {"leftdns", "modecfgdns"},
+    {"rightdns", "modecfgdns"},
+    {"leftrsasigkey", "leftpubkey"},
+    {"leftecdsakey", "leftpubkey"},
+    {"leftsigkey", "leftpubkey"},
+    {"rightrsasigkey", "rightpubkey"},
+    {"rightecdsakey", "rightpubkey"},
+    {"rightsigkey", "rightpubkey"},
 }};
 
 constexpr std::size_t kMaxAlsoDepth = 16;
@@ -34,8 +46,7 @@ constexpr std::size_t kMaxAlsoDepth = 16;
 std::string_view canonical_word(std::string_view key) {
   const auto* row =
       std::find_if(kSameThing.begin(), kSameThing.end(), [&](const auto& pair) { return pair.first == key; });
-  if (row != kSameThing.end()) return row->second;
-  return key == "ddos-ike-threshold" ? "cookie-threshold" : key;
+  return row != kSameThing.end() ? row->second : key;
 }
 
 Resolver::Resolver(const std::vector<Section>& sections, Reporter& report) : report_(report) {

@@ -14,9 +14,8 @@ namespace cygnet::config {
 // The word that stands for several spellings of the same thing: keylife -> lifetime. Other words stand for themselves.
 [[nodiscard]] std::string_view canonical_word(std::string_view key);
 
-// Entries in force, one a canonical word, in the order in which they were first mentioned. Own words win over those of
-// also= sections, later also= sections over earlier ones, everything over %default; an empty value takes an inherited
-// one back.
+// Entries in force, one a canonical word, in the order of these words. Own words win over those of also= sections,
+// later also= sections over earlier ones, everything over %default; an empty value takes an inherited one back.
 class Resolver {
  public:
   Resolver(const std::vector<Section>& sections, Reporter& report);

@@ -231,6 +231,24 @@ TEST(Load, AlsoIsInheritedAndOverridden) {
   EXPECT_EQ(again.connections[0].dpd_delay_s, 30U);  // the empty value took the inherited one back
 }
 
+TEST(Load, AnOwnWordWinsOverAnotherSpellingOfItInDefault) {
+  const auto merged = [](const std::string& inherited, const std::string& own) {
+    const auto loaded = load_text("conn %default\n\t" + inherited + '\n' + conn_with(own));
+    EXPECT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+    return loaded.connections.empty() ? model::Connection{} : loaded.connections[0];
+  };
+  EXPECT_EQ(merged("ike-frag=yes", "fragmentation=no").fragmentation, model::Fragmentation::kNo);
+  EXPECT_EQ(merged("fragmentation=no", "ike-frag=yes").fragmentation, model::Fragmentation::kYes);
+  EXPECT_EQ(merged("nopmtudisc=yes", "df=set").children[0].df, model::DfPolicy::kSet);
+  EXPECT_EQ(merged("df=set", "nopmtudisc=yes").children[0].df, model::DfPolicy::kClear);
+  for (const auto* spelling : {"rightrsasigkey", "rightecdsakey", "rightsigkey", "rightpubkey"}) {
+    const auto keys = faults_of(std::string("rightpubkey=%none\n") + spelling + "=%none");
+    EXPECT_NE(keys.find(std::string(spelling) == "rightpubkey" ? "is set twice" : "are the same setting"),
+              std::string::npos)
+        << keys;
+  }
+}
+
 TEST(Load, AlsoLoopsAndMissingSections) {
   const auto loaded = load_text("conn a\n\talso=b\nconn b\n\talso=a\nconn c\n\talso=bb\n");
   EXPECT_EQ(lines_of(loaded.diagnostics),

@@ -67,18 +67,23 @@ void AddressPools::configure(const std::vector<model::Connection>& connections) 
   for (const auto& c : connections) {
     if (!c.remote.id) continue;
     for (const auto& pool : c.remote.pools) {
-      if (pool.is_single()) reserved_[pool.range.first] = key_of(*c.remote.id);
+      if (pool.is_single()) reserved_[pool.range.first].push_back(*c.remote.id);
     }
   }
 }
 
-bool AddressPools::is_reserved_for_other(const IpAddress& address, const std::string& key) const {
+bool AddressPools::is_reserved_for_other(const IpAddress& address, const model::Identity& peer) const {
   const auto it = reserved_.find(address);
-  return it != reserved_.end() && it->second != key;
+  return it != reserved_.end() && std::ranges::none_of(it->second, [&](const auto& id) { return id.covers(peer); });
+}
+
+bool AddressPools::is_in_use(const IpAddress& address) const {
+  const auto it = entries_.find(address);
+  return it != entries_.end() && !it->second.holders.empty();
 }
 
 std::optional<IpAddress> AddressPools::find_wished(const Question& q, const std::string& key) const {
-  if (!q.wish || q.wish->family() != q.family || is_reserved_for_other(*q.wish, key)) return std::nullopt;
+  if (!q.wish || q.wish->family() != q.family || is_reserved_for_other(*q.wish, q.peer)) return std::nullopt;
   const bool ours =
       std::any_of(q.pools.begin(), q.pools.end(), [&](const auto& p) { return p.range.contains(*q.wish); });
   if (!ours || model::ends_in_zeros(*q.wish)) return std::nullopt;
@@ -88,27 +93,28 @@ std::optional<IpAddress> AddressPools::find_wished(const Question& q, const std:
   return it->second.holders.empty() || it->second.from == q.from ? q.wish : std::nullopt;
 }
 
-std::optional<IpAddress> AddressPools::find_known(const Question& q, const std::string& key, bool shared) const {
+std::optional<IpAddress> AddressPools::find_known(const Question& q, const std::string& key, Known which) const {
   const auto known = of_peer_.find(key);
   if (known == of_peer_.end()) return std::nullopt;
   for (const auto& pool : q.pools) {
     for (const auto& address : known->second) {
-      if (address.family() != q.family || !pool.range.contains(address) || is_reserved_for_other(address, key))
+      if (address.family() != q.family || !pool.range.contains(address) || is_reserved_for_other(address, q.peer))
         continue;
-      if (shared || entries_.at(address).holders.empty()) return address;
+      if (is_in_use(address) == (which == Known::kInUse)) return address;
     }
   }
   return std::nullopt;
 }
 
-std::optional<IpAddress> AddressPools::find_free(const IpRange& range, const std::string& key, bool forget_others) {
+std::optional<IpAddress> AddressPools::find_free(const IpRange& range, const Question& q, const std::string& key,
+                                                 bool forget_others) {
   const auto full = full_at_.find(range);
   if (full != full_at_.end() && full->second == changes_) return std::nullopt;
   const auto size = size_of(range);
   const auto start = spread(key) % size;
   for (std::uint64_t i = 0; i < std::min(size, kMostProbes); ++i) {
     const auto address = plus(range.first, (start + i) % size);
-    if (model::ends_in_zeros(address) || is_reserved_for_other(address, key)) continue;
+    if (model::ends_in_zeros(address) || is_reserved_for_other(address, q.peer)) continue;
     const auto it = entries_.find(address);
     if (it == entries_.end() || (forget_others && it->second.holders.empty())) return address;
   }
@@ -139,15 +145,14 @@ Result<IpAddress> AddressPools::assign(const Question& q) {
   // One identity, however often it comes, leaves addresses for others.
   const bool enough = held_by(q, key) >= fair_share(q);
   auto found = find_wished(q, key);
-  if (found && enough && !entries_.contains(*found)) found.reset();
-  if (!found) found = find_known(q, key, false);
-  if (!found && enough) found = find_known(q, key, true);
+  if (found && enough && !is_in_use(*found)) found.reset();
+  if (!found) found = find_known(q, key, enough ? Known::kInUse : Known::kAway);
   for (const bool forget_others : {false, true}) {
     for (const auto& pool : q.pools) {
-      if (!found && pool.family() == q.family) found = find_free(pool.range, key, forget_others);
+      if (!found && pool.family() == q.family) found = find_free(pool.range, q, key, forget_others);
     }
   }
-  if (!found) found = find_known(q, key, true);
+  if (!found) found = find_known(q, key, Known::kInUse);
   if (!found) {
     std::string pools;
     for (const auto& pool : q.pools) {

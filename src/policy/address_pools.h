@@ -34,7 +34,7 @@ class AddressPools {
   static constexpr std::size_t kMostRemembered = 200'000;
 
   // Addresses that belong to one identity by configuration (a pool of one in a connection with rightid=) are given to
-  // nobody else. Leases stay.
+  // nobody whom no such rightid= covers. Leases stay.
   void configure(const std::vector<model::Connection>& connections);
 
   struct Question {
@@ -73,10 +73,14 @@ class AddressPools {
     std::uint64_t away_since = 0;        // place in away_
     std::uint64_t last_used_s = 0;
   };
-  [[nodiscard]] bool is_reserved_for_other(const IpAddress& address, const std::string& key) const;
+  enum class Known : std::uint8_t { kAway, kInUse };
+  [[nodiscard]] bool is_reserved_for_other(const IpAddress& address, const model::Identity& peer) const;
+  [[nodiscard]] bool is_in_use(const IpAddress& address) const;
   [[nodiscard]] std::optional<IpAddress> find_wished(const Question& q, const std::string& key) const;
-  [[nodiscard]] std::optional<IpAddress> find_known(const Question& q, const std::string& key, bool shared) const;
-  [[nodiscard]] std::optional<IpAddress> find_free(const IpRange& range, const std::string& key, bool forget_others);
+  // Of the addresses that were this identity's.
+  [[nodiscard]] std::optional<IpAddress> find_known(const Question& q, const std::string& key, Known which) const;
+  [[nodiscard]] std::optional<IpAddress> find_free(const IpRange& range, const Question& q, const std::string& key,
+                                                   bool forget_others);
   // How many addresses of these pools an identity has in use, and how many it may have before it shares them: a quarter
   // of all, two at least and 16 at most.
   [[nodiscard]] std::uint64_t held_by(const Question& q, const std::string& key) const;
@@ -92,7 +96,7 @@ class AddressPools {
   std::unordered_map<IpAddress, Entry> entries_;
   std::unordered_map<std::string, std::vector<IpAddress>> of_peer_;
   std::map<std::uint64_t, IpAddress> away_;  // the longest away first
-  std::unordered_map<IpAddress, std::string> reserved_;
+  std::unordered_map<IpAddress, std::vector<model::Identity>> reserved_;
   std::map<IpRange, std::uint64_t> full_at_;  // as of which change a range had nothing left
   std::uint64_t changes_ = 1;
   std::uint64_t wall_s_ = 0;

@@ -102,6 +102,57 @@ TEST_F(Pools, OneIdentityHoweverOftenItComesLeavesAddressesForOthers) {
   EXPECT_FALSE(seen.contains(*other));
 }
 
+TEST_F(Pools, RememberedAddressesDoNotRaiseAnIdentitysShare) {
+  list = {prefix("10.9.0.0/28")};
+  const auto round = [&](int first) {
+    std::set<IpAddress> seen;
+    for (int i = 0; i < 3; ++i) {
+      const auto wish = "10.9.0." + std::to_string(first + i);
+      seen.insert(*ask("greedy", 1000U + static_cast<unsigned>(first + i), wish.c_str()));
+    }
+    return seen;
+  };
+  for (int first = 1; first < 13; first += 3) {
+    for (const auto& address : round(first)) {
+      for (int i = 0; i < 3; ++i) pools.release(address, 1000U + static_cast<unsigned>(first + i));
+    }
+  }
+  EXPECT_EQ(pools.leases().size(), 12U);
+  std::set<IpAddress> held;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const auto wish = "10.9.0." + std::to_string(1 + i % 14);
+    held.insert(*ask("greedy", i, i % 2 == 0 ? nullptr : wish.c_str(), ("192.0.2." + std::to_string(1 + i)).c_str()));
+  }
+  EXPECT_EQ(held.size(), 3U);
+}
+
+TEST_F(Pools, AFixedAddressIsForAllWhomItsNameCovers) {
+  model::Connection everybody, by_dn;
+  everybody.remote.id = id("*.corp.example");
+  everybody.remote.pools.push_back({IpRange::of(ip("10.9.0.5")), "10.9.0.5"});
+  by_dn.remote.id = model::Identity::parse("C=DE, O=Example, CN=alice");
+  by_dn.remote.pools.push_back({IpRange::of(ip("10.9.0.6")), "10.9.0.6"});
+  pools.configure({everybody, by_dn});
+  // As many authorities write names: PrintableString where ours are UTF8String.
+  auto alice = *by_dn.remote.id;
+  for (std::size_t i = 3; i < alice.data.size(); ++i) {
+    // Behind the last octet of the attribute's type, 2.5.4.x.
+    if (alice.data[i - 3] == 0x55 && alice.data[i - 2] == 0x04 && alice.data[i] == 0x0c) alice.data[i] = 0x13;
+  }
+  ASSERT_NE(alice, *by_dn.remote.id);
+  const auto fixed = [&](const model::Identity& peer, const model::Connection& c, std::uint64_t holder) {
+    return pools.assign({c.remote.pools, peer, ip("192.0.2.9"), Family::kV4, std::nullopt, holder});
+  };
+  EXPECT_FALSE(fixed(id("mallory.example"), everybody, 1));
+  EXPECT_FALSE(fixed(id("a.corp.example"), by_dn, 1));
+  const auto first = fixed(id("a.corp.example"), everybody, 1);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->to_string(), "10.9.0.5");
+  const auto second = fixed(alice, by_dn, 2);
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_EQ(second->to_string(), "10.9.0.6");
+}
+
 TEST_F(Pools, StaticLeasesAreNobodyElses) {
   model::Connection c;
   c.remote.id = id("carol");

@@ -45,6 +45,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"half-open-limit", kSetup, kYes, {}, {}},
     Keyword{"half-open-per-address", kSetup, kYes, {}, {}},
     Keyword{"half-open-per-network", kSetup, kYes, {}, {}},
+    Keyword{"ike-sas-per-identity", kSetup, kYes, {}, {}},
     Keyword{"puzzle-threshold", kSetup, kYes, {}, {}},
     Keyword{"puzzle-difficulty", kSetup, kYes, {}, {}},
     Keyword{"log-level", kSetup, kYes, {}, {}},

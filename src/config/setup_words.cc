@@ -91,6 +91,14 @@ void on_unique_ids(const Context& c) {
   c.bad_value("write yes (or replace), no, keep or never");
 }
 
+// Whoever proves himself anew has two for a moment.
+void on_per_identity(const Context& c) {
+  std::uint32_t most = c.setup().ike_sas_per_identity;
+  number(c, 0, 1'000'000, most);
+  if (most == 1) return c.bad_value("write 2 or more, for reauthentication needs a second one; 0 allows any number");
+  c.setup().ike_sas_per_identity = most;
+}
+
 void on_log_level(const Context& c) {
   static constexpr std::array<Severity, 5> kLevels{Severity::kDebug, Severity::kInfo, Severity::kNotice,
                                                    Severity::kWarning, Severity::kError};
@@ -186,6 +194,7 @@ constexpr std::array kWords{
     Word{"worker-cpus", on_worker_cpus},
     Word{"busy-poll", on_busy_poll},
     Word{"uniqueids", on_unique_ids},
+    Word{"ike-sas-per-identity", on_per_identity},
     Word{"pkcs11module", on_pkcs11_module},
     Word{"strictcrlpolicy", on_strict_revocation},
     Word{"crl-strict", on_strict_revocation},

@@ -126,6 +126,7 @@ void fields(V& v, S& s) {
   v("puzzles_sent", s.puzzles_sent);
   v("puzzles_solved", s.puzzles_solved);
   v("puzzles_refused", s.puzzles_refused);
+  v("identities_refused", s.identities_refused);
 }
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {

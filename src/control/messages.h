@@ -156,7 +156,7 @@ struct IkeCounters {
   std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
                 established = 0, negotiations_failed = 0, cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0,
-                puzzles_solved = 0, puzzles_refused = 0;
+                puzzles_solved = 0, puzzles_refused = 0, identities_refused = 0;
   bool operator==(const IkeCounters&) const = default;
 };
 struct StatusReport {

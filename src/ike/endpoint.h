@@ -65,7 +65,8 @@ struct EndpointCounters {
   std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
                 established = 0, negotiations_failed = 0, fragments_in = 0, fragments_out = 0, fragments_refused = 0,
-                cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0, puzzles_solved = 0, puzzles_refused = 0;
+                cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0, puzzles_solved = 0, puzzles_refused = 0,
+                identities_refused = 0;  // had as many IKE SAs as one may
 };
 
 class IkeEndpoint {

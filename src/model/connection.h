@@ -206,6 +206,7 @@ struct Setup {
   std::uint32_t puzzle_threshold = 3000;       // half-open SAs before puzzles are asked (RFC 8019); 0: never
   std::uint32_t puzzle_difficulty = 14;        // zero bits at the threshold; more, the more SAs are half-open
   UniqueIds unique_ids = UniqueIds::kInitialContact;
+  std::uint32_t ike_sas_per_identity = 100;  // nobodies (RFC 7619): of one address; 0: any number
   Severity log_level = Severity::kInfo;
   bool operator==(const Setup&) const = default;
 };

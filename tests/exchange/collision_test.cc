@@ -325,6 +325,34 @@ TEST(IkeCollision, OneRequestLost) {
   }
 }
 
+// B's rekey went through, and B has moved on to it; what A asks for on the old one B never hears. A gives up on the old
+// one, not on the peer: the children live on the new one.
+TEST(IkeCollision, WhatThePeersRekeyMadeInheritsWhenOursGetsNoAnswer) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  const auto old = e.b().endpoint().status()[0].spi_i;
+  e.on_wire = [&](Flight& flight) {
+    const auto& header = flight.decoded.header;
+    const bool lost = header.spi_i == old && !header.response &&
+                      (flight.from == 0 || header.exchange == wire::ike::ExchangeType::kInformational);
+    return !lost;
+  };
+  e.rekey_ike(e.a());
+  e.rekey_ike(e.b());
+  e.advance_and_run(100s);
+  EXPECT_EQ(e.a().messages("peer-dead"), "");
+  e.on_wire = nullptr;
+  e.advance_and_run(100s);
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.a().endpoint().status()[0].spi_i, e.b().endpoint().status()[0].spi_i);
+  e.expect_tunnel(1);
+  e.rekey_child(e.a());
+  e.run();
+  e.advance_and_run(30s);
+  e.expect_tunnel(1);
+}
+
 // RFC 7296 section 2.25.2: rekeying the IKE SA while one of its children is created, rekeyed or closed:
 // TEMPORARY_FAILURE.
 TEST(IkeCollision, IkeRekeyMeetsChildRekey) {

@@ -95,6 +95,65 @@ TEST_F(TwoPlaces, ARekeyByTheGatewayDoesNotMakeOneOfThemRedundant) {
   EXPECT_EQ(e.a().endpoint().status().size(), 1U);
 }
 
+// One identity may have so many, wherever they are from; what it has stays as it is.
+TEST(IkeSasPerIdentity, TheNextOneIsRefusedAndCounted) {
+  ike::EndpointSettings settings;
+  settings.setup.unique_ids = model::UniqueIds::kNever;
+  settings.setup.ike_sas_per_identity = 2;
+  auto gateway = mirrored(tunnel("tun"));
+  gateway.remote.host = {};
+  Exchange e;
+  e.add("A", "192.0.2.1", {tunnel("tun")}, {secret("s3cret")});
+  e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
+  for (const auto* place : {"203.0.113.8", "203.0.113.9"}) {
+    auto elsewhere = tunnel("tun");
+    elsewhere.local.host.address = address(place);
+    e.add(place, place, {elsewhere}, {secret("s3cret")});
+  }
+  e.initiate(e.a());
+  e.run();
+  e.initiate(e.side(2));
+  e.run();
+  EXPECT_EQ(e.b().endpoint().status().size(), 2U);
+  EXPECT_EQ(e.b().endpoint().counters().identities_refused, 0U);
+  e.initiate(e.side(3));
+  e.run();
+  EXPECT_FALSE(last_done(e.side(3)).ok);
+  EXPECT_EQ(e.b().endpoint().counters().identities_refused, 1U);
+  EXPECT_EQ(e.b().endpoint().counters().established, 2U);
+  EXPECT_TRUE(contains(e.b().messages("too-many-ike-sas"), "has 2 IKE SAs already"))
+      << e.b().messages("too-many-ike-sas");
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+  // A rekey is not a further one, and whoever leaves makes room.
+  e.rekey_ike(e.b());
+  e.run();
+  e.terminate(e.a());
+  e.advance_and_run(30s);
+  e.initiate(e.side(3));
+  e.run();
+  EXPECT_TRUE(last_done(e.side(3)).ok) << last_done(e.side(3)).message;
+  EXPECT_EQ(e.b().endpoint().counters().established, 2U);
+}
+
+// INITIAL_CONTACT makes room by itself.
+TEST(IkeSasPerIdentity, AFreshStartIsNeverRefused) {
+  ike::EndpointSettings settings;
+  settings.setup.ike_sas_per_identity = 2;
+  auto gateway = mirrored(tunnel("tun"));
+  gateway.remote.host = {};
+  Exchange e;
+  e.add("A", "192.0.2.1", {tunnel("tun")}, {secret("s3cret")});
+  e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
+  for (int i = 0; i < 4; ++i) {
+    e.a().crash();
+    e.a().restart(e.now());
+    e.initiate(e.a());
+    e.run();
+    EXPECT_EQ(e.b().endpoint().counters().established, 1U) << i;
+  }
+  EXPECT_EQ(e.b().endpoint().counters().identities_refused, 0U);
+}
+
 TEST(UniqueIds, NeverDoesNotEvenListenToInitialContact) {
   for (const auto rule : {model::UniqueIds::kInitialContact, model::UniqueIds::kNever}) {
     ike::EndpointSettings settings;

@@ -63,7 +63,7 @@ control::IkeCounters counters_of(const ike::EndpointCounters& c) {
   return {c.datagrams_in,         c.datagrams_out,       c.malformed,         c.unknown_spi,      c.retransmits_sent,
           c.retransmits_answered, c.cookies_sent,        c.half_open_refused, c.integrity_failed, c.half_open,
           c.established,          c.negotiations_failed, c.cookies_refused,   c.crowd_refused,    c.puzzles_sent,
-          c.puzzles_solved,       c.puzzles_refused};
+          c.puzzles_solved,       c.puzzles_refused,     c.identities_refused};
 }
 
 std::string hex(Spi spi) {

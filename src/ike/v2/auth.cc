@@ -110,6 +110,26 @@ std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_co
          " already, and uniqueids=keep refuses a second one: end the other first, or write uniqueids=replace";
 }
 
+std::string crowd_fault(const World& world, const IkeSa& fresh, bool initial_contact) {
+  const auto& setup = world.settings.setup;
+  const std::size_t most = setup.ike_sas_per_identity;
+  // The older ones end in a moment.
+  const bool alone = initial_contact && setup.unique_ids != model::UniqueIds::kNever;
+  if (most == 0 || alone) return {};
+  // All nobodies have one name: it is their address that tells them apart.
+  const bool nobody = fresh.remote_id.type == model::IdType::kNull;
+  const auto around =
+      nobody ? world.sas_at(fresh.path.remote.address) : world.sas_between(fresh.local_id, fresh.remote_id);
+  const auto has = std::ranges::count_if(around, [&](const IkeSa* sa) {
+    return sa != &fresh && sa->state == State::kEstablished && same_ends(*sa, fresh) &&
+           (!nobody || sa->path.remote.address == fresh.path.remote.address);
+  });
+  if (static_cast<std::size_t>(has) < most) return {};
+  return "'" + fresh.remote_id.to_string() + "' at " + fresh.peer() + " has " + std::to_string(has) +
+         " IKE SAs already, as many as ike-sas-per-identity= allows: end some of them (cygnet down), or raise it in "
+         "config setup";
+}
+
 void enforce_unique(World& world, IkeSa& fresh, bool initial_contact) {
   const auto rule = world.settings.setup.unique_ids;
   if (rule == model::UniqueIds::kNever) return;

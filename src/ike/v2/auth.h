@@ -24,6 +24,8 @@ void forget_older(World& world, IkeSa& fresh);
 // reauthentication, and the peer ends the older one itself.
 // Why a new one is refused (keep); empty: it is not.
 [[nodiscard]] std::string unique_fault(const World& world, const IkeSa& fresh, bool initial_contact);
+// ike-sas-per-identity=: why an identity gets no further IKE SA; empty: it does.
+[[nodiscard]] std::string crowd_fault(const World& world, const IkeSa& fresh, bool initial_contact);
 void enforce_unique(World& world, IkeSa& fresh, bool initial_contact);
 // Both ends initiated at the same time: an IKE SA that has no child which the other one has not is given up by whoever
 // began it; of two with the same children, the one with the lower initiator's SPI.

@@ -181,6 +181,10 @@ Outcome on_answer_proof_ready(Turn& turn) {
   const bool afresh = wi::find_notify(sa.peer_request->payloads, wi::NotifyType::kInitialContact) != nullptr;
   if (const auto fault = unique_fault(world, sa, afresh); !fault.empty())
     return refuse_initiator(turn, sa.peer_request->id, "identity-in-use", fault);
+  if (const auto fault = crowd_fault(world, sa, afresh); !fault.empty()) {
+    ++world.counters.identities_refused;
+    return refuse_initiator(turn, sa.peer_request->id, "too-many-ike-sas", fault);
+  }
   leave_half_open(world, sa);
   const auto request = std::move(*sa.peer_request);
   sa.peer_request.reset();

@@ -156,7 +156,7 @@ bool has_worked(World& world, const Path& path, const wi::Header& header, const 
     demand(world, path, header, glance, {prf, wanted});
     return false;
   }
-  // RFC 8019 section 7.1.5: some requests are served without a puzzle, so that clients that know none have a chance.
+  // RFC 8019 section 7.1: some requests are served without a puzzle, so that clients that know none have a chance.
   if (glance.solution.empty() && world.unsolved_admitted.allow(world.now)) return true;
   ++world.counters.puzzles_refused;
   return false;

@@ -51,6 +51,9 @@ Outcome on_ike_rekey_refused(Turn& turn);
 Outcome on_ike_rekey_secret_ready(Turn& turn);
 Outcome on_peer_secret_ready(Turn& turn);  // for whichever request of the peer waits
 void finish_ike_rekey_request(World& world, IkeSa& sa, const JobResult& job);
+// Both ends rekeyed the IKE SA and nothing comes of our request: the one that the peer's made inherits everything.
+// False: there is none.
+[[nodiscard]] bool yield_to_peers_rekey(World& world, IkeSa& sa);
 void begin_ike_rekey_task(World& world, IkeSa& sa);
 Outcome on_request_while_replaced(Turn& turn);
 

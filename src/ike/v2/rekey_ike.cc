@@ -118,6 +118,7 @@ Outcome rekey_failed(Turn& turn, const std::string& message) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   world.report(sa, Severity::kWarning, "ike-rekey-failed", message);
+  if (yield_to_peers_rekey(world, sa)) return Outcome::kStay;
   // One more attempt when half of what is left has passed; after that the IKE SA ends and comes up again.
   const auto left = sa.expires_at == kNever ? Duration(std::chrono::minutes(5)) : sa.expires_at - world.now;
   sa.rekey_at = left > std::chrono::seconds(20) ? world.now + left / 2 : kNever;
@@ -153,6 +154,17 @@ void settle_collision(World& world, IkeSa& sa, IkeSa& ours, IkeSa& theirs, bool 
 }
 
 }  // namespace
+
+bool yield_to_peers_rekey(World& world, IkeSa& sa) {
+  if (!sa.task || sa.task->about != About::kRekeyIke || !sa.task->collision) return false;
+  auto* theirs = world.find_sa(sa.task->collision->ike_spi);
+  if (theirs == nullptr || theirs->state != State::kEstablished) return false;
+  sa.task.reset();
+  sa.outstanding.reset();
+  take_over(world, sa, *theirs);
+  start_next_task(world, *theirs);
+  return true;
+}
 
 void begin_ike_rekey_task(World& world, IkeSa& sa) {
   auto& task = *sa.task;
@@ -244,17 +256,11 @@ Outcome on_ike_rekey_refused(Turn& turn) {
   auto& task = *sa.task;
   request_answered(world, sa);
   const auto& error = *wi::find_error_notify(*turn.payloads);
+  if (yield_to_peers_rekey(world, sa)) return Outcome::kStay;
   if (task.collision) {
-    // The peer's own rekey went through; ours was not needed.
-    auto* theirs = world.find_sa(task.collision->ike_spi);
     sa.task.reset();
-    if (theirs != nullptr) {
-      take_over(world, sa, *theirs);
-      start_next_task(world, *theirs);
-      return Outcome::kStay;
-    }
+    return Outcome::kNext;
   }
-  if (!sa.task) return Outcome::kNext;
   if (error.type == wi::NotifyType::kTemporaryFailure && task.tries < kMostTemporaryFailures) {
     again_later(world, sa);
     return Outcome::kNext;

@@ -67,6 +67,8 @@ Instant child_due(const ChildSa& child) {
 }
 
 void gave_up(World& world, IkeSa& sa) {
+  // The peer may be done with this IKE SA and never have seen our rekey: the one that its own made is asked next.
+  if (yield_to_peers_rekey(world, sa)) return;
   if (outlives_silence(world, sa)) return;
   const auto& out = *sa.outstanding;
   const auto message = diagnosis::no_answer(sa.peer(), out.sent, world.now - out.first_sent, sa.path.marked);

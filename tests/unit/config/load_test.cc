@@ -155,7 +155,8 @@ TEST(Load, SetupWords) {
       "config setup\n\tdevices=tun7, "
       "tun8\n\tallow-key-export=yes\n\tikeport=1500\n\tnat-ikeport=14500\n\tfwmark=0x77\n\troute-table=77\n\trule-"
       "priority=78\n"
-      "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tpuzzle-"
+      "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tike-sas-per-"
+      "identity=3\n\tpuzzle-"
       "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 "
       "7\n\tbusy-poll=150\n" +
       conn_with("ipsec-interface=other"));
@@ -172,6 +173,7 @@ TEST(Load, SetupWords) {
   EXPECT_EQ(loaded.setup.half_open_limit, 10U);
   EXPECT_EQ(loaded.setup.half_open_per_address, 4U);
   EXPECT_EQ(loaded.setup.half_open_per_network, 8U);
+  EXPECT_EQ(loaded.setup.ike_sas_per_identity, 3U);
   EXPECT_EQ(loaded.setup.puzzle_threshold, 5U);
   EXPECT_EQ(loaded.setup.puzzle_difficulty, 16U);
   EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/private_key.h"
+#include "exchange/offers.h"
 #include "exchange/scripted_client.h"
 #include "model/legacy.h"
 #include "support/test_pki.h"
@@ -21,48 +22,6 @@ using model::Transform;
 using model::TransformType;
 
 constexpr auto kIkeAuth = wi::ExchangeType::kIkeAuth;
-
-wi::NotifyPayload note(wi::NotifyType type, Bytes data = {}) {
-  wi::NotifyPayload out;
-  out.type = type;
-  out.data = std::move(data);
-  return out;
-}
-wi::VendorIdPayload vendor(std::string_view hex) {
-  wi::VendorIdPayload out;
-  EXPECT_TRUE(from_hex(hex, out.data));
-  return out;
-}
-wi::ConfigurationPayload asks_for(std::initializer_list<std::uint16_t> types) {
-  wi::ConfigurationPayload out;
-  for (const auto type : types) out.attributes.push_back({type, {}});
-  return out;
-}
-wi::SaPayload esp(const std::vector<model::Proposal>& proposals, std::uint32_t spi) {
-  wi::SaPayload out;
-  for (const auto& proposal : proposals) {
-    wi::SaProposal p;
-    p.number = static_cast<std::uint8_t>(out.proposals.size() + 1);
-    p.spi.resize(4);
-    store_be32(p.spi.data(), spi);
-    p.proposal = proposal;
-    out.proposals.push_back(std::move(p));
-  }
-  return out;
-}
-wi::TsPayload everything(bool initiator) { return {initiator, selectors({"0.0.0.0/0", "::/0"})}; }
-
-model::Proposal proposal(model::Protocol protocol, std::initializer_list<Transform> transforms) {
-  return {protocol, transforms};
-}
-Transform numbered(TransformType type, int id, int bits = 0) {
-  return {type, static_cast<std::uint16_t>(id), static_cast<std::uint16_t>(bits)};
-}
-Transform encr(int id, int bits = 0) { return numbered(TransformType::kEncryption, id, bits); }
-Transform integ(int id) { return numbered(TransformType::kIntegrity, id); }
-Transform prf(int id) { return numbered(TransformType::kPrf, id); }
-Transform ke(int id) { return numbered(TransformType::kKeyExchange, id); }
-const Transform kNoEsn{TransformType::kEsn, 0, 0};
 
 // ---- what clients offer
 

@@ -13,9 +13,9 @@ namespace cygnet::test {
 
 namespace wi = wire::ike;
 
-ScriptedClient::ScriptedClient(Exchange& exchange)
+ScriptedClient::ScriptedClient(Exchange& exchange, std::uint16_t port)
     : exchange_(exchange),
-      path_{{address("198.51.100.1"), 500}, {address("203.0.113.50"), 500}, false},
+      path_{{address("198.51.100.1"), port}, {address("203.0.113.50"), port}, port != 500},
       spi_i_(random_.u64()) {
   exchange_.b().on_send = [this](const ike::SendDatagram& datagram) {
     if (datagram.path.remote == path_.remote) inbox_.push_back(datagram.bytes);
@@ -113,8 +113,9 @@ wi::Payloads ScriptedClient::opened() const {
 }
 
 Decoded ScriptedClient::from_server() {
-  if (inbox_.size() != 1) return {};
-  return exchange_.b().keys().decode(inbox_.front());
+  if (inbox_.empty()) return {};
+  const auto newest = exchange_.b().keys().decode(inbox_.back());
+  return newest.header.response ? Decoded{} : newest;
 }
 
 void ScriptedClient::answer(const wi::Header& request, const wi::Payloads& inner) {

@@ -14,15 +14,15 @@ namespace cygnet::test {
 
 class ScriptedClient {
  public:
-  // Talks to side B of the exchange, from 203.0.113.50.
-  explicit ScriptedClient(Exchange& exchange);
+  // Talks to side B of the exchange, from 203.0.113.50; on port 4500 with the non-ESP marker from the start.
+  explicit ScriptedClient(Exchange& exchange, std::uint16_t port = 500);
 
   // One IKE_SA_INIT request; `others` stand behind SA, KE and Ni. Takes the keys into use if it is accepted.
   [[nodiscard]] wire::ike::Payloads init(const std::vector<model::Proposal>& proposals, model::KeGroup group,
                                          const wire::ike::Payloads& others);
   // A protected request of the next Message ID, and what stands in the answer.
   [[nodiscard]] wire::ike::Payloads request(wire::ike::ExchangeType type, const wire::ike::Payloads& inner);
-  // A request of the server, opened; it must be the only one on its way.
+  // A request of the server, opened; the newest that it sent, behind its answer to us perhaps.
   [[nodiscard]] Decoded from_server();
   void answer(const wire::ike::Header& request, const wire::ike::Payloads& inner);
 

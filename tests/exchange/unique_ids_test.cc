@@ -145,7 +145,7 @@ TEST(IkeSasPerIdentity, AFreshStartIsNeverRefused) {
   e.add("A", "192.0.2.1", {tunnel("tun")}, {secret("s3cret")});
   e.add("B", "198.51.100.1", {gateway}, {secret("s3cret")}, settings);
   for (int i = 0; i < 4; ++i) {
-    e.a().crash();
+    e.a().lose_power();
     e.a().restart(e.now());
     e.initiate(e.a());
     e.run();

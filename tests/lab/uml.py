@@ -214,11 +214,22 @@ class GuestLibreswan:
             guest.run(" && ".join(commands), timeout_s=60)
         guest.write("/etc/ipsec.conf", "config setup\n\tlogfile=/lab/pluto.log\n\tlogtime=no\n")
         guest.write("/etc/ipsec.secrets", f': PSK "{PSK}"\n')
-        guest.run("mkdir -p /run/pluto && chmod 600 /etc/ipsec.secrets && "
-                  "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets"
-                  " >/lab/pluto.out 2>&1; "
-                  "for i in $(seq 100); do ipsec whack --status >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
-                  timeout_s=40)
+        self.start()
+
+    def start(self):
+        self.guest.run("mkdir -p /run/pluto && chmod 600 /etc/ipsec.secrets && "
+                       "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets"
+                       " >/lab/pluto.out 2>&1; "
+                       "for i in $(seq 100); do ipsec whack --status >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
+                       timeout_s=40)
+
+    def kill(self):
+        """pluto dies at once, and what its kernel had for it is gone too, as after a power cut."""
+        self.guest.run("kill -9 $(cat /run/pluto/pluto.pid); rm -f /run/pluto/*; ip xfrm state flush; ip xfrm policy flush")
+        self.loaded = []
+
+    def rekey(self, name, what="child"):
+        return self.guest.run(f"ipsec whack --rekey-{what} --name {name} --asynchronous")
 
     def load(self, conns):
         names = re.findall(r"(?m)^conn (\S+)", conns)

@@ -43,7 +43,14 @@ Result<XfrmSocket> XfrmSocket::open() {
   (void)::setsockopt(fd->get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   const timeval patience{kPatienceSeconds, 0};
   (void)::setsockopt(fd->get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  return XfrmSocket(std::move(*fd));
+  sockaddr_nl self{};
+  self.nl_family = AF_NETLINK;
+  socklen_t size = sizeof self;
+  if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&self), size) != 0 ||
+      ::getsockname(fd->get(), reinterpret_cast<sockaddr*>(&self), &size) != 0) {
+    return fail_errno("cannot bind a NETLINK_XFRM socket");
+  }
+  return XfrmSocket(std::move(*fd), self.nl_pid);
 }
 
 Result<void> XfrmSocket::send(ByteView message) {

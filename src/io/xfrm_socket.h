@@ -21,10 +21,13 @@ class XfrmSocket {
   [[nodiscard]] Result<void> send(ByteView message);
   // One datagram of answers; waits for it, seconds at most.
   [[nodiscard]] Result<Bytes> receive();
+  // In the headers of questions: notices of what was changed then carry it, too.
+  [[nodiscard]] std::uint32_t port() const { return port_; }
 
  private:
-  explicit XfrmSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  XfrmSocket(UniqueFd fd, std::uint32_t port) : fd_(std::move(fd)), port_(port) {}
   UniqueFd fd_;
+  std::uint32_t port_ = 0;
 };
 
 // What the kernel tells by itself: groups as bits, the first group bit 0. Non-blocking.

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <memory>
 
 #include "daemon/kernel_role/kernel_control.h"
@@ -152,14 +151,10 @@ Result<void> KernelProcess::open_kernel(std::uint32_t mark) {
   engine_ = std::make_unique<sadb::kernel::KernelEngine>(*port_, mark);
   control_ = std::make_unique<KernelControl>(*engine_, log_);
   auto events = io::open_xfrm_events(group_bit(xfrm::Group::kAcquire) | group_bit(xfrm::Group::kExpire) |
-                                     group_bit(xfrm::Group::kMapping));
+                                     group_bit(xfrm::Group::kMapping) | group_bit(xfrm::Group::kSa) |
+                                     group_bit(xfrm::Group::kPolicy));
   if (!events) return std::unexpected(events.error());
   events_ = std::move(*events);
-  // Packets that wait for an SA are held and not dropped, as our own engine does it.
-  std::ofstream larval_drop("/proc/sys/net/core/xfrm_larval_drop");
-  if (!(larval_drop << "0" << std::flush)) {
-    log_.notice("", "net.core.xfrm_larval_drop cannot be set to 0: the first packets of on-demand tunnels are lost");
-  }
   return engine_->begin(moment());
 }
 
@@ -215,7 +210,8 @@ void KernelProcess::on_kernel_events() {
     const auto pieces = xfrm::split_messages(datagram);
     for (const auto& piece : pieces ? *pieces : std::vector<ByteView>{}) {
       if (const auto message = xfrm::Message::parse(piece)) {
-        engine_->on_message(*message);
+        // What was asked for here is known.
+        if (message->header.port != port_->number()) engine_->on_message(*message);
       } else {
         log_.debug("", "a notice of the kernel's was not understood: " + message.error().message);
       }
@@ -224,6 +220,12 @@ void KernelProcess::on_kernel_events() {
   if (lost) {
     log_.notice("", "the kernel had more to tell than could be taken: looking at its SAs");
     engine_->on_messages_lost();
+  }
+  if (const auto gone = engine_->put_back(); gone.policies + gone.sas != 0) {
+    log_.warning("", "others took " + std::to_string(gone.policies) + " of our policies and " +
+                         std::to_string(gone.sas) +
+                         " of our SAs out of the kernel (ip xfrm … flush?): the policies are back, SAs are negotiated "
+                         "anew where they are wanted");
   }
   flush();
 }

@@ -11,36 +11,42 @@ using sadb::kernel::KernelError;
 std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::ask(const xfrm::Message& message) {
   auto question = message;
   question.header.sequence = ++sequence_;
+  question.header.port = socket_.port();
   auto octets = question.serialize();
   const auto sent = socket_.send(octets);
   wipe(octets);  // keys may stand in there
   if (!sent) return std::unexpected(KernelError{EIO, sent.error().message});
-  const bool one_answer = (question.header.flags & (xfrm::kAck | xfrm::kDump)) == 0;
   std::vector<xfrm::Message> answers;
   for (;;) {
     auto datagram = socket_.receive();
     if (!datagram) return std::unexpected(KernelError{EIO, datagram.error().message});
-    const auto over = take(*datagram, one_answer, answers);
+    const auto over = take_answers(*datagram, question.header, answers);
     wipe(*datagram);  // and keys come back
     if (!over) return std::unexpected(over.error());
     if (*over) return answers;
   }
 }
 
-std::expected<bool, KernelError> NetlinkPort::take(ByteView datagram, bool one_answer,
-                                                   std::vector<xfrm::Message>& answers) const {
+std::expected<bool, KernelError> take_answers(ByteView datagram, const xfrm::Header& question,
+                                              std::vector<xfrm::Message>& answers) {
+  const bool dump = (question.flags & xfrm::kDump) != 0;
+  const bool one_answer = !dump && (question.flags & xfrm::kAck) == 0;
   const auto pieces = xfrm::split_messages(datagram);
   if (!pieces) return std::unexpected(KernelError{EIO, pieces.error().message});
   for (const auto& piece : *pieces) {
     auto answer = xfrm::Message::parse(piece);
+    if (!answer && dump && xfrm::is_about_ipsec(piece)) continue;
     if (!answer) return std::unexpected(KernelError{EIO, answer.error().message});
     // Answers to a question that was given up.
-    if (answer->header.sequence != sequence_) continue;
+    if (answer->header.sequence != question.sequence) continue;
     if (const auto* error = std::get_if<xfrm::ErrorReply>(&answer->body)) {
       if (error->error != 0) return std::unexpected(KernelError{-error->error, error->text});
       return true;
     }
-    if (std::holds_alternative<xfrm::DoneReply>(answer->body)) return true;
+    if (const auto* done = std::get_if<xfrm::DoneReply>(&answer->body)) {
+      if (done->error < 0) return std::unexpected(KernelError{-done->error, {}});
+      return true;
+    }
     answers.push_back(std::move(*answer));
     if (one_answer) return true;
   }

@@ -12,13 +12,18 @@ class NetlinkPort final : public sadb::kernel::KernelPort {
   explicit NetlinkPort(io::XfrmSocket socket) : socket_(std::move(socket)) {}
   [[nodiscard]] std::expected<std::vector<wire::xfrm::Message>, sadb::kernel::KernelError> ask(
       const wire::xfrm::Message& message) override;
+  // Stands in the notices of what was asked for here.
+  [[nodiscard]] std::uint32_t number() const { return socket_.port(); }
 
  private:
-  // Whether that was all of the answer.
-  [[nodiscard]] std::expected<bool, sadb::kernel::KernelError> take(ByteView datagram, bool one_answer,
-                                                                    std::vector<wire::xfrm::Message>& answers) const;
   io::XfrmSocket socket_;
   std::uint32_t sequence_ = 0;
 };
+
+// Takes the answers to a question (its header) out of a datagram. Whether that was all of them. What is not understood
+// of a dump is somebody else's, and left out; of one answer it is a fault.
+[[nodiscard]] std::expected<bool, sadb::kernel::KernelError> take_answers(ByteView datagram,
+                                                                          const wire::xfrm::Header& question,
+                                                                          std::vector<wire::xfrm::Message>& answers);
 
 }  // namespace cygnet::daemon

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -118,18 +119,47 @@ Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Log
   return false;
 }
 
+namespace {
+
+// The setting is the network namespace's: it is given back as it was.
+constexpr const char* kLarvalDrop = "/proc/sys/net/core/xfrm_larval_drop";
+
+bool write_larval_drop(char value) {
+  std::ofstream file(kLarvalDrop);
+  file << value << std::flush;
+  return !file.fail();
+}
+
+// What the file of an earlier one says, or else what is set now.
+char larval_drop_before(const std::string& file) {
+  std::string engine;
+  char value = 0;
+  if (std::ifstream earlier(file); earlier >> engine >> value) return value;
+  if (std::ifstream now(kLarvalDrop); now >> value) return value;
+  return '1';
+}
+
+}  // namespace
+
 void note_in_kernel(bool used, const std::string& file, Logger& log) {
   if (!used) {
     remove_from_kernel(file);
     return;
   }
-  if (auto kept = io::replace_file(file, "engine=xfrm\n", 0600); !kept) {
+  const auto text = std::string("engine=xfrm ") + larval_drop_before(file) + '\n';
+  if (auto kept = io::replace_file(file, text, 0600); !kept) {
     log.warning("monitor", kept.error().message + ": if cygnetd is killed, --clean-up leaves the kernel's SAs alone");
+  }
+  // Packets that wait for an SA are held and not dropped, as our own engine does it.
+  if (!write_larval_drop('0')) {
+    log.notice("monitor",
+               "net.core.xfrm_larval_drop cannot be set to 0: the first packets of on-demand tunnels are lost");
   }
 }
 
 void remove_from_kernel(const std::string& file) {
   if (::access(file.c_str(), F_OK) != 0) return;
+  if (const char before = larval_drop_before(file); before != '0') (void)write_larval_drop(before);
   io::remove_file(file);
   auto socket = io::XfrmSocket::open();
   if (!socket) return;

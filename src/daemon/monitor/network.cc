@@ -20,19 +20,26 @@ constexpr std::uint32_t kDeviceMtu = 1400;
 constexpr int kDeviceAttempts = 30;
 constexpr auto kDevicePause = std::chrono::milliseconds(100);
 
-// A device that nobody holds open has no carrier; its routes must go on leading into it all the same.
-bool use_routes_without_carrier(const std::string& device) {
-  bool good = true;
-  for (const char* family : {"ipv4", "ipv6"}) {
-    const auto file = std::string("/proc/sys/net/") + family + "/conf/" + device + "/ignore_routes_with_linkdown";
+// A device that nobody holds open has no carrier; its routes must go on leading into it all the same. What hinders
+// that, by the name of the setting.
+std::string why_not_without_carrier(const std::string& device) {
+  const auto setting = [](const std::string& family, const std::string& whose) {
+    return "net/" + family + "/conf/" + whose + "/ignore_routes_with_linkdown";
+  };
+  const auto is_on = [](const std::string& name) {
+    std::ifstream file("/proc/sys/" + name);
     char now = '0';
-    if (std::ifstream old(file); !(old >> now) || now == '0') continue;
-    std::ofstream fresh(file);
-    fresh << '0';
-    fresh.close();
-    good = good && !fresh.fail();
+    return file >> now && now != '0';
+  };
+  for (const char* family : {"ipv4", "ipv6"}) {
+    const auto own = setting(family, device);
+    if (!is_on(own)) continue;
+    std::ofstream("/proc/sys/" + own) << '0' << std::flush;
+    if (is_on(own)) return own;
   }
-  return good;
+  // Since Linux 5.11 this one counts for each device; it is the administrator's.
+  const auto all = setting("ipv4", "all");
+  return is_on(all) ? all : "";
 }
 
 // Whether a wider prefix of the set contains this one: a look for each shorter length, however large the set.
@@ -65,6 +72,7 @@ Network::Network(model::Setup setup, std::string state_path, Logger& log, model:
       wanted_threads_(std::move(threads)),
       state_path_(std::move(state_path)),
       log_(log),
+      kernel_(kernel),
       gate_({.devices = setup_.devices,
              .ike_port = setup_.ike_port,
              .nat_port = setup_.nat_port,
@@ -154,10 +162,10 @@ Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier
   if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
     return fail(name + ": " + up.error().message);
   }
-  if (!use_routes_without_carrier(name)) {
-    log_.warning("network", "net.*.conf." + name +
-                                ".ignore_routes_with_linkdown is on and cannot be set to 0: if the monitor is killed, "
-                                "packets leave in the clear");
+  if (const auto setting = why_not_without_carrier(name); !setting.empty()) {
+    log_.warning("network", setting +
+                                " is 1: if cygnetd is killed, packets for its tunnels leave in the clear. Set it "
+                                "to 0, and to 1 for the devices that it is meant for");
   }
   return device;
 }
@@ -214,6 +222,8 @@ Result<void> Network::open_sockets() {
       }
       sockets_.push_back(std::move(*socket));
     }
+    // Nobody would read them.
+    if (kernel_) continue;
     // Where a container may not have raw sockets, ESP in UDP still works.
     open_optional_socket(io::open_esp(family, setup_.fwmark));
     open_optional_socket(io::open_ah(family, setup_.fwmark));

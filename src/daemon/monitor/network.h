@@ -135,6 +135,7 @@ class Network {
   model::EngineThreads wanted_threads_;  // theirs
   std::string state_path_;
   Logger& log_;
+  bool kernel_;                           // its IPsec carries the packets
   std::vector<io::RouteSocket> netlink_;  // one, once opened
   std::optional<ProxyNeighbours> proxies_;
   std::vector<io::TunDevice> devices_;

@@ -150,6 +150,7 @@ Result<void> KernelEngine::activate(model::ChildId child, const Moment& at) {
 }
 
 void KernelEngine::on_timer(const Moment& at) {
+  (void)put_back();
   look_at_standby(at);
   remove_inherited(at);
 }
@@ -198,9 +199,34 @@ Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
     message->attributes.replay_esn = std::move(window);
   }
   if (same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
-  const auto done = port_.ask(*message);
-  if (!done) return fail(words_of(done.error(), "other ends for " + name_of(old.spec)));
+  if (const auto done = port_.ask(*message); !done) {
+    if (same_name) {
+      auto back = new_sa(old.spec, old.reqid, mark_);
+      if (back) back->attributes.replay_esn = message->attributes.replay_esn;
+      // Or it is gone, and expires.
+      sas_unsure_ = sas_unsure_ || !back || !port_.ask(*back);
+    }
+    return fail(words_of(done.error(), "other ends for " + name_of(old.spec)));
+  }
   if (!same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
+  return {};
+}
+
+// Both halves of a child, or none.
+Result<void> KernelEngine::move_all(const std::vector<std::pair<Held, Held>>& moves) {
+  for (auto it = moves.begin(); it != moves.end(); ++it) {
+    if (it->first.standby) continue;
+    auto moved = move(it->first, it->second);
+    if (moved) continue;
+    while (it != moves.begin()) {
+      --it;
+      if (it->first.standby || move(it->second, it->first)) continue;
+      // Neither there nor back: it expires.
+      (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, it->second.spec));
+      sas_unsure_ = true;
+    }
+    return moved;
+  }
   return {};
 }
 
@@ -208,18 +234,20 @@ Result<void> KernelEngine::update_endpoints(model::ChildId child, const Endpoint
                                             bool udp_encapsulation, std::uint32_t keepalive_s) {
   const auto of = of_child_.find(child);
   if (of == of_child_.end()) return fail("there is no such child");
-  const auto keys = of->second;
+  std::vector<std::pair<Held, Held>> moves;
   std::optional<std::uint32_t> reqid;
-  for (const auto& key : keys) {
-    auto fresh = sas_.at(key);
+  for (const auto& key : of->second) {
+    const auto& old = sas_.at(key);
+    auto& fresh = moves.emplace_back(old, old).second;
     fresh.spec.local = local;
     fresh.spec.remote = remote;
     fresh.spec.udp_encapsulation = udp_encapsulation;
     fresh.spec.keepalive_s = fresh.spec.direction == Direction::kOutbound ? keepalive_s : 0;
-    if (!fresh.standby) {
-      if (auto moved = move(sas_.at(key), fresh); !moved) return moved;
-    }
     if (fresh.spec.direction == Direction::kOutbound) reqid = fresh.reqid;
+  }
+  if (auto moved = move_all(moves); !moved) return moved;
+  for (auto& [old, fresh] : moves) {
+    const auto key = key_of(old.spec);
     const auto now = key_of(fresh.spec);
     sas_.erase(key);
     of_child_[child].erase(key);
@@ -228,15 +256,16 @@ Result<void> KernelEngine::update_endpoints(model::ChildId child, const Endpoint
     sas_.insert_or_assign(now, std::move(fresh));
   }
   // Policies send where the newest SA leads.
+  Result<void> result;
   for (auto& [id, policy] : policies_) {
     if (!reqid || policy.reqid != *reqid) continue;
     policy.spec.outer_local = local.address;
     policy.spec.outer_remote = remote.address;
     for (const auto& slot : policy.slots) {
-      if (auto written = refresh(slot); !written) return written;
+      if (auto written = refresh(slot); !written && result) result = written;
     }
   }
-  return {};
+  return result;
 }
 
 std::set<KernelEngine::Keepalive> KernelEngine::keepalives() const {
@@ -251,15 +280,21 @@ std::set<KernelEngine::Keepalive> KernelEngine::keepalives() const {
 }
 
 // ---- counting
-KernelEngine::Known KernelEngine::ask_all() {
+KernelEngine::SaName KernelEngine::name_in_kernel(const model::SaSpec& spec) {
+  return {destination_of(spec), spec.spi,
+          spec.protocol == model::SaProtocol::kAh ? xfrm::kProtocolAh : xfrm::kProtocolEsp};
+}
+
+std::optional<KernelEngine::Known> KernelEngine::ask_all() {
   xfrm::Message question;
   question.header = {xfrm::MessageType::kGetSa, xfrm::kRequest | xfrm::kDump, 0, 0};
-  Known known;
   auto answers = port_.ask(question);
-  for (auto& state : answers ? *answers : std::vector<xfrm::Message>{}) {
+  if (!answers) return std::nullopt;
+  Known known;
+  for (auto& state : *answers) {
     const auto* info = std::get_if<xfrm::SaInfo>(&state.body);
     if (info == nullptr) continue;
-    const std::tuple name{info->id.destination.as(info->family), info->id.spi};
+    const SaName name{info->id.destination.as(info->family), info->id.spi, info->id.protocol};
     known.insert_or_assign(name, std::move(state));
   }
   return known;
@@ -288,10 +323,10 @@ model::SaCounters KernelEngine::counters_of(const Held& held, const xfrm::Messag
 }
 
 Dump KernelEngine::dump(bool with_keys, const Moment& at) {
-  const auto known = ask_all();
+  const auto known = ask_all().value_or(Known{});
   Dump out;
   for (const auto& [key, held] : sas_) {
-    const auto it = known.find({destination_of(held.spec), held.spec.spi});
+    const auto it = known.find(name_in_kernel(held.spec));
     auto& state =
         out.sas.emplace_back(SaState{held.spec, counters_of(held, it == known.end() ? nullptr : &it->second, at)});
     if (!with_keys) {
@@ -305,10 +340,10 @@ Dump KernelEngine::dump(bool with_keys, const Moment& at) {
 
 std::vector<Usage> KernelEngine::usage(const std::vector<Spi>& spis, const Moment& at) {
   std::vector<Usage> out;
-  const auto known = spis.size() > kFewSas ? ask_all() : Known{};
+  const auto known = spis.size() > kFewSas ? ask_all().value_or(Known{}) : Known{};
   const auto last_used = [&](const Held& held) {
     if (held.standby) return Instant{};
-    if (const auto it = known.find({destination_of(held.spec), held.spec.spi}); it != known.end()) {
+    if (const auto it = known.find(name_in_kernel(held.spec)); it != known.end()) {
       return counters_of(held, &it->second, at).last_used;
     }
     if (spis.size() > kFewSas) return Instant{};
@@ -351,6 +386,14 @@ void KernelEngine::on_message(const xfrm::Message& message) {
     on_acquire(*acquire);
   } else if (const auto* mapping = std::get_if<xfrm::Mapping>(&message.body)) {
     on_mapping(*mapping);
+  } else if (message.header.type == xfrm::MessageType::kDelSa) {
+    if (const auto* id = std::get_if<xfrm::SaId>(&message.body)) on_removed(*id);
+  } else if (message.header.type == xfrm::MessageType::kFlushSa) {
+    sas_unsure_ = true;
+  } else if (message.header.type == xfrm::MessageType::kFlushPolicy) {
+    policies_unsure_ = true;
+  } else if (message.header.type == xfrm::MessageType::kDelPolicy) {
+    policies_unsure_ = policies_unsure_ || is_one_of_ours(message);
   }
 }
 
@@ -373,14 +416,41 @@ void KernelEngine::on_mapping(const xfrm::Mapping& mapping) {
   events_.emplace_back(PeerMoved{it->second.spec.child, remote, it->second.spec.local});
 }
 
-void KernelEngine::on_messages_lost() {
+// ---- what others did
+void KernelEngine::on_removed(const xfrm::SaId& id) {
+  const auto destination = id.destination.as(id.family);
+  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) {
+    const auto it = sas_.find({direction, destination, id.spi});
+    if (it == sas_.end() || it->second.standby ||
+        name_in_kernel(it->second.spec) != SaName{destination, id.spi, id.protocol}) {
+      continue;
+    }
+    events_.emplace_back(SaExpiring{id.spi, direction, it->second.spec.child, true});
+    forget(it);
+    ++removed_by_others_;
+    return;
+  }
+}
+
+KernelEngine::PutBack KernelEngine::put_back() {
+  PutBack found;
+  found.sas = std::exchange(removed_by_others_, 0);
+  if (sas_unsure_) look_for_sas(found);
+  if (policies_unsure_) look_for_policies(found);
+  return found;
+}
+
+void KernelEngine::look_for_sas(PutBack& found) {
   const auto known = ask_all();
+  if (!known) return;
+  sas_unsure_ = false;
   for (auto it = sas_.begin(); it != sas_.end();) {
     const auto here = it++;
     const auto& spec = here->second.spec;
-    if (here->second.standby || known.contains({destination_of(spec), spec.spi})) continue;
+    if (here->second.standby || known->contains(name_in_kernel(spec))) continue;
     events_.emplace_back(SaExpiring{spec.spi, spec.direction, spec.child, true});
     forget(here);
+    ++found.sas;
   }
 }
 

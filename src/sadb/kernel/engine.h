@@ -78,10 +78,16 @@ class KernelEngine {
   [[nodiscard]] Explanation explain(const model::TrafficSelector& local, const model::TrafficSelector& remote,
                                     const Moment& at);
 
-  // What the kernel tells by itself.
+  // What the kernel tells by itself, and what others did there; not what this engine asked for. put_back() comes after.
   void on_message(const wire::xfrm::Message& message);
-  // Some of it was lost: SAs that are gone meanwhile have expired.
-  void on_messages_lost();
+  // Some of it was lost.
+  void on_messages_lost() { sas_unsure_ = policies_unsure_ = true; }
+  // What others took away: policies are set again, SAs have expired (their sequence numbers are not known any more).
+  // Where the kernel does not answer, nothing is believed to be gone, and on_timer() asks again.
+  struct PutBack {
+    std::size_t policies = 0, sas = 0;
+  };
+  PutBack put_back();
   // Standby SAs whose time has come, and inherited ones whose time is over.
   void on_timer(const Moment& at);
   [[nodiscard]] bool has_standby() const { return !standby_.empty(); }
@@ -143,13 +149,15 @@ class KernelEngine {
   void forget(std::map<SaKey, Held>::iterator it);
   [[nodiscard]] Held* find_sa(model::Direction direction, Spi spi, model::ChildId child);
   [[nodiscard]] Result<void> move(const Held& old, const Held& fresh);
+  [[nodiscard]] Result<void> move_all(const std::vector<std::pair<Held, Held>>& moves);  // from, to
   [[nodiscard]] Result<void> refresh(const Slot& slot);
+  [[nodiscard]] wire::xfrm::Message wanted_in(const Slot& slot, const Owners& owners) const;
   [[nodiscard]] std::uint32_t new_index(std::uint8_t direction);
   void leave_slots(HeldPolicy& policy);
   [[nodiscard]] const model::PolicySpec* policy_of(const wire::xfrm::PolicyInfo& info) const;
   void remove_leftovers();
   void look_at_standby(const Moment& at);
-  void inherit(const Moment& at);
+  [[nodiscard]] Result<void> inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
   void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector);
@@ -157,9 +165,14 @@ class KernelEngine {
   void on_expire(const wire::xfrm::SaExpire& expire);
   void on_acquire(const wire::xfrm::Acquire& acquire);
   void on_mapping(const wire::xfrm::Mapping& mapping);
-  // All SAs of the kernel, by direction-less name.
-  using Known = std::map<std::tuple<IpAddress, Spi>, wire::xfrm::Message>;
-  [[nodiscard]] Known ask_all();
+  void on_removed(const wire::xfrm::SaId& id);
+  void look_for_sas(PutBack& found);
+  void look_for_policies(PutBack& found);
+  // All SAs of the kernel, by direction-less name: destination, SPI, protocol. Nothing: it did not say.
+  using SaName = std::tuple<IpAddress, Spi, std::uint8_t>;
+  using Known = std::map<SaName, wire::xfrm::Message>;
+  [[nodiscard]] static SaName name_in_kernel(const model::SaSpec& spec);
+  [[nodiscard]] std::optional<Known> ask_all();
   [[nodiscard]] static model::SaCounters counters_of(const Held& held, const wire::xfrm::Message* state,
                                                      const Moment& at);
 
@@ -171,6 +184,10 @@ class KernelEngine {
   std::map<model::PolicyId, HeldPolicy> policies_;
   std::map<Slot, Owners> slots_;
   std::map<Subject, Reqid> reqids_;
+  std::vector<wire::xfrm::Message> neighbour_discovery_;  // its policies
+  std::size_t removed_by_others_ = 0;                     // SAs, since put_back()
+  bool sas_unsure_ = false;                               // others may have taken some away
+  bool policies_unsure_ = false;
   std::vector<InheritedSa> inherited_sas_;
   std::vector<InheritedPolicy> inherited_policies_;  // not taken over yet
   Instant inherited_until_{};
@@ -179,6 +196,9 @@ class KernelEngine {
   std::deque<Event> events_;
   Statistics gone_;  // counters of SAs that are no more
 };
+
+// Whether a policy that was removed is one of ours (the kernel tells all of it).
+[[nodiscard]] bool is_one_of_ours(const wire::xfrm::Message& removed);
 
 // Whether the kernel takes SAs of these algorithms: by having it take one, to an address of its own, and removing it.
 [[nodiscard]] Result<void> probe(KernelPort& port, const model::SaSpec& spec);

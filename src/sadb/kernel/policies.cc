@@ -43,11 +43,28 @@ xfrm::Selector neighbour_selector(std::uint16_t type) {
   return selector;
 }
 
+// A policy as the kernel knows it: direction, and selector as octets.
+std::pair<std::uint8_t, Bytes> name_of_policy(const xfrm::Message& message) {
+  const auto& info = std::get<xfrm::PolicyInfo>(message.body);
+  return {info.direction, octets_of(info.selector)};
+}
+
+xfrm::Message all_policies() {
+  xfrm::Message question;
+  question.header = {xfrm::MessageType::kGetPolicy, xfrm::kRequest | xfrm::kDump, 0, 0};
+  return question;
+}
+
 }  // namespace
+
+// What the kernel says of a policy that was removed: its name, and in an attribute all of it.
+bool is_one_of_ours(const xfrm::Message& removed) {
+  return removed.attributes.policy && is_ours(*removed.attributes.policy, removed.attributes);
+}
 
 // ---- the beginning and the end
 Result<void> KernelEngine::begin(const Moment& at) {
-  inherit(at);
+  if (auto inherited = inherit(at); !inherited) return inherited;
   const model::PolicySpec let_through{.action = model::PolicyAction::kBypass, .order = 1};
   for (const auto type : kNeighbourDiscovery) {
     for (const auto direction : directions_of(let_through)) {
@@ -60,6 +77,7 @@ Result<void> KernelEngine::begin(const Moment& at) {
         return fail("the kernel takes no IPsec policies: " +
                     (done.error().text.empty() ? "error " + std::to_string(done.error().number) : done.error().text));
       }
+      neighbour_discovery_.push_back(std::move(message));
     }
   }
   return {};
@@ -81,26 +99,27 @@ void KernelEngine::take_over(std::uint8_t direction, const xfrm::Selector& selec
 
 // Everything with a reqid or an index of ours.
 void KernelEngine::remove_leftovers() {
-  inherit({});
+  if (!inherit({})) (void)inherit({});  // once more, for there is no later
   remove_inherited({Instant::max(), 0});
 }
 
 // The IKE SAs that made these died with the daemon. The peer still has its halves, until it hears of us anew.
-void KernelEngine::inherit(const Moment& at) {
+Result<void> KernelEngine::inherit(const Moment& at) {
   inherited_until_ = at.now + kInheritedTime;
   inherited_sas_.clear();
   inherited_policies_.clear();
-  for (const auto& [name, state] : ask_all()) {
+  const auto sas = ask_all();
+  if (!sas) return fail("the kernel does not say which SAs it has");
+  for (const auto& [name, state] : *sas) {
     const auto& info = std::get<xfrm::SaInfo>(state.body);
     if (!is_ours(info.reqid)) continue;
     inherited_sas_.push_back(
         {{info.id.destination, info.id.spi, info.family, info.id.protocol}, info.reqid, inherited_until_});
     next_reqid_ = std::max(next_reqid_, info.reqid & kReqidMask);
   }
-  xfrm::Message question;
-  question.header = {xfrm::MessageType::kGetPolicy, xfrm::kRequest | xfrm::kDump, 0, 0};
-  const auto answers = port_.ask(question);
-  for (const auto& policy : answers ? *answers : std::vector<xfrm::Message>{}) {
+  const auto answers = port_.ask(all_policies());
+  if (!answers) return fail("the kernel does not say which policies it has");
+  for (const auto& policy : *answers) {
     const auto* info = std::get_if<xfrm::PolicyInfo>(&policy.body);
     if (info == nullptr || info->direction >= xfrm::kDirections || !is_ours(*info, policy.attributes)) continue;
     const auto& templates = policy.attributes.templates;
@@ -111,6 +130,7 @@ void KernelEngine::inherit(const Moment& at) {
       next_index_ = std::max(next_index_, (info->index & kReqidMask) >> kDirectionBits);
     }
   }
+  return {};
 }
 
 std::uint32_t KernelEngine::inherited_reqid(const Subject& subject) const {
@@ -147,6 +167,34 @@ void KernelEngine::remove_inherited(const Moment& at) {
   }
 }
 
+// ---- what others did
+void KernelEngine::look_for_policies(PutBack& found) {
+  const auto answers = port_.ask(all_policies());
+  if (!answers) return;
+  policies_unsure_ = false;
+  std::set<Slot> there;
+  for (const auto& policy : *answers) {
+    if (std::holds_alternative<xfrm::PolicyInfo>(policy.body)) there.insert(name_of_policy(policy));
+  }
+  for (const auto& message : neighbour_discovery_) {
+    if (there.contains(name_of_policy(message))) continue;
+    ++found.policies;
+    policies_unsure_ = !port_.ask(message) || policies_unsure_;
+  }
+  for (const auto& [slot, owners] : slots_) {
+    if (owners.list.empty() || there.contains(name_of_policy(wanted_in(slot, owners)))) continue;
+    ++found.policies;
+    policies_unsure_ = !refresh(slot) || policies_unsure_;
+  }
+}
+
+xfrm::Message KernelEngine::wanted_in(const Slot& slot, const Owners& owners) const {
+  const auto& policy = policies_.at(owners.list.begin()->id);
+  auto message = set_policy(policy.spec, owners.selector, slot.first, policy.reqid);
+  std::get<xfrm::PolicyInfo>(message.body).index = owners.index;
+  return message;
+}
+
 // ---- one by one
 // The kernel has what the slot's first owner wants, or nothing where nobody wants anything.
 Result<void> KernelEngine::refresh(const Slot& slot) {
@@ -158,10 +206,8 @@ Result<void> KernelEngine::refresh(const Slot& slot) {
     return {};
   }
   const auto& policy = policies_.at(it->second.list.begin()->id);
-  auto message = set_policy(policy.spec, it->second.selector, slot.first, policy.reqid);
-  auto& info = std::get<xfrm::PolicyInfo>(message.body);
-  info.index = it->second.index;
-  take_over(slot.first, info.selector);
+  const auto message = wanted_in(slot, it->second);
+  take_over(slot.first, std::get<xfrm::PolicyInfo>(message.body).selector);
   const auto done = port_.ask(message);
   if (done) return {};
   return fail("the kernel refused a policy of " + policy.spec.connection + ": " +

@@ -292,8 +292,10 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
   const bool protect = spec.action == model::PolicyAction::kProtect;
   const bool outward = direction == xfrm::kOut;
   const bool peer_known = !spec.outer_remote.is_unspecified() && !spec.outer_local.is_unspecified();
-  // Nobody to send to: what cannot be protected does not leave.
-  const bool blocked = spec.action == model::PolicyAction::kDiscard || (protect && outward && !peer_known);
+  // Nobody to send to: what cannot be protected does not leave. On demand it waits for an SA to anybody: ike is asked
+  // for one, and knows by then whom to ask.
+  const bool blocked =
+      spec.action == model::PolicyAction::kDiscard || (protect && outward && !peer_known && !spec.acquire);
   info.action = blocked ? xfrm::kBlock : xfrm::kAllow;
   xfrm::Message message;
   message.header = {xfrm::MessageType::kUpdPolicy, xfrm::kRequest | xfrm::kAck, 0, 0};
@@ -305,7 +307,7 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
     entry.mode = mode_of(spec.mode);
     entry.family = peer_known ? xfrm::family_of(spec.outer_remote) : info.selector.family;
     // Inbound the reqid says which SAs: a peer may be anywhere.
-    if (outward && spec.mode != model::Mode::kTransport) {
+    if (outward && spec.mode != model::Mode::kTransport && peer_known) {
       entry.id.destination = xfrm::Address::of(spec.outer_remote);
       entry.source = xfrm::Address::of(spec.outer_local);
     }

@@ -367,4 +367,11 @@ Parsed<std::vector<ByteView>> split_messages(ByteView datagram) {
   return messages;
 }
 
+bool is_about_ipsec(ByteView message) {
+  HostReader reader(message);
+  reader.skip(sizeof(std::uint32_t));
+  const auto type = reader.u16();
+  return reader.ok() && type >= static_cast<std::uint16_t>(MessageType::kNewSa);
+}
+
 }  // namespace cygnet::wire::xfrm

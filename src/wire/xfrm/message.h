@@ -98,5 +98,7 @@ struct Message {
 
 // What came in one datagram: one message or several behind each other.
 [[nodiscard]] Parsed<std::vector<ByteView>> split_messages(ByteView datagram);
+// By its type: not one of netlink itself (an error, the end of a dump). The message may be of a kind unknown here.
+[[nodiscard]] bool is_about_ipsec(ByteView message);
 
 }  // namespace cygnet::wire::xfrm

@@ -20,6 +20,7 @@ class FakeKernel final : public KernelPort {
   using SaName = std::tuple<IpAddress, Spi>;
 
   Answer ask(const xfrm::Message& message) override {
+    if (silent && (message.header.flags & xfrm::kDump) != 0) return refusal(EIO);
     // It goes over the wire: what cannot be said there must not be said.
     const auto read = xfrm::Message::parse(message.serialize());
     EXPECT_TRUE(read) << (read ? "" : read.error().message);
@@ -64,6 +65,8 @@ class FakeKernel final : public KernelPort {
   std::map<std::pair<std::uint8_t, std::string>, xfrm::Message> policies;
   std::vector<std::string> log;
   std::optional<KernelError> refuse_sas;
+  std::optional<IpAddress> refuse_destination, refuse_source;  // of new SAs
+  bool silent = false;                                         // answers no dump
 
  private:
   static std::unexpected<KernelError> refusal(int number) { return std::unexpected(KernelError{number, ""}); }
@@ -78,6 +81,9 @@ class FakeKernel final : public KernelPort {
   }
   Answer new_sa(const xfrm::Message& message) {
     if (refuse_sas) return std::unexpected(*refuse_sas);
+    const auto& info = std::get<xfrm::SaInfo>(message.body);
+    if (refuse_destination && info.id.destination == xfrm::Address::of(*refuse_destination)) return refusal(ENOMEM);
+    if (refuse_source && info.source == xfrm::Address::of(*refuse_source)) return refusal(ENOMEM);
     if (!sas.try_emplace(name_of_sa(message), message).second) return refusal(EEXIST);
     return {};
   }
@@ -383,6 +389,15 @@ TEST_F(KernelEngineTest, WhatNobodyCanProtectIsBlocked) {
   EXPECT_FALSE(kernel.policy(xfrm::kOut).attributes.templates);
   // And nothing comes in in the clear.
   EXPECT_EQ(kernel.policy(xfrm::kIn).attributes.templates->size(), 1U);
+  // On demand ike is asked: it may know the peer by another name.
+  unknown.acquire = true;
+  ASSERT_TRUE(engine.install_policy(unknown));
+  const auto& out = kernel.policy(xfrm::kOut);
+  EXPECT_EQ(std::get<xfrm::PolicyInfo>(out.body).action, xfrm::kAllow);
+  EXPECT_EQ(out.attributes.templates->front().id.destination, xfrm::Address{});
+  unknown.outer_remote = kPeer;
+  ASSERT_TRUE(engine.install_policy(unknown));
+  EXPECT_EQ(kernel.policy(xfrm::kOut).attributes.templates->front().id.destination, xfrm::Address::of(kPeer));
 }
 
 TEST_F(KernelEngineTest, AcquireNamesThePolicyAndThePacket) {
@@ -439,8 +454,114 @@ TEST_F(KernelEngineTest, WhatIsGoneWhenNoticesWereLostHasExpired) {
   install_pair();
   kernel.sas.erase({kPeer, Spi(0x2002)});
   engine.on_messages_lost();
+  // As long as the kernel does not say which are there, none is believed to be gone.
+  kernel.silent = true;
+  EXPECT_EQ(engine.put_back().sas, 0U);
+  EXPECT_TRUE(engine.events().empty());
+  EXPECT_EQ(engine.dump(false, kAt).sas.size(), 2U);
+  kernel.silent = false;
+  engine.on_timer(kAt);
   ASSERT_EQ(engine.events().size(), 1U);
   EXPECT_EQ(std::get<SaExpiring>(engine.events().front()).spi, Spi(0x2002));
+}
+
+TEST_F(KernelEngineTest, WhatIsThereIsNotKnownWithoutAnAnswer) {
+  install_pair();
+  kernel.silent = true;
+  KernelEngine next(kernel, kMark);
+  const auto begun = next.begin(kAt);
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().message, "the kernel does not say which SAs it has");
+}
+
+// An SA of another protocol with the same SPI is another SA.
+TEST_F(KernelEngineTest, ProtocolsHaveSpisOfTheirOwn) {
+  install_pair();
+  auto ah = kernel.sas.at({kUs, Spi(0x1001)});
+  std::get<xfrm::SaInfo>(ah.body).id.protocol = xfrm::kProtocolAh;
+  kernel.sas.at({kUs, Spi(0x1001)}) = ah;
+  engine.on_messages_lost();
+  EXPECT_EQ(engine.put_back().sas, 1U);
+  ASSERT_EQ(engine.events().size(), 1U);
+  EXPECT_EQ(std::get<SaExpiring>(engine.events().front()).spi, Spi(0x1001));
+}
+
+TEST_F(KernelEngineTest, PoliciesThatOthersTakeAwayAreSetAgain) {
+  install_pair();
+  auto told = kernel.policy(xfrm::kIn);
+  const auto before = kernel.policies;
+  xfrm::Message removed;
+  removed.header.type = xfrm::MessageType::kDelPolicy;
+  const auto& info = std::get<xfrm::PolicyInfo>(told.body);
+  removed.body = xfrm::PolicyId{info.selector, 0, info.direction};
+  removed.attributes.policy = info;
+  ASSERT_TRUE(engine.put_back().policies == 0U);
+  std::erase_if(kernel.policies, [](const auto& entry) { return entry.first.first == xfrm::kIn; });
+  engine.on_message(removed);
+  const auto first = engine.put_back();
+  EXPECT_EQ(first.policies, 1U + 15U);  // the fixture took neighbour discovery away
+  EXPECT_EQ(first.sas, 0U);
+  EXPECT_EQ(kernel.policies.size(), 3U + 15U);
+  EXPECT_EQ(kernel.policy(xfrm::kIn), before.lower_bound({xfrm::kIn, ""})->second);
+  // All at once.
+  kernel.policies.clear();
+  xfrm::Message flushed;
+  flushed.header.type = xfrm::MessageType::kFlushPolicy;
+  engine.on_message(flushed);
+  EXPECT_EQ(engine.put_back().policies, 3U + 15U);
+  // Those of others are no reason to look.
+  removed.attributes.policy->index = 77;
+  kernel.log.clear();
+  engine.on_message(removed);
+  EXPECT_EQ(engine.put_back().policies, 0U);
+  EXPECT_TRUE(kernel.log.empty());
+}
+
+TEST_F(KernelEngineTest, SasThatOthersTakeAwayHaveExpired) {
+  install_pair();
+  xfrm::Message removed;
+  removed.header.type = xfrm::MessageType::kDelSa;
+  removed.body = xfrm::SaId{xfrm::Address::of(kPeer), Spi(0x2002), xfrm::kFamilyV4, xfrm::kProtocolAh};
+  engine.on_message(removed);
+  EXPECT_TRUE(engine.events().empty());
+  std::get<xfrm::SaId>(removed.body).protocol = xfrm::kProtocolEsp;
+  engine.on_message(removed);
+  EXPECT_EQ(engine.put_back().sas, 1U);
+  ASSERT_EQ(engine.events().size(), 1U);
+  EXPECT_TRUE(std::get<SaExpiring>(engine.events().front()).hard);
+  kernel.sas.clear();
+  xfrm::Message flushed;
+  flushed.header.type = xfrm::MessageType::kFlushSa;
+  flushed.body = xfrm::SaFlush{};
+  engine.on_message(flushed);
+  EXPECT_EQ(engine.put_back().sas, 1U);
+  EXPECT_EQ(std::get<SaExpiring>(engine.events().back()).spi, Spi(0x1001));
+}
+
+// Both halves move, or none.
+TEST_F(KernelEngineTest, AMoveThatTheKernelRefusesIsTakenBack) {
+  install_pair();
+  const auto policies = kernel.policies;
+  for (const bool outbound : {true, false}) {
+    SCOPED_TRACE(outbound);
+    (outbound ? kernel.refuse_destination : kernel.refuse_source) = kElsewhere;
+    EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
+    EXPECT_EQ(kernel.sas.size(), 2U);
+    EXPECT_EQ(kernel.info(kUs, Spi(0x1001)).source, xfrm::Address::of(kPeer));
+    EXPECT_TRUE(kernel.sas.contains({kPeer, Spi(0x2002)}));
+    EXPECT_EQ(kernel.policies, policies);
+    kernel.refuse_destination.reset();
+    kernel.refuse_source.reset();
+  }
+  EXPECT_EQ(engine.put_back().sas, 0U);
+  ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
+  // Neither there nor back: it has expired, and is not in the kernel either.
+  kernel.refuse_destination = kPeer;
+  kernel.refuse_source = kElsewhere;
+  EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kPeer, 4501}, true, 20));
+  EXPECT_EQ(engine.put_back().sas, 1U);
+  EXPECT_EQ(std::get<SaExpiring>(engine.events().back()).spi, Spi(0x1001));
+  EXPECT_EQ(kernel.sas.size(), 1U);
 }
 
 TEST_F(KernelEngineTest, CountersAndTimesComeFromTheKernel) {

@@ -42,6 +42,7 @@ wire::xfrm::WrapMessage make(wire::xfrm::WrapType type, unsigned value, unsigned
   wire::xfrm::WrapMessage out;
   out.octets = sizeof out;
   out.type = static_cast<unsigned short>(type);
+  out.sequence = static_cast<unsigned>(::getpgrp());
   out.pid = static_cast<unsigned>(::getpid());
   out.value = value;
   out.second = second;

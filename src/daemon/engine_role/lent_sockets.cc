@@ -38,7 +38,7 @@ int LentSockets::lend(ClientId client, const wire::xfrm::WrapMessage& said, std:
     log_.error("xfrm", number.error().message);
     return ENOBUFS;
   }
-  sockets_.push_back({client, *number, port, family});
+  sockets_.push_back({client, *number, port, family, said.pid, said.sequence});
   log_.info("xfrm", "UDP port " + std::to_string(port) + " is shared with a program: ESP that arrives on it is ours");
   return 0;
 }
@@ -54,7 +54,9 @@ void LentSockets::end_those(Which which) {
 
 int LentSockets::release(const wire::xfrm::WrapMessage& said) {
   const auto before = sockets_.size();
-  end_those([&](const Lent& lent) { return lent.port == said.second; });
+  end_those([&](const Lent& lent) {
+    return lent.port == said.second && (lent.process == said.pid || lent.process_group == said.sequence);
+  });
   return sockets_.size() == before ? ENOENT : 0;
 }
 

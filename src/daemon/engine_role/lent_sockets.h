@@ -25,6 +25,7 @@ class LentSockets {
   LentSockets(Begin begin, End end, Logger& log) : begin_(std::move(begin)), end_(std::move(end)), log_(log) {}
   // The errno of the answer; 0: done.
   [[nodiscard]] int lend(ClientId client, const wire::xfrm::WrapMessage& said, std::vector<io::UniqueFd>& fds);
+  // By the program that lent it only: a second one that finds the port in use has no say over the first one's.
   [[nodiscard]] int release(const wire::xfrm::WrapMessage& said);
   void on_gone(ClientId client);
 
@@ -34,6 +35,8 @@ class LentSockets {
     std::size_t number = 0;
     std::uint16_t port = 0;
     Family family = Family::kV4;
+    std::uint32_t process = 0;
+    std::uint32_t process_group = 0;
   };
   template <typename Which>
   void end_those(Which which);

@@ -14,6 +14,7 @@ namespace cygnet::daemon {
 namespace {
 
 constexpr std::size_t kMaxUnread = 64UL << 20U;  // beyond one large answer: the client does not read
+constexpr std::size_t kMaxRead = 1UL << 20U;     // what the socket has taken is let go from here on
 
 }  // namespace
 
@@ -83,7 +84,9 @@ void ControlServer::send(ClientId id, const control::Response& response) {
   auto& client = *it->second;
   client.closing = std::holds_alternative<control::Done>(response);
   if (!client.closing && client.out.size() - client.sent > kMaxUnread) {
-    drop(id);
+    // Not here: whoever sends may be walking through those who listen.
+    client.closing = true;
+    loop_.post([this, id] { drop(id); });
     return;
   }
   append(client.out, control::frame(control::encode(response)));
@@ -104,6 +107,12 @@ void ControlServer::flush(ClientId id) {
                           MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0) {
       client.sent += static_cast<std::size_t>(n);
+      if (client.sent > kMaxRead && client.sent > client.out.size() / 2) {
+        Bytes rest(client.out.begin() + static_cast<std::ptrdiff_t>(client.sent), client.out.end());
+        wipe(client.out);
+        client.out = std::move(rest);
+        client.sent = 0;
+      }
     } else if (n < 0 && errno == EAGAIN) {
       client.waiting = true;
       loop_.when_writable(client.fd.get(), [this, id] { flush(id); });

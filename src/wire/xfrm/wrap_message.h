@@ -16,7 +16,7 @@ enum class WrapType : std::uint16_t {
   kLeave = 0x7e02,        // value: a group (NETLINK_DROP_MEMBERSHIP)
   kExtendedAck = 0x7e03,  // value: 1 or 0 (NETLINK_EXT_ACK)
   kLendSocket = 0x7e04,   // a UDP socket rides along. value: AF_INET or AF_INET6; second: its port. Acknowledged
-  kReleasePort = 0x7e05,  // second: sockets lent with this port are closed. Acknowledged
+  kReleasePort = 0x7e05,  // second: sockets that this program lent with this port are closed. Acknowledged
 };
 constexpr std::uint16_t kFirstWrapType = 0x7e00;
 constexpr std::uint16_t kLastWrapType = 0x7e05;
@@ -26,7 +26,7 @@ struct WrapMessage {
   std::uint32_t octets = 0;
   std::uint16_t type = 0;
   std::uint16_t flags = 0;
-  std::uint32_t sequence = 0;
+  std::uint32_t sequence = 0;  // the program's process group
   std::uint32_t pid = 0;
   std::uint32_t value = 0;
   std::uint32_t second = 0;

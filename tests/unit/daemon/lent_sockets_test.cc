@@ -49,13 +49,17 @@ class LentSocketsTest : public ::testing::Test {
     wire::xfrm::WrapMessage said;
     said.value = static_cast<std::uint32_t>(family);
     said.second = port;
+    said.pid = 100 + client;
+    said.sequence = 100;
     std::vector<io::UniqueFd> fds;
     if (fd) fds.push_back(std::move(fd));
     return lent.lend(client, said, fds);
   }
-  int release(std::uint16_t port) {
+  int release(std::uint16_t port, std::uint32_t process = 101, std::uint32_t process_group = 100) {
     wire::xfrm::WrapMessage said;
     said.second = port;
+    said.pid = process;
+    said.sequence = process_group;
     return lent.release(said);
   }
 };
@@ -79,6 +83,18 @@ TEST_F(LentSocketsTest, APortIsGivenBack) {
   EXPECT_EQ(release(port), 0);
   EXPECT_TRUE(open.empty());
   EXPECT_EQ(release(port), ENOENT);
+}
+
+TEST_F(LentSocketsTest, APortIsGivenBackByItsProgramOnly) {
+  std::uint16_t port = 0;
+  auto fd = udp(AF_INET, port);
+  EXPECT_EQ(lend(1, AF_INET, port, fd.duplicate()), 0);
+  EXPECT_EQ(release(port, 200, 200), ENOENT);  // a second program
+  EXPECT_EQ(open.size(), 1U);
+  EXPECT_EQ(release(port, 102, 100), 0);  // another process of the first
+  EXPECT_EQ(lend(1, AF_INET, port, fd.duplicate()), 0);
+  EXPECT_EQ(release(port, 101, 101), 0);  // the process that lent it, a leader now
+  EXPECT_TRUE(open.empty());
 }
 
 TEST_F(LentSocketsTest, WhatIsNoSuchSocketIsRefused) {

@@ -18,7 +18,7 @@ COV, PROFDATA = "llvm-cov-19", "llvm-profdata-19"
 AREAS = {
     "IKE messages": ["wire/ike/"],
     "IKE endpoint": ["ike/"],
-    "other wire formats": ["wire/ip", "wire/udp", "wire/esp", "wire/icmp", "wire/ah", "wire/pfkey/"],
+    "other wire formats": ["wire/ip", "wire/udp", "wire/esp", "wire/icmp", "wire/ah", "wire/pfkey/", "wire/xfrm/"],
     "certificates and keys": ["crypto/certificate", "crypto/crl", "crypto/ocsp", "crypto/trust_store", "crypto/public_key",
                               "crypto/pkcs12", "crypto/distinguished"],
     "configuration": ["config/"],
@@ -125,7 +125,8 @@ def main() -> int:
     parser.add_argument("--missing")
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    programs = sorted(p for p in (arguments.build / "bin").glob(f"regress_*{arguments.only}*") if p.is_file())
+    programs = sorted(p for p in (arguments.build / "bin").glob("regress_*")
+                      if arguments.only in p.name and p.is_file())
     if not programs:
         print("no regress_* programs in", arguments.build, file=sys.stderr)
         return 1

@@ -303,13 +303,13 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="the same figures as JSON rows")
     parser.add_argument("--seconds", type=int, default=4, help="length of each run (4)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of which the median counts (3)")
-    parser.add_argument("--tunnels", default=",".join(TUNNELS), help="a subset, separated by commas")
+    parser.add_argument("--tunnels", default=",".join(TUNNELS), help=f"separated by commas, of {', '.join(KINDS)}")
     parser.add_argument("--no-page", action="store_true", help="leave bench/RESULTS.md alone")
     arguments = parser.parse_args()
     names = arguments.tunnels.split(",")
     for name in names:
         if name not in KINDS:
-            parser.error(f"no tunnel '{name}'; there are: {', '.join(TUNNELS)}")
+            parser.error(f"no tunnel '{name}'; there are: {', '.join(KINDS)}")
     runs, failed = {}, set()
     for turn in range(1, arguments.repeat + 1):
         for name in [n for n in names if n not in failed]:

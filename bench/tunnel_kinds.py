@@ -53,6 +53,14 @@ class CygnetWorkers(CygnetTunnel):
     setup = "workers=2"
 
 
+class CygnetBusyPoll(CygnetTunnel):
+    setup = "busy-poll=200"
+
+
+class CygnetCrypto(CygnetTunnel):
+    setup = "crypto-threads=1"
+
+
 class CygnetNull(CygnetTunnel):
     """A program of its own, whose packets look the same and are not encrypted."""
 
@@ -132,10 +140,13 @@ class OpenVpnTunnel(Tunnel):
 
 KINDS = {"veth": Tunnel, "cygnet-null": CygnetNull, "cygnet-udp": CygnetTunnel, "cygnet-esp": CygnetPlain,
          "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel, "openvpn": OpenVpnTunnel,
-         "cygnet-workers": CygnetWorkers}
+         "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto}
 TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its cipher, in UDP",
           "cygnet-udp": "Cygnet, ESP in UDP", "cygnet-esp": "Cygnet, plain ESP",
           "strongswan-libipsec": "strongSwan 5.9 kernel-libipsec", "wireguard-go": "wireguard-go",
-          "openvpn": "OpenVPN 2.6", "cygnet-workers": "Cygnet, ESP in UDP, two workers"}
+          "openvpn": "OpenVPN 2.6", "cygnet-workers": "Cygnet, ESP in UDP, two workers",
+          "cygnet-busy-poll": "Cygnet, ESP in UDP, busy-poll=200",
+          "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread"}
 # What a run compares unless told otherwise.
-TUNNELS = tuple(name for name in KINDS if name != "cygnet-workers")
+ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto")
+TUNNELS = tuple(name for name in KINDS if name not in ON_REQUEST)

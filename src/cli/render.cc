@@ -103,6 +103,26 @@ std::string connection_text(const ConnectionReport& connection, const Style& sty
   return text;
 }
 
+// Which threads the engine has, where they run, and how busy they were since the last question.
+std::string threads_text(const control::StatusReport& status) {
+  std::string text;
+  for (const auto& [work, what] : {std::pair{"packets", "moving packets"}, std::pair{"ciphers", "encrypting"}}) {
+    std::string each;
+    for (const auto& thread : status.threads) {
+      if (thread.work != work) continue;
+      each += (each.empty() ? "" : ", ") + std::to_string(thread.load_percent) + " %" +
+              (thread.pinned ? " on CPU " + std::to_string(thread.cpu) : "");
+    }
+    if (!each.empty()) text += (text.empty() ? "engine threads " : "; ") + std::string(what) + ": " + each;
+  }
+  if (text.empty()) return text;
+  const auto& c = status.ciphers;
+  if (c.batches != 0) text += "; " + grouped(c.batches) + " batches handed over";
+  if (c.waits + c.full != 0) text += ", " + grouped(c.waits + c.full) + " times packets had to wait for that";
+  if (c.failed != 0) text += ", " + grouped(c.failed) + " came back undone";
+  return text + '\n';
+}
+
 }  // namespace
 
 std::string render(const control::StatusReport& status, const Style& style) {
@@ -117,6 +137,7 @@ std::string render(const control::StatusReport& status, const Style& style) {
   text += count_text(status.connections.size(), "connection") + ", " + grouped(up) + " up with " +
           (tunnels == 1 ? "1 child" : grouped(tunnels) + " children") + "; cygnetd " + status.version + ", running " +
           duration_text(status.uptime_s) + '\n';
+  text += threads_text(status);
   if (!status.engine_connected)
     text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
   if (!status.clear_text_problem.empty()) {

@@ -52,6 +52,9 @@ constexpr Keyword kKeywords[] = {
     Keyword{"workers", kSetup, kYes, {}, {}},
     Keyword{"worker-cpus", kSetup, kYes, {}, {}},
     Keyword{"busy-poll", kSetup, kYes, {}, {}},
+    Keyword{"crypto-threads", kSetup, kYes, {}, {}},
+    Keyword{"crypto-cpus", kSetup, kYes, {}, {}},
+    Keyword{"crypto-cpu", kSetup, kYes, {}, {}},
     Keyword{"keep-alive", kSetup, kYes, {}, {}},
 
     Keyword{"charondebug", kSetup, kIdle, kOwnLog, {}},

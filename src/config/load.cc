@@ -100,6 +100,7 @@ void Loader::read_setup() {
     if (section.kind != SectionKind::kSetup) continue;
     for (const auto& entry : section.entries) (void)apply_setup_word(entry, setup_, report_);
   }
+  finish_setup(setup_, report_);
 }
 
 void Loader::read_conn(const Section& section, Resolver& resolver) {

@@ -114,6 +114,7 @@ void on_log_level(const Context& c) {
 }
 
 void on_workers(const Context& c) {
+  c.draft.workers_place = c.entry.place;
   if (equals_ignoring_case(c.entry.value, "auto")) {
     c.draft.threads.count = 0;
     return;
@@ -125,18 +126,43 @@ void on_workers(const Context& c) {
 
 void on_busy_poll(const Context& c) { number(c, 0, 10'000, c.draft.threads.busy_poll_us); }
 
-void on_worker_cpus(const Context& c) {
+// The CPUs of threads: at most `most` numbers.
+void cpu_list(const Context& c, std::size_t most, std::vector<std::uint16_t>& into) {
+  const std::string example = c.entry.key + "=2,3";
   std::vector<std::uint16_t> cpus;
   for (const auto& piece : split(c.entry.value, ", ")) {
     const auto cpu = parse_number(piece.text, 1023);
     if (!cpu) {
       return c.report.error(c.entry.value_place(piece.offset), "'" + std::string(piece.text) + "' is no CPU's number",
-                            "for example: worker-cpus=2,3");
+                            "for example: " + example);
     }
     cpus.push_back(static_cast<std::uint16_t>(*cpu));
   }
-  if (cpus.empty() || cpus.size() > 16) return c.bad_value("write 1 to 16 numbers: worker-cpus=2,3");
-  c.draft.threads.cpus = std::move(cpus);
+  if (cpus.empty() || cpus.size() > most) {
+    return c.bad_value("write 1 to " + std::to_string(most) + " numbers: " + example);
+  }
+  into = std::move(cpus);
+}
+
+void on_worker_cpus(const Context& c) { cpu_list(c, 16, c.draft.threads.cpus); }
+
+constexpr std::size_t kMostCryptoThreads = model::EngineThreads::kMostCryptoThreads;
+void on_crypto_threads(const Context& c) {
+  c.draft.crypto_threads_place = c.entry.place;
+  number(c, 0, kMostCryptoThreads, c.draft.threads.crypto_count);
+}
+void on_crypto_cpus(const Context& c) {
+  c.draft.crypto_place = c.entry.place;
+  cpu_list(c, kMostCryptoThreads, c.draft.threads.crypto_cpus);
+}
+void on_crypto_cpu(const Context& c) {
+  c.draft.crypto_place = c.entry.place;
+  auto text = c.entry.value;
+  if (text.ends_with('%')) text.pop_back();
+  const auto percent = parse_number(text, 100);
+  if (!percent || *percent < 1)
+    return c.bad_value("write what each of the crypto-threads may use of a CPU: 1% to 100%");
+  c.draft.threads.crypto_percent = static_cast<std::uint32_t>(*percent);
 }
 
 void on_keep_alive(const Context& c) {
@@ -193,6 +219,9 @@ constexpr std::array kWords{
     Word{"workers", on_workers},
     Word{"worker-cpus", on_worker_cpus},
     Word{"busy-poll", on_busy_poll},
+    Word{"crypto-threads", on_crypto_threads},
+    Word{"crypto-cpus", on_crypto_cpus},
+    Word{"crypto-cpu", on_crypto_cpu},
     Word{"uniqueids", on_unique_ids},
     Word{"ike-sas-per-identity", on_per_identity},
     Word{"pkcs11module", on_pkcs11_module},
@@ -208,6 +237,26 @@ bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report) {
   if (word == kWords.end()) return false;
   if (!entry.value.empty()) word->apply({entry, draft, report});
   return true;
+}
+
+void finish_setup(SetupDraft& draft, Reporter& report) {
+  auto& threads = draft.threads;
+  // Limits of threads that nobody wanted by number: there is one.
+  if (!draft.crypto_threads_place && draft.crypto_place) threads.crypto_count = 1;
+  if (threads.crypto_count == 0) {
+    if (!draft.crypto_place) return;
+    return report.error(*draft.crypto_place, "crypto-cpu= and crypto-cpus= say nothing with crypto-threads=0",
+                        "write how many threads there shall be, or remove the line");
+  }
+  if (threads.crypto_cpus.size() > threads.crypto_count) {
+    report.error(*draft.crypto_place,
+                 "crypto-cpus= names " + std::to_string(threads.crypto_cpus.size()) + " CPUs for " +
+                     std::to_string(threads.crypto_count) + " threads",
+                 "write crypto-threads=" + std::to_string(threads.crypto_cpus.size()) + ", or fewer CPUs");
+  }
+  if (threads.count == 1) return;
+  report.error(*draft.workers_place, "crypto-threads= and several workers= do not go together",
+               "workers=1: one thread moves packets, and the others encrypt and decrypt for it");
 }
 
 std::vector<std::string_view> applied_setup_words() {

@@ -15,12 +15,15 @@ namespace cygnet::config {
 struct SetupDraft {
   model::Setup setup;
   model::EngineThreads threads;
+  std::optional<Place> workers_place, crypto_threads_place, crypto_place;  // of the last such word; crypto-cpu(s)
   std::optional<std::uint32_t> keepalive_s;
   std::string pkcs11_module;
   bool strict_revocation = false;  // of every connection that does not say otherwise
 };
 
 [[nodiscard]] bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report);
+// Once all words have been read: what they want together.
+void finish_setup(SetupDraft& draft, Reporter& report);
 [[nodiscard]] std::vector<std::string_view> applied_setup_words();
 
 }  // namespace cygnet::config

@@ -128,6 +128,21 @@ void fields(V& v, S& s) {
   v("puzzles_refused", s.puzzles_refused);
   v("identities_refused", s.identities_refused);
 }
+template <typename V, Is<ThreadReport> S>
+void fields(V& v, S& s) {
+  v("work", s.work);
+  v("pinned", s.pinned);
+  v("cpu", s.cpu);
+  v("cpu_ms", s.cpu_ms);
+  v("load_percent", s.load_percent);
+}
+template <typename V, Is<CipherReport> S>
+void fields(V& v, S& s) {
+  v("batches", s.batches);
+  v("waits", s.waits);
+  v("full", s.full);
+  v("failed", s.failed);
+}
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {
   v("version", s.version);
@@ -135,6 +150,8 @@ void fields(V& v, S& s) {
   v("engine_connected", s.engine_connected);
   v("clear_text_problem", s.clear_text_problem);
   v("connections", s.connections);
+  v("threads", s.threads);
+  v("ciphers", s.ciphers);
   v("ike_counters", s.ike);
 }
 template <typename V, Is<SummaryReport> S>

@@ -159,12 +159,33 @@ struct IkeCounters {
                 puzzles_solved = 0, puzzles_refused = 0, identities_refused = 0;
   bool operator==(const IkeCounters&) const = default;
 };
+// A thread of the packet engine.
+struct ThreadReport {
+  std::string work;  // "packets": it moves them; "ciphers": it only encrypts and decrypts
+  bool pinned = false;
+  std::uint64_t cpu = 0;           // pinned: where
+  std::uint64_t cpu_ms = 0;        // what it has had of the CPUs
+  std::uint64_t load_percent = 0;  // of a CPU, since the last time somebody asked
+  bool operator==(const ThreadReport&) const = default;
+};
+
+// Work handed to the threads that only encrypt and decrypt.
+struct CipherReport {
+  std::uint64_t batches = 0;
+  std::uint64_t waits = 0;   // packets had to wait because too much was under way
+  std::uint64_t full = 0;    // had to wait for room
+  std::uint64_t failed = 0;  // came back undone, and was done by the thread that moves packets
+  bool operator==(const CipherReport&) const = default;
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
   bool engine_connected = true;
   std::string clear_text_problem;  // why clear text from outside for protected networks is not refused; empty: it is
   std::vector<ConnectionReport> connections;
+  std::vector<ThreadReport> threads;
+  CipherReport ciphers;
   IkeCounters ike;
   bool operator==(const StatusReport&) const = default;
 };

@@ -34,6 +34,9 @@ void fields(A& a, V& v) {
   a.enumeration(v.log_level, Severity::kError);
   a.list(v.cpus, [](A& each, auto& cpu) { each.number(cpu); });
   a.number(v.busy_poll_us);
+  a.number(v.crypto_threads);
+  a.number(v.crypto_percent);
+  a.list(v.crypto_cpus, [](A& each, auto& cpu) { each.number(cpu); });
   a.number(v.nat_port);
   a.number(v.mark);
 }

@@ -40,6 +40,9 @@ struct StartEngine {  // descriptors: one a device, one a socket, the listener o
   Severity log_level{};
   std::vector<std::uint16_t> cpus;  // where its threads run, the first thread first; those without: anywhere
   std::uint32_t busy_poll_us = 0;
+  std::uint32_t crypto_threads = 0;  // see model::EngineThreads
+  std::uint32_t crypto_percent = 0;
+  std::vector<std::uint16_t> crypto_cpus;
   std::uint16_t nat_port = 0;  // these two for the kernel's IPsec, which gets no listener of PF_KEY
   std::uint32_t mark = 0;      // of our own outer packets
 };

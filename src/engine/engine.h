@@ -148,6 +148,15 @@ class Engine {
   void process_inbound(Lane& lane, std::span<InPacket> packets, Instant now, Verdicts& out);
   void on_timer(Lane& lane, Instant now, Verdicts& out);
 
+  // ---- ciphers elsewhere (engine/flights.h), with one thread. Null: no more can be made.
+  [[nodiscard]] Lane* open_flight();
+  // All but what the ciphers have to do and what comes behind them: Lane::under_way says how many of the lane's jobs
+  // are left. Packets, verdicts and what was found of SAs stay until finish(). Verdicts are appended by both.
+  void begin_outbound(Lane& lane, std::span<OutPacket> packets, Instant now, Verdicts& out);
+  void begin_inbound(Lane& lane, std::span<InPacket> packets, Instant now, Verdicts& out);
+  void finish(Lane& lane);
+  void abandon(Lane& lane);  // it will not be finished: the engine is about to end
+
   // RFC 4301 section 5.2 step 3 for a packet that came in the clear from elsewhere: nothing if a policy lets it pass,
   // else plaintext-refused, policy-discard or malformed-ip. Not counted as seen unless it is refused.
   [[nodiscard]] std::optional<DropReason> check_clear_inbound(ByteView packet);

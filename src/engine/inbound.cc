@@ -50,10 +50,11 @@ class InboundRun {
   }
 
   void process();
+  void finish_jobs(std::size_t count);
 
  private:
   void add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah = false);
-  void run_pieces();
+  void run_pieces(bool last);
   void find_all(std::size_t count);
   void take_esp(const EspPiece& piece, InboundSa* sa);
   void take_ah(MutableByteView packet, std::uint32_t index);
@@ -63,7 +64,7 @@ class InboundRun {
   }
   void on_no_sa(const EspPiece& piece);
   void on_unknown_spi(Spi spi, const InPacket& packet);
-  void flush();
+  void flush(bool last);
   void finish_esp(const crypto::EspJob& job, std::uint32_t index);
   [[nodiscard]] bool expand(MutableByteView& payload, std::uint8_t& next_header, std::uint32_t index);
   void note_alive(const InPacket& packet, bool newest);
@@ -110,23 +111,26 @@ void InboundRun::process() {
       add_piece(esp, index);
     }
   }
-  run_pieces();
+  run_pieces(true);
 }
 
 void InboundRun::add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah) {
   __builtin_prefetch(esp.data());
   lane_.burst.pieces[pieces_++] = {.esp = esp, .index = index, .inside_ah = inside_ah};
-  if (pieces_ == kBurst) run_pieces();
+  if (pieces_ == kBurst) run_pieces(false);
 }
 
-void InboundRun::run_pieces() {
+void InboundRun::run_pieces(bool last) {
   const std::size_t count = std::exchange(pieces_, 0);
+  if (jobs_ + count > kMostCipherBurst) flush(false);
   state_.done(Stage::kParse);
   find_all(count);
   state_.done(Stage::kLookUp);
   for (std::size_t i = 0; i < count; ++i) take_esp(lane_.burst.pieces[i], lane_.burst.sas[i]);
   state_.done(Stage::kPrepare);
-  flush();
+  // What goes to ciphers elsewhere goes there together.
+  if (lane_.flies && !last) return;
+  flush(last);
   state_.done(Stage::kFinish);
 }
 
@@ -218,11 +222,15 @@ void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
   state_.raise(UnknownSpiEvent{spi, packet.local, packet.remote, packet.udp});
 }
 
-void InboundRun::flush() {
+void InboundRun::flush(bool last) {
   auto& burst = lane_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
   const bool apart = apart_ && prepare_apart<InboundSa>(std::span(burst.opening).first(count));
-  if (apart) state_.give_turn();
+  if (lane_.flies && last) {
+    lane_.under_way.jobs = count;
+    return;
+  }
+  if (apart && !lane_.flies) state_.give_turn();
   KeysAhead ahead(std::span<InboundSa* const>(burst.opening).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     sa_ = burst.opening[i];
@@ -233,11 +241,15 @@ void InboundRun::flush() {
     sa_->worker->open({burst.jobs.data() + i, end - i});
     i = end;
   }
-  if (apart) state_.take_turn(lane_);
+  if (apart && !lane_.flies) state_.take_turn(lane_);
   state_.done(Stage::kCipher);
+  finish_jobs(count);
+}
+
+void InboundRun::finish_jobs(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
-    sa_ = burst.opening[i];
-    finish_esp(burst.jobs[i], burst.index_of_job[i]);
+    sa_ = lane_.burst.opening[i];
+    finish_esp(lane_.burst.jobs[i], lane_.burst.index_of_job[i]);
   }
 }
 
@@ -557,6 +569,12 @@ void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info,
 void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out) {
   InboundRun run(state, packets, apart, now, out);
   run.process();
+}
+
+void finish_inbound(EngineState& state, Lane& lane) {
+  auto& under_way = lane.under_way;
+  InboundRun run(state, under_way.packets, false, under_way.began, *under_way.out);
+  run.finish_jobs(std::exchange(under_way.jobs, 0));
 }
 
 void release_early(EngineState& state, Instant now, Verdicts& out) {

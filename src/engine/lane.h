@@ -28,6 +28,15 @@ class Turn {
   virtual void give() = 0;
 };
 
+// A burst whose ciphers work elsewhere (engine/flights.h), from Engine::begin_...() to finish().
+struct UnderWay {
+  std::size_t jobs = 0;  // to be finished: the first ones of the lane's
+  bool inbound = false;
+  std::span<InPacket> packets;  // inbound
+  Instant began{};
+  Verdicts* out = nullptr;
+};
+
 // What a thread that moves packets keeps from burst to burst. Made by Engine::open_lane().
 struct Lane {
   static constexpr std::size_t kMost = 16;
@@ -42,6 +51,8 @@ struct Lane {
   // As they were when the last turn ended: Engine::next_deadline(), and how many events there ever were.
   Instant deadline = kNever;
   std::uint64_t events_raised = 0;
+  bool flies = false;  // made by Engine::open_flight(): the last jobs are left to ciphers elsewhere
+  UnderWay under_way;
   BurstScratch burst;
 
   // This burst sends on the SA: after those that did so before.

@@ -42,6 +42,7 @@ class OutboundRun {
   // One packet by itself: what was held, or put together from fragments.
   void process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled = false);
   void send_dummy(OutboundSa& sa, ByteView content);
+  void finish_jobs(std::size_t count);
 
  private:
   void parse_all(std::span<OutPacket> packets);
@@ -468,7 +469,12 @@ std::uint8_t* OutboundRun::begin_esp(OutboundSa& sa, std::size_t payload_octets,
 void OutboundRun::flush(bool apart) {
   auto& burst = lane_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
-  if (apart && prepare_apart<OutboundSa>(std::span(burst.sealing).first(count))) state_.give_turn();
+  const bool shareable = apart && prepare_apart<OutboundSa>(std::span(burst.sealing).first(count));
+  if (apart && lane_.flies) {
+    lane_.under_way.jobs = count;
+    return;
+  }
+  if (shareable) state_.give_turn();
   KeysAhead ahead(std::span<OutboundSa* const>(burst.sealing).first(count), burst.jobs);
   for (std::size_t i = 0; i < count;) {
     auto* sa = burst.sealing[i];
@@ -485,11 +491,17 @@ void OutboundRun::flush(bool apart) {
   }
 }
 
+void OutboundRun::finish_jobs(std::size_t count) {
+  for (const auto& job : std::span(lane_.burst.jobs).first(count)) {
+    if (!job.ok) on_refused(job);
+  }
+}
+
 // The cipher refuses only what cannot be here. Should it, then clear text must not leave: the peer gets zeros.
 void OutboundRun::on_refused(const crypto::EspJob& job) {
   wipe({job.esp + wire::kEspHeaderOctets, job.octets - wire::kEspHeaderOctets});
   if (lane_.shared && !lane_.held) state_.take_turn(lane_);
-  state_.count(DropReason::kNoBuffer);
+  state_.count(DropReason::kCipherFailed);
 }
 
 void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
@@ -504,6 +516,11 @@ void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
 void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, Instant now, Verdicts& out) {
   OutboundRun run(state, now, out);
   run.process(packets, apart);
+}
+
+void finish_outbound(EngineState& state, Lane& lane) {
+  OutboundRun run(state, lane.under_way.began, *lane.under_way.out);
+  run.finish_jobs(std::exchange(lane.under_way.jobs, 0));
 }
 
 void release_held(EngineState& state, Instant now, Verdicts& out) {

@@ -75,6 +75,7 @@ struct EngineState {
   Lane own;
   Lane* lane = &own;
   std::vector<std::unique_ptr<Lane>> lanes;
+  std::vector<std::unique_ptr<Lane>> flying;  // see Engine::open_flight()
   Turn* turn = nullptr;
   std::uint64_t tickets = 0;
   std::uint64_t events_raised = 0;
@@ -128,6 +129,9 @@ void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, 
 // Held packets try again; those that still find no SA wait on.
 void release_held(EngineState& state, Instant now, Verdicts& out);
 void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out);
+// What a lane that flies had left to ciphers elsewhere has come back.
+void finish_outbound(EngineState& state, Lane& lane);
+void finish_inbound(EngineState& state, Lane& lane);
 // Packets that came before their SA was there.
 void release_early(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now,

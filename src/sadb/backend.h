@@ -68,9 +68,25 @@ struct Dump {
   std::vector<model::PolicySpec> policies;
   std::vector<std::pair<std::string, Bytes>> checkpoints;
 };
+// A thread of the engine.
+struct EngineThread {
+  std::string work;     // "packets" or "ciphers"
+  bool pinned = false;  // it runs on this CPU only
+  std::uint16_t cpu = 0;
+  std::uint64_t cpu_ms = 0;  // what it has had of the CPUs
+  std::uint32_t load = 0;    // percent of a CPU since somebody last asked
+  bool operator==(const EngineThread&) const = default;
+};
+// Bursts whose ciphers worked on other threads; see engine::Flights::Counters.
+struct HandOver {
+  std::uint64_t batches = 0, waits = 0, full = 0, failed = 0;
+  bool operator==(const HandOver&) const = default;
+};
 struct Statistics {
   DropCounters drops{};
   std::uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0, bypassed = 0, acquires = 0;
+  std::vector<EngineThread> threads;  // of Cygnet's own engine
+  HandOver ciphers;
 };
 // `cygnet explain`: what would happen to this packet.
 struct Explanation {

@@ -157,6 +157,14 @@ void fields(A& a, V& v) {
   a.flag(v.counters.standby);
 }
 
+template <typename A, Is<EngineThread> V>
+void fields(A& a, V& v) {
+  a.text(v.work);
+  a.flag(v.pinned);
+  a.number(v.cpu);
+  a.number(v.cpu_ms);
+  a.number(v.load);
+}
 template <typename A, Is<Statistics> V>
 void fields(A& a, V& v) {
   for (auto& count : v.drops) {
@@ -168,6 +176,11 @@ void fields(A& a, V& v) {
   a.number(v.bytes_in);
   a.number(v.bypassed);
   a.number(v.acquires);
+  a.list(v.threads, [](A& each, auto& thread) { fields(each, thread); });
+  a.number(v.ciphers.batches);
+  a.number(v.ciphers.waits);
+  a.number(v.ciphers.full);
+  a.number(v.ciphers.failed);
 }
 
 template <typename A, Is<Dump> V>

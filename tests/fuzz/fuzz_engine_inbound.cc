@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hostile datagrams into an engine with SAs. The input is a script of datagrams; half of what it says is sealed with
 // the SA's own key first, so that the code behind the ICV is reached. Whatever arrives, a burst and single packets give
-// the same.
+// the same, and so do bursts whose ciphers work elsewhere.
 #include <utility>
 
 #include "crypto/esp_cipher.h"
 #include "engine/engine.h"
+#include "fuzz/engine_flights.h"
 #include "fuzz/engine_world.h"
 #include "model/sa_spec.h"
 #include "wire/esp_header.h"
@@ -63,7 +64,9 @@ std::vector<Step> read_script(ByteReader in) {
   return steps;
 }
 
-std::vector<Bytes> run(std::vector<Step> steps, bool as_burst, DropCounters& drops) {
+enum class How { kSingle, kBurst, kFlights };
+
+std::vector<Bytes> run(std::vector<Step> steps, How how, DropCounters& drops) {
   SeededRandom random(1);
   Engine engine(kWorldSettings, random);
   build_world(engine);
@@ -71,7 +74,10 @@ std::vector<Bytes> run(std::vector<Step> steps, bool as_burst, DropCounters& dro
   std::vector<InPacket> packets;
   for (auto& step : steps) packets.push_back({step.datagram, step.segment, {}, {}, step.udp, step.tos});
   std::vector<Bytes> delivered;
-  if (as_burst) {
+  if (how == How::kFlights) {
+    fly<InPacket>(engine, Way::kIn, packets, 13,
+                  [&](const Verdicts& verdicts_of_one) { collect_delivered(verdicts_of_one, delivered); });
+  } else if (how == How::kBurst) {
     engine.process_inbound(packets, kWorldTime, verdicts);
     collect_delivered(verdicts, delivered);
   } else {
@@ -101,9 +107,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto steps = engine::fuzz::read_script(ByteReader({data, size}));
   DropCounters burst_drops{};
   DropCounters single_drops{};
-  const auto burst = engine::fuzz::run(steps, true, burst_drops);
-  const auto single = engine::fuzz::run(steps, false, single_drops);
+  DropCounters flight_drops{};
+  using engine::fuzz::How;
+  const auto burst = engine::fuzz::run(steps, How::kBurst, burst_drops);
+  const auto single = engine::fuzz::run(steps, How::kSingle, single_drops);
+  const auto flights = engine::fuzz::run(steps, How::kFlights, flight_drops);
   engine::fuzz::require(burst == single, "a burst delivers what single packets deliver");
   engine::fuzz::require(burst_drops == single_drops, "a burst drops what single packets drop");
+  engine::fuzz::require(flights == single, "ciphers elsewhere deliver what single packets deliver");
+  engine::fuzz::require(flight_drops == single_drops, "ciphers elsewhere drop what single packets drop");
   return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Arbitrary packets with arbitrary offload words from the device into an engine with SAs. All that leaves must open
-// again at the peer, in bursts as in single packets, and no clear text may leave.
+// again at the peer, in bursts, with ciphers elsewhere as in single packets, and no clear text may leave.
 #include "engine/engine.h"
+#include "fuzz/engine_flights.h"
 #include "fuzz/engine_world.h"
 #include "model/sa_spec.h"
 #include "wire/ip_checksum.h"
@@ -60,7 +61,9 @@ void open_at_peer(const Verdicts& verdicts, Engine& peer, Verdicts& opened, std:
   }
 }
 
-std::vector<Bytes> run(std::vector<Read> reads, bool as_burst, DropCounters& drops) {
+enum class How { kSingle, kBurst, kFlights };
+
+std::vector<Bytes> run(std::vector<Read> reads, How how, DropCounters& drops) {
   SeededRandom random(1);
   Engine engine(kWorldSettings, random);
   Engine peer(kWorldSettings, random);
@@ -70,7 +73,7 @@ std::vector<Bytes> run(std::vector<Read> reads, bool as_burst, DropCounters& dro
   Verdicts opened(1U << 20U);
   std::vector<OutPacket> packets;
   // In bursts there is room behind the packets, as in the device's buffers: sealed out of it, single ones by a copy.
-  const std::size_t tailroom = as_burst ? 40 : 0;
+  const std::size_t tailroom = how == How::kSingle ? 0 : 40;
   for (auto& read : reads) {
     const std::size_t octets = read.bytes.size();
     read.bytes.resize(octets + tailroom);
@@ -80,7 +83,10 @@ std::vector<Bytes> run(std::vector<Read> reads, bool as_burst, DropCounters& dro
                        .tailroom = tailroom});
   }
   std::vector<Bytes> arrived;
-  if (as_burst) {
+  if (how == How::kFlights) {
+    fly<OutPacket>(engine, Way::kOut, packets, 13,
+                   [&](const Verdicts& sent) { open_at_peer(sent, peer, opened, arrived); });
+  } else if (how == How::kBurst) {
     engine.process_outbound(packets, kWorldTime, verdicts);
     open_at_peer(verdicts, peer, opened, arrived);
   } else {
@@ -106,9 +112,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto reads = engine::fuzz::read_script(ByteReader({data, size}));
   DropCounters burst_drops{};
   DropCounters single_drops{};
-  const auto burst = engine::fuzz::run(reads, true, burst_drops);
-  const auto single = engine::fuzz::run(reads, false, single_drops);
+  DropCounters flight_drops{};
+  using engine::fuzz::How;
+  const auto burst = engine::fuzz::run(reads, How::kBurst, burst_drops);
+  const auto single = engine::fuzz::run(reads, How::kSingle, single_drops);
+  const auto flights = engine::fuzz::run(reads, How::kFlights, flight_drops);
   engine::fuzz::require(burst == single, "a burst sends what single packets send");
   engine::fuzz::require(burst_drops == single_drops, "a burst drops what single packets drop");
+  engine::fuzz::require(flights == single, "ciphers elsewhere send what single packets send");
+  engine::fuzz::require(flight_drops == single_drops, "ciphers elsewhere drop what single packets drop");
   return 0;
 }

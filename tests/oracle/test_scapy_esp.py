@@ -79,6 +79,25 @@ def test_the_engine_opens_what_scapy_seals(engine, case):
             check_checksum(packet)
 
 
+@every_algorithm
+@pytest.mark.parametrize("size", [1, 2, 3, 31, 32, 33, 64])
+def test_bursts_of_every_size(engine, algorithm, size):
+    """Packets that go through the engine together are sealed and opened as they are alone. Their lengths differ."""
+    case = Case(algorithm, "tunnel", 4, 4, True, False)
+    case.install(engine)
+    clear = [case.inner_packet(outbound=True, payload=bytes([n]) * (n * 37 % 1200)) for n in range(size)]
+    verdicts = engine.ask(op="out", packets=[bytes(packet).hex() for packet in clear])["verdicts"]
+    wire = [packet for verdict in verdicts for packet in case.on_the_wire(verdict)]
+    assert [packet[ESP].seq for packet in wire] == list(range(1, size + 1))
+    association = case.association(outbound=True)
+    assert [bytes(association.decrypt(packet)) for packet in wire] == [bytes(packet) for packet in clear]
+    association = case.association(outbound=False)
+    clear = [case.inner_packet(outbound=False, payload=bytes([n]) * (n * 53 % 1200)) for n in range(size)]
+    sealed = [esp_octets(association.encrypt(packet.copy())) for packet in clear]
+    verdicts = case.receive(engine, *sealed)
+    assert [(v["kind"], v.get("clear")) for v in verdicts] == [("deliver", bytes(packet).hex()) for packet in clear]
+
+
 @every_case
 def test_tampering_is_noticed_by_both(engine, case):
     case.install(engine)

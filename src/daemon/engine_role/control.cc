@@ -126,8 +126,17 @@ void EngineControl::answer_usage(std::uint32_t request, const sadb::QueryUsageRe
 
 void EngineControl::answer_statistics(std::uint32_t request) {
   const auto& s = engine_.statistics();
-  queue_.push_back(encode(request, sadb::Reply{sadb::StatisticsReply{{s.drops, s.packets_out, s.bytes_out, s.packets_in,
-                                                                      s.bytes_in, s.bypassed, s.acquires}}}));
+  sadb::StatisticsReply reply{{.drops = s.drops,
+                               .packets_out = s.packets_out,
+                               .bytes_out = s.bytes_out,
+                               .packets_in = s.packets_in,
+                               .bytes_in = s.bytes_in,
+                               .bypassed = s.bypassed,
+                               .acquires = s.acquires,
+                               .threads = {},
+                               .ciphers = {}}};
+  if (add_threads_) add_threads_(reply.statistics);
+  queue_.push_back(encode(request, sadb::Reply{std::move(reply)}));
 }
 
 void EngineControl::answer_explain(std::uint32_t request, const sadb::ExplainRequest& r) {

@@ -4,6 +4,7 @@
 // The engine's side of sadb: requests of ike to calls of the engine, events of the engine to messages. Also keeps ike's
 // checkpoints. Pure but for the Engine it drives: the packet loop moves the bytes.
 #include <deque>
+#include <functional>
 #include <string>
 
 #include "base/log.h"
@@ -26,6 +27,8 @@ class EngineControl {
   void collect_events();
   // To be sent to ike, in order. Bounded: events beyond kMaxQueued wait in the engine.
   [[nodiscard]] std::deque<Bytes>& queue() { return queue_; }
+  // Adds to the statistics what only the threads' owner knows.
+  void ask_about_threads(std::function<void(sadb::Statistics&)> add) { add_threads_ = std::move(add); }
   // Another ike: what was meant for the old one goes.
   void forget_queue() { queue_.clear(); }
 
@@ -52,6 +55,7 @@ class EngineControl {
   engine::Engine& engine_;
   Logger& log_;
   std::deque<Bytes> queue_;
+  std::function<void(sadb::Statistics&)> add_threads_;
   sadb::Checkpoints checkpoints_;
 };
 

@@ -11,8 +11,10 @@
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
 #include "daemon/engine_role/crew.h"
+#include "daemon/engine_role/crypto_pool.h"
 #include "daemon/engine_role/packet_loop.h"
 #include "daemon/engine_role/pfkey_service.h"
+#include "daemon/engine_role/thread_watch.h"
 #include "daemon/engine_role/worker.h"
 #include "daemon/privileges.h"
 #include "daemon/role_messages.h"
@@ -32,7 +34,8 @@ constexpr std::uint32_t kMonitorToken = 0;
 constexpr std::uint32_t kIkeToken = 1;
 constexpr std::uint32_t kPfkeyToken = 2;
 constexpr std::uint32_t kCrewToken = 3;
-constexpr std::uint32_t kFirstToken = 4;
+constexpr std::uint32_t kCryptoToken = 4;
+constexpr std::uint32_t kFirstToken = 5;
 constexpr int kIkeBacklogOctets = 1 << 20;  // IKE datagrams waiting for ike; beyond they are dropped, answers are not
 constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
 constexpr int kControlBudget = 256;  // requests of ike a round, so that packets are not kept waiting
@@ -78,6 +81,9 @@ class EngineProcess {
   [[nodiscard]] Result<std::size_t> begin_socket(io::OuterSocket socket);
   void end_socket(std::size_t index);
   [[nodiscard]] Result<void> make_crew(const StartEngine& start);
+  [[nodiscard]] Result<void> make_crypto(const StartEngine& start);
+  void start_crypto();
+  void watch_threads();
   [[nodiscard]] engine::Turn* turn() { return crew_ ? &crew_->turn() : nullptr; }
   [[nodiscard]] Instant wait_until();
   [[nodiscard]] bool timer_is_due(Instant now);
@@ -101,6 +107,7 @@ class EngineProcess {
   std::vector<std::vector<io::UniqueFd>> worker_fds_;  // until StartEngine says what they are
   std::vector<std::uint16_t> cpus_;
   Duration busy_poll_{};
+  ThreadWatch threads_;
   std::uint64_t events_collected_ = 0;
   std::unique_ptr<PacketLoop> packets_;
   std::unique_ptr<PfkeyService> pfkey_;
@@ -109,6 +116,7 @@ class EngineProcess {
   bool backlog_known_ = false;
   bool ike_full_ = false;  // the socket took no more
   bool running_ = true;
+  std::unique_ptr<CryptoPool> crypto_;            // goes before packets_, whose bursts its threads work on
   std::vector<std::unique_ptr<Worker>> workers_;  // the first to go
 };
 
@@ -190,6 +198,9 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
       return added;
     }
   }
+  if (auto made = make_crypto(start); !made) {
+    return made;
+  }
   std::uint32_t token = kFirstToken;
   for (const auto& device : packets_->devices()) {
     if (auto added = poller_.add(device.fd.get(), token++); !added) {
@@ -248,7 +259,60 @@ Result<void> EngineProcess::make_crew(const StartEngine& start) {
   return poller_.add(crew_->waker_fd(), kCrewToken);
 }
 
+Result<void> EngineProcess::make_crypto(const StartEngine& start) {
+  if (start.crypto_threads == 0) {
+    return {};
+  }
+  if (crew_) {
+    return fail("the monitor wants several workers and crypto threads at once");
+  }
+  auto pool =
+      CryptoPool::make({.threads = start.crypto_threads, .percent = start.crypto_percent, .cpus = start.crypto_cpus});
+  if (!pool) {
+    return std::unexpected(pool.error());
+  }
+  crypto_ = std::move(*pool);
+  packets_->hand_ciphers_to(*crypto_);
+  return poller_.add(crypto_->waker_fd(), kCryptoToken);
+}
+
+void EngineProcess::start_crypto() {
+  for (const auto cpu : crypto_->start()) {
+    log_.warning("", "cannot run on CPU " + std::to_string(cpu) + " alone (crypto-cpus)");
+  }
+  log_.info("", "threads that only encrypt and decrypt: " + std::to_string(crypto_->settings().threads));
+  if (!crypto::is_available(crypto::EspProvider::kIpsecMb)) {
+    log_.warning("", "crypto-threads: without intel-ipsec-mb no cipher can work on other threads");
+  }
+}
+
+void EngineProcess::watch_threads() {
+  const auto cpu_of = [](const std::vector<std::uint16_t>& cpus, std::size_t thread) {
+    return thread < cpus.size() ? std::optional(cpus[thread]) : std::nullopt;
+  };
+  threads_.add("packets", ::pthread_self(), cpu_of(cpus_, 0));
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    threads_.add("packets", workers_[i]->thread(), cpu_of(cpus_, i + 1));
+  }
+  if (crypto_) {
+    const auto threads = crypto_->threads();
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      threads_.add("ciphers", threads[i], cpu_of(crypto_->settings().cpus, i));
+    }
+  }
+  control_.ask_about_threads([this](sadb::Statistics& statistics) {
+    statistics.threads = threads_.look(io::SystemClock::now());
+    if (const auto* flights = packets_->flights()) {
+      const auto& counted = flights->counters();
+      statistics.ciphers = {counted.batches, counted.waits, counted.full, counted.failed};
+    }
+  });
+}
+
 void EngineProcess::start_workers() {
+  if (crypto_) {
+    start_crypto();
+  }
   const auto pin = [&](std::size_t thread, const auto& run_there) {
     if (thread < cpus_.size() && !run_there(int{cpus_[thread]})) {
       log_.warning("", "cannot run on CPU " + std::to_string(cpus_[thread]) + " alone (worker-cpus)");
@@ -263,6 +327,7 @@ void EngineProcess::start_workers() {
   if (!workers_.empty()) {
     log_.info("", std::to_string(workers_.size() + 1) + " threads move packets");
   }
+  watch_threads();
 }
 
 bool EngineProcess::timer_is_due(Instant now) {
@@ -284,6 +349,9 @@ Instant EngineProcess::wait_until() {
     if (engine_.events_raised() != events_collected_) until = Instant::min();
     crew_->will_wait(until, engine_.events_raised());
   }
+  if (crypto_ && !crypto_->will_sleep()) {
+    until = Instant::min();
+  }
   return until;
 }
 
@@ -292,6 +360,10 @@ void EngineProcess::run() {
   while (running_) {
     const auto ready = poller_.wait(wait_until(), busy_poll_);
     const auto now = io::SystemClock::now();
+    if (crypto_) {
+      crypto_->is_awake();
+      packets_->on_ciphers_done(now);
+    }
     for (const auto& one : ready) {
       on_ready(one, now);
     }
@@ -338,6 +410,10 @@ void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
         engine_.count_drop(DropReason::kControlQueueFull);
       }
     });
+    return;
+  }
+  if (ready.token == kCryptoToken) {
+    crypto_->has_woken();  // what is done was looked at already
     return;
   }
   const std::size_t index = ready.token - kFirstToken;

@@ -91,12 +91,11 @@ void PacketLoop::remove_socket(std::size_t socket) { sockets_[socket].fd.reset()
 
 // ---- out
 
-void PacketLoop::on_device_readable(std::size_t device, Instant now) {
-  out_.clear();
+void PacketLoop::read_device(std::size_t device, std::uint8_t* buffers, std::vector<engine::OutPacket>& out) {
   const std::size_t most = place_.crew == nullptr ? kBurst * io::kMaxTunPacket : kSharedBurstOctets;
   std::size_t octets = 0;
   for (std::size_t i = 0; i < kBurst && octets < most; ++i) {
-    const MutableByteView buffer(device_buffers_.get() + i * io::kMaxTunPacket, io::kMaxTunPacket);
+    const MutableByteView buffer(buffers + i * io::kMaxTunPacket, io::kMaxTunPacket);
     const auto n = io::read_tun(devices_[device].fd.get(), buffer);
     if (n <= 0) {
       break;
@@ -110,41 +109,82 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
       continue;
     }
     if (!is_link_housekeeping(packet.subspan(io::kVnetHeader))) {
-      out_.push_back({.bytes = packet.subspan(io::kVnetHeader),
-                      .offload = *offload,
-                      .device = device_ids_[device],
-                      .tailroom = buffer.size() - packet.size()});
+      out.push_back({.bytes = packet.subspan(io::kVnetHeader),
+                     .offload = *offload,
+                     .device = device_ids_[device],
+                     .tailroom = buffer.size() - packet.size()});
     }
   }
+}
+
+void PacketLoop::on_device_readable(std::size_t device, Instant now) {
+  if (flights_ != nullptr) {
+    auto* flight = board(engine::Way::kOut, now);
+    if (flight == nullptr) return;
+    read_device(device, buffers_of(*flight).device.get(), flight->out);
+    flight->out.empty() ? flights_->give_back(*flight) : flights_->launch(*flight, now);
+    on_ciphers_done(now);
+    return;
+  }
+  out_.clear();
+  read_device(device, device_buffers_.get(), out_);
   if (!out_.empty()) {
     if (place_.lane != nullptr) {
       engine_.process_outbound(*place_.lane, out_, now, verdicts_);
     } else {
       engine_.process_outbound(out_, now, verdicts_);
     }
-    perform(now);
+    perform(verdicts_, now);
   }
 }
 
 // ---- in
 
-void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
-  in_.clear();
+void PacketLoop::read_socket(std::size_t socket, io::DatagramReceiver& receiver, std::vector<engine::InPacket>& in) {
   const auto kind = sockets_[socket].kind;
-  for (const auto& datagram : receiver_.receive(sockets_[socket])) {
-    demultiplex(datagram, kind);
+  for (const auto& datagram : receiver.receive(sockets_[socket])) {
+    demultiplex(datagram, kind, in);
   }
+}
+
+void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
+  if (flights_ != nullptr) {
+    auto* flight = board(engine::Way::kIn, now);
+    if (flight == nullptr) {
+      drop_but_ike(socket);
+      return;
+    }
+    read_socket(socket, *buffers_of(*flight).receiver, flight->in);
+    flight->in.empty() ? flights_->give_back(*flight) : flights_->launch(*flight, now);
+    on_ciphers_done(now);
+    return;
+  }
+  in_.clear();
+  read_socket(socket, receiver_, in_);
   if (!in_.empty()) {
     if (place_.lane != nullptr) {
       engine_.process_inbound(*place_.lane, in_, now, verdicts_);
     } else {
       engine_.process_inbound(in_, now, verdicts_);
     }
-    perform(now);
+    perform(verdicts_, now);
   }
 }
 
-void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind) {
+// More ESP than the ciphers can take: IKE stands in the same queue and must not wait for them.
+void PacketLoop::drop_but_ike(std::size_t socket) {
+  in_.clear();
+  read_socket(socket, receiver_, in_);
+  std::size_t packets = 0;
+  for (const auto& packet : in_) {
+    packets +=
+        packet.segment_octets == 0 ? 1 : (packet.bytes.size() + packet.segment_octets - 1) / packet.segment_octets;
+  }
+  if (packets != 0) count_drop(DropReason::kNoBuffer, packets);
+}
+
+void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind,
+                             std::vector<engine::InPacket>& in) {
   const bool udp = kind == io::OuterKind::kUdp;
   engine::InPacket packet{.segment_octets = datagram.segment_octets,
                           .local = datagram.local,
@@ -154,7 +194,7 @@ void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind
                           .ah = kind == io::OuterKind::kAh};
   if (!udp) {
     packet.bytes = datagram.bytes;
-    in_.push_back(packet);
+    in.push_back(packet);
     return;
   }
   // UDP_GRO joins whatever comes from one peer with one size: IKE may stand between ESP.
@@ -164,7 +204,7 @@ void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind
     if (at > esp_from) {
       packet.bytes = datagram.bytes.subspan(esp_from, at - esp_from);
       packet.segment_octets = at - esp_from > step ? step : 0;
-      in_.push_back(packet);
+      in.push_back(packet);
     }
   };
   for (std::size_t at = 0; at < datagram.bytes.size(); at += step) {
@@ -189,20 +229,63 @@ void PacketLoop::take_ike(const io::ReceivedDatagram& datagram, ByteView message
 }
 
 void PacketLoop::on_timer(Instant now) {
+  if (flights_ != nullptr) {
+    // None free: the timer is still due after the next look.
+    if (auto* flight = board(engine::Way::kOut, now)) flights_->launch_timer(*flight, now);
+    on_ciphers_done(now);
+    return;
+  }
   if (place_.lane != nullptr) {
     engine_.on_timer(*place_.lane, now, verdicts_);
   } else {
     engine_.on_timer(now, verdicts_);
   }
   if (!verdicts_.empty() || place_.lane != nullptr) {
-    perform(now);
+    perform(verdicts_, now);
+  }
+}
+
+// ---- ciphers on threads of their own
+
+void PacketLoop::hand_ciphers_to(CryptoPool& pool) {
+  // Each thread works on one burst while another is on its way to it; one is read and one is sent.
+  constexpr std::size_t kBeside = 2;
+  const std::size_t each_way =
+      std::min<std::size_t>(2 * pool.settings().threads + kBeside, engine::Flights::kMostEachWay);
+  pool_ = &pool;
+  flights_ = std::make_unique<engine::Flights>(engine_, pool, each_way);
+  for (std::size_t i = 0; i < each_way; ++i) {
+    flight_buffers_[0].push_back({std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket), {}});
+    flight_buffers_[1].push_back({nullptr, io::DatagramReceiver(kBurst)});
+  }
+}
+
+PacketLoop::Buffers& PacketLoop::buffers_of(const engine::Flight& flight) {
+  return flight_buffers_[static_cast<std::size_t>(flight.way)][flight.number];
+}
+
+engine::Flight* PacketLoop::board(engine::Way way, Instant now) {
+  constexpr auto kMoment = std::chrono::milliseconds(2);
+  if (auto* flight = flights_->take(way)) return flight;
+  pool_->wait(kMoment);
+  on_ciphers_done(now);
+  return flights_->take(way);
+}
+
+void PacketLoop::on_ciphers_done(Instant now) {
+  flights_->poll();
+  for (const auto way : {engine::Way::kOut, engine::Way::kIn}) {
+    while (auto* flight = flights_->next(way)) {
+      perform(flight->verdicts, now);
+      flights_->give_back(*flight);
+    }
   }
 }
 
 // ---- verdicts
 
-void PacketLoop::perform(Instant now) {
-  for (const auto& verdict : verdicts_) {
+void PacketLoop::perform(engine::Verdicts& verdicts, Instant now) {
+  for (const auto& verdict : verdicts) {
     if (const auto* send = std::get_if<engine::SendToPeer>(&verdict.action)) {
       queue(*send);
     } else if (const auto* delivered = std::get_if<engine::DeliverToDevice>(&verdict.action)) {
@@ -219,7 +302,7 @@ void PacketLoop::perform(Instant now) {
     place_.crew->has_left(*place_.lane);
     place_.crew->after_burst(*place_.lane);
   }
-  verdicts_.clear();
+  verdicts.clear();
 }
 
 // UDP: through the socket of the SA's own port, where there is one (a program's that shares it with us); else the

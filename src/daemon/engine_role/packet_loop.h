@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "daemon/engine_role/crew.h"
+#include "daemon/engine_role/crypto_pool.h"
 #include "engine/engine.h"
+#include "engine/flights.h"
 #include "io/outer_socket.h"
 #include "io/tun.h"
 
@@ -46,6 +48,13 @@ class PacketLoop {
   void on_socket_error(std::size_t socket, Instant now);
   void on_timer(Instant now);
 
+  // ---- ciphers on threads of their own: bursts are flights from now on (engine/flights.h). Not with several threads
+  // that move packets.
+  void hand_ciphers_to(CryptoPool& pool);
+  // Sends and delivers what has come back from them.
+  void on_ciphers_done(Instant now);
+  [[nodiscard]] const engine::Flights* flights() const { return flights_.get(); }
+
  private:
   static constexpr std::size_t kBurst = 32;  // packets a round: long enough to gather, short enough to be fair
   // Octets a round where others wait for what this thread sends.
@@ -54,9 +63,21 @@ class PacketLoop {
   [[nodiscard]] engine::Turn* turn() const { return place_.crew == nullptr ? nullptr : &place_.crew->turn(); }
   void count_drop(DropReason reason, std::size_t packets = 1);
 
-  void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind);
+  // What a burst is read into.
+  struct Buffers {
+    std::unique_ptr<std::uint8_t[]> device;
+    std::optional<io::DatagramReceiver> receiver;
+  };
+  // A free flight; null: none became free in a moment.
+  [[nodiscard]] engine::Flight* board(engine::Way way, Instant now);
+  [[nodiscard]] Buffers& buffers_of(const engine::Flight& flight);
+  void read_device(std::size_t device, std::uint8_t* buffers, std::vector<engine::OutPacket>& out);
+  void drop_but_ike(std::size_t socket);
+  void read_socket(std::size_t socket, io::DatagramReceiver& receiver, std::vector<engine::InPacket>& in);
+
+  void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind, std::vector<engine::InPacket>& in);
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
-  void perform(Instant now);
+  void perform(engine::Verdicts& verdicts, Instant now);
   [[nodiscard]] std::optional<std::size_t> socket_for(const engine::SendToPeer& send) const;
   void queue(const engine::SendToPeer& send);
   void queue_clear(const engine::Bypass& bypass);
@@ -78,6 +99,9 @@ class PacketLoop {
   engine::Verdicts verdicts_;
   std::vector<engine::OutPacket> out_;
   std::vector<engine::InPacket> in_;
+  CryptoPool* pool_ = nullptr;
+  std::unique_ptr<engine::Flights> flights_;
+  std::array<std::vector<Buffers>, 2> flight_buffers_;       // by way and number
   std::vector<std::vector<io::OutgoingDatagram>> outgoing_;  // one list a socket
   std::vector<engine::DeviceId> device_ids_;
   // The last datagram of this burst that our own kernel found too big: it says so, with the size, in the error queue.

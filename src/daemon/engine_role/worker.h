@@ -27,6 +27,7 @@ class Worker {
   void start(Duration busy_poll);
   // Once started: it runs only there from now on. False: the kernel says no.
   [[nodiscard]] bool run_only_on(int cpu);
+  [[nodiscard]] pthread_t thread() { return thread_.native_handle(); }
 
  private:
   Worker(engine::Engine& engine, Crew& crew, engine::Lane& lane, std::vector<PacketLoop::Device> devices,

@@ -166,6 +166,19 @@ void IkeProcess::answer(ClientId client, const control::RekeyRequest& request) {
   endpoint_->rekey(clock_.monotonic(), request.connection, request.child, request.ike_sa);
 }
 
+namespace {
+
+void add_threads(const sadb::Statistics& statistics, control::StatusReport& status) {
+  for (const auto& t : statistics.threads) {
+    status.threads.push_back(
+        {.work = t.work, .pinned = t.pinned, .cpu = t.cpu, .cpu_ms = t.cpu_ms, .load_percent = t.load});
+  }
+  const auto& c = statistics.ciphers;
+  status.ciphers = {.batches = c.batches, .waits = c.waits, .full = c.full, .failed = c.failed};
+}
+
+}  // namespace
+
 void IkeProcess::answer(ClientId client, const control::StatusRequest& request) {
   if (request.summary) {
     done(client, true, "", make_summary());
@@ -175,7 +188,10 @@ void IkeProcess::answer(ClientId client, const control::StatusRequest& request) 
     return;
   }
   engine_.query_sas(false, [this, client, only = request.connection](const Result<sadb::Dump>& dump) {
-    done(client, true, "", make_status(dump, only));
+    engine_.query_statistics([this, client, status = make_status(dump, only)](const auto& statistics) mutable {
+      if (statistics) add_threads(*statistics, status);
+      done(client, true, "", std::move(status));
+    });
   });
 }
 

@@ -106,7 +106,8 @@ Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Log
   if (wanted == model::EngineKind::kUser) return false;
   auto why = why_not_kernel(configuration.connections);
   if (why.empty() && configuration.threads != model::EngineThreads{}) {
-    why = "workers=, worker-cpus= and busy-poll= are for Cygnet's own engine";
+    why =
+        "workers=, worker-cpus=, busy-poll=, crypto-threads=, crypto-cpus= and crypto-cpu= are for Cygnet's own engine";
   }
   if (why.empty()) {
     log.info("monitor", "the kernel's IPsec carries the packets (engine=)");

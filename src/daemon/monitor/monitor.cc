@@ -241,6 +241,9 @@ void Monitor::start_engine() {
   StartEngine start{.log_level = setup.log_level,
                     .cpus = network_->engine_threads().cpus,
                     .busy_poll_us = network_->engine_threads().busy_poll_us,
+                    .crypto_threads = network_->engine_threads().crypto_count,
+                    .crypto_percent = network_->engine_threads().crypto_percent,
+                    .crypto_cpus = network_->engine_threads().crypto_cpus,
                     .nat_port = setup.nat_port,
                     .mark = setup.fwmark};
   std::vector<io::UniqueFd> fds;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import concurrent.futures
 import os
+import re
+import time
 
 import pytest
 
@@ -75,3 +77,53 @@ def cpus_of_monitor(daemon):
     """Nobody pins it."""
     status = daemon.host.run(["cat", f"/proc/{daemon.pid('monitor')}/status"]).stdout
     return next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))
+
+
+def with_setup(daemon, words):
+    text = daemon.conf.read_text()
+    daemon.conf.write_text(re.sub(r"config setup\n\tworkers=\d+\n", "config setup\n" + words, text))
+
+
+@pytest.mark.parametrize("encapsulation", [True, False], ids=["udp", "esp"])
+def test_ciphers_on_threads_of_their_own(net, encapsulation):
+    """Bursts come back from two threads in any order: every file arrives unchanged, within a window of 32 packets."""
+    a, b = gateways(net, __file__, start=False)
+    for daemon in (b, a):
+        with_setup(daemon, "\tcrypto-threads=2\n")
+        if encapsulation:
+            daemon.conf.write_text(daemon.conf.read_text() + "\tencapsulation=yes\n")
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    assert (threads_of(a), threads_of(b)) == (3, 3)
+    check_once_everywhere(net, a)
+    for ends, to in (((net.host_a, net.host_b), "b"), ((net.host_b, net.host_a), "a")):
+        sent, received, _ = transfer(*ends, net.host_address(to), 5)
+        assert sent == received
+    ping = net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")])
+    a.rekey("lab")
+    wait_until(lambda: not ping.alive(), 15, "the pings are over")
+    assert "100 received" in ping.read_log(), ping.read_log()
+    for daemon in (a, b):
+        status = daemon.json("status")
+        assert [t["work"] for t in status["threads"]] == ["packets", "ciphers", "ciphers"]
+        assert status["ciphers"]["batches"] > 100 and status["ciphers"]["failed"] == 0
+        lost = {name: count for name, count in daemon.drops().items() if count}
+        assert not {"replay-old", "replay-seen", "integrity-failed"} & set(lost), lost
+
+
+def test_ciphers_keep_to_their_share(net):
+    """crypto-cpu=10%: the thread that encrypts has a tenth of a CPU, however much there is to do; nothing is lost."""
+    a, b = gateways(net, __file__, start=False)
+    with_setup(a, "\tcrypto-cpu=10%\n")
+    for daemon in (b, a):
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    a.json("status")  # loads count from here
+    before = time.monotonic()
+    sent, received, _ = transfer(net.host_a, net.host_b, net.host_address("b"), 100)
+    assert sent == received
+    ciphers = next(t for t in a.json("status")["threads"] if t["work"] == "ciphers")
+    assert time.monotonic() - before > 0.1
+    assert ciphers["load_percent"] <= 15, ciphers

@@ -109,6 +109,23 @@ TEST(Render, Status) {
             "2 connections, 1 up with 1 child; cygnetd 0.1.0, running 1m 30s\n");
 }
 
+TEST(Render, EngineThreads) {
+  control::StatusReport status{.version = "0.2.0", .uptime_s = 90};
+  status.threads = {{"packets", false, 0, 1200, 45}};
+  const std::string first = "0 connections, 0 up with 0 children; cygnetd 0.2.0, running 1m 30s\n";
+  EXPECT_EQ(render(status, Style{}), first + "engine threads moving packets: 45 %\n");
+  status.threads.push_back({"ciphers", true, 4, 0, 99});
+  status.threads.push_back({"ciphers", true, 5, 0, 7});
+  status.ciphers.batches = 12345;
+  EXPECT_EQ(render(status, Style{}), first +
+                                         "engine threads moving packets: 45 %; encrypting: 99 % on CPU 4, 7 % on CPU 5; "
+                                         "12,345 batches handed over\n");
+  status.ciphers.waits = 3;
+  status.ciphers.failed = 2;
+  EXPECT_TRUE(render(status, Style{}).ends_with(
+      "12,345 batches handed over, 3 times packets had to wait for that, 2 came back undone\n"));
+}
+
 TEST(Render, ColourOnlyWhenAskedFor) {
   EXPECT_EQ(render(one_connection(), Style{}).find('\x1b'), std::string::npos);
   EXPECT_NE(render(one_connection(), Style{true}).find("\x1b[32mup\x1b[0m"), std::string::npos);

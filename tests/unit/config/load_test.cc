@@ -192,6 +192,32 @@ TEST(Load, Workers) {
   EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics), "2:16: error: 'x' is no CPU's number\n");
 }
 
+TEST(Load, CryptoThreads) {
+  const auto of = [](const std::string& words) { return load_text("config setup\n" + words + conn_with("")); };
+  const auto threads = of("\tcrypto-threads=2\n\tcrypto-cpus=4,5\n\tcrypto-cpu=30%\n").threads;
+  EXPECT_EQ(threads.crypto_count, 2U);
+  EXPECT_EQ(threads.crypto_percent, 30U);
+  EXPECT_EQ(threads.crypto_cpus, (std::vector<std::uint16_t>{4, 5}));
+  EXPECT_EQ(of("").threads.crypto_count, 0U);
+  // A limit without a number of threads is one of one thread; 0 threads are none.
+  EXPECT_EQ(of("\tcrypto-cpu=100\n").threads.crypto_count, 1U);
+  EXPECT_EQ(of("\tcrypto-cpu=100\n").threads.crypto_percent, 100U);
+  EXPECT_EQ(of("\tcrypto-cpus=3\n").threads.crypto_count, 1U);
+  EXPECT_EQ(of("\tcrypto-threads=0\n").threads.crypto_count, 0U);
+  EXPECT_EQ(lines_of(of("\tcrypto-threads=0\n\tcrypto-cpu=50\n").diagnostics),
+            "3:2: error: crypto-cpu= and crypto-cpus= say nothing with crypto-threads=0\n");
+  EXPECT_EQ(lines_of(of("\tcrypto-threads=2\n\tcrypto-cpus=1,2,3\n").diagnostics),
+            "3:2: error: crypto-cpus= names 3 CPUs for 2 threads\n");
+  EXPECT_EQ(lines_of(of("\tcrypto-cpu=0\n").diagnostics), "2:13: error: '0' is no value of crypto-cpu=\n");
+  EXPECT_EQ(lines_of(of("\tcrypto-cpu=101\n").diagnostics), "2:13: error: '101' is no value of crypto-cpu=\n");
+  EXPECT_EQ(lines_of(of("\tcrypto-threads=8\n").diagnostics), "2:17: error: '8' is no value of crypto-threads=\n");
+  EXPECT_EQ(lines_of(of("\tworkers=2\n\tcrypto-threads=1\n").diagnostics),
+            "2:2: error: crypto-threads= and several workers= do not go together\n");
+  EXPECT_EQ(lines_of(of("\tcrypto-threads=1\nconfig setup\n\tworkers=auto\n").diagnostics),
+            "4:2: error: crypto-threads= and several workers= do not go together\n");
+  EXPECT_EQ(lines_of(of("\tworkers=1\n\tcrypto-threads=1\n").diagnostics), "");
+}
+
 TEST(Load, WhatCarriesThePackets) {
   using model::EngineKind;
   const auto load = [](const std::string& value) { return load_text("config setup\n\tengine=" + value + "\n"); };

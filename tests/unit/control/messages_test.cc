@@ -45,6 +45,8 @@ StatusReport some_status() {
   status.connections = {
       {"net", State::kUp, "192.0.2.1", "%any", "", {ike}, {{"net/1x2", State::kWaiting, "10.1.0.0/16", "10.3.0.0/16"}}},
       {"idle", State::kDown, "192.0.2.1", "192.0.2.9", "no answer", {}, {}}};
+  status.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
+  status.ciphers = {1, 2, 3, 4};
   status.ike.datagrams_in = 18446744073709551615ULL;
   return status;
 }

@@ -32,7 +32,10 @@ TEST(RoleMessages, EveryMessageTravels) {
                                                   .sockets = {{io::OuterKind::kEsp, Family::kV6, 0}},
                                                   .log_level = Severity::kDebug,
                                                   .cpus = {3, 1},
-                                                  .busy_poll_us = 50},
+                                                  .busy_poll_us = 50,
+                                                  .crypto_threads = 2,
+                                                  .crypto_percent = 40,
+                                                  .crypto_cpus = {7}},
                                       EngineWorker{},
                                       StartIke{.config_path = "c",
                                                .secrets_path = "s",
@@ -59,6 +62,8 @@ TEST(RoleMessages, EveryMessageTravels) {
   const auto decoded = decode_from_monitor(encode(down[0]));
   EXPECT_EQ(std::get<StartEngine>(*decoded).sockets[0].family, Family::kV6);
   EXPECT_EQ(std::get<StartEngine>(*decoded).busy_poll_us, 50U);
+  EXPECT_EQ(std::get<StartEngine>(*decoded).crypto_percent, 40U);
+  EXPECT_EQ(std::get<StartEngine>(*decoded).crypto_cpus, std::vector<std::uint16_t>{7});
   EXPECT_EQ(std::get<StartEngine>(*decoded).cpus, (std::vector<std::uint16_t>{3, 1}));
 }
 

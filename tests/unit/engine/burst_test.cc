@@ -285,7 +285,7 @@ TEST_P(Burst, InboundIsWhatOnePacketACallGives) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, Burst, ::testing::Values(2, 7, 31, 32, 64, 256));
+INSTANTIATE_TEST_SUITE_P(Sizes, Burst, ::testing::Values(1, 2, 3, 7, 31, 32, 33, 64, 256));
 
 }  // namespace
 }  // namespace cygnet::engine::test

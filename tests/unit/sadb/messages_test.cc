@@ -175,12 +175,16 @@ TEST(SadbMessages, StatisticsKeepEveryCounterApart) {
   for (std::size_t i = 0; i < statistics.drops.size(); ++i) {
     statistics.drops[i] = i + 1;
   }
+  statistics.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
+  statistics.ciphers = {1006, 1007, 1008, 1009};
   const auto decoded = decode_from_engine(encode(1, Reply{StatisticsReply{statistics}}));
   ASSERT_TRUE(decoded);
   const auto& got = std::get<StatisticsReply>(std::get<Reply>(decoded->second)).statistics;
   EXPECT_EQ(got.drops, statistics.drops);
   EXPECT_EQ(got.bytes_in, 1003U);
   EXPECT_EQ(got.acquires, 1005U);
+  EXPECT_EQ(got.threads, statistics.threads);
+  EXPECT_EQ(got.ciphers, statistics.ciphers);
 }
 
 TEST(SadbMessages, ALargeDumpComesInPiecesAndLosesNothing) {

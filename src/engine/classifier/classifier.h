@@ -12,7 +12,7 @@
 // take a packet are never touched.
 //
 // A burst is looked up in one go: each step of a packet is a task in a queue that first asks for its memory, so that
-// the misses of 64 packets overlap.
+// the misses of 64 packets overlap; steps of one kind are taken together.
 //
 // Worst case: a lookup meets every prefix that takes the packet. With nested prefixes those are at most 33 remote times
 // 33 local lengths (129 times 129 for IPv6), 18 port lengths each, whatever the number of rules; policies in use nest

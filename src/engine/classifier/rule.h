@@ -88,12 +88,15 @@ struct Query {
 
   // device: kEveryDevice for a packet that came from elsewhere.
   [[nodiscard]] static Query of(const PacketSelectors& packet, std::uint32_t device);
+  // Without jumps: the answer is as random as the packet.
   [[nodiscard]] bool lies_in(const Rule<V>& rule) const {
-    return remote - rule.remote_first <= rule.remote_span && local - rule.local_first <= rule.local_span &&
-           remote_port - rule.remote_port_first <= rule.remote_port_span &&
-           local_port - rule.local_port_first <= rule.local_port_span &&
-           (rule.protocol == 0 || rule.protocol == protocol) && (rule.refuses & scoped) == 0 &&
-           (rule.device == kEveryDevice || device == kEveryDevice || rule.device == device);
+    const bool addresses =
+        (remote - rule.remote_first <= rule.remote_span) & (local - rule.local_first <= rule.local_span);
+    const bool ports = (remote_port - rule.remote_port_first <= rule.remote_port_span) &
+                       (local_port - rule.local_port_first <= rule.local_port_span);
+    const bool kind = ((rule.protocol == 0) | (rule.protocol == protocol)) & ((rule.refuses & scoped) == 0);
+    return addresses & ports & kind &
+           ((rule.device == kEveryDevice) | (device == kEveryDevice) | (rule.device == device));
   }
 };
 

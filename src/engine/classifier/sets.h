@@ -16,7 +16,7 @@
 namespace cygnet::engine::classifier {
 
 // A word: bits 0 to 1 what it is, bits 6 to 47 where, bits 48 to 63 the best rank there, coarsely. 0: nothing.
-enum class Kind : std::uint8_t { kRule = 0, kSet = 1, kNode = 2, kWord = 3 };  // the last two in queues only
+enum class Kind : std::uint8_t { kRule = 0, kSet = 1 };
 inline constexpr std::uint64_t kAddressMask = 0x0000fffffffffff8ULL;
 
 // Sixteen bits that order ranks as well as they can: never wrong, sometimes equal. The order of a policy is in the

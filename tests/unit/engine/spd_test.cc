@@ -150,6 +150,36 @@ TEST(SpdClassifier, ABurstOfBothFamiliesAnswersInItsOrder) {
   }
 }
 
+// More sets than the queues of a lookup hold: each packet meets one at each of 24 prefixes.
+TEST(SpdClassifier, NestedPrefixesOfAWholeBurst) {
+  Spd spd;
+  SeededRandom random(5);
+  std::uint32_t id = 0;
+  for (std::uint8_t length = 9; length <= 32; ++length) {
+    for (std::uint32_t host = 0; host < 64; host += 3) {
+      const auto remote = model::TrafficSelector::of(IpPrefix{IpAddress::v4(kTen), length});
+      const auto local = range(0x0b000000 + host, 0x0b000000 + host + random.u32() % 3);
+      spd.install(policy(++id, random.u32() % 50, local, remote), 0);
+    }
+  }
+  std::vector<PacketSelectors> packets;
+  for (std::uint32_t i = 0; i < 256; ++i) {
+    const auto remote = kTen ^ (i % 8 == 0 ? 0 : random.u32() >> (9 + random.u32() % 23));
+    packets.push_back({IpAddress::v4(0x0b000000 + i % 64), IpAddress::v4(remote), 17, true, 1, 1});
+  }
+  const std::vector<DeviceId> devices(packets.size(), 0);
+  std::vector<Policy*> found(packets.size());
+  spd.find(packets, devices, found);
+  const auto all_in_order = spd.ordered();
+  std::size_t answered = 0;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    const auto first = std::ranges::find_if(all_in_order, [&](const auto* one) { return one->matches(packets[i]); });
+    ASSERT_EQ(found[i], first == all_in_order.end() ? nullptr : *first) << i;
+    answered += found[i] != nullptr ? 1 : 0;
+  }
+  EXPECT_GT(answered, 200U);
+}
+
 TEST(SpdClassifier, MemoryIsUsedAgain) {
   Spd spd;
   SeededRandom random(7);

@@ -42,7 +42,13 @@ constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; 
 class InboundRun {
  public:
   InboundRun(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out)
-      : state_(state), lane_(*state.lane), apart_(apart), packets_(packets), now_(now), out_(out), coalescer_(out, state.merges_udp) {}
+      : state_(state),
+        lane_(*state.lane),
+        apart_(apart),
+        packets_(packets),
+        now_(now),
+        out_(out),
+        coalescer_(out, state.merges_udp) {}
   InboundRun(const InboundRun&) = delete;
   InboundRun& operator=(const InboundRun&) = delete;
   ~InboundRun() {

@@ -110,6 +110,10 @@ def test_ciphers_on_threads_of_their_own(net, encapsulation):
         assert status["ciphers"]["batches"] > 100 and status["ciphers"]["failed"] == 0
         lost = {name: count for name, count in daemon.drops().items() if count}
         assert not {"replay-old", "replay-seen", "integrity-failed"} & set(lost), lost
+    # With nothing to do they sleep: loads count from the last question on.
+    a.json("status")
+    time.sleep(1)
+    assert all(t["load_percent"] < 20 for t in a.json("status")["threads"])
 
 
 def test_ciphers_keep_to_their_share(net):

@@ -65,6 +65,46 @@ TEST(CertificatePaths, APathOfTenIsRefusedByNameOneOfEightIsTaken) {
   }
 }
 
+// 250 names, some 9000 octets in pieces, are taken. 300, and a message filled up with octets that are no certificate,
+// are refused by name, and nothing is kept of them.
+TEST(CertificatePaths, AHugeCertificateIsTakenAsFarAsItMakesSense) {
+  const auto with_names = [](const World& w, int count) {
+    std::string names = "DNS:a.test";
+    for (int i = 1; i < count; ++i) names += ",DNS:host-number-" + std::to_string(1000 + i) + ".example.org";
+    return World::issue("a.test", {.key = test_key(KeyKind::kEd25519, 1), .names = names}, w.root);
+  };
+  {
+    World w;
+    w.of_a.fragmentation = w.of_b.fragmentation = model::Fragmentation::kYes;
+    w.a.own = with_names(w, 250);
+    ASSERT_GT(w.a.own.der.size(), 7000U);
+    w.expect_up();
+  }
+  for (const bool garbage : {false, true}) {
+    World w;
+    w.load();
+    w.e.initiate(w.e.a());
+    w.e.deliver("IKE_SA_INIT request");
+    w.e.deliver("IKE_SA_INIT response");
+    const auto request = w.e.drop("IKE_AUTH request");
+    auto payloads = request.decoded.payloads;
+    const Bytes huge = garbage ? Bytes(60000, 0x30) : with_names(w, 300).der;
+    for (auto& payload : payloads)
+      if (auto* cert = std::get_if<wire::ike::CertPayload>(&payload)) cert->data = huge;
+    const auto sealed = w.e.a().keys().seal(request.decoded.header, payloads);
+    ASSERT_TRUE(sealed);
+    w.e.inject(w.e.b(), request.path, *sealed);
+    w.e.run();
+    const auto said = w.e.b().messages("auth-failed");
+    EXPECT_TRUE(contains(said, garbage ? "certificate" : "more than 256 alternative names")) << said;
+    EXPECT_LT(said.size(), 1000U);
+    EXPECT_TRUE(w.e.b().ike_ups.empty());
+    w.e.advance_and_run(60s);
+    EXPECT_TRUE(w.e.b().endpoint().status().empty());
+    EXPECT_EQ(w.e.b().endpoint().counters().half_open, 0U);
+  }
+}
+
 // Two authorities that certify each other, and none that is trusted: the search ends.
 TEST(CertificatePaths, ALoopOfAuthoritiesLeadsNowhere) {
   World w;

@@ -353,6 +353,32 @@ TEST(IkeCollision, WhatThePeersRekeyMadeInheritsWhenOursGetsNoAnswer) {
   e.expect_tunnel(1);
 }
 
+// What the peer's rekey makes of an IKE SA that was taken down goes with it; what is asked for afterwards does not go
+// there.
+TEST(IkeCollision, TakenDownWhileBothRekeyAndBroughtUpAgain) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  const auto old = e.b().endpoint().status()[0].spi_i;
+  e.rekey_ike(e.a());
+  e.on_wire = [&](Flight& flight) {
+    const auto& header = flight.decoded.header;
+    return header.spi_i != old || header.response || flight.from != 0;
+  };
+  (void)e.drop("A -> B CREATE_CHILD_SA request");
+  e.terminate(e.a());
+  e.rekey_ike(e.b());
+  e.run();
+  e.initiate(e.a());
+  e.run();
+  EXPECT_TRUE(last_done(e.a()).ok) << last_done(e.a()).message;
+  e.on_wire = nullptr;
+  e.advance_and_run(240s);
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.a().endpoint().status()[0].spi_i, e.b().endpoint().status()[0].spi_i);
+  e.expect_tunnel(1);
+}
+
 // RFC 7296 section 2.25.2: rekeying the IKE SA while one of its children is created, rekeyed or closed:
 // TEMPORARY_FAILURE.
 TEST(IkeCollision, IkeRekeyMeetsChildRekey) {

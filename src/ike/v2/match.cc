@@ -183,6 +183,8 @@ IkeSa* find_shared_sa(const World& world, const model::Connection& connection) {
   }
   for (auto* sa : candidates) {
     if (sa->doomed) continue;
+    // What the peer's rekey made of an IKE SA that was taken down meanwhile goes with it.
+    if (const auto* elder = world.find_sa(sa->rival_of); elder != nullptr && elder->doomed) continue;
     // Addresses are asked for in IKE_AUTH (RFC 7296 section 2.19): on an IKE SA that the peer began there is none.
     const bool established = sa->state == State::kEstablished;
     if (established && local.requests_address() && sa->assigned.addresses.empty()) continue;

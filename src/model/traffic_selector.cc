@@ -13,7 +13,7 @@ struct ProtocolName {
   std::string_view name;
 };
 // The first name of a number is the one printed.
-constexpr std::array<ProtocolName, 16> kProtocolNames = {{{0, "any"},
+constexpr std::array<ProtocolName, 18> kProtocolNames = {{{0, "any"},
                                                           {1, "icmp"},
                                                           {2, "igmp"},
                                                           {4, "ipencap"},
@@ -28,9 +28,13 @@ constexpr std::array<ProtocolName, 16> kProtocolNames = {{{0, "any"},
                                                           {89, "ospf"},
                                                           {115, "l2tp"},
                                                           {132, "sctp"},
+                                                          {135, "mobility-header"},
+                                                          {135, "mh"},
                                                           {136, "udplite"}}};
 
-bool is_icmp(std::uint8_t protocol) { return protocol == 1 || protocol == 58; }
+// RFC 4301 section 4.4.1.1: the port field holds a type in its upper half; ICMP has a code in the lower one, Mobile
+// IPv6's header nothing.
+bool has_types(std::uint8_t protocol) { return protocol == 1 || protocol == 58 || protocol == 135; }
 
 std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
   unsigned value = 0;
@@ -39,9 +43,9 @@ std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
   return value;
 }
 
-// A port, or an ICMP "type" or "type.code", as first and last value of the port field.
+// A port, or an ICMP or mobility header "type" or "type.code", as first and last value of the port field.
 std::optional<std::pair<std::uint16_t, std::uint16_t>> parse_port_item(std::string_view text, std::uint8_t protocol) {
-  if (!is_icmp(protocol)) {
+  if (!has_types(protocol)) {
     const auto port = parse_number(text, 65535);
     if (!port) return std::nullopt;
     return std::pair{static_cast<std::uint16_t>(*port), static_cast<std::uint16_t>(*port)};
@@ -94,13 +98,13 @@ std::optional<IpRange> parse_range(std::string_view text) {
 }
 
 std::string port_item_name(std::uint16_t value, std::uint8_t protocol) {
-  if (!is_icmp(protocol)) return std::to_string(value);
+  if (!has_types(protocol)) return std::to_string(value);
   return std::to_string(value >> 8) + "." + std::to_string(value & 0xff);
 }
 
 std::string ports_name(const TrafficSelector& ts) {
   if (ts.opaque_ports()) return "opaque";
-  const bool whole_type = is_icmp(ts.protocol) && (ts.port_first & 0xff) == 0 && (ts.port_last & 0xff) == 0xff;
+  const bool whole_type = has_types(ts.protocol) && (ts.port_first & 0xff) == 0 && (ts.port_last & 0xff) == 0xff;
   if (whole_type) {
     const auto first = std::to_string(ts.port_first >> 8);
     const auto last = std::to_string(ts.port_last >> 8);

@@ -18,9 +18,9 @@ TrafficSelectors list(std::initializer_list<std::string_view> texts) {
 }
 
 TEST(TrafficSelector, PrintsWhatItParsed) {
-  for (const auto* text :
-       {"10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]", "::/0[ipv6-icmp/128]",
-        "0.0.0.0/0[icmp/8.1]", "10.0.0.0/8[gre]", "10.0.0.0/8[tcp/opaque]", "10.0.0.0/8[99]"}) {
+  for (const auto* text : {"10.1.0.0/16", "10.1.0.0/16[tcp/80]", "10.0.0.1-10.0.0.9[udp/1000-2000]",
+                           "::/0[ipv6-icmp/128]", "0.0.0.0/0[icmp/8.1]", "::/0[mobility-header/5]", "10.0.0.0/8[gre]",
+                           "10.0.0.0/8[tcp/opaque]", "10.0.0.0/8[99]"}) {
     EXPECT_EQ(ts(text).to_string(), text);
   }
   EXPECT_EQ(ts("192.0.2.1").to_string(), IpRange::of(*IpAddress::parse("192.0.2.1")).to_string());

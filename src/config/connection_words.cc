@@ -6,6 +6,7 @@
 
 #include "config/connection_draft.h"
 #include "config/credentials.h"
+#include "config/iptfs_words.h"
 #include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/suggest.h"
@@ -567,7 +568,7 @@ bool apply_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
     word->apply({entry, draft, report});
     return true;
   }
-  if (apply_credential_word(entry, draft, report)) return true;
+  if (apply_credential_word(entry, draft, report) || apply_iptfs_word(entry, draft, report)) return true;
   const bool left = entry.key.starts_with("left");
   if (!left && !entry.key.starts_with("right")) return false;
   const auto* word = find_word(kEndWords, std::string_view(entry.key).substr(left ? 4 : 5));
@@ -583,6 +584,10 @@ std::vector<std::string_view> applied_words(bool of_an_end) {
   for (const auto& word : words) names.push_back(word.name);
   const auto more = credential_words(of_an_end);
   names.insert(names.end(), more.begin(), more.end());
+  if (!of_an_end) {
+    const auto iptfs = iptfs_words();
+    names.insert(names.end(), iptfs.begin(), iptfs.end());
+  }
   return names;
 }
 

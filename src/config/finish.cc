@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/connection_draft.h"
+#include "config/iptfs_words.h"
 #include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/values.h"
@@ -242,6 +243,7 @@ void Finisher::check_protection() {
     error(draft_.place, "AH covers the addresses and cannot travel in UDP", "remove encapsulation=yes, or use esp=");
   }
   if (ah && child_.compress) error(draft_.place, "compress=yes works inside ESP only", "remove it, or use esp=");
+  check_iptfs(child_, draft_.place, report_);
   if (child_.tfc_octets == 0) return;
   if (ah) error(draft_.place, "AH hides nothing, so tfc= has nothing to add", "remove tfc=, or use esp=");
   if (child_.mode != model::Mode::kTunnel)

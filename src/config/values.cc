@@ -76,6 +76,22 @@ std::optional<std::uint64_t> parse_duration_s(std::string_view text) {
   return *value / 1000;
 }
 
+std::optional<std::uint64_t> parse_duration_us(std::string_view text) {
+  static constexpr std::array<Unit, 4> kUnits{
+      {{"", 1'000'000'000}, {"s", 1'000'000'000}, {"ms", 1'000'000}, {"us", 1000}}};
+  const auto value = parse_with_unit(text, kUnits);
+  if (!value || *value / 1000 > 3'600'000'000ULL) return std::nullopt;
+  return *value / 1000;
+}
+
+std::optional<std::uint64_t> parse_bit_rate(std::string_view text) {
+  static constexpr std::array<Unit, 5> kUnits{
+      {{"", 1000}, {"k", 1'000'000}, {"K", 1'000'000}, {"M", 1'000'000'000}, {"G", 1'000'000'000'000}}};
+  const auto value = parse_with_unit(text, kUnits);
+  if (!value || *value / 1000 > 100'000'000'000ULL) return std::nullopt;
+  return *value / 1000;
+}
+
 std::optional<std::uint64_t> parse_duration_ms(std::string_view text) {
   static constexpr std::array<Unit, 6> kUnits{
       {{"", 1000}, {"ms", 1000}, {"s", 1'000'000}, {"m", 60'000'000}, {"h", 3'600'000'000}, {"d", 86'400'000'000}}};

@@ -17,6 +17,10 @@ namespace cygnet::config {
 [[nodiscard]] std::optional<std::uint64_t> parse_duration_s(std::string_view text);
 // Milliseconds: a bare number is milliseconds (Libreswan's retransmit-interval), units as above and "ms".
 [[nodiscard]] std::optional<std::uint64_t> parse_duration_ms(std::string_view text);
+// Microseconds: a bare number is seconds (Libreswan's iptfs-drop-time), "20ms", "500us". At most an hour.
+[[nodiscard]] std::optional<std::uint64_t> parse_duration_us(std::string_view text);
+// Bits a second: "64k", "10M", "1.5G": powers of 1000.
+[[nodiscard]] std::optional<std::uint64_t> parse_bit_rate(std::string_view text);
 // Octets: "1000", "64k", "10M", "2GiB": powers of 1024; KB, kB likewise.
 [[nodiscard]] std::optional<std::uint64_t> parse_bytes(std::string_view text);
 // "100%" or "100".

@@ -20,6 +20,24 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
   return "0x" + to_hex(b);
 }
 
+// RFC 9347 section 5.1: "only defined for non-transport mode tunnels"; and its payload is the only one (section 2.3).
+[[nodiscard]] Result<void> check_tfs(const model::SaSpec& spec) {
+  if (!spec.iptfs.enabled) return {};
+  if (spec.protocol == model::SaProtocol::kAh || spec.mode != model::Mode::kTunnel || spec.inside_ah) {
+    return fail("IP-TFS is for ESP in tunnel mode (RFC 9347 section 5.1).");
+  }
+  if (spec.ipcomp_cpi != 0 || spec.tfc_octets != 0) {
+    return fail("IP-TFS pads by itself and takes no compression beside it: set compress=no and tfc=0.");
+  }
+  if (spec.iptfs.congestion_control && spec.iptfs.bits_per_s == 0) {
+    return fail("IP-TFS with congestion control needs the most that it may send: iptfs-rate=.");
+  }
+  if (spec.iptfs.reorder_window > TfsReceiver::kMostWindow) {
+    return fail("iptfs-reorder-window= is at most " + std::to_string(TfsReceiver::kMostWindow) + ".");
+  }
+  return {};
+}
+
 [[nodiscard]] Result<void> check_spec(const model::SaSpec& spec) {
   const std::string who = "SA " + hex_spi(spec.spi) + ": ";
   if (spec.spi.value < kFirstSpi) return fail(who + "SPIs below 256 are reserved (RFC 4303 section 2.1).");
@@ -51,7 +69,7 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
   if (spec.tfc_octets != 0 && spec.ipcomp_cpi != 0) {
     return fail(who + "what is compressed cannot be padded: set compress=no, or tfc=0.");
   }
-  if (spec.iptfs.enabled) return fail(who + "IP-TFS (RFC 9347) is not carried by the engine.");
+  if (auto ok = check_tfs(spec); !ok) return fail(who + ok.error().message);
   if (spec.interface_id != 0 || spec.kernel_mark != model::SaMark{}) {
     return fail(who + "XFRM interfaces and marks of SAs are the kernel's: use engine=xfrm.");
   }
@@ -197,8 +215,12 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     const auto* old = state_->sad.find_inbound(spec.spi);
     if (old != nullptr && same_keys(old->spec, spec)) {
       sa->replay = old->replay;
+      if (spec.iptfs == old->spec.iptfs) sa->tfs = old->tfs;
     } else if (spec.sequence != 0) {
       sa->replay.resume(spec.sequence);
+    }
+    if (spec.iptfs.enabled && !sa->tfs) {
+      sa->tfs = std::make_shared<TfsReceiver>(spec.iptfs, sa->replay.top() + 1);
     }
     sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
@@ -214,9 +236,11 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     sa->sequence = spec.sequence;
     if (const auto* old = state_->sad.find_twin(spec); old != nullptr) {
       sa->sequence = std::max(spec.sequence, old->sequence);
+      if (spec.iptfs == old->spec.iptfs) sa->tfs = old->tfs;
       sa->lane = old->lane;
       sa->lane_ticket = old->lane_ticket;
     }
+    if (spec.iptfs.enabled && !sa->tfs) sa->tfs = std::make_shared<TfsSender>(spec.iptfs);
     sa->inner_mtu = derive_inner_mtu(*sa, state_->settings.link_mtu);
     sa->refresh();
     state_->schedule(state_->sad.insert(std::move(sa)));
@@ -260,6 +284,7 @@ Result<void> Engine::activate(model::ChildId child) {
   auto* sa = state_->sad.outbound_of(child);
   if (sa == nullptr) return std::unexpected(no_such(child));
   sa->spec.standby = false;
+  state_->schedule(*sa);
   state_->held_may_go();
   state_->changed(*sa);
   return {};
@@ -277,6 +302,7 @@ Result<void> Engine::update_endpoints(model::ChildId child, const Endpoint& loca
     return fail("AH covers the addresses and cannot pass a NAT (RFC 3948 section 1): use ESP.");
   }
   if (inbound != nullptr) {
+    if (inbound->udp && udp_encapsulation) state_->shared.move(inbound->spec.remote, remote);
     inbound->spec.local = local;
     inbound->spec.remote = remote;
     inbound->spec.udp_encapsulation = udp_encapsulation;

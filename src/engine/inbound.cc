@@ -17,6 +17,8 @@
 #include "engine/beet.h"
 #include "engine/coalesce.h"
 #include "engine/ecn.h"
+#include "engine/inbound_run.h"
+#include "engine/inbound_transport.h"
 #include "engine/path_mtu.h"
 #include "engine/selectors.h"
 #include "engine/state.h"
@@ -37,68 +39,8 @@ namespace {
 constexpr Duration kUnknownSpiPause = std::chrono::seconds(1);
 constexpr std::uint32_t kUnknownSpisASecond = 64;
 constexpr std::size_t kMaxIpOctets = 65535;
-constexpr std::uint8_t kTransportTtl = 64;  // the outer TTL is not told to us; nothing counts it down any more
 
-class InboundRun {
- public:
-  InboundRun(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out)
-      : state_(state),
-        lane_(*state.lane),
-        apart_(apart),
-        packets_(packets),
-        now_(now),
-        out_(out),
-        coalescer_(out, state.merges_udp) {}
-  InboundRun(const InboundRun&) = delete;
-  InboundRun& operator=(const InboundRun&) = delete;
-  ~InboundRun() {
-    if (!coalescer_.flush()) state_.count(DropReason::kNoBuffer);
-  }
-
-  void process();
-  void finish_jobs(std::size_t count);
-
- private:
-  void add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah = false);
-  void run_pieces(bool last);
-  void find_all(std::size_t count);
-  void take_esp(const EspPiece& piece, InboundSa* sa);
-  void take_ah(MutableByteView packet, std::uint32_t index);
-  void finish_ah_transport(MutableByteView packet, std::size_t ah_at, std::uint32_t index);
-  void drop_replayed(std::uint32_t index, ReplayWindow::Verdict verdict, ByteView data) {
-    drop_error(index, verdict == ReplayWindow::Verdict::kOld ? DropReason::kReplayOld : DropReason::kReplaySeen, data);
-  }
-  void on_no_sa(const EspPiece& piece);
-  void on_unknown_spi(Spi spi, const InPacket& packet);
-  void flush(bool last);
-  void finish_esp(const crypto::EspJob& job, std::uint32_t index);
-  [[nodiscard]] bool expand(MutableByteView& payload, std::uint8_t& next_header, std::uint32_t index);
-  void note_alive(const InPacket& packet, bool newest);
-  void finish_tunnel(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
-  void finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index);
-  [[nodiscard]] bool apply_outer_ecn(MutableByteView inner, wire::IpPacketInfo& info, std::uint8_t outer_tos) const;
-  void deliver(MutableByteView packet, const wire::IpPacketInfo& info, std::uint32_t index);
-  [[nodiscard]] bool within_selectors(ByteView packet, const wire::IpPacketInfo& info) const;
-  [[nodiscard]] bool count_received(std::size_t payload_octets);
-  void note_remote(const InPacket& packet);
-  void drop(std::uint32_t index, DropReason reason, ByteView data = {}) { state_.drop(out_, index, reason, data); }
-  // Failures that count against the SA (RFC 4301 section 4.4.2.1 has them audited).
-  void drop_error(std::uint32_t index, DropReason reason, ByteView data = {}) {
-    ++sa_->errors;
-    drop(index, reason, data);
-  }
-
-  EngineState& state_;
-  Lane& lane_;
-  bool apart_;  // the ciphers work beside other threads
-  std::span<InPacket> packets_;
-  Instant now_;
-  Verdicts& out_;
-  Coalescer coalescer_;
-  InboundSa* sa_ = nullptr;  // of the packet being worked on
-  std::size_t pieces_ = 0;
-  std::size_t jobs_ = 0;
-};
+}  // namespace
 
 void InboundRun::process() {
   for (std::uint32_t index = 0; index < packets_.size(); ++index) {
@@ -305,6 +247,10 @@ void InboundRun::finish_esp(const crypto::EspJob& job, std::uint32_t index) {
     drop(index, DropReason::kSaExpired, esp);
     return;
   }
+  if (sa_->aggfrag) {
+    finish_aggfrag(job.sequence, payload, next_header, index);
+    return;
+  }
   if (next_header == wire::protocol::kIpcomp && !expand(payload, next_header, index)) return;
   // RFC 4303 section 2.6: "a receiver MUST be prepared to discard these packets, without indicating an error".
   if (next_header == wire::protocol::kNoNextHeader) {
@@ -402,6 +348,7 @@ void InboundRun::note_alive(const InPacket& packet, bool newest) {
     sa_->look_at_sibling = false;
     if (sa_->sibling != nullptr && sa_->sibling->spec.standby) {
       sa_->sibling->spec.standby = false;
+      state_.schedule(*sa_->sibling);
       state_.held_may_go();
       state_.changed(*sa_->sibling);
       state_.raise(ChildActivatedEvent{sa_->spec.child});
@@ -440,7 +387,8 @@ void InboundRun::finish_tunnel(MutableByteView payload, std::uint8_t next_header
     drop_error(index, DropReason::kSelectorMismatch, inner);
     return;
   }
-  if (sa_->ecn && !apply_outer_ecn(inner, info, packets_[index].tos)) {
+  // RFC 9347 section 3.1: outer packets of IP-TFS carry no ECN for what is in them.
+  if (sa_->ecn && !sa_->aggfrag && !apply_outer_ecn(inner, info, packets_[index].tos)) {
     drop(index, DropReason::kEcnDropped, inner);
     return;
   }
@@ -466,58 +414,6 @@ bool InboundRun::within_selectors(ByteView packet, const wire::IpPacketInfo& inf
     return info.is_v4() && sa_->box.holds(load_be32(packet.data() + 16), load_be32(packet.data() + 12));
   }
   return within(PacketSelectors::of(packet, info, model::Direction::kInbound), sa_->spec);
-}
-
-// Writes the IP header that the packet would have had without ESP: the outer one with its protocol put back. Its
-// octets.
-[[nodiscard]] std::size_t write_transport_header(std::uint8_t* to, const InboundSa& sa, std::uint8_t next_header,
-                                                 std::size_t payload_octets, std::uint8_t tos) {
-  const bool beet = sa.spec.mode == model::Mode::kBeet;
-  const auto& source = beet ? sa.spec.inner_remote : sa.spec.remote.address;
-  const auto& destination = beet ? sa.spec.inner_local : sa.spec.local.address;
-  if (source.is_v4()) {
-    wire::write_ipv4_header(to, {.tos = tos,
-                                 .total_octets = static_cast<std::uint16_t>(wire::kIpv4HeaderOctets + payload_octets),
-                                 .ttl = kTransportTtl,
-                                 .protocol = next_header,
-                                 .source = source,
-                                 .destination = destination});
-    return wire::kIpv4HeaderOctets;
-  }
-  wire::write_ipv6_header(to, {.traffic_class = tos,
-                               .payload_octets = static_cast<std::uint16_t>(payload_octets),
-                               .next_header = next_header,
-                               .hop_limit = kTransportTtl,
-                               .source = source,
-                               .destination = destination});
-  return wire::kIpv6HeaderOctets;
-}
-
-// Behind an IPv4 header whose total length counts them already. Their octets.
-[[nodiscard]] std::size_t add_options(std::uint8_t* header, ByteView options) {
-  if (options.empty()) return 0;
-  std::ranges::copy(options, header + wire::kIpv4HeaderOctets);
-  const std::size_t octets = wire::kIpv4HeaderOctets + options.size();
-  header[0] = static_cast<std::uint8_t>(0x40U | (octets / 4));
-  store_be16(header + 10, 0);
-  store_be16(header + 10, wire::internet_checksum({header, octets}));
-  return options.size();
-}
-
-// RFC 3948 section 3.1.2: a NAT changed the addresses under the checksum. "Recompute": the ICV vouches for the content.
-void mend_transport_checksum(MutableByteView packet, const wire::IpPacketInfo& info) {
-  const auto upper = packet.subspan(info.header_octets);
-  const bool udp = info.protocol == wire::protocol::kUdp;
-  if (info.fragment || (!udp && info.protocol != wire::protocol::kTcp)) return;
-  if (upper.size() < (udp ? wire::kUdpHeaderOctets : wire::kTcpHeaderOctets)) return;
-  auto* field = upper.data() + (udp ? 6 : wire::kTcpChecksumOffset);
-  if (udp && load_be16(field) == 0) return;  // RFC 768: the sender generated none
-  store_be16(field, 0);
-  const auto sum = wire::pseudo_header_sum(wire::source_octets(packet), wire::destination_octets(packet), info.protocol,
-                                           static_cast<std::uint32_t>(upper.size()));
-  auto checksum = static_cast<std::uint16_t>(~wire::checksum_fold(wire::checksum_add(sum, upper)));
-  if (udp && checksum == 0) checksum = 0xffff;
-  store_be16(field, checksum);
 }
 
 void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_header, std::uint32_t index) {
@@ -552,7 +448,10 @@ void InboundRun::finish_transport(MutableByteView payload, std::uint8_t next_hea
     drop_error(index, DropReason::kSelectorMismatch, whole);
     return;
   }
-  if (arrived.udp && !beet) mend_transport_checksum(whole, *info);
+  if (arrived.udp && !beet) {
+    if (sa_->udp && !give_flow_to_sender(whole, *info, index)) return;
+    mend_transport_checksum(whole, *info);
+  }
   deliver(whole, *info, index);
 }
 
@@ -570,8 +469,6 @@ void InboundRun::deliver(MutableByteView packet, const wire::IpPacketInfo& info,
   if (!coalescer_.add(packet, info, sa_->device, index)) drop(index, DropReason::kNoBuffer);
 }
 
-}  // namespace
-
 void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out) {
   InboundRun run(state, packets, apart, now, out);
   run.process();
@@ -581,6 +478,11 @@ void finish_inbound(EngineState& state, Lane& lane) {
   auto& under_way = lane.under_way;
   InboundRun run(state, under_way.packets, false, under_way.began, *under_way.out);
   run.finish_jobs(std::exchange(under_way.jobs, 0));
+}
+
+void give_up_waiting(EngineState& state, InboundSa& sa, Instant now, Verdicts& out) {
+  InboundRun run(state, {}, false, now, out);
+  run.give_up_waiting(sa);
 }
 
 void release_early(EngineState& state, Instant now, Verdicts& out) {

@@ -35,7 +35,10 @@ class OutboundRun {
       : state_(state), lane_(*state.lane), now_(now), out_(out) {}
   OutboundRun(const OutboundRun&) = delete;
   OutboundRun& operator=(const OutboundRun&) = delete;
-  ~OutboundRun() { flush(false); }
+  ~OutboundRun() {
+    send_all_tfs();
+    flush(false);
+  }
 
   // apart: the last thing to do is left to the ciphers, and the turn given up before it.
   void process(std::span<OutPacket> packets, bool apart = false);
@@ -43,6 +46,7 @@ class OutboundRun {
   void process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled = false);
   void send_dummy(OutboundSa& sa, ByteView content);
   void finish_jobs(std::size_t count);
+  void send_tfs(OutboundSa& sa);
 
  private:
   void parse_all(std::span<OutPacket> packets);
@@ -64,6 +68,7 @@ class OutboundRun {
   // Where the payload goes. With `from` it stays there until it is sealed, and its trailer is written behind it.
   [[nodiscard]] std::uint8_t* begin_esp(OutboundSa& sa, std::size_t payload_octets, std::uint8_t next_header,
                                         const OuterWay& way, std::uint8_t* from = nullptr);
+  void send_all_tfs();
   void on_refused(const crypto::EspJob& job);
   [[nodiscard]] Sending sending() const { return {state_, now_, out_, lane_, index_}; }
   void drop(DropReason reason, ByteView data = {}) { state_.drop(out_, index_, reason, data); }
@@ -77,6 +82,7 @@ class OutboundRun {
   Instant since_;                             // when it came
   std::size_t jobs_ = 0;
   SendGroup group_;
+  std::vector<OutboundSa*> tfs_;  // have got packets
 };
 
 void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
@@ -99,6 +105,7 @@ void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
       if (state_.regions.changes() != changes) lane_.burst.targets[i] = look_up(packet, lane_.burst.keys[i]);
       act(packet, lane_.burst.targets[i]);
     }
+    send_all_tfs();
     state_.done(Stage::kPrepare);
     flush(apart && first + kBurst >= packets.size());
     state_.done(Stage::kCipher);
@@ -283,12 +290,17 @@ void OutboundRun::wait_for_sa(const Parsed& packet, Policy& policy) {
                             side(wire::destination_address(packet.bytes), packet.info.destination_port)});
 }
 
-void OutboundRun::protect(Parsed& packet, OutboundSa& sa, const Policy* policy) {
+void OutboundRun::protect(Parsed& packet, OutboundSa& selected, const Policy* policy) {
+  if (selected.transport && packet.info.fragment) {
+    reassemble(packet);
+    return;
+  }
+  auto* const sharer = selected.transport && selected.udp && selected.spec.mode == model::Mode::kTransport
+                           ? sa_of_sharer(sending(), packet, selected)
+                           : &selected;
+  if (sharer == nullptr) return;
+  auto& sa = *sharer;
   if (sa.transport) {
-    if (packet.info.fragment) {
-      reassemble(packet);
-      return;
-    }
     if (!sa.with_ah && !fits_transport(packet)) {
       drop(DropReason::kPolicyDiscard, packet.bytes);
       return;
@@ -300,6 +312,10 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& sa, const Policy* policy) 
   }
   if (sa.with_ah) {
     protect_with_ah(sending(), packet, sa);
+    return;
+  }
+  if (sa.aggfrag) {
+    if (queue_for_tfs(sending(), packet, sa) && std::ranges::find(tfs_, &sa) == tfs_.end()) tfs_.push_back(&sa);
     return;
   }
   if (packet.offload.gso != Offload::Gso::kNone) {
@@ -511,7 +527,34 @@ void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
   }
 }
 
+void OutboundRun::send_all_tfs() {
+  for (auto* sa : std::exchange(tfs_, {})) send_tfs(*sa);
+}
+
+void OutboundRun::send_tfs(OutboundSa& sa) {
+  auto& tfs = *sa.tfs;
+  index_ = Verdict::kNoPacket;
+  const auto turn = begin_tfs(state_, sa, now_);
+  std::size_t sent = 0;
+  for (; sent < TfsSender::kMostAtOnce && tfs.next(now_, turn.idle); ++sent) {
+    auto* payload = begin_esp(sa, tfs.payload_octets(), wire::kAggfrag, turn.way);
+    if (payload == nullptr) {
+      state_.count(DropReason::kTfsQueueFull, tfs.forget(now_));
+      break;
+    }
+    tfs.write(payload, now_, turn.heard);
+  }
+  if (sent == TfsSender::kMostAtOnce) tfs.catch_up(now_);
+  state_.count(DropReason::kTooBig, tfs.take_oversize());
+  state_.schedule(sa);
+}
+
 }  // namespace
+
+void run_tfs(EngineState& state, OutboundSa& sa, Instant now, Verdicts& out) {
+  OutboundRun run(state, now, out);
+  run.send_tfs(sa);
+}
 
 void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, Instant now, Verdicts& out) {
   OutboundRun run(state, now, out);

@@ -49,4 +49,17 @@ bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const
 // ESP, and AH of this group around it (outbound_bundle.cc).
 void protect_with_bundle(const Sending& sending, Parsed& packet, OutboundSa& esp, model::PolicyId ah_group);
 
+// Transport mode in UDP: the SA of the peer that the packet is for, where several have the address (RFC 3948 section
+// 5.2); its port may be changed. Null: dropped, and told.
+[[nodiscard]] OutboundSa* sa_of_sharer(const Sending& sending, Parsed& packet, OutboundSa& sa);
+// IP-TFS (outbound_tfs.cc): the packet waits for its turn. False: dropped, and told.
+[[nodiscard]] bool queue_for_tfs(const Sending& sending, Parsed& packet, OutboundSa& sa);
+// How payloads of an SA go now.
+struct TfsTurn {
+  OuterWay way;
+  bool idle = false;
+  wire::AggfragReport heard;
+};
+[[nodiscard]] TfsTurn begin_tfs(EngineState& state, OutboundSa& sa, Instant now);
+
 }  // namespace cygnet::engine

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "wire/aggfrag_header.h"
 #include "wire/ah_header.h"
 #include "wire/esp_header.h"
 #include "wire/ip_packet.h"
@@ -35,12 +36,41 @@ std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mt
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(inner, kMinInnerMtu, 65535));
 }
 
-std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+// Around the padded payload.
+[[nodiscard]] static std::size_t fixed_octets(const OutboundSa& sa) {
   const bool v4 = sa.spec.remote.address.is_v4();
-  const std::size_t outer_ip = v4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets;
+  return (v4 ? wire::kIpv4HeaderOctets : wire::kIpv6HeaderOctets) +
+         (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) + wire::kEspHeaderOctets + sa.iv_octets +
+         sa.icv_octets;
+}
+
+TfsSizes derive_tfs_sizes(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  std::size_t path = outer_path_mtu(sa, default_link_mtu);
+  const auto wanted = sa.spec.iptfs.packet_octets;
+  if (wanted != 0) path = std::min<std::size_t>(path, wanted);
+  const std::size_t fixed = fixed_octets(sa);
+  // So much has room for a small packet whatever was asked for.
+  constexpr std::size_t kLeast = wire::kAggfragReportOctets + kMinInnerMtu;
+  const std::size_t padded = std::max(path > fixed ? (path - fixed) / sa.block_octets : 0,
+                                      (kLeast + wire::kEspTrailerOctets) / sa.block_octets + 1) *
+                             sa.block_octets;
+  return {.outer_octets = fixed + padded, .payload_octets = padded - wire::kEspTrailerOctets};
+}
+
+// RFC 9347 section 2.2.7: "there is normally no effective MTU"; without fragments, what one payload holds.
+[[nodiscard]] static std::uint32_t derive_inner_mtu_of_tfs(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  std::size_t inner = 65535;
+  if (!sa.spec.iptfs.fragment) {
+    inner = derive_tfs_sizes(sa, default_link_mtu).payload_octets - sa.tfs->header_octets();
+  }
+  if (sa.spec.mtu != 0) inner = std::min<std::size_t>(inner, sa.spec.mtu);
+  return static_cast<std::uint32_t>(std::max<std::size_t>(inner, kMinInnerMtu));
+}
+
+std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
   if (sa.spec.protocol == model::SaProtocol::kAh) return derive_inner_mtu_of_ah(sa, default_link_mtu);
-  const std::size_t fixed = outer_ip + (sa.spec.udp_encapsulation ? wire::kUdpHeaderOctets : 0) +
-                            wire::kEspHeaderOctets + sa.iv_octets + sa.icv_octets;
+  if (sa.tfs != nullptr) return derive_inner_mtu_of_tfs(sa, default_link_mtu);
+  const std::size_t fixed = fixed_octets(sa);
   const std::size_t path = outer_path_mtu(sa, default_link_mtu);
   std::size_t inner = kMinInnerMtu;
   if (path > fixed + sa.block_octets) {

@@ -17,6 +17,12 @@ inline constexpr std::uint32_t kMinInnerMtu = 68;     // RFC 791: every module f
 [[nodiscard]] std::uint32_t outer_path_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu);
 // Tunnel mode: whole inner packet. Transport mode: the packet with an IP header like the outer one.
 [[nodiscard]] std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu);
+// IP-TFS (RFC 9347): every outer packet has the same size.
+struct TfsSizes {
+  std::size_t outer_octets = 0;    // of the whole IP packet
+  std::size_t payload_octets = 0;  // of the AGGFRAG payload in it
+};
+[[nodiscard]] TfsSizes derive_tfs_sizes(const OutboundSa& sa, std::uint32_t default_link_mtu);
 // From the ESP header to the ICV for this much payload (inner packet, or upper-layer data in transport mode).
 [[nodiscard]] std::size_t esp_octets(const SaCommon& sa, std::size_t payload_octets);
 // MSS that fits, for a SYN of this family (RFC 9293 section 3.7.1: without options).

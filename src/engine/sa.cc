@@ -64,6 +64,7 @@ void OutboundSa::refresh() {
   transport = spec.mode != model::Mode::kTunnel;
   pads = spec.tfc_octets != 0;
   with_ah = spec.protocol == model::SaProtocol::kAh;
+  aggfrag = spec.iptfs.enabled;
   compress = spec.ipcomp_cpi != 0;
   clamp_mss = spec.clamp_mss;
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
@@ -77,6 +78,7 @@ void InboundSa::refresh() {
   remote_tag = tag_of(spec.remote);
   tunnel = spec.mode == model::Mode::kTunnel;
   inside_ah = spec.inside_ah;
+  aggfrag = spec.iptfs.enabled;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   ecn = spec.ecn;
   udp = spec.udp_encapsulation;

@@ -17,6 +17,8 @@
 #include "engine/ipcomp.h"
 #include "engine/packet.h"
 #include "engine/replay_window.h"
+#include "engine/tfs_receiver.h"
+#include "engine/tfs_sender.h"
 #include "model/sa_spec.h"
 
 namespace cygnet::engine {
@@ -54,8 +56,9 @@ struct SaCommon {
   SaLimits limits;
   std::uint64_t errors = 0;  // replay + integrity + selector failures
   Instant installed{};
-  std::uint64_t serial = 0;   // tells a replaced SA from its successor
-  Instant timer_at = kNever;  // the one timer entry that counts
+  std::uint64_t serial = 0;    // tells a replaced SA from its successor
+  Instant timer_at = kNever;   // the one timer entry that counts, the earliest there is
+  Instant parked_at = kNever;  // a later entry of this SA that is in the heap too
   bool soft_reported = false;
 
   // Whether this many octets more are far from every limit.
@@ -93,6 +96,7 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   bool clamp_mss : 1 = false;
   bool with_ah : 1 = false;
   bool pads : 1 = false;
+  bool aggfrag : 1 = false;
   bool seals_from_elsewhere = false;  // see EspCipher
   std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
   model::DfPolicy df = model::DfPolicy::kCopy;
@@ -102,7 +106,8 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   std::uint32_t learned_mtu = 0;  // from the network; 0: nothing learned
   Instant learned_at{};
   Compressibility compressibility;
-  Instant keepalive_at{};  // installed, or the last keepalive
+  std::shared_ptr<TfsSender> tfs;  // IP-TFS; handed on when the SA is installed again
+  Instant keepalive_at{};          // installed, or the last keepalive
   // Where several threads share the engine: the last burst that sends on it. See Lane.
   std::uint64_t lane_ticket = 0;
   std::uint8_t lane = 0;
@@ -136,12 +141,14 @@ struct InboundSa : SaCommon, InSlab<InboundSa> {
   bool udp : 1 = false;
   bool with_ah : 1 = false;
   bool inside_ah : 1 = false;
+  bool aggfrag : 1 = false;
   bool moved = false;           // reported_remote is set
   bool look_at_sibling = true;  // it may be standby; set again when another sibling comes
 
   // ---- the rest
-  Endpoint reported_remote;       // last address told in PeerMoved
-  OutboundSa* sibling = nullptr;  // of the same child; kept by Sad
+  Endpoint reported_remote;          // last address told in PeerMoved
+  OutboundSa* sibling = nullptr;     // of the same child; kept by Sad
+  std::shared_ptr<TfsReceiver> tfs;  // IP-TFS; handed on when the SA is installed again
 
   void refresh();
 };

@@ -43,6 +43,17 @@ void Sad::find_inbound(std::span<const Spi> spis, std::span<InboundSa*> found) c
   }
 }
 
+bool is_superseded(const OutboundSa& sa) {
+  for (const auto* newer = sa.serving.newer; newer != nullptr; newer = newer->serving.newer) {
+    if (!newer->dead && !newer->spec.standby && newer->spec.remote == sa.spec.remote &&
+        newer->spec.remote_selectors == sa.spec.remote_selectors &&
+        newer->spec.local_selectors == sa.spec.local_selectors) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
   return constant_time_equal(a.encryption_key, b.encryption_key) &&
          constant_time_equal(a.integrity_key, b.integrity_key);

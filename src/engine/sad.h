@@ -20,6 +20,8 @@
 namespace cygnet::engine {
 
 [[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b);
+// A newer SA to the same peer takes its packets.
+[[nodiscard]] bool is_superseded(const OutboundSa& sa);
 
 class Sad {
  public:

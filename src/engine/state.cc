@@ -41,6 +41,22 @@ OutboundSa* EngineState::select_sa(const Policy& policy, const PacketSelectors& 
   return sad.select(policy.spec.served_by(), packet);
 }
 
+OutboundSa* EngineState::sa_to(model::PolicyId policy, const Endpoint& peer) const {
+  OutboundSa* found = nullptr;
+  sad.for_each_serving(policy, [&](OutboundSa& sa) {
+    if (found == nullptr && !sa.dead && !sa.spec.standby && sa.remote == peer) found = &sa;
+  });
+  return found;
+}
+
+bool EngineState::has_rival(const OutboundSa& sa) const {
+  bool found = false;
+  sad.for_each_serving(sa.spec.policy, [&](const OutboundSa& other) {
+    found = found || (other.remote.address == sa.remote.address && other.remote.port != sa.remote.port && !other.dead);
+  });
+  return found;
+}
+
 void EngineState::report_soft(SaCommon& sa) {
   if (sa.soft_reported) return;
   sa.soft_reported = true;

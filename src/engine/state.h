@@ -23,6 +23,7 @@
 #include "engine/lane.h"
 #include "engine/reassembly.h"
 #include "engine/sad.h"
+#include "engine/shared_addresses.h"
 #include "engine/spd.h"
 
 namespace cygnet::engine {
@@ -81,6 +82,7 @@ struct EngineState {
   std::uint64_t events_raised = 0;
   StageObserver* observer = nullptr;
   Ipcomp ipcomp;
+  SharedAddresses shared;
   std::size_t bundles = 0;  // policies that want AH around ESP
 
   void count(DropReason reason, std::uint64_t packets = 1) {
@@ -103,6 +105,10 @@ struct EngineState {
   void held_may_go() { try_held = !holding.empty(); }
   // The newest SA of the policy that is in use and takes this packet.
   [[nodiscard]] OutboundSa* select_sa(const Policy& policy, const PacketSelectors& packet) const;
+  // An outbound SA of this policy with this peer.
+  [[nodiscard]] OutboundSa* sa_to(model::PolicyId policy, const Endpoint& peer) const;
+  // Another peer with the same address takes the same packets.
+  [[nodiscard]] bool has_rival(const OutboundSa& sa) const;
   // A lifetime by octets or packets was reached.
   void report_soft(SaCommon& sa);
   void kill(SaCommon& sa);
@@ -117,10 +123,14 @@ struct EngineState {
 
 template <typename Sa>
 void EngineState::schedule(Sa& sa) {
+  // A deadline that has moved away is found when the entry there is comes up: so the heap does not grow with packets.
   const Instant when = deadline_of(*this, sa);
-  if (when == sa.timer_at) return;
+  if (when >= sa.timer_at) return;
+  // The entry that is overtaken stays in the heap, and counts again when nothing is in front of it any more.
+  if (sa.timer_at != kNever && (sa.parked_at == kNever || sa.parked_at < sa.timer_at)) sa.parked_at = sa.timer_at;
   sa.timer_at = when;
-  if (when != kNever) timers.push({when, sa.spec.direction, sa.spec.child, sa.serial});
+  if (when == sa.parked_at) return;
+  timers.push({when, sa.spec.direction, sa.spec.child, sa.serial});
 }
 
 // One burst through the engine; see the .cc of each.
@@ -136,6 +146,9 @@ void finish_inbound(EngineState& state, Lane& lane);
 void release_early(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now,
                                      Verdicts& out);
+// IP-TFS: sends what is due; delivers what waited too long for what is in front of it.
+void run_tfs(EngineState& state, OutboundSa& sa, Instant now, Verdicts& out);
+void give_up_waiting(EngineState& state, InboundSa& sa, Instant now, Verdicts& out);
 void run_timers(EngineState& state, Instant now, Verdicts& out);
 [[nodiscard]] Instant first_deadline(const EngineState& state);
 [[nodiscard]] bool learn_path_mtu(EngineState& state, const OuterTooBig& too_big, Instant now);

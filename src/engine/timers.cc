@@ -59,20 +59,35 @@ void age_path_mtu(EngineState& state, OutboundSa& sa, Instant now) {
   sa.inner_mtu = derive_inner_mtu(sa, state.settings.link_mtu);
 }
 
+// When IP-TFS has something to send, be it padding.
+[[nodiscard]] Instant sends_tfs_by_itself(const OutboundSa& sa) {
+  if (!sa.tfs || sa.dead || sa.spec.standby) return kNever;
+  return sa.tfs->next_deadline(is_superseded(sa));
+}
+
+// The entry is that of the SA's next deadline; others are left over.
+[[nodiscard]] bool is_live(SaCommon* sa, const TimerEntry& entry) {
+  if (sa == nullptr || sa->serial != entry.serial) return false;
+  if (sa->parked_at == entry.when) sa->parked_at = kNever;
+  return sa->timer_at == entry.when;
+}
+
 void run_entry(EngineState& state, const TimerEntry& entry, Instant now, Verdicts& out) {
   if (entry.direction == model::Direction::kInbound) {
     auto* sa = state.sad.inbound_of(entry.child);
-    if (sa == nullptr || sa->serial != entry.serial || sa->timer_at != entry.when) return;
+    if (!is_live(sa, entry)) return;
     sa->timer_at = kNever;
     check_ages(state, *sa, now);
+    if (sa->tfs && sa->tfs->next_deadline() <= now) give_up_waiting(state, *sa, now, out);
     state.schedule(*sa);
     return;
   }
   auto* sa = state.sad.outbound_of(entry.child);
-  if (sa == nullptr || sa->serial != entry.serial || sa->timer_at != entry.when) return;
+  if (!is_live(sa, entry)) return;
   sa->timer_at = kNever;
   check_ages(state, *sa, now);
   age_path_mtu(state, *sa, now);
+  if (sends_tfs_by_itself(*sa) <= now) run_tfs(state, *sa, now, out);
   send_keepalive(state, *sa, now, out);
   state.schedule(*sa);
 }
@@ -107,12 +122,16 @@ void tend_held(EngineState& state, Instant now, Verdicts& out) {
 
 }  // namespace
 
-Instant deadline_of(const EngineState&, const InboundSa& sa) { return age_deadline(sa); }
+Instant deadline_of(const EngineState&, const InboundSa& sa) {
+  const Instant next = age_deadline(sa);
+  return sa.tfs && !sa.dead ? std::min(next, sa.tfs->next_deadline()) : next;
+}
 
 Instant deadline_of(const EngineState& state, const OutboundSa& sa) {
   Instant next = age_deadline(sa);
   if (wants_keepalive(sa)) next = std::min(next, after(sa.last_sent(), sa.spec.keepalive_s));
   if (sa.learned_mtu != 0) next = std::min(next, after(sa.learned_at, state.settings.path_mtu_age_s));
+  if (sa.tfs) next = std::min(next, sends_tfs_by_itself(sa));
   return next;
 }
 

@@ -114,6 +114,14 @@ model::SaSpec sa_of(const Json& request) {
   spec.local_selectors = selectors_of(request.at("local_selectors"));
   spec.remote_selectors = selectors_of(request.at("remote_selectors"));
   spec.connection = "oracle";
+  if (request.contains("iptfs")) {
+    const auto& tfs = request.at("iptfs");
+    spec.iptfs = {.enabled = true,
+                  .fragment = tfs.value("fragment", true),
+                  .packet_octets = tfs.value("packet_octets", std::uint32_t{0}),
+                  .reorder_window = tfs.value("reorder_window", std::uint32_t{3}),
+                  .reports = tfs.value("reports", false)};
+  }
   return spec;
 }
 

@@ -58,6 +58,15 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
   return nullptr;
 }
 
+// RFC 3948 section 5.2: in UDP the engine tells hosts behind one NAT apart by the SA, whatever ports they use. One of
+// two that use the same gets another, so the selectors must have room for it, and one policy must cover both.
+bool can_be_told_apart(const IkeSa& sa, const ChildTerms& terms, const IkeSa& owner, const ChildSa& child) {
+  return terms.mode == model::Mode::kTransport && child.mode == model::Mode::kTransport && sa.udp_encapsulation &&
+         owner.udp_encapsulation && terms.connection->name == child.connection->name && terms.child == child.name &&
+         terms.local == child.local && terms.remote == child.remote &&
+         std::ranges::all_of(terms.remote, [](const auto& selector) { return selector.all_ports(); });
+}
+
 }  // namespace
 
 void Claims::add(model::ChildId child, const model::TrafficSelectors& remote) {
@@ -104,6 +113,8 @@ std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildT
     const IkeSa* owner = nullptr;
     const auto* child = rival(world, sa, terms, mine, &owner);
     if (child == nullptr) continue;
+    // RFC 3948 section 5.2: in UDP the engine tells hosts behind one NAT apart by the SA, whatever ports they use.
+    if (can_be_told_apart(sa, terms, *owner, *child)) continue;
     const auto who = "'" + owner->remote_id.to_string() + "' (" + owner->peer() + ", child " + child->name + ")";
     if (terms.mode == model::Mode::kTransport || child->mode == model::Mode::kTransport) {
       return sa.peer() + " asks for transport mode to " + mine.to_string() + ", which " + who +

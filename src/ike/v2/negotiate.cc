@@ -85,6 +85,16 @@ bool compresses(const model::Connection& connection, const std::string& child) {
   return std::ranges::any_of(connection.children, [&](const auto& c) { return c.name == child && c.compress; });
 }
 
+model::IpTfs tfs_config(const model::Connection& connection, const std::string& child) {
+  const auto it = std::ranges::find(connection.children, child, &model::Child::name);
+  return it != connection.children.end() && wants_aggfrag(*it) ? it->iptfs : model::IpTfs{};
+}
+
+std::string iptfs_missing(const IkeSa& sa, const std::string& child) {
+  return "child " + child + " takes IP-TFS only (iptfs=require), and " + sa.peer() +
+         " does not do it: set iptfs=yes there, or here for a plain tunnel with such peers";
+}
+
 wi::TsPayload ts_payload(bool initiator, const TrafficSelectors& selectors) {
   wi::TsPayload out;
   out.initiator = initiator;
@@ -261,6 +271,7 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   if (child.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
   // RFC 7296 section 3.10.1: what we take in ESP is for us to say.
   if (child.compress) out.notifies.push_back(ipcomp_supported(spi_in));
+  if (wants_aggfrag(child)) out.notifies.push_back(use_aggfrag(child.iptfs));
   if (want.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
@@ -278,6 +289,7 @@ ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
   out.tsr = old.remote;
   if (old.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
   if (config != nullptr && config->compress) out.notifies.push_back(ipcomp_supported(spi_in));
+  if (config != nullptr && wants_aggfrag(*config)) out.notifies.push_back(use_aggfrag(config->iptfs));
   if (old.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
@@ -331,6 +343,11 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.algorithms = selected->chosen;
     terms.mode = transport && m.child->mode == model::Mode::kTransport ? model::Mode::kTransport : model::Mode::kTunnel;
     terms.peer_spi = Spi(load_be32(chosen_proposal.spi.data()));
+    if (wants_aggfrag(*m.child) && !terms.algorithms.is_ah()) terms.aggfrag = aggfrag_in(request);
+    if (m.child->iptfs.required && !terms.aggfrag.agreed) {
+      return std::unexpected(
+          Refusal{wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", iptfs_missing(sa, m.child->name)});
+    }
     if (m.child->compress && !terms.algorithms.is_ah()) terms.peer_cpi = ipcomp_of(request);
     terms.refuses_tfc = wi::find_notify(request, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
     terms.local = m.local;
@@ -355,6 +372,7 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
 wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   wi::Payloads out;
   if (terms.peer_cpi != 0) out.emplace_back(ipcomp_supported(spi_in));
+  if (terms.aggfrag.agreed) out.emplace_back(use_aggfrag(tfs_config(*terms.connection, terms.child)));
   if (terms.connection->refuse_tfc) out.emplace_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   if (terms.mode == model::Mode::kTransport) out.emplace_back(notify(wi::NotifyType::kUseTransportMode));
   wi::SaPayload sa;
@@ -397,6 +415,14 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   terms.algorithms = *chosen;
   terms.refuses_tfc = wi::find_notify(answer, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
   terms.peer_spi = Spi(load_be32(proposal.spi.data()));
+  // RFC 9347 section 5.1: "If this is unacceptable to the initiator, the initiator MUST delete the Child SA".
+  const auto tfs = tfs_config(*connection, child);
+  if (tfs.enabled && !chosen->is_ah()) terms.aggfrag = aggfrag_in(answer);
+  // It has switched its SAs over already.
+  if (terms.aggfrag.not_understood) return bad("it asks for IP-TFS in a way that is not known here");
+  if (tfs.required && !terms.aggfrag.agreed) {
+    return std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", iptfs_missing(sa, child)});
+  }
   // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
   if (compresses(*connection, child)) terms.peer_cpi = ipcomp_of(answer);
   terms.local = tsi_answer->selectors;
@@ -481,7 +507,10 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   out.ipcomp_cpi = child.peer_cpi;
   out.lifetime = in.lifetime;
   // RFC 7296 section 3.10.1: "will not accept packets that contain Traffic Flow Confidentiality (TFC) padding".
-  if (!terms.refuses_tfc && child.mode == model::Mode::kTunnel && child.peer_cpi == 0 && !child.algorithms.is_ah())
+  in.iptfs = inbound_tfs(config->iptfs, terms.aggfrag);
+  out.iptfs = outbound_tfs(config->iptfs, terms.aggfrag);
+  if (!terms.refuses_tfc && !terms.aggfrag.agreed && child.mode == model::Mode::kTunnel && child.peer_cpi == 0 &&
+      !child.algorithms.is_ah())
     out.tfc_octets = config->tfc_octets;
   out.encryption_key = how.we_initiated ? keys.encryption_i : keys.encryption_r;
   out.integrity_key = how.we_initiated ? keys.integrity_i : keys.integrity_r;
@@ -501,7 +530,13 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
                      " does not: using a tunnel between the same ends (write type=transport at the peer)");
   }
   world.report(sa, Severity::kNotice, how.replaces ? "child-rekeyed" : "child-up",
-               "child " + child.name + (how.replaces ? " rekeyed: " : " up: ") + child_words(child));
+               "child " + child.name + (how.replaces ? " rekeyed: " : " up: ") + child_words(child) +
+                   (terms.aggfrag.agreed ? ", IP-TFS" : ""));
+  if (wants_aggfrag(*config) && !terms.aggfrag.agreed) {
+    world.report(sa, Severity::kWarning, "iptfs-declined",
+                 "child " + child.name + " wants IP-TFS, but " + sa.peer() +
+                     " does not: a plain tunnel, which shows sizes and times (iptfs=require refuses such peers)");
+  }
   sa.children.push_back(std::move(owned));
   world.touch(sa);
   return child;

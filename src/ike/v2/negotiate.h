@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 
+#include "ike/v2/aggfrag.h"
 #include "ike/v2/world.h"
 #include "model/selection.h"
 
@@ -19,6 +20,7 @@ struct ChildTerms {
   Spi peer_spi;
   std::uint16_t peer_cpi = 0;  // 0: no IPComp
   bool refuses_tfc = false;    // ESP_TFC_PADDING_NOT_SUPPORTED
+  AggfragTerms aggfrag;        // IP-TFS
   model::TrafficSelectors local, remote;
   // For the answer:
   std::uint8_t proposal_number = 1;

@@ -52,3 +52,45 @@ def test_the_same_inner_address_is_refused_by_name(nat_net):
     a.down()
     c.up()
     assert Ping.once(gw_c, net.host_address("b"), count=3).lost == 0
+
+
+# Answers each datagram with what it said, and whom it was seen as.
+_SERVER = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("198.51.100.2", 1701))
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(2000)
+    s.sendto(data + b" from port %d" % peer[1], peer)
+"""
+_CLIENT = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 1701))
+s.settimeout(5)
+for i in range(5):
+    said = b"%s %d" % (sys.argv[1].encode(), i)
+    s.sendto(said, ("198.51.100.2", 1701))
+    heard = s.recv(2000)
+    assert heard.startswith(said + b" from port "), heard
+print(heard.decode().rsplit(" ", 1)[1])
+"""
+
+
+def test_two_hosts_in_transport_mode_that_use_one_port(nat_net):
+    net = nat_net
+    gw_c = _second_host(net)
+    b = cygnet(net.gw_b, _HERE, "transport_gw_b.conf", secrets=_SECRETS)
+    clients = []
+    for host, name in ((net.gw_a, "alice"), (gw_c, "bob")):
+        client = cygnet(host, _HERE, "transport_client.conf", start=False, secrets=_SECRETS)
+        client.conf.write_text(client.conf.read_text().replace("NAME", name))
+        clients.append(client.start())
+        client.up()
+    server = net.gw_b.spawn(["/usr/bin/python3", "-c", _SERVER], name="server")
+    server.wait_log("ready")
+    ports = [net_host.out(["/usr/bin/python3", "-c", _CLIENT, name]).strip()
+             for net_host, name in ((net.gw_a, "alice"), (gw_c, "bob"), (net.gw_a, "alice"))]
+    assert ports == ["1701", "49152", "1701"], ports
+    assert b.drops().get("shared-address", 0) == 0

@@ -260,6 +260,7 @@ struct TunnelOptions {
   std::uint32_t replay_window = 1024;
   bool ipcomp = false;
   std::uint32_t tfc_octets = 0;  // a's packets
+  model::IpTfs iptfs;            // both ends
   // With BEET: one address each, and the inner ones.
   std::vector<std::string> left = {"10.1.0.0/16", "2001:db8:1::/48"};   // a's side
   std::vector<std::string> right = {"10.2.0.0/16", "2001:db8:2::/48"};  // b's side
@@ -298,6 +299,19 @@ struct TunnelOptions {
   return esp;
 }
 
+// What an ESP packet carries: payload without trailer, and the next header.
+[[nodiscard]] inline std::pair<Bytes, std::uint8_t> open_by_hand(const model::SaSpec& spec, Bytes esp,
+                                                                 std::uint64_t sequence) {
+  const auto cipher = crypto::create_esp_cipher(spec).value();
+  crypto::EspJob job{esp.data(), esp.size(), sequence, false};
+  cipher->open({&job, 1});
+  EXPECT_TRUE(job.ok);
+  const auto clear =
+      ByteView(esp).subspan(8 + cipher->iv_octets(), esp.size() - 8 - cipher->iv_octets() - cipher->icv_octets());
+  const auto payload = clear.first(clear.size() - 2 - clear[clear.size() - 2]);
+  return {Bytes(payload.begin(), payload.end()), clear.back()};
+}
+
 // Gateways a (192.0.2.1, 10.1/16) and b (192.0.2.2, 10.2/16) with an SA each way.
 class TwoGateways : public ::testing::Test {
  protected:
@@ -333,6 +347,7 @@ class TwoGateways : public ::testing::Test {
     s.replay_window = o.replay_window;
     if (o.ipcomp) s.ipcomp_cpi = from_a ? 1000 : 2000;
     if (from_a && direction == model::Direction::kOutbound) s.tfc_octets = o.tfc_octets;
+    s.iptfs = o.iptfs;
     if (o.mode == model::Mode::kBeet) {
       s.inner_local = ip(local_is_a ? o.left[0] : o.right[0]);
       s.inner_remote = ip(local_is_a ? o.right[0] : o.left[0]);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/v2/aggfrag.h"
+
+namespace cygnet::ike::v2 {
+namespace {
+
+namespace wi = wire::ike;
+
+// RFC 9347 section 6.1.4.
+constexpr std::uint8_t kDontFragment = 0x01;
+constexpr std::uint8_t kCongestionControl = 0x02;
+
+}  // namespace
+
+bool wants_aggfrag(const model::Child& child) {
+  return child.iptfs.enabled && child.mode == model::Mode::kTunnel && child.protocol == model::SaProtocol::kEsp;
+}
+
+wi::NotifyPayload use_aggfrag(const model::IpTfs& config) {
+  const int flags = (config.fragment ? 0 : kDontFragment) | (config.congestion_control ? kCongestionControl : 0);
+  wi::NotifyPayload out;
+  out.type = wi::NotifyType::kUseAggfrag;
+  out.data = {static_cast<std::uint8_t>(flags)};
+  return out;
+}
+
+AggfragTerms aggfrag_in(const wi::Payloads& payloads) {
+  const auto* notify = wi::find_notify(payloads, wi::NotifyType::kUseAggfrag);
+  if (notify == nullptr) return {};
+  // Libreswan leaves the octet of flags out where it requires nothing.
+  if (notify->data.size() > 1) return {.not_understood = true};
+  const auto flags = notify->data.empty() ? std::uint8_t{0} : notify->data[0];
+  // Section 5.1: "If any requirement flags are not understood ... the receiver SHOULD NOT enable use of
+  // AGGFRAG_PAYLOAD".
+  if ((flags & ~(kDontFragment | kCongestionControl)) != 0) return {.not_understood = true};
+  return {.agreed = true,
+          .peer_takes_fragments = (flags & kDontFragment) == 0,
+          .peer_wants_reports = (flags & kCongestionControl) != 0};
+}
+
+model::IpTfs inbound_tfs(const model::IpTfs& config, const AggfragTerms& terms) {
+  return terms.agreed ? config : model::IpTfs{};
+}
+
+model::IpTfs outbound_tfs(const model::IpTfs& config, const AggfragTerms& terms) {
+  if (!terms.agreed) return {};
+  auto out = config;
+  out.fragment = config.fragment && terms.peer_takes_fragments;
+  out.reports = terms.peer_wants_reports;
+  return out;
+}
+
+}  // namespace cygnet::ike::v2

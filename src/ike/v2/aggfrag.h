@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Agreeing on IP-TFS: the notification USE_AGGFRAG (RFC 9347 section 5.1).
+#include "model/connection.h"
+#include "wire/ike/message.h"
+#include "wire/ike/notify_payload.h"
+
+namespace cygnet::ike::v2 {
+
+// What both ends of a child said, once both have.
+struct AggfragTerms {
+  bool agreed = false;
+  bool not_understood = false;  // the peer speaks of it, in words that are not known here
+  bool peer_takes_fragments = true;
+  bool peer_wants_reports = false;
+};
+
+[[nodiscard]] bool wants_aggfrag(const model::Child& child);
+// Ours, with what we require of the peer.
+[[nodiscard]] wire::ike::NotifyPayload use_aggfrag(const model::IpTfs& config);
+// The peer's, in a request or an answer. Not agreed: there is none, or it requires what nobody here knows.
+[[nodiscard]] AggfragTerms aggfrag_in(const wire::ike::Payloads& payloads);
+// What the two SAs of the child do.
+[[nodiscard]] model::IpTfs inbound_tfs(const model::IpTfs& config, const AggfragTerms& terms);
+[[nodiscard]] model::IpTfs outbound_tfs(const model::IpTfs& config, const AggfragTerms& terms);
+
+}  // namespace cygnet::ike::v2

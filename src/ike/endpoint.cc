@@ -189,6 +189,10 @@ void IkeEndpoint::adopt(Instant now, const std::vector<std::pair<std::string, By
 }
 
 Actions IkeEndpoint::take_actions() { return std::exchange(impl_->world.actions, {}); }
+void IkeEndpoint::take_actions(Actions& into) {
+  into.clear();
+  into.swap(impl_->world.actions);
+}
 std::vector<IkeStatus> IkeEndpoint::status(const std::string& connection) const {
   return v2::status(impl_->world, connection);
 }

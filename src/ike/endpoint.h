@@ -122,6 +122,8 @@ class IkeEndpoint {
              const std::vector<model::SaSpec>& sas);
 
   [[nodiscard]] Actions take_actions();
+  // The same into a vector whose contents are over; its memory is used for the next ones.
+  void take_actions(Actions& into);
   // Of one connection and of the children it has on IKE SAs of others; empty: of all.
   [[nodiscard]] std::vector<IkeStatus> status(const std::string& connection = {}) const;
   [[nodiscard]] const EndpointCounters& counters() const;

@@ -2,6 +2,7 @@
 #include "io/process.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -73,6 +74,11 @@ Result<pid_t> spawn_self(const std::vector<std::string>& arguments, const Unique
 }
 
 void set_process_name(const std::string& name) { ::prctl(PR_SET_NAME, name.c_str()); }
+
+void work_in_batches() {
+  const sched_param none{};
+  if (::sched_getscheduler(0) == SCHED_OTHER) (void)::sched_setscheduler(0, SCHED_BATCH, &none);
+}
 
 void close_standard_streams() {
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));

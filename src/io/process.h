@@ -23,6 +23,12 @@ inline constexpr int kInheritedChannel = 3;
 
 void set_process_name(const std::string& name);  // as `ps -o comm` shows it, at most 15 characters
 
+// For processes that work through messages of others: one that wakes up does not take the CPU from whoever has it, but
+// waits for its turn, a few milliseconds at most, and then finds more to do at once (SCHED_BATCH). On an idle CPU
+// nothing changes. Threads and children that begin later do the same. Nothing happens if somebody has chosen another
+// policy for us.
+void work_in_batches();
+
 // Standard input, output and error lead nowhere from now on: whoever started us need not wait for them.
 void close_standard_streams();
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel tells of links, addresses, routes and rules, without being asked.
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 
 #include "io/errno_text.h"
 #include "io/netlink_reading.h"
@@ -44,9 +47,26 @@ bool touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
   }
 }
 
+// A gateway sets a route for each tunnel: the kernel need not wake us to say so. Without the filter we are told, and no
+// more is lost than time.
+void leave_own_routes_out(int fd, std::uint32_t own_port) {
+  // The loads take what they find for network byte order.
+  std::array<sock_filter, 7> program{{
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(own_port), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+  }};
+  const sock_fprog whole{static_cast<unsigned short>(program.size()), program.data()};
+  (void)::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &whole, sizeof whole);
+}
+
 }  // namespace
 
-Result<UniqueFd> open_route_changes() {
+Result<UniqueFd> open_route_changes(std::uint32_t own_port) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
@@ -57,7 +77,8 @@ Result<UniqueFd> open_route_changes() {
   if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return fail_errno("cannot listen for changes of routes and addresses");
   }
-  // Thousands of routes that we set ourselves are told of as well: what is lost would mean looking at all of them.
+  if (own_port != 0) leave_own_routes_out(fd.get(), own_port);
+  // What is lost would mean looking at all routes.
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kNoticesBuffer, sizeof kNoticesBuffer);
   return fd;
 }

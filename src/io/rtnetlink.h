@@ -102,8 +102,9 @@ class RouteSocket {
   std::vector<char> received_;
 };
 
-// A socket that turns readable when links, addresses, routes or rules change.
-[[nodiscard]] Result<UniqueFd> open_route_changes();
+// A socket that turns readable when links, addresses, routes or rules change; routes that the RouteSocket with this port
+// changes are left out (0: none are).
+[[nodiscard]] Result<UniqueFd> open_route_changes(std::uint32_t own_port = 0);
 struct RouteChangeFilter {
   std::uint32_t own_port = 0;  // RouteSocket::port() of who asks
   std::uint32_t table = 0;

@@ -23,39 +23,50 @@ inline constexpr std::size_t kMaxItems = 1024;  // of any list
 class Writer {
  public:
   static constexpr bool kReads = false;
-  void number(const std::uint8_t& v) { out_.u8(v); }
-  void number(const std::uint16_t& v) { out_.u16(v); }
-  void number(const std::uint32_t& v) { out_.u32(v); }
-  void number(const std::uint64_t& v) { out_.u64(v); }
-  void flag(const bool& v) { out_.u8(v ? 1 : 0); }
+  Writer() { out_.reserve(kUsualSize); }
+  void number(const std::uint8_t& v) { out_.push_back(v); }
+  void number(const std::uint16_t& v) { store_be16(room(sizeof v), v); }
+  void number(const std::uint32_t& v) { store_be32(room(sizeof v), v); }
+  void number(const std::uint64_t& v) { store_be64(room(sizeof v), v); }
+  void flag(const bool& v) { out_.push_back(v ? 1 : 0); }
   void text(const std::string& v) {
     const auto n = std::min(v.size(), kMaxText);
-    out_.u16(static_cast<std::uint16_t>(n)).bytes(view_of(v).first(n));
+    number(static_cast<std::uint16_t>(n));
+    append(out_, view_of(v).first(n));
   }
   template <typename Container>
   void octets(const Container& v) {
-    out_.u32(static_cast<std::uint32_t>(v.size())).bytes(v);
+    number(static_cast<std::uint32_t>(v.size()));
+    append(out_, v);
   }
   template <typename E>
   void enumeration(const E& v, E /*last*/) {
-    out_.u16(static_cast<std::uint16_t>(v));
+    number(static_cast<std::uint16_t>(v));
   }
-  void address(const IpAddress& v) { out_.u8(static_cast<std::uint8_t>(v.family())).bytes(v.bytes()); }
-  void instant(const Instant& v) { out_.u64(static_cast<std::uint64_t>(v.time_since_epoch().count())); }
+  void address(const IpAddress& v) {
+    number(static_cast<std::uint8_t>(v.family()));
+    append(out_, v.bytes());
+  }
+  void instant(const Instant& v) { number(static_cast<std::uint64_t>(v.time_since_epoch().count())); }
   template <typename T, typename Each>
   void list(const std::vector<T>& v, const Each& each) {
     const auto n = std::min(v.size(), kMaxItems);
-    out_.u16(static_cast<std::uint16_t>(n));
+    number(static_cast<std::uint16_t>(n));
     for (std::size_t i = 0; i < n; ++i) {
       each(*this, v[i]);
     }
   }
   void refuse() {}
   [[nodiscard]] std::size_t size() const { return out_.size(); }
-  [[nodiscard]] Bytes take() && { return std::move(out_).take(); }
+  [[nodiscard]] Bytes take() && { return std::move(out_); }
 
  private:
-  ByteWriter out_;
+  static constexpr std::size_t kUsualSize = 512;  // of a message
+  std::uint8_t* room(std::size_t octets) {
+    out_.resize(out_.size() + octets);
+    return out_.data() + out_.size() - octets;
+  }
+  Bytes out_;
 };
 
 class Reader {

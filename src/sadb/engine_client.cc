@@ -80,10 +80,18 @@ void EngineClient::lose(const std::string& reason) {
   }
 }
 
-void EngineClient::ask(Request request, OnReply on_reply) {
+std::uint32_t EngineClient::new_number() {
   const std::uint32_t number = next_request_++;
   next_request_ = next_request_ == 0 ? 1 : next_request_;
-  auto bytes = encode(number, request);
+  return number;
+}
+
+void EngineClient::ask(const Request& request, OnReply on_reply) {
+  const auto number = new_number();
+  ask(number, encode(number, request), std::move(on_reply));
+}
+
+void EngineClient::ask(std::uint32_t number, Bytes bytes, OnReply on_reply) {
   if (!fits({}, bytes.size()) || !connected()) {
     loop_.post([on_reply = std::move(on_reply)] { on_reply(fail("the engine cannot be reached")); });
     return;
@@ -95,7 +103,7 @@ void EngineClient::ask(Request request, OnReply on_reply) {
   wipe(bytes);  // SA keys pass here
   unsent_asked_.push_back(number);
   pending_.emplace(number, Pending{std::move(on_reply), {}});
-  if (!std::exchange(flush_posted_, true)) {
+  if (!held_ && !std::exchange(flush_posted_, true)) {
     loop_.post([this, alive = alive_] {
       if (*alive) {
         flush_posted_ = false;
@@ -122,21 +130,23 @@ void EngineClient::flush() {
   }
 }
 
-void EngineClient::ask(Request request, Done done) {
-  ask(std::move(request), OnReply([done = std::move(done)](Result<Reply> reply) {
-        if (!done) {
-          return;
-        }
-        auto acknowledged = expect<Acknowledgement>(std::move(reply));
-        if (!acknowledged) {
-          done(std::unexpected(acknowledged.error()));
-        } else if (!acknowledged->error.empty()) {
-          done(fail(acknowledged->error));
-        } else {
-          done({});
-        }
-      }));
+EngineClient::OnReply EngineClient::acknowledged(Done done) {
+  return [done = std::move(done)](Result<Reply> reply) {
+    if (!done) {
+      return;
+    }
+    auto acknowledged = expect<Acknowledgement>(std::move(reply));
+    if (!acknowledged) {
+      done(std::unexpected(acknowledged.error()));
+    } else if (!acknowledged->error.empty()) {
+      done(fail(acknowledged->error));
+    } else {
+      done({});
+    }
+  };
 }
+
+void EngineClient::ask(const Request& request, Done done) { ask(request, acknowledged(std::move(done))); }
 
 void EngineClient::on_datagram(io::Message message) {
   const auto messages = unpack(message.bytes);
@@ -190,7 +200,10 @@ void EngineClient::on_reply(std::uint32_t request, Reply reply) {
   on_reply(std::move(reply));
 }
 
-void EngineClient::install_sa(const model::SaSpec& spec, Done done) { ask(InstallSaRequest{spec}, std::move(done)); }
+void EngineClient::install_sa(const model::SaSpec& spec, Done done) {
+  const auto number = new_number();
+  ask(number, encode_install(number, spec), acknowledged(std::move(done)));
+}
 void EngineClient::remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) {
   ask(RemoveSaRequest{direction, spi, child}, std::move(done));
 }
@@ -201,7 +214,8 @@ void EngineClient::update_endpoints(model::ChildId child, const Endpoint& local,
   ask(UpdateEndpointsRequest{child, local, remote, udp_encapsulation, keepalive_s}, std::move(done));
 }
 void EngineClient::install_policy(const model::PolicySpec& spec, Done done) {
-  ask(InstallPolicyRequest{spec}, std::move(done));
+  const auto number = new_number();
+  ask(number, encode_install(number, spec), acknowledged(std::move(done)));
 }
 void EngineClient::remove_policy(model::PolicyId id, Done done) { ask(RemovePolicyRequest{id}, std::move(done)); }
 void EngineClient::acquire_failed(model::PolicyId id, Done done) { ask(AcquireFailedRequest{id}, std::move(done)); }

@@ -43,6 +43,12 @@ class EngineClient final : public SaBackend {
   void set_event_handler(std::function<void(Event)> handler) override { on_event_ = std::move(handler); }
   // Called after the handlers of all answers and events that came together.
   void set_batch_handler(std::function<void()> handler) { on_batch_ = std::move(handler); }
+  // What is asked in between goes at release(), not at the end of the turn.
+  void hold() { held_ = true; }
+  void release() {
+    held_ = false;
+    flush();
+  }
 
  private:
   using OnReply = std::function<void(Result<Reply>)>;
@@ -50,8 +56,11 @@ class EngineClient final : public SaBackend {
     OnReply on_reply;
     Dump dump;  // pieces so far
   };
-  void ask(Request request, OnReply on_reply);
-  void ask(Request request, Done done);
+  void ask(const Request& request, OnReply on_reply);
+  void ask(const Request& request, Done done);
+  void ask(std::uint32_t number, Bytes bytes, OnReply on_reply);  // encoded with that number
+  [[nodiscard]] std::uint32_t new_number();
+  [[nodiscard]] static OnReply acknowledged(Done done);
   void flush();
   void on_datagram(io::Message message);
   [[nodiscard]] bool on_message(ByteView message);
@@ -64,7 +73,7 @@ class EngineClient final : public SaBackend {
   std::uint32_t next_request_ = 1;
   Bytes unsent_;                             // packed
   std::vector<std::uint32_t> unsent_asked_;  // the requests in there
-  bool flush_posted_ = false;
+  bool flush_posted_ = false, held_ = false;
   std::function<void(Event)> on_event_;
   std::function<void()> on_batch_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -24,6 +24,18 @@ Bytes encode_variant(std::uint8_t base, std::uint32_t request, const Variant& me
   return std::move(writer).take();
 }
 
+// As encode_variant() of a request that holds the specification and nothing else.
+template <typename Holder, typename Spec>
+Bytes encode_held(std::uint32_t request, const Spec& spec) {
+  static const auto kType = static_cast<std::uint8_t>(kRequestBase + Request(Holder{}).index());
+  Writer writer;
+  writer.number(kVersion);
+  writer.number(kType);
+  writer.number(request);
+  fields(writer, spec);
+  return std::move(writer).take();
+}
+
 // The alternative number `index`, read from the reader.
 template <typename Variant, std::size_t I = 0>
 bool decode_alternative(std::size_t index, Reader& reader, Variant& out) {
@@ -68,6 +80,12 @@ std::unexpected<Error> refuse(std::uint8_t type) {
 }  // namespace
 
 Bytes encode(std::uint32_t request, const Request& message) { return encode_variant(kRequestBase, request, message); }
+Bytes encode_install(std::uint32_t request, const model::SaSpec& spec) {
+  return encode_held<InstallSaRequest>(request, spec);
+}
+Bytes encode_install(std::uint32_t request, const model::PolicySpec& spec) {
+  return encode_held<InstallPolicyRequest>(request, spec);
+}
 Bytes encode(std::uint32_t request, const Reply& message) { return encode_variant(kReplyBase, request, message); }
 Bytes encode(const Event& event) { return encode_variant(kEventBase, 0, event); }
 

@@ -109,6 +109,9 @@ using Reply = std::variant<Acknowledgement, DumpPiece, StatisticsReply, ExplainR
 using FromEngine = std::variant<Reply, Event>;
 
 [[nodiscard]] Bytes encode(std::uint32_t request, const Request& message);
+// An InstallSaRequest, an InstallPolicyRequest: without a copy of the specification.
+[[nodiscard]] Bytes encode_install(std::uint32_t request, const model::SaSpec& spec);
+[[nodiscard]] Bytes encode_install(std::uint32_t request, const model::PolicySpec& spec);
 [[nodiscard]] Bytes encode(std::uint32_t request, const Reply& message);
 [[nodiscard]] Bytes encode(const Event& event);
 // The dump cut into messages of at most kMaxEncoded octets.

@@ -26,7 +26,7 @@ void IkeProcess::on_ike_port(std::size_t socket) {
   for (const auto& datagram : receiver_.receive(sockets_[socket])) {
     endpoint_->handle_datagram(now, {datagram.local, datagram.remote, false}, datagram.bytes);
   }
-  pump();
+  pump_soon();
 }
 
 void IkeProcess::on_engine_event(const sadb::Event& event) {

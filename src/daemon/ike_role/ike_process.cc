@@ -29,12 +29,11 @@ IkeProcess::~IkeProcess() {
 }
 
 int IkeProcess::run() {
-  io::set_process_name("cygnetd-ike");
   (void)std::signal(SIGPIPE, SIG_IGN);
   started_ = clock_.monotonic();
   engine_.set_event_handler([this](const sadb::Event& event) { on_engine_event(event); });
   engine_.set_batch_handler([this] {
-    if (!ending_) pump();
+    if (!ending_) pump_soon();
   });
   monitor_ = std::make_unique<io::Channel>(
       loop_, io::UniqueFd(io::kInheritedChannel),
@@ -86,7 +85,7 @@ void IkeProcess::on_monitor_message(io::Message message) {
     on_new_configuration(*fresh, message.fds);
   } else if (const auto* network = std::get_if<NetworkDone>(&*decoded)) {
     network_done_ += network->count;
-    send_soon();
+    pump_soon();
   } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
     processes_ = processes->list;
   } else if (const auto* clear_text = std::get_if<ClearTextRefused>(&*decoded)) {
@@ -306,6 +305,11 @@ const model::Child* IkeProcess::find_child(const std::string& connection, const 
   return it == c->children.end() ? nullptr : &*it;
 }
 
-int run_ike_role(const Options& options, Logger& log) { return IkeProcess(options, log).run(); }
+int run_ike_role(const Options& options, Logger& log) {
+  // Before there are threads.
+  io::set_process_name("cygnetd-ike");
+  io::work_in_batches();
+  return IkeProcess(options, log).run();
+}
 
 }  // namespace cygnet::daemon

@@ -2,7 +2,8 @@
 #pragma once
 
 // Everything the ike process holds. Three sources of events (monitor, engine, network) and the command line come in
-// here; each ends in pump(), which does what the endpoint wants done and sets the timer.
+// here; each ends in pump(), which does what the endpoint wants done and sets the timer: once for all that came
+// together.
 //   ike_process.cc     start, monitor, configuration
 //   reload.cc          another configuration
 //   datagrams.cc       sockets, engine events
@@ -113,13 +114,15 @@ class IkeProcess {
 
   // ---- perform_actions.cc
   void pump();
+  // Once this turn is over.
+  void pump_soon();
   void set_timer();
-  void perform(const ike::SendDatagram& action);
-  void perform(const ike::KeyExchangeJob& action);
+  void perform(ike::SendDatagram&& action);
+  void perform(ike::KeyExchangeJob&& action);
   void perform(const ike::PuzzleJob& action);
-  void perform(const ike::auth::AuthJob& action);
+  void perform(ike::auth::AuthJob&& action);
   void on_auth_results(std::vector<ike::auth::AuthResult> results);
-  void perform(const ike::InstallSa& action);
+  void perform(ike::InstallSa&& action);
   void perform(const ike::RemoveSa& action);
   void perform(const ike::ExpectSpi& action);
   void perform(const ike::ActivateChild& action);
@@ -138,8 +141,6 @@ class IkeProcess {
   void apply(const policy::Changes& changes);
   void add_routes(const model::PolicySpec& policy);
   void start_key_jobs();
-  // Once this turn is over.
-  void send_soon();
   void send_what_may_go();
   void send_all(const std::vector<ike::SendDatagram>& datagrams);
   [[nodiscard]] const io::OuterSocket* socket_for(const ike::Path& path) const;
@@ -274,7 +275,8 @@ class IkeProcess {
   Instant started_{};
   std::deque<ike::KeyExchangeJob> key_jobs_;  // wait for a thread
   std::size_t key_work_ = 0;                  // threads at work on such
-  bool send_posted_ = false;
+  ike::Actions actions_;                      // being performed; kept for its memory
+  bool pump_posted_ = false;
   bool pumping_ = false;
   bool waiting_timer_ = false;
   bool begun_ = false;  // adopted and configured

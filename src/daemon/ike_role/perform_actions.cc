@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kMarker = 4;      // RFC 7296 section 3.1: "four octets of zero" before IKE on port 4500
 constexpr std::size_t kKeyThreads = 2;  // as pool_ has
 constexpr std::size_t kMostKeyJobsTogether = 16;
+constexpr std::size_t kActionsKept = 1024;  // room for as many stays between turns
 constexpr Duration kUsageGathering = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -26,25 +27,39 @@ void IkeProcess::pump() {
   if (!endpoint_ || std::exchange(pumping_, true)) {
     return;
   }
-  for (auto actions = endpoint_->take_actions(); !actions.empty(); actions = endpoint_->take_actions()) {
-    for (const auto& action : actions) {
-      std::visit([this](const auto& a) { perform(a); }, action);
+  engine_.hold();
+  for (endpoint_->take_actions(actions_); !actions_.empty(); endpoint_->take_actions(actions_)) {
+    for (auto& action : actions_) {
+      std::visit([this](auto& a) { perform(std::move(a)); }, action);
     }
   }
+  if (actions_.capacity() > kActionsKept) actions_ = {};
   pumping_ = false;
   start_key_jobs();
-  send_network_requests();
-  send_what_may_go();
   keep_leases();
   check_waiting();
   set_timer();
+  // Last what wakes the monitor and the engines, ours and the peer's: they take the CPU at once.
+  send_network_requests();
+  engine_.release();
+  send_what_may_go();
+}
+
+void IkeProcess::pump_soon() {
+  if (std::exchange(pump_posted_, true)) return;
+  loop_.post([this] {
+    pump_posted_ = false;
+    pump();
+  });
 }
 
 void IkeProcess::set_timer() {
   keys_.flush();
   tokens_.flush();
   const auto deadline = endpoint_->next_deadline();
-  if (deadline == timer_at_ && timer_ != 0) {
+  // One that comes early finds nothing to do and is set anew: cheaper than a system call whenever a deadline moves
+  // back.
+  if (timer_ != 0 && timer_at_ <= deadline) {
     return;
   }
   loop_.cancel(timer_);
@@ -72,25 +87,16 @@ sadb::Done IkeProcess::counted(sadb::Done then) {
   return [this, then = std::move(then)](const Result<void>& done) {
     ++engine_done_;
     then(done);
-    send_soon();
+    pump_soon();
   };
 }
 
-void IkeProcess::perform(const ike::SendDatagram& action) {
+void IkeProcess::perform(ike::SendDatagram&& action) {
   if (action.at_once) {
-    at_once_.push_back(action);
+    at_once_.push_back(std::move(action));
     return;
   }
-  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = action});
-}
-
-void IkeProcess::send_soon() {
-  if (!std::exchange(send_posted_, true)) {
-    loop_.post([this] {
-      send_posted_ = false;
-      send_what_may_go();
-    });
-  }
+  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = std::move(action)});
 }
 
 void IkeProcess::send_what_may_go() {
@@ -161,7 +167,7 @@ void IkeProcess::send_all(const std::vector<ike::SendDatagram>& datagrams) {
   flush();
 }
 
-void IkeProcess::perform(const ike::KeyExchangeJob& action) { key_jobs_.push_back(action); }
+void IkeProcess::perform(ike::KeyExchangeJob&& action) { key_jobs_.push_back(std::move(action)); }
 
 // Those of one turn go to the threads in a few pieces: a way to another thread and back costs as much as a part of the
 // mathematics.
@@ -176,13 +182,14 @@ void IkeProcess::start_key_jobs() {
     auto results = std::make_shared<std::vector<ike::JobResult>>();
     pool_.run(
         [jobs = std::move(jobs), results] {
+          results->reserve(jobs.size());
           for (const auto& job : jobs) results->push_back(run_key_job(job));
         },
         [this, results] {
           --key_work_;
           if (ending_) return;
           for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
-          pump();
+          pump_soon();
         });
   }
 }
@@ -203,24 +210,24 @@ void IkeProcess::perform(const ike::PuzzleJob& action) {
       });
 }
 
-void IkeProcess::perform(const ike::auth::AuthJob& action) {
+void IkeProcess::perform(ike::auth::AuthJob&& action) {
   // Verifying needs no secret.
   if (std::holds_alternative<ike::auth::SignatureVerify>(action.what)) {
-    verifier_->verify(action, [this](const ike::auth::AuthResult& result) { on_auth_results({result}); });
+    verifier_->verify(std::move(action), [this](const ike::auth::AuthResult& result) { on_auth_results({result}); });
     return;
   }
   const auto* signature = std::get_if<ike::auth::SignatureProve>(&action.what);
-  (signature != nullptr && tokens_.holds(signature->key_id) ? tokens_ : keys_).ask(action);
+  (signature != nullptr && tokens_.holds(signature->key_id) ? tokens_ : keys_).ask(std::move(action));
 }
 
 void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {
   if (ending_ || endpoint_ == nullptr) return;
   for (const auto& result : results) endpoint_->on_auth_done(clock_.monotonic(), result);
-  pump();
+  pump_soon();
 }
 
-void IkeProcess::perform(const ike::InstallSa& action) {
-  auto spec = action.spec;
+void IkeProcess::perform(ike::InstallSa&& action) {
+  auto spec = std::move(action.spec);
   policy::Changes changes;
   if (spec.direction == model::Direction::kOutbound) {
     std::tie(spec.policy, changes) = policies_.on_sa_installing(spec);
@@ -277,7 +284,7 @@ void IkeProcess::ask_usage() {
           endpoint_->on_usage(now, it->second, usage.inbound, usage.outbound);
         }
       }
-      pump();
+      pump_soon();
     });
   }
 }

@@ -36,6 +36,7 @@ void fields(A& a, V& v) {
   query(a, v.query);
   a.octets(v.octets);
   a.octets(v.presented);
+  a.octets(v.answer);
 }
 template <typename A, Is<SignatureProve> V>
 void fields(A& a, V& v) {
@@ -143,7 +144,7 @@ std::size_t octets_of(const AuthJob& job) {
   if (const auto* prove = std::get_if<PskProve>(&job.what))
     return kRest + of_query(prove->query) + prove->octets.size();
   if (const auto* verify = std::get_if<PskVerify>(&job.what))
-    return kRest + of_query(verify->query) + verify->octets.size() + verify->presented.size();
+    return kRest + of_query(verify->query) + verify->octets.size() + verify->presented.size() + verify->answer.size();
   if (const auto* sign = std::get_if<SignatureProve>(&job.what))
     return kRest + sign->octets.size() + sign->hashes.size() * 2;
   return kRest;

@@ -36,6 +36,7 @@ class KeysProcess {
 
   int run() {
     io::set_process_name("cygnetd-keys");
+    io::work_in_batches();
     (void)std::signal(SIGPIPE, SIG_IGN);
     monitor_ = std::make_unique<io::Channel>(
         loop_, io::UniqueFd(io::kInheritedChannel), [this](io::Message message) { on_monitor(std::move(message)); },

@@ -109,7 +109,7 @@ Result<void> Monitor::start() {
   resolver_.clean_up_earlier();
   bundle_ = std::move(loaded.bundle);
   loop_.watch(signals_.get(), [this] { on_signal(); });
-  if (auto changes = io::open_route_changes()) {
+  if (auto changes = io::open_route_changes(network_->ours().own_port)) {
     route_changes_ = std::move(*changes);
     loop_.watch(route_changes_.get(), [this] { on_route_changes(); });
   }

@@ -43,6 +43,7 @@ struct PskVerify {
   PskQuery query;
   Bytes octets;
   Bytes presented;  // AUTH data of the peer
+  Bytes answer;     // of our own proof, which is made if the peer's is good; empty: none is wanted
 };
 // Sign with the private key of this public key.
 struct SignatureProve {
@@ -91,7 +92,7 @@ struct AuthResult {
   std::string error;   // a sentence for our log: what is wrong and what to do
   std::string source;  // PSK: "file:line" of the secret; signatures: "RSASSA-PSS with SHA2-256, RSA 2048, moon.pem".
                        // A PskVerify that failed and yet has a source: there is a secret, and it is another one.
-  // Proofs:
+  // Proofs, and a PskVerify that was good and had an answer:
   wire::ike::AuthMethodId method{};
   SecretBytes auth;  // AUTH data
   // SignatureVerify:

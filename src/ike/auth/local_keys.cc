@@ -64,7 +64,12 @@ AuthResult perform_psk(const SecretIndex& secrets, const PskVerify& verify) {
   out.source = secret->source;
   const auto expected = shared_key_auth(verify.prf, ByteView(secret->secret), ByteView(verify.octets));
   out.ok = constant_time_equal(ByteView(expected), ByteView(verify.presented));
-  if (!out.ok) out.error = "the pre-shared keys differ (here: " + secret->source + ")";
+  if (!out.ok) {
+    out.error = "the pre-shared keys differ (here: " + secret->source + ")";
+  } else if (!verify.answer.empty()) {
+    out.method = wire::ike::AuthMethodId::kSharedKey;
+    out.auth = shared_key_auth(verify.prf, ByteView(secret->secret), ByteView(verify.answer));
+  }
   return out;
 }
 

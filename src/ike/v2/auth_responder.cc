@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // IKE_AUTH as its responder:
 // 1. on_auth_request        the check of the initiator's proof is ordered
-// 2. on_initiator_verified  the connection is certain; our own proof is ordered
+// 2. on_initiator_verified  the connection is certain; our own proof is ordered, or came with the check
 // 3. on_answer_proof_ready  established, first child, answer
 #include <algorithm>
 
@@ -52,6 +52,12 @@ const model::Identity* asked_for(const wi::Payloads& request) {
 void choose(const World& world, IkeSa& sa, const ConnectionPtr& connection, const wi::Payloads& request) {
   sa.connection = connection;
   sa.local_id = own_identity(world, *connection, sa.path.local.address, asked_for(request));
+}
+
+// What our own proof is over, as whom the connection says we are.
+Bytes own_octets(const IkeSa& sa) {
+  const auto idr = wi::make_id(false, sa.local_id);
+  return octets_of(sa, false, ByteView(idr.rest));
 }
 
 // The first candidate whose rules the proof satisfies; why not, for each that it does not.
@@ -146,7 +152,8 @@ Outcome on_auth_request(Turn& turn) {
   sa.remote_id = shown;
   read_certificate_requests(*sa.handshake, *turn.payloads);
   sa.peer_request = PeerRequest{id, *turn.payloads, About::kAuth};
-  order_check(world, sa, About::kPeerRequest, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest)));
+  order_check(world, sa, About::kPeerRequest, candidates, *turn.payloads, octets_of(sa, true, ByteView(idi.rest)),
+              own_octets(sa));
   sa.handshake->candidates = std::move(candidates);
   return Outcome::kNext;
 }
@@ -167,9 +174,8 @@ Outcome on_initiator_verified(Turn& turn) {
                                 ") proved who it is, and no connection allows it:" + reasons);
   }
   sa.handshake->verified_with = proof_words(result);
-  const auto idr = wi::make_id(false, sa.local_id);
-  const auto ordered =
-      order_proof(world, sa, About::kPeerRequest, sa.remote_id, octets_of(sa, false, ByteView(idr.rest)));
+  if (take_answer(world, sa, About::kPeerRequest, result)) return Outcome::kNext;
+  const auto ordered = order_proof(world, sa, About::kPeerRequest, sa.remote_id, own_octets(sa));
   if (!ordered) return refuse_initiator(turn, id, "no-proof", ordered.error().message);
   return Outcome::kNext;
 }

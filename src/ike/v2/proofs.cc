@@ -122,15 +122,16 @@ Result<void> order_proof(World& world, IkeSa& sa, About about, const model::Iden
 }
 
 void order_check(World& world, IkeSa& sa, About about, const std::vector<ConnectionPtr>& candidates,
-                 const wi::Payloads& payloads, Bytes octets) {
+                 const wi::Payloads& payloads, Bytes octets, Bytes answer) {
   const auto& auth = *wi::find_payload<wi::AuthPayload>(payloads);
   const auto wanted = candidates.front()->remote.auth;
   if (wanted == model::AuthMethod::kNull)
     return world.finish_auth_here(sa, about, false, null_check(sa, ByteView(octets), ByteView(auth.data)));
   if (wanted == model::AuthMethod::kPsk) {
-    return world.order_auth(
-        sa, about,
-        auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id), std::move(octets), auth.data});
+    if (candidates.front()->local.auth != model::AuthMethod::kPsk) answer.clear();
+    return world.order_auth(sa, about,
+                            auth::PskVerify{sa.algorithms.prf, query_of(sa, sa.local_id, sa.remote_id),
+                                            std::move(octets), auth.data, std::move(answer)});
   }
   auth::SignatureVerify out;
   out.method = auth.method;
@@ -141,6 +142,14 @@ void order_check(World& world, IkeSa& sa, About about, const std::vector<Connect
   out.fetch_revocation = std::any_of(candidates.begin(), candidates.end(),
                                      [](const auto& c) { return c->remote.revocation != model::Revocation::kIgnore; });
   world.order_auth(sa, about, std::move(out));
+}
+
+bool take_answer(World& world, IkeSa& sa, About about, const auth::AuthResult& checked) {
+  // The connection may be another candidate than the check was ordered with.
+  if (checked.auth.empty() || sa.connection->local.auth != model::AuthMethod::kPsk) return false;
+  world.finish_auth_here(sa, about, true,
+                         {.ok = true, .source = checked.source, .method = checked.method, .auth = checked.auth});
+  return true;
 }
 
 ProofFault method_fault(const IkeSa& sa, const model::Connection& connection, wi::AuthMethodId shown) {

@@ -20,9 +20,12 @@ void read_peer_wishes(Handshake& handshake, const wire::ike::Payloads& payloads)
 
 // Orders our own proof over `octets`, as the SA's connection wants it; the error says why there can be none.
 [[nodiscard]] Result<void> order_proof(World& world, IkeSa& sa, About about, const model::Identity& peer, Bytes octets);
-// Orders the check of the peer's proof. All candidates want the same kind of proof.
+// Orders the check of the peer's proof. All candidates want the same kind of proof. With `answer`, the octets of our
+// own proof, that is ordered along where one key serves for both (RFC 7296 section 2.15); take_answer() has it then.
 void order_check(World& world, IkeSa& sa, About about, const std::vector<ConnectionPtr>& candidates,
-                 const wire::ike::Payloads& payloads, Bytes octets);
+                 const wire::ike::Payloads& payloads, Bytes octets, Bytes answer = {});
+// Our own proof if the check brought it along: nothing has to be ordered any more.
+[[nodiscard]] bool take_answer(World& world, IkeSa& sa, About about, const auth::AuthResult& checked);
 
 // Event and sentence.
 struct ProofFault {

@@ -4,6 +4,7 @@
 #include "daemon/monitor/network.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -501,6 +502,28 @@ TEST_F(NetworkTest, WhatOthersTakeAwayIsPutBack) {
   ASSERT_TRUE(ask(kRemoveRoute, "2001:db8:7::/48"));
   ASSERT_EQ(space.shell("ip route add 203.0.113.0/24 dev wan && ip route del 203.0.113.0/24 dev wan"), 0);
   EXPECT_FALSE(io::drain_route_changes(changes->get(), network->ours()));
+}
+
+TEST_F(NetworkTest, OurOwnRoutesWakeNobody) {
+  const auto changes = space.in([&] { return io::open_route_changes(network->ours().own_port); });
+  ASSERT_TRUE(changes);
+  const auto told = [&] {
+    pollfd one{.fd = changes->get(), .events = POLLIN, .revents = 0};
+    const bool readable = ::poll(&one, 1, 0) == 1;
+    (void)io::drain_route_changes(changes->get());
+    return readable;
+  };
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
+  ASSERT_TRUE(ask(kRemoveRoute, "10.2.0.0/16"));
+  EXPECT_FALSE(told());
+  // Other things of ours, and other people's routes.
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddAddress, "10.5.0.1/32"));
+  EXPECT_TRUE(told());
+  ASSERT_EQ(space.shell("ip route add 203.0.113.0/24 dev wan"), 0);
+  EXPECT_TRUE(told());
+  ASSERT_EQ(space.shell("ip -6 route flush table 4359"), 0);
+  EXPECT_TRUE(told());
 }
 
 TEST_F(NetworkTest, ADeletedDeviceIsMadeAnew) {

@@ -124,6 +124,22 @@ TEST(LocalKeys, VerifiesWhatTheSameKeyProved) {
   EXPECT_FALSE(one.perform({1, shorter}).ok);
 }
 
+TEST(LocalKeys, OurProofComesWithTheCheckIfThatIsGood) {
+  const LocalKeys one({{secret("one", {})}, {}});
+  const Bytes octets = to_bytes("signed"), answer = to_bytes("by us");
+  const auto q = query("@a", "@b");
+  const auto proof = prove(one, model::PrfId::kHmacSha2_256, q, octets);
+  PskVerify verify{model::PrfId::kHmacSha2_256, q, octets, Bytes(proof.auth.begin(), proof.auth.end()), answer};
+  const auto good = one.perform({1, verify});
+  EXPECT_TRUE(good.ok);
+  EXPECT_EQ(good.method, wire::ike::AuthMethodId::kSharedKey);
+  EXPECT_EQ(good.auth, prove(one, model::PrfId::kHmacSha2_256, q, answer).auth);
+  verify.presented[0] ^= 1U;
+  const auto bad = one.perform({1, verify});
+  EXPECT_FALSE(bad.ok);
+  EXPECT_TRUE(bad.auth.empty());
+}
+
 // RFC 7296 section 2.15 and RFC 4754 for peers that know no RFC 7427; RFC 7427 and RFC 8420 for the others.
 TEST(LocalKeys, EveryKindSignsInTheOldWayAndInTheNew) {
   using crypto::KeyKind;

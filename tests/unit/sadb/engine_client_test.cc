@@ -76,6 +76,23 @@ TEST_F(EngineClientTest, AnswersFindTheirQuestions) {
   EXPECT_EQ(log, (std::vector<std::string>{"first ok", "no such child"}));
 }
 
+TEST_F(EngineClientTest, WhatIsHeldGoesWhenItIsReleased) {
+  io::Message datagram;
+  client.hold();
+  client.activate(model::ChildId(1), {});
+  turn();
+  EXPECT_EQ(io::receive_message(engine.get(), datagram), io::ReceiveStatus::kNothing);
+  client.activate(model::ChildId(2), {});
+  client.release();
+  ASSERT_EQ(io::receive_message(engine.get(), datagram), io::ReceiveStatus::kMessage);
+  const auto messages = unpack(datagram.bytes);
+  ASSERT_TRUE(messages);
+  EXPECT_EQ(messages->size(), 2U);
+  // As ever afterwards.
+  client.activate(model::ChildId(3), {});
+  EXPECT_EQ(std::get<ActivateRequest>(next_request().second).child, model::ChildId(3));
+}
+
 TEST_F(EngineClientTest, WhatComesUpTogetherTravelsTogether) {
   std::vector<std::string> log;
   client.set_batch_handler([&] { log.emplace_back("batch"); });

@@ -96,6 +96,7 @@ T request_round_trip(const T& request) {
 
 TEST(SadbMessages, AnSaTravelsWhole) {
   const auto sent = full_spec();
+  EXPECT_EQ(encode_install(7, sent), encode(7, Request{InstallSaRequest{sent}}));
   const auto got = request_round_trip(InstallSaRequest{sent}).spec;
   EXPECT_EQ(got.direction, sent.direction);
   EXPECT_EQ(got.spi, sent.spi);
@@ -127,6 +128,7 @@ TEST(SadbMessages, AnSaTravelsWhole) {
 
 TEST(SadbMessages, EveryRequestTravels) {
   EXPECT_EQ(request_round_trip(InstallPolicyRequest{full_policy()}).spec, full_policy());
+  EXPECT_EQ(encode_install(7, full_policy()), encode(7, Request{InstallPolicyRequest{full_policy()}}));
   EXPECT_EQ(request_round_trip(RemoveSaRequest{model::Direction::kOutbound, Spi(5), model::ChildId(6)}).spi, Spi(5));
   EXPECT_EQ(request_round_trip(ActivateRequest{model::ChildId(8)}).child, model::ChildId(8));
   EXPECT_TRUE(request_round_trip(UpdateEndpointsRequest{model::ChildId(8), full_spec().local, full_spec().remote, true})

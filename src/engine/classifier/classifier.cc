@@ -201,7 +201,7 @@ auto Classifier<V>::pile_of(std::span<Rule<V>* const> rules) -> Set* {
 
 template <typename V>
 void Classifier<V>::add_piled(Set& set, std::uint64_t& slot, unsigned used, Rule<V>& rule) {
-  auto& pile = *reinterpret_cast<Pile*>(set.word[0]);
+  auto& pile = *target_of<Pile>(set.word[0]);
   put_in_pile(pile, rule);
   ++set.rules;
   // Whenever it has doubled: perhaps something tells its rules apart by now.
@@ -275,7 +275,7 @@ void Classifier<V>::remove(std::uint64_t& slot, Rule<V>& rule) {
     gone = set.word[0] == 0;
   } else {
     // A loose rule is looked for in piles that it never reached: what is left counts, not how often somebody asked.
-    auto& pile = *reinterpret_cast<Pile*>(set.word[0]);
+    auto& pile = *target_of<Pile>(set.word[0]);
     take_from_pile(pile, rule);
     set.rules = static_cast<std::uint32_t>(pile.order.size());
     gone = pile.order.empty();
@@ -303,7 +303,7 @@ template <typename V>
 void Classifier<V>::retire_set(Set& set) {
   if (set.form == Set::Form::kPile) {
     pool_.epochs().retire(
-        reinterpret_cast<Pile*>(set.word[0]), sizeof(Pile),
+        target_of<Pile>(set.word[0]), sizeof(Pile),
         [](void*, void* memory, std::size_t) {
           auto* pile = static_cast<Pile*>(memory);
           for (const auto& [rank, entry] : pile->order) delete entry;

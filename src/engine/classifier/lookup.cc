@@ -151,7 +151,7 @@ class Classifier<V>::Lookup {
         follow(set.word[static_cast<unsigned>(std::countr_zero(take))], task.lane);
       }
     } else {
-      search(*reinterpret_cast<const Pile*>(set.word[0]), task.lane);
+      search(*target_of<const Pile>(set.word[0]), task.lane);
     }
   }
 
@@ -217,7 +217,7 @@ class Classifier<V>::Lookup {
     auto& set = *target_of<Set>(word);
     const auto& query = queries_[lane];
     if (set.form == Set::Form::kPile) {
-      search(*reinterpret_cast<const Pile*>(set.word[0]), lane);
+      search(*target_of<const Pile>(set.word[0]), lane);
     } else if (set.form == Set::Form::kFew) {
       for (auto take = taken_of(set, query); take != 0; take &= take - 1) {
         walk(set.word[static_cast<unsigned>(std::countr_zero(take))], lane);

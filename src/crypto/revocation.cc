@@ -159,13 +159,14 @@ RevocationAnswer Crl::judge(const Certificate& subject, std::int64_t now) const 
   if (X509_CRL_get0_by_cert(crl_.get(), &entry, x509_of(subject)) == 1 && entry != nullptr) {
     const auto since = seconds_of(X509_REVOKED_get0_revocationDate(entry));
     return {RevocationStatus::kRevoked,
-            subject.subject_text() + " was revoked" + (since ? " on " + date_text(*since) : "") + " (" + of + ")"};
+            subject.subject_text() + " was revoked" + (since ? " on " + date_text(*since) : "") + " (" + of + ")",
+            true};
   }
   if (now + kSkew < this_update_) return {RevocationStatus::kUnknown, of + " begins on " + date_text(this_update_)};
   if (next_update_ != 0 && next_update_ < now) {
     return {RevocationStatus::kUnknown, of + " expired on " + date_text(next_update_)};
   }
-  return {RevocationStatus::kGood, subject.subject_text() + " is not in " + of};
+  return {RevocationStatus::kGood, subject.subject_text() + " is not in " + of, true};
 }
 
 Result<OcspResponse> OcspResponse::parse(ByteView der) {
@@ -219,13 +220,14 @@ std::optional<RevocationAnswer> OcspResponse::judge(const Certificate& subject, 
     return RevocationAnswer{RevocationStatus::kUnknown,
                             name + " is too old" + (until ? ": it ended on " + date_text(*until) : "")};
   }
-  if (status == V_OCSP_CERTSTATUS_GOOD) return RevocationAnswer{RevocationStatus::kGood, name + " says good"};
+  if (status == V_OCSP_CERTSTATUS_GOOD) return RevocationAnswer{RevocationStatus::kGood, name + " says good", true};
   if (status != V_OCSP_CERTSTATUS_REVOKED) {
-    return RevocationAnswer{RevocationStatus::kUnknown, name + " says unknown"};
+    return RevocationAnswer{RevocationStatus::kUnknown, name + " says unknown", true};
   }
   const auto when = seconds_of_generalized(revoked);
-  return RevocationAnswer{RevocationStatus::kRevoked, subject.subject_text() + " was revoked" +
-                                                          (when ? " on " + date_text(*when) : "") + " (OCSP)"};
+  return RevocationAnswer{RevocationStatus::kRevoked,
+                          subject.subject_text() + " was revoked" + (when ? " on " + date_text(*when) : "") + " (OCSP)",
+                          true};
 }
 
 std::int64_t OcspResponse::issued() const {

@@ -22,6 +22,7 @@ enum class RevocationStatus : std::uint8_t { kGood, kRevoked, kUnknown };
 struct RevocationAnswer {
   RevocationStatus status = RevocationStatus::kUnknown;
   std::string text;
+  bool believed = false;  // signed by whom it should be, and valid now
 };
 
 class Crl {

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/privileges.h"
 
+#include <asm/ioctls.h>
 #include <cap-ng.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/if_tun.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -12,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <initializer_list>
@@ -116,7 +121,6 @@ bool allow_common(scmp_filter_ctx filter) {
                         "rseq",
                         "membarrier",
                         "fstat",
-                        "fcntl",
                         "shutdown",
                         "timerfd_settime",
                         "getuid",
@@ -128,15 +132,14 @@ bool allow_common(scmp_filter_ctx filter) {
 
 // keys reads secrets that the monitor passes, and nothing else.
 bool allow_keys(scmp_filter_ctx filter) {
-  return allow(filter, {"pread64", "lseek", "ioctl", "dup", "getsockopt", "timerfd_settime", "newfstatat"});
+  return allow(filter, {"pread64", "lseek", "dup", "getsockopt", "timerfd_settime", "newfstatat"});
 }
 
 // engine and ike have sockets, timers and more.
 bool allow_network(scmp_filter_ctx filter) {
-  return allow(filter, {"recvmmsg",       "recvfrom",      "sendmmsg", "sendto",       "setsockopt",
-                        "getsockopt",     "getsockname",   "ioctl",    "dup",          "newfstatat",
-                        "lseek",          "pread64",       "readv",    "gettimeofday", "time",
-                        "timerfd_create", "epoll_create1", "eventfd2", "sysinfo",      "accept4"});
+  return allow(filter, {"recvmmsg", "recvfrom", "sendmmsg", "sendto", "setsockopt", "getsockopt", "getsockname", "dup",
+                        "newfstatat", "lseek", "pread64", "readv", "gettimeofday", "time", "timerfd_create",
+                        "epoll_create1", "eventfd2", "sysinfo", "accept4"});
 }
 
 // ike also answers the command line, has a few threads, and asks the kernel about addresses and the resolver about
@@ -161,6 +164,19 @@ bool allow_upon_itself(scmp_filter_ctx filter) {
   const auto self = static_cast<scmp_datum_t>(::getpid());
   return allow_if(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, self)) &&
          allow_if(filter, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
+// What is done with descriptors, by name: F_SETOWN with F_SETSIG (or FIOSETOWN) would send any signal to any process of
+// the same user.
+bool allow_with_descriptors(scmp_filter_ctx filter) {
+  const auto allow_each = [&](int call, std::initializer_list<unsigned long> commands) {
+    return std::ranges::all_of(commands, [&](unsigned long command) {
+      return allow_if(filter, call, SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command)));
+    });
+  };
+  return allow_each(SCMP_SYS(fcntl), {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL}) &&
+         allow_each(SCMP_SYS(ioctl),
+                    {SIOCOUTQ, FIONREAD, FIONBIO, TCGETS, SIOCGIFNAME, SIOCGIFINDEX, TUNGETIFF, TUNSETOFFLOAD});
 }
 
 // Threads, no processes, no namespaces. What clone3() is given cannot be seen: the C library falls back to clone().
@@ -194,6 +210,15 @@ bool forbid_token(scmp_filter_ctx filter) {
                            "process_vm_writev",
                            "kill",
                            "tkill",
+                           "rt_sigqueueinfo",
+                           "rt_tgsigqueueinfo",
+                           "setpriority",
+                           "ioprio_set",
+                           "migrate_pages",
+                           "move_pages",
+                           "kcmp",
+                           "process_madvise",
+                           "process_mrelease",
                            "pidfd_open",
                            "pidfd_getfd",
                            "pidfd_send_signal",
@@ -237,10 +262,23 @@ bool forbid_token(scmp_filter_ctx filter) {
   for (scmp_datum_t flag = 1; flag <= kNamespaces; flag <<= 1U) {
     if ((flag & kNamespaces) != 0 && !forbid_if(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag))) return false;
   }
+  // The kernel looks at the lower half of these.
+  constexpr scmp_datum_t kLower = 0xffffffff;
+  for (const scmp_datum_t command : {F_SETOWN, F_SETOWN_EX, F_SETSIG}) {
+    if (!forbid_if(SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_MASKED_EQ, kLower, command))) return false;
+  }
+  for (const scmp_datum_t command : {FIOSETOWN, SIOCSPGRP}) {
+    if (!forbid_if(SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, kLower, command))) return false;
+  }
+  for (const int call : {SCMP_SYS(prlimit64), SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setscheduler),
+                         SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr)}) {
+    if (!forbid_if(call, SCMP_A0(SCMP_CMP_NE, 0))) return false;
+  }
   const auto self = static_cast<scmp_datum_t>(::getpid());
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+  // A process is what is cloned without CLONE_THREAD: so does fork().
+  return forbid_if(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)) &&
+         seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
          forbid_if(SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_NE, self)) &&
-         forbid_if(SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_NE, 0)) &&
          forbid_if(SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, static_cast<scmp_datum_t>(AF_UNIX)));
 }
 
@@ -285,7 +323,7 @@ Result<void> load_filter(Confinement how) {
   // Threads that exist already are bound as well.
   const bool built = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&
                      (foreign ? forbid_token(filter)
-                              : allow_common(filter) && allow_upon_itself(filter) &&
+                              : allow_common(filter) && allow_upon_itself(filter) && allow_with_descriptors(filter) &&
                                     (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
                                     (how != Confinement::kIke ||
                                      (allow_ike(filter) && allow_threads(filter) && allow_sockets(filter))));

@@ -72,27 +72,42 @@ void Ipv4Fragmentation::write(std::size_t index, std::uint8_t* to) const {
 
 std::optional<Ipv6Fragmentation> Ipv6Fragmentation::plan(ByteView packet, std::uint32_t max_packet_octets,
                                                          std::uint32_t identification) {
-  if (packet.size() <= wire::kIpv6HeaderOctets || max_packet_octets < kHeaders + 8) return std::nullopt;
+  if (packet.size() <= wire::kIpv6HeaderOctets) return std::nullopt;
   Ipv6Fragmentation f;
   f.packet_ = packet;
-  f.step_ = (max_packet_octets - kHeaders) & ~std::size_t{7};
-  f.count_ = (packet.size() - wire::kIpv6HeaderOctets + f.step_ - 1) / f.step_;
+  f.front_ = wire::kIpv6HeaderOctets;
+  f.next_header_at_ = 6;
+  std::uint8_t next = packet[f.next_header_at_];
+  for (std::size_t at = f.front_; next == wire::protocol::kHopByHop || next == wire::protocol::kDestinationOptions ||
+                                  next == wire::protocol::kRouting;) {
+    const std::size_t octets = at + 1 < packet.size() ? 8 * (std::size_t{packet[at + 1]} + 1) : packet.size();
+    if (at + octets >= packet.size()) break;
+    if (next != wire::protocol::kDestinationOptions) {
+      f.front_ = at + octets;
+      f.next_header_at_ = at;
+    }
+    next = packet[at];
+    at += octets;
+  }
+  if (max_packet_octets < f.front_ + kHeader + 8) return std::nullopt;
+  f.step_ = (max_packet_octets - f.front_ - kHeader) & ~std::size_t{7};
+  f.count_ = (packet.size() - f.front_ + f.step_ - 1) / f.step_;
   f.identification_ = identification;
   return f;
 }
 
 void Ipv6Fragmentation::write(std::size_t index, std::uint8_t* to) const {
   const std::size_t payload = payload_of(index);
-  std::memcpy(to, packet_.data(), wire::kIpv6HeaderOctets);
-  store_be16(to + 4, static_cast<std::uint16_t>(kHeaders - wire::kIpv6HeaderOctets + payload));
-  to[6] = wire::protocol::kFragment;
-  auto* header = to + wire::kIpv6HeaderOctets;
-  header[0] = packet_[6];
+  std::memcpy(to, packet_.data(), front_);
+  store_be16(to + 4, static_cast<std::uint16_t>(front_ + kHeader - wire::kIpv6HeaderOctets + payload));
+  to[next_header_at_] = wire::protocol::kFragment;
+  auto* header = to + front_;
+  header[0] = packet_[next_header_at_];
   header[1] = 0;
   const bool more = index + 1 < count_;
   store_be16(header + 2, static_cast<std::uint16_t>(step_ * index | (more ? 1U : 0U)));
   store_be32(header + 4, identification_);
-  std::memcpy(to + kHeaders, packet_.data() + wire::kIpv6HeaderOctets + step_ * index, payload);
+  std::memcpy(header + kHeader, packet_.data() + front_ + step_ * index, payload);
 }
 
 }  // namespace cygnet::engine

@@ -35,23 +35,26 @@ class Ipv4Fragmentation {
   bool more_ = false;
 };
 
-// Of a packet that Reassembly put together: its fragments began right behind the fixed header (RFC 8200 section 4.5).
+// RFC 8200 section 4.5: behind "all headers up to and including the Routing header if present, else the Hop-by-Hop
+// Options header if present", which each fragment has.
 class Ipv6Fragmentation {
  public:
   // Nothing: max_packet_octets leaves no room.
   [[nodiscard]] static std::optional<Ipv6Fragmentation> plan(ByteView packet, std::uint32_t max_packet_octets,
                                                              std::uint32_t identification);
   [[nodiscard]] std::size_t count() const { return count_; }
-  [[nodiscard]] std::size_t packet_octets(std::size_t index) const { return kHeaders + payload_of(index); }
+  [[nodiscard]] std::size_t packet_octets(std::size_t index) const { return front_ + kHeader + payload_of(index); }
   void write(std::size_t index, std::uint8_t* to) const;
 
  private:
-  static constexpr std::size_t kHeaders = 48;  // fixed header and fragment header
+  static constexpr std::size_t kHeader = 8;  // the fragment header
   [[nodiscard]] std::size_t payload_of(std::size_t index) const {
-    return index + 1 < count_ ? step_ : packet_.size() - 40 - step_ * (count_ - 1);
+    return index + 1 < count_ ? step_ : packet_.size() - front_ - step_ * (count_ - 1);
   }
 
   ByteView packet_;
+  std::size_t front_ = 0;           // octets of the headers that each fragment has
+  std::size_t next_header_at_ = 0;  // the field in them that tells of what follows
   std::size_t step_ = 0;
   std::size_t count_ = 0;
   std::uint32_t identification_ = 0;

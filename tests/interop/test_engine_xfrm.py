@@ -233,6 +233,27 @@ def test_daemon_killed(guest_lab, both):
     pair.theirs.process = None
 
 
+def test_what_others_flush_is_there_again(guest_lab, both):
+    """Policies are set again at once; SAs are negotiated anew, and nothing leaves in the clear meanwhile."""
+    pair = both(auto="start")
+    pair.ours.wait_state("up")
+    pair.theirs.wait_state("up")
+    guest = guest_lab.guest
+    policies = guest.run("ip xfrm policy | grep -c priority").strip()
+    with Capture(guest_lab.gw, "tap0", "icmp") as clear:
+        guest.run("ip xfrm policy flush; sleep 0.3")
+        assert guest.run("ip xfrm policy | grep -c priority").strip() == policies
+        check(guest_lab, pair)
+        before = pair.theirs.spis()
+        guest.run("ip xfrm state flush")
+        wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2 and pair.theirs.spis() != before, 20,
+                   "there are new SAs")
+        pair.ours.wait_state("up")
+        wait_until(lambda: Ping.once(guest_lab.site, THEIR_HOST[4], wait_s=0.5).received, 10, "the tunnel works again")
+    assert clear.count("icmp") == 0
+    assert "out of the kernel" in pair.theirs.read_log()
+
+
 def test_strongswan(guest_lab, request):
     """strongSwan 5.9 with its own user-space ESP on the host, which takes ESP in UDP only."""
     theirs = GuestCygnet(guest_lab.kernel_host, "strongswan-guest")

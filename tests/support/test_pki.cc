@@ -228,8 +228,11 @@ Bytes make_crl(const TestCertificate& issuer, const CrlOptions& options) {
 Bytes make_ocsp_response(const TestCertificate& issuer, ByteView subject_certificate, const OcspOptions& options) {
   const auto authority = decode(issuer.der);
   const auto subject = decode(subject_certificate);
-  const auto signer = decode(options.responder == nullptr ? issuer.der : options.responder->der);
-  EVP_PKEY* key = options.responder == nullptr ? issuer.key.get() : options.responder->key.get();
+  const auto& by = options.forged_by != nullptr   ? *options.forged_by
+                   : options.responder != nullptr ? *options.responder
+                                                  : issuer;
+  const auto signer = decode(by.der);
+  EVP_PKEY* key = by.key.get();
   OCSP_CERTID* id = OCSP_cert_to_id(EVP_sha1(), subject.get(), authority.get());
   const std::unique_ptr<OCSP_BASICRESP, FreeWith<OCSP_BASICRESP_free>> basic(OCSP_BASICRESP_new());
   const auto this_update = time_of(options.this_update);

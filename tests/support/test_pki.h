@@ -71,6 +71,7 @@ struct OcspOptions {
   std::int64_t next_update = kPkiNow + kDay;   // 0: none is written
   const TestCertificate* responder = nullptr;  // none: the issuer itself
   bool include_responder = true;               // its certificate in the response
+  const TestCertificate* forged_by = nullptr;  // names the issuer, and is signed by this one
 };
 [[nodiscard]] Bytes make_ocsp_response(const TestCertificate& issuer, ByteView subject_certificate,
                                        const OcspOptions& options);

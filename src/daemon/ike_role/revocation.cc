@@ -10,6 +10,7 @@ namespace {
 using Kind = crypto::RevocationSource::Kind;
 
 constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr std::int64_t kSkew_s = 300;  // that clocks may differ
 
 }  // namespace
 
@@ -22,9 +23,10 @@ Result<RevocationCache::Dates> RevocationCache::judge(const Entry& entry, ByteVi
   if (entry.kept.kind == Kind::kOcsp) {
     const auto response = crypto::OcspResponse::parse(answer);
     if (!response) return std::unexpected(response.error());
-    if (entry.subject && entry.issuer && !response->judge(*entry.subject, *entry.issuer, now)) {
-      return fail("the response is not signed for " + entry.issuer->subject_text() +
-                  ", or speaks of another certificate: somebody may have forged it");
+    if (entry.subject && entry.issuer) {
+      const auto said = response->judge(*entry.subject, *entry.issuer, now);
+      if (!said) return fail("the response speaks of another certificate: somebody may have sent it in its place");
+      if (!said->believed) return fail(said->text + ": somebody may have forged it");
     }
     dates = {.issued = response->issued(), .until = response->good_until()};
   } else {
@@ -33,6 +35,8 @@ Result<RevocationCache::Dates> RevocationCache::judge(const Entry& entry, ByteVi
     if (entry.issuer && !crl->is_of(*entry.issuer)) {
       return fail("the list is not signed by " + entry.issuer->subject_text() + ": somebody may have forged it");
     }
+    // Kept, it would make each list after it an older one.
+    if (crl->this_update() > now + kSkew_s) return fail("the list is not valid yet");
     dates = {.issued = crl->this_update(), .until = crl->next_update() == 0 ? now + kNoDate_s : crl->next_update()};
   }
   if (!entry.kept.answer.empty() && dates.issued < entry.issued) {
@@ -41,11 +45,15 @@ Result<RevocationCache::Dates> RevocationCache::judge(const Entry& entry, ByteVi
   return dates;
 }
 
+RevocationCache::Key RevocationCache::key_of(const crypto::RevocationSource& source) {
+  return {source.url, source.ocsp_request, source.issuer ? source.issuer->public_key().key_id() : Bytes{}};
+}
+
 bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources) {
   const auto now = clock_.wall_seconds();
   bool under_way = false;
   for (const auto& source : sources) {
-    const Key key{source.url, source.ocsp_request};
+    const auto key = key_of(source);
     if (!entries_.contains(key)) make_room();
     auto& entry = entries_[key];
     entry.kept.url = source.url;
@@ -62,27 +70,27 @@ bool RevocationCache::want(const std::vector<crypto::RevocationSource>& sources)
 }
 
 void RevocationCache::renew(const crypto::RevocationSource& source, std::int64_t early_s) {
-  const auto at = entries_.find({source.url, source.ocsp_request});
+  const auto at = entries_.find(key_of(source));
   if (at != entries_.end() && at->second.kept.error.empty() && !at->second.kept.answer.empty())
     at->second.ask_at = std::min(at->second.ask_at, at->second.kept.good_until - early_s);
   (void)want({source});
 }
 
 const RevocationCache::Kept* RevocationCache::find(const crypto::RevocationSource& source) const {
-  const auto at = entries_.find({source.url, source.ocsp_request});
+  const auto at = entries_.find(key_of(source));
   return at == entries_.end() ? nullptr : &at->second.kept;
 }
 
 void RevocationCache::begin(const Key& key, Entry& entry) {
-  auto url = io::parse_http_url(key.first);
+  auto url = io::parse_http_url(key.url);
   if (!url) {
     entry.kept.error = url.error().message;
     entry.ask_at = clock_.wall_seconds() + kRetry_s;
     return;
   }
   entry.under_way = true;
-  log_.debug("revocation", "asking " + key.first);
-  client_.fetch({std::move(*url), "application/ocsp-request", key.second},
+  log_.debug("revocation", "asking " + key.url);
+  client_.fetch({std::move(*url), "application/ocsp-request", key.question},
                 [this, key](Result<Bytes> answer) { on_answer(key, std::move(answer)); });
 }
 
@@ -97,14 +105,14 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
     // What was known before stays: a list that is out of date still names the revoked.
     entry.kept.error = dates.error().message;
     entry.ask_at = now + kRetry_s;
-    log_.warning("revocation", "nothing could be learned from " + key.first + ": " + entry.kept.error);
+    log_.warning("revocation", "nothing could be learned from " + key.url + ": " + entry.kept.error);
   } else {
     entry.kept.error.clear();
     entry.kept.answer = std::move(*answer);
     entry.kept.good_until = dates->until;
     entry.issued = dates->issued;
     entry.ask_at = std::clamp(dates->until, now + kRetry_s, now + kLongest_s);
-    log_.info("revocation", "fetched " + key.first);
+    log_.info("revocation", "fetched " + key.url);
     entry.used = ++uses_;
     while (octets() > kMaxOctets && entries_.size() > 1) drop_oldest();
   }
@@ -113,7 +121,7 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
 
 std::size_t RevocationCache::octets() const {
   std::size_t sum = 0;
-  for (const auto& [key, entry] : entries_) sum += key.first.size() + key.second.size() + entry.kept.answer.size();
+  for (const auto& [key, entry] : entries_) sum += key.url.size() + key.question.size() + entry.kept.answer.size();
   return sum;
 }
 
@@ -135,7 +143,7 @@ void RevocationCache::fill(crypto::TrustStore& store) const {
     if (entry.kept.answer.empty()) continue;
     const auto added =
         entry.kept.kind == Kind::kCrl ? store.add_crl(entry.kept.answer) : store.add_ocsp_response(entry.kept.answer);
-    if (!added) log_.warning("revocation", key.first + ": " + added.error().message);
+    if (!added) log_.warning("revocation", key.url + ": " + added.error().message);
   }
 }
 

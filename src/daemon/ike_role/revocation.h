@@ -61,8 +61,15 @@ class RevocationCache {
     std::uint64_t used = 0;  // counts up
     bool under_way = false;
   };
-  // A responder is asked about many certificates: each question is kept by itself.
-  using Key = std::pair<std::string, Bytes>;
+  // A responder is asked about many certificates: each question is kept by itself. And whoever issues certificates can
+  // write anybody's address into them: what comes from there is judged, and kept, for each issuer.
+  struct Key {
+    std::string url;
+    Bytes question;  // empty: a CRL
+    Bytes issuer;    // its key
+    auto operator<=>(const Key&) const = default;
+  };
+  [[nodiscard]] static Key key_of(const crypto::RevocationSource& source);
   struct Dates {
     std::int64_t issued = 0, until = 0;
   };

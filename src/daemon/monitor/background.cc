@@ -9,6 +9,7 @@
 #include "control/messages.h"
 #include "daemon/monitor/engine_choice.h"
 #include "daemon/monitor/monitor.h"
+#include "daemon/monitor/own_directory.h"
 #include "io/errno_text.h"
 #include "io/process.h"
 #include "io/unix_socket.h"
@@ -36,6 +37,10 @@ int Monitor::clean_up() {
   // The lock of a living one: its socket answers.
   if (io::connect_stream(path(std::string(control::kSocketName)))) {
     log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
+    return 1;
+  }
+  if (auto own = make_own_directory(options_.run_dir, "the run directory"); !own) {
+    log_.error("monitor", own.error().message);
     return 1;
   }
   auto loaded = read_configuration();

@@ -9,11 +9,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <filesystem>
 
 #include "control/messages.h"
 #include "daemon/monitor/crash_secret.h"
 #include "daemon/monitor/engine_choice.h"
+#include "daemon/monitor/own_directory.h"
 #include "daemon/monitor/tokens.h"
 #include "daemon/privileges.h"
 #include "io/clock.h"
@@ -74,9 +74,9 @@ Result<void> Monitor::start() {
             "': ike, keys and engine run as nobody. Make one with: adduser --system --group --no-create-home " +
             options_.user);
   }
-  if (auto made = prepare_run_dir(); !made) {
-    return made;
-  }
+  if (auto made = make_own_directory(options_.run_dir, "the run directory"); !made) return made;
+  if (auto made = make_own_directory(options_.state_dir, "the state directory"); !made)
+    log_.warning("monitor", made.error().message);
   io::SystemRandom random;
   if (auto secret = load_crash_secret(options_.state_dir, random)) {
     crash_secret_ = std::move(*secret);
@@ -175,16 +175,6 @@ void Monitor::warn_about_secrets_file() {
   if (::stat(options_.secrets.c_str(), &info) == 0 && (info.st_mode & 077) != 0) {
     log_.warning("config", options_.secrets + " can be read by others than its owner: chmod 600 " + options_.secrets);
   }
-}
-
-Result<void> Monitor::prepare_run_dir() {
-  // Only root may put anything there: the control socket and the pid files are believed.
-  std::error_code error;
-  std::filesystem::create_directories(options_.run_dir, error);
-  if (error) {
-    return fail("cannot make the run directory " + options_.run_dir + ": " + error.message());
-  }
-  return {};
 }
 
 Result<void> Monitor::start_process(Child& child) {

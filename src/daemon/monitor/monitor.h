@@ -57,7 +57,6 @@ class Monitor {
   // PF_KEY and NETLINK_XFRM for programs; with the kernel's IPsec both are the kernel's own.
   [[nodiscard]] Result<void> listen_to_programs();
   void warn_about_secrets_file();
-  [[nodiscard]] Result<void> prepare_run_dir();
   [[nodiscard]] Result<void> start_process(Child& child);
   void start_engine();
   void start_ike();

@@ -346,6 +346,10 @@ Result<void> Network::check_bounds(const Placed& what) const {
   if (placed_.size() >= kMost) {
     return fail("more than " + std::to_string(kMost) + " routes and addresses were asked for");
   }
+  if (what.what >= Placed::What::kClear && guarded_ >= kMostGuarded) {
+    return fail("more than " + std::to_string(kMostGuarded) +
+                " networks of which only a part is protected were asked for: the filter does not know of the newest");
+  }
   if (what.what == Placed::What::kAddress) {
     const bool assigned = bounds_.assigned_addresses && model::is_assignable(ip) && !not_proxied_.contains(ip);
     if (!assigned && !inside(bounds_.addresses, ip)) {
@@ -400,6 +404,7 @@ Result<void> Network::displace(const Placed& what) {
 void Network::remember(const Placed& what) {
   const bool fresh = placed_.insert(what).second;
   if (fresh && what.what == Placed::What::kAddress) ++addresses_;
+  if (fresh && what.what >= Placed::What::kClear) ++guarded_;
   if (fresh && what.what == Placed::What::kRoute) {
     ++tunnelled_count_[what.route.destination];
     tunnelled_.insert(what.route.destination);
@@ -409,6 +414,7 @@ void Network::remember(const Placed& what) {
 void Network::forget(const Placed& what) {
   if (placed_.erase(what) == 0) return;
   if (what.what == Placed::What::kAddress) --addresses_;
+  if (what.what >= Placed::What::kClear) --guarded_;
   if (what.what == Placed::What::kRoute && --tunnelled_count_[what.route.destination] == 0) {
     tunnelled_count_.erase(what.route.destination);
     tunnelled_.erase(what.route.destination);
@@ -522,6 +528,7 @@ void Network::close() {
   }
   placed_.clear();
   addresses_ = 0;
+  guarded_ = 0;
   thrown_.clear();
   workers_.clear();
   devices_.clear();  // the devices vanish with their last descriptor

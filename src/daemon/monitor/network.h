@@ -46,6 +46,8 @@ class Network {
   // More than any ike has: bounds for what a hostile one could make the kernel keep.
   static constexpr std::size_t kMost = 1'000'000;
   static constexpr std::size_t kMostAddresses = 4096;
+  static constexpr std::size_t kMostGuarded =
+      100'000;  // clear networks and guards: all of it is one text for the filter
 
   // kernel: the kernel's IPsec carries the packets.
   Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads = {},
@@ -152,6 +154,7 @@ class Network {
   std::set<IpAddress> not_proxied_;  // its own addresses, and its gateways
   NetworkBounds bounds_;
   std::size_t addresses_ = 0;  // of placed_
+  std::size_t guarded_ = 0;    // clear networks and guards of placed_
   ClearTextGate gate_;
   std::set<IpPrefix> thrown_;
   bool opened_ = false;

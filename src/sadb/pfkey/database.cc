@@ -112,7 +112,8 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::bring_in(PfkeySa& sa, PfkeyTime time) {
   sa.terms = terms_of(sa);
   if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
   if (auto placed = place(sa, time.now); !placed) {
-    remove(sa);
+    // What it said of its numbers was never in force.
+    take_out(sa);
     return std::unexpected(placed.error());
   }
   watch_use(sa);
@@ -134,6 +135,7 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
     sas_.hatched(*old);
   } else {
     remember_counters(*old);
+    used_keys_.remember(*old);
     draft.packets = old->packets;
     draft.bytes = old->bytes;
     // RFC 4303 section 3.3.3: no sequence number comes twice under one key.
@@ -254,9 +256,13 @@ void PfkeyDatabase::unindex(const PfkeySa& sa) {
 }
 
 void PfkeyDatabase::remove(PfkeySa& sa) {
-  if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
   remember_counters(sa);
   used_keys_.remember(sa);
+  take_out(sa);
+}
+
+void PfkeyDatabase::take_out(PfkeySa& sa) {
+  if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
   displace(sa);
   unindex(sa);
   sas_.erase(sa.serial);

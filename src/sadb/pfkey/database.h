@@ -107,6 +107,7 @@ class PfkeyDatabase {
   [[nodiscard]] PfkeyResult<> place_inbound(PfkeySa& sa, Instant now);
   [[nodiscard]] PfkeyResult<> place_outbound(PfkeySa& sa, Instant now);
   void displace(PfkeySa& sa);
+  void take_out(PfkeySa& sa);  // without a look at its counters
   void leave_group(PfkeySa& sa);
   void leave_group(const GroupName& name, std::uint64_t policy);
   void remember_counters(PfkeySa& sa);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How far the sequence numbers of SAs that are gone had come, by their keys. A program that moves an SA takes it away
-// and brings it again with the number it read before; what was sent in between must not be sent anew. RFC 4303
+// How far the sequence numbers of SAs that were in force had come, by their keys. A program that moves an SA takes it
+// away and brings it again with the number it read before; what was sent in between must not be sent anew. RFC 4303
 // section 3.3.3: the peer drops a number that comes twice. (IVs do not repeat in any case: SaSpec::iv_mask.)
 #include <cstdint>
 #include <deque>

@@ -416,6 +416,22 @@ TEST_F(NetworkTest, MorePoliciesThanThePacketFilterTakesAreRefusedAsAWhole) {
   EXPECT_EQ(refused({std::string("10.2.3.5 10.1.0.1") + kUdp}), 0U);
 }
 
+// A process that was taken over asks for whatever it can.
+TEST_F(NetworkTest, TheTextForThePacketFilterIsBounded) {
+  std::vector<NetworkRequest> requests;
+  for (std::uint32_t i = 0; i < Network::kMostGuarded + 5; ++i) {
+    NetworkRequest request{.what = NetworkRequest::What::kAddGuard, .prefix = {}, .device = "ipsec0", .source = {}};
+    request.guarded_remote = model::TrafficSelector::of(IpRange::of(IpAddress::v4(0x0a000000 + 2 * i)));
+    request.guarded_local = *model::TrafficSelector::parse("10.1.0.0/16");
+    requests.push_back(request);
+  }
+  EXPECT_EQ(space.in([&] { return network->apply(requests); }).size(), 5U);
+  requests.resize(1);
+  requests[0].what = NetworkRequest::What::kRemoveGuard;
+  EXPECT_TRUE(space.in([&] { return network->apply(requests); }).empty());
+  EXPECT_TRUE(guard(NetworkRequest::What::kAddGuard, "10.200.0.0/16", "10.1.0.0/16"));
+}
+
 TEST_F(NetworkTest, ProgramsDoNotOpenWhatIkeProtects) {
   ASSERT_TRUE(ask(kAddRoute, "10.2.3.0/24"));
   ASSERT_TRUE(ask(kAddRoute, "10.4.0.0/16"));

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <functional>
@@ -72,16 +75,17 @@ TEST_F(Confined, IkeHasSocketsOfItsOwnKindsOnly) {
 }
 
 TEST_F(Confined, ThreadsButNeitherProcessesNorNamespaces) {
-  EXPECT_EQ(tried(Confinement::kIke,
-                  [] {
-                    std::thread([] {}).join();
-                    return 0L;
-                  }),
-            0);
-  EXPECT_EQ(tried(Confinement::kIke, [] { return ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0); }),
-            EPERM);
-  EXPECT_EQ(tried(Confinement::kIke, [] { return ::syscall(SYS_clone3, nullptr, 0); }), ENOSYS);
   for (const auto how : {Confinement::kIke, Confinement::kToken}) {
+    EXPECT_EQ(tried(how,
+                    [] {
+                      std::thread([] {}).join();
+                      return 0L;
+                    }),
+              0);
+    EXPECT_EQ(tried(how, [] { return ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0); }), EPERM);
+    EXPECT_EQ(tried(how, [] { return ::syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, nullptr); }), EPERM);
+    EXPECT_EQ(tried(how, [] { return long{::fork()}; }), EPERM);
+    EXPECT_EQ(tried(how, [] { return ::syscall(SYS_clone3, nullptr, 0); }), ENOSYS);
     EXPECT_EQ(tried(how,
                     [] {
                       return ::syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, nullptr, nullptr, nullptr, 0);
@@ -100,7 +104,37 @@ TEST_F(Confined, OtherProcessesAreOutOfReach) {
     EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, parent, RLIMIT_NOFILE, nullptr, &limit); }), EPERM);
     EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit); }), 0);
   }
-  EXPECT_EQ(tried(Confinement::kIke, [=] { return long{::kill(parent, 0)}; }), EPERM);
+  for (const auto how : {Confinement::kIke, Confinement::kEngine, Confinement::kKeys, Confinement::kToken}) {
+    EXPECT_EQ(tried(how, [=] { return long{::kill(parent, 0)}; }), EPERM);
+    siginfo_t info{};
+    info.si_code = SI_QUEUE;
+    EXPECT_EQ(tried(how, [=, &info] { return ::syscall(SYS_rt_sigqueueinfo, parent, SIGWINCH, &info); }), EPERM);
+    EXPECT_EQ(tried(how, [=, &info] { return ::syscall(SYS_rt_tgsigqueueinfo, parent, parent, SIGWINCH, &info); }),
+              EPERM);
+    EXPECT_EQ(tried(how, [] { return long{::setpriority(PRIO_USER, ::getuid(), 19)}; }), EPERM);
+  }
+}
+
+// A descriptor that has an owner sends it signals: whichever, and to whom of the same user it likes.
+TEST_F(Confined, DescriptorsSendNoSignals) {
+  const pid_t parent = ::getpid();
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int fd = pipe[0];
+  // What the kernel does not look at does not help.
+  constexpr unsigned long kBeyond = 1UL << 32U;
+  for (const auto how : {Confinement::kIke, Confinement::kEngine, Confinement::kKeys, Confinement::kToken}) {
+    for (const unsigned long beyond : {0UL, kBeyond}) {
+      EXPECT_EQ(tried(how, [=] { return ::syscall(SYS_fcntl, fd, beyond | F_SETOWN, parent); }), EPERM);
+      EXPECT_EQ(tried(how, [=] { return ::syscall(SYS_fcntl, fd, beyond | F_SETSIG, SIGWINCH); }), EPERM);
+      EXPECT_EQ(tried(how, [=] { return ::syscall(SYS_ioctl, fd, beyond | FIOSETOWN, &parent); }), EPERM);
+    }
+    EXPECT_EQ(tried(how, [=] { return long{::fcntl(fd, F_GETFL)}; }), 0);
+    int waiting = 0;
+    EXPECT_EQ(tried(how, [=, &waiting] { return long{::ioctl(fd, FIONREAD, &waiting)}; }), 0);
+  }
+  (void)::close(pipe[0]);
+  (void)::close(pipe[1]);
 }
 
 }  // namespace

@@ -2,9 +2,14 @@
 
 // Command line, messages between the processes, configuration bundles, key exchange jobs.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "daemon/config_bundle.h"
 #include "daemon/ike_role/key_jobs.h"
+#include "daemon/monitor/own_directory.h"
 #include "daemon/options.h"
 #include "daemon/role_messages.h"
 #include "io/unix_socket.h"
@@ -25,6 +30,28 @@ TEST(Options, WhatIsUnknownOrUnfinishedIsRefused) {
   EXPECT_NE(parse_options({"--conf"}).error().message.find("unknown option '--conf'"), std::string::npos);
   EXPECT_NE(parse_options({"--config"}).error().message.find("--config needs a value"), std::string::npos);
   EXPECT_FALSE(parse_options({"--foreground=yes"}));
+}
+
+// What stands in the run directory is believed.
+TEST(OwnDirectory, NobodyElseMayWriteThere) {
+  const std::string path = "/tmp/cygnet-own-directory-" + std::to_string(::getpid());
+  ASSERT_TRUE(make_own_directory(path + "/run", "the run directory"));
+  ASSERT_TRUE(make_own_directory(path + "/run", "the run directory"));
+  for (const mode_t mode : {0777, 0770, 0707}) {
+    ASSERT_EQ(::chmod((path + "/run").c_str(), mode), 0);
+    const auto made = make_own_directory(path + "/run", "the run directory");
+    ASSERT_FALSE(made) << std::oct << mode;
+    EXPECT_NE(made.error().message.find("others than root may write into the run directory " + path),
+              std::string::npos);
+  }
+  ASSERT_EQ(::chmod((path + "/run").c_str(), 0755), 0);
+  EXPECT_TRUE(make_own_directory(path + "/run", "the run directory"));
+  constexpr uid_t kNobody = 65534;
+  if (::chown((path + "/run").c_str(), kNobody, kNobody) == 0) {
+    EXPECT_FALSE(make_own_directory(path + "/run", "the run directory"));
+  }
+  EXPECT_FALSE(make_own_directory("/dev/null", "the run directory"));
+  std::filesystem::remove_all(path);
 }
 
 TEST(RoleMessages, EveryMessageTravels) {

@@ -225,14 +225,56 @@ TEST_F(Verification, AnOlderListDoesNotReplaceANewerOne) {
 TEST_F(Verification, AForgedResponseIsNotKept) {
   const auto certificate = leaf("", url("/ocsp"));
   const auto impostor = test::make_authority("C=DE, O=Example, CN=Root");
-  server.answers["POST /ocsp"] = http(test::make_ocsp_response(impostor, certificate.der, {}));
+  // About the certificate, with the name and key of its issuer: all of that is public. It would never be out of date.
+  server.answers["POST /ocsp"] = http(test::make_ocsp_response(
+      authority, certificate.der,
+      {.this_update = kPkiNow - 1, .next_update = kPkiNow + 1000 * kDay, .forged_by = &impostor}));
   verifier.use(credentials());
   EXPECT_FALSE(verify(certificate).facts->revocation_known);
   EXPECT_TRUE(verifier.fetched()[0].answer.empty());
+  EXPECT_NE(verifier.fetched()[0].error.find("signed by nobody"), std::string::npos) << verifier.fetched()[0].error;
   clock.now += RevocationCache::kRetry_s;
   server.answers["POST /ocsp"] =
       http(test::make_ocsp_response(authority, certificate.der, {.status = test::OcspOptions::Status::kRevoked}));
   EXPECT_TRUE(verify(certificate).facts->revoked);
+}
+
+TEST_F(Verification, AnAnswerAboutAnotherTimeIsNotKept) {
+  const auto certificate = leaf("", url("/ocsp"));
+  server.answers["POST /ocsp"] = http(test::make_ocsp_response(
+      authority, certificate.der, {.this_update = kPkiNow + kDay, .next_update = kPkiNow + 2 * kDay}));
+  verifier.use(credentials());
+  EXPECT_FALSE(verify(certificate).facts->revocation_known);
+  EXPECT_TRUE(verifier.fetched()[0].answer.empty());
+  const auto listed = leaf(url("/crl"));
+  server.answers["GET /crl"] =
+      http(test::make_crl(authority, {.this_update = kPkiNow + kDay, .next_update = kPkiNow + 10 * kDay}));
+  EXPECT_FALSE(verify(listed).facts->revocation_known);
+  clock.now += RevocationCache::kRetry_s;
+  server.answers["GET /crl"] = http(test::make_crl(authority, {.revoked = {listed.der}}));
+  EXPECT_TRUE(verify(listed).facts->revoked);
+}
+
+// Another authority whom we trust names the address of the first one's list in a certificate of its own.
+TEST_F(Verification, AListIsKeptForItsIssuerWhoeverNamesItsAddress) {
+  const auto partner = test::make_authority("C=DE, O=Partner, CN=Root");
+  auto trusted = credentials();
+  trusted.authorities.push_back({"partner.pem", partner.der, "partner.pem"});
+  const auto ours = leaf(url("/crl"));
+  test::CertificateOptions mallory;
+  mallory.subject = "C=DE, O=Partner, CN=mallory";
+  mallory.crl_url = url("/crl");
+  const auto theirs = test::make_certificate(mallory, &partner);
+  server.answers["GET /crl"] = http(test::make_crl(authority, {.next_update = kPkiNow + 600}));
+  verifier.use(trusted);
+  EXPECT_TRUE(verify(ours).facts->revocation_known);
+  EXPECT_FALSE(verify(theirs).facts->revocation_known);
+  clock.now += 700;
+  server.answers["GET /crl"] = http(
+      test::make_crl(authority, {.revoked = {ours.der}, .this_update = kPkiNow + 600, .next_update = kPkiNow + kDay}));
+  EXPECT_FALSE(verify(theirs).facts->revocation_known);
+  EXPECT_TRUE(verify(ours).facts->revoked);
+  EXPECT_EQ(verifier.fetched().size(), 2U);
 }
 
 TEST_F(Verification, OneFetchServesAllWhoWait) {

@@ -260,6 +260,45 @@ TEST_F(OuterHeader, LaterFragmentsPassWhereNoPortIsAskedFor) {
   return out;
 }
 
+// RFC 8200 section 4.5: what routers on the way look at stands in each fragment, in front of its header.
+TEST(Ipv6Fragments, BeginBehindWhatEachHopReads) {
+  struct Case {
+    std::vector<std::pair<std::uint8_t, std::size_t>> headers;  // type, octets
+    std::size_t front, field;  // octets that each fragment has; where they name what follows
+  };
+  for (const auto& c :
+       {Case{{}, 40, 6}, Case{{{0, 8}}, 48, 40}, Case{{{60, 16}}, 40, 6}, Case{{{0, 16}, {60, 8}, {43, 24}}, 88, 64},
+        Case{{{0, 8}, {60, 8}}, 48, 40}, Case{{{43, 8}, {60, 8}}, 48, 40}}) {
+    Bytes packet(40);
+    packet[0] = 0x60;
+    std::size_t next_at = 6;
+    for (const auto& [type, octets] : c.headers) {
+      packet[next_at] = type;
+      next_at = packet.size();
+      packet.resize(packet.size() + octets);
+      packet[next_at + 1] = static_cast<std::uint8_t>(octets / 8 - 1);
+    }
+    packet[next_at] = 51;
+    const auto payload = pattern(3000);
+    packet.insert(packet.end(), payload.begin(), payload.end());
+    const auto plan = Ipv6Fragmentation::plan(packet, 1280, 77);
+    ASSERT_TRUE(plan);
+    Bytes whole(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(c.front));
+    for (std::size_t i = 0; i < plan->count(); ++i) {
+      Bytes piece(plan->packet_octets(i));
+      ASSERT_LE(piece.size(), 1280U);
+      plan->write(i, piece.data());
+      EXPECT_EQ(load_be16(piece.data() + 4), piece.size() - 40);
+      EXPECT_EQ(load_be16(piece.data() + c.front + 2), (whole.size() - c.front) | (i + 1 < plan->count() ? 1U : 0U));
+      EXPECT_EQ(piece[c.field], 44);
+      EXPECT_EQ(piece[c.front], packet[c.field]);
+      whole.insert(whole.end(), piece.begin() + static_cast<std::ptrdiff_t>(c.front) + 8, piece.end());
+    }
+    EXPECT_EQ(whole, packet);
+    EXPECT_FALSE(Ipv6Fragmentation::plan(packet, static_cast<std::uint32_t>(c.front + 15), 77));
+  }
+}
+
 // RFC 4301 section 7. Ports are protected, and what is left of the networks goes in the clear: a later fragment shows
 // no ports, but belongs to its first.
 class PortsAlone : public OuterHeader {

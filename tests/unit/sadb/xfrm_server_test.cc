@@ -330,6 +330,27 @@ TEST_F(XfrmTest, NoNumberComesTwiceUnderOneKey) {
   EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 0U);
 }
 
+// Nothing was sent under it.
+TEST_F(XfrmTest, AnSaThatWasRefusedUsesUpNoNumbers) {
+  auto attributes = gcm();
+  attributes.replay = xf::ReplayState{0xfffffff0, 0, 0};
+  engine.refuse_sas = "no";
+  EXPECT_NE(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  engine.refuse_sas.clear();
+  attributes.replay.reset();
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 0U);
+  // One that was in force, and is lost by an update that is refused, is remembered.
+  engine.counted[{Direction::kOutbound, engine.only(Direction::kOutbound)->child.value}].sequence = 30;
+  attributes.replay = xf::ReplayState{0xfffffff0, 0, 0};
+  engine.refuse_sas = "no";
+  EXPECT_NE(error_of(Type::kUpdSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  engine.refuse_sas.clear();
+  attributes.replay.reset();
+  ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
+  EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 30U);
+}
+
 TEST_F(XfrmTest, AhByTheKernelsNames) {
   xf::Attributes attributes;
   attributes.auth_truncated = xf::Algorithm{"hmac(sha256)", SecretBytes(32, 5), 128};

@@ -78,8 +78,15 @@ Result<SetkeyOptions> parse_setkey_options(const std::vector<std::string>& argum
     const auto taken = long_option(arguments, at, o);
     if (!taken) return std::unexpected(taken.error());
     if (*taken) continue;
-    if (argument.size() < 2 || argument[0] != '-')
-      return fail("'" + argument + "' is no option; a file is named by -f");
+    if (argument.size() < 2 || argument[0] != '-') {
+      // ipsec-tools: "setkey file ..." without -f.
+      if (o.action != Action::kNone && o.action != Action::kScript) {
+        return fail("'" + argument + "' is too much: -D, -F and -x take no file");
+      }
+      o.action = Action::kScript;
+      o.files.push_back(argument);
+      continue;
+    }
     bool takes_file = false;
     for (const char c : argument.substr(1)) {
       if (auto done = letter(c, o, takes_file); !done) return std::unexpected(done.error());
@@ -98,7 +105,7 @@ Result<SetkeyOptions> parse_setkey_options(const std::vector<std::string>& argum
 }
 
 std::string setkey_usage() {
-  return "usage: setkey [-knrv] -f FILE | -c        carry out statements of a file, or of standard input\n"
+  return "usage: setkey [-knrv] FILE ... | -f FILE | -c  carry out statements of a file, or of standard input\n"
          "       setkey [-alPpv] -D                 show SAs, or with -P policies\n"
          "       setkey [-Pv] -F                    remove all SAs, or with -P all policies\n"
          "       setkey [-h] -x                     show messages as they come\n"

@@ -15,6 +15,8 @@ namespace {
 
 namespace pf = wire::pfkey;
 
+constexpr std::uint8_t kGre = 47;
+
 template <typename... Values>
 std::string format(const char* how, Values... values) {
   std::array<char, 512> text{};
@@ -100,21 +102,26 @@ std::string short_sa(const pf::Message& m) {
   return out + "\n";
 }
 
-std::string range_text(const pf::AddressExtension& address, bool icmp) {
+bool is_icmp(std::uint8_t protocol) { return protocol == 1 || protocol == 58; }
+// What is in the place of its ports is shown behind its name.
+bool has_no_ports(std::uint8_t protocol) { return is_icmp(protocol) || protocol == kGre; }
+
+std::string range_text(const pf::AddressExtension& address, bool no_ports) {
   auto text = address.endpoint.address.to_string();
   if (address.prefix_length != address.endpoint.address.bits()) text += "/" + number(address.prefix_length);
-  return text + (address.endpoint.port == 0 || icmp ? "[any]" : "[" + number(address.endpoint.port) + "]");
+  return text + (address.endpoint.port == 0 || no_ports ? "[any]" : "[" + number(address.endpoint.port) + "]");
 }
 
 std::string upper_text(const pf::Message& m) {
   const auto protocol = m.source->protocol;
   if (protocol == pf::kAnyProtocol || protocol == 0) return "any";
-  if (protocol != 1 && protocol != 58) return model::ip_protocol_name(protocol);
-  std::string text = protocol == 58 ? "icmp6" : "icmp";
+  if (!has_no_ports(protocol)) return model::ip_protocol_name(protocol);
+  std::string text = protocol == kGre ? "gre" : protocol == 58 ? "icmp6" : "icmp";
   const auto type = m.source->endpoint.port;
   const auto code = m.destination->endpoint.port;
-  if (type != 0 || code != 0) text += " " + number(type) + "," + number(code);
-  return text;
+  if (type == 0 && code == 0) return text;
+  if (protocol == kGre) return text + " " + number(std::uint32_t{type} << 16U | code);
+  return text + " " + number(type) + "," + number(code);
 }
 
 // The nearest of setkey's three words, and how far from it.
@@ -203,8 +210,8 @@ std::string print_sa(const pf::Message& m, const SetkeyStyle& style) {
 std::string print_policy(const pf::Message& m, const SetkeyStyle& style) {
   std::string out;
   if (m.source && m.destination) {
-    const bool icmp = m.source->protocol == 1 || m.source->protocol == 58;
-    out += range_text(*m.source, icmp) + " " + range_text(*m.destination, icmp) + " " + upper_text(m) + "\n";
+    const bool no_ports = has_no_ports(m.source->protocol);
+    out += range_text(*m.source, no_ports) + " " + range_text(*m.destination, no_ports) + " " + upper_text(m) + "\n";
   } else {
     out += "(no selectors)\n";
   }

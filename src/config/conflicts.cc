@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/conflicts.h"
 
+#include <array>
 #include <functional>
 #include <map>
 #include <string>
@@ -41,6 +42,15 @@ std::uint64_t mix(std::uint64_t h, std::uint64_t value) {
   h = (h ^ value) * kPrime;
   return h ^ (h >> 29U);
 }
+// Where packets are told apart before selectors are looked at, outward and inward.
+std::array<std::string, 2> places_of(const model::Child& child) {
+  const auto place = [&](const char* way, const model::SaMark& mark, std::uint32_t interface_id) {
+    return child.device + way + std::to_string(mark.value) + '/' + std::to_string(mark.mask) + '/' +
+           std::to_string(interface_id);
+  };
+  return {place(" out ", child.mark_out, child.interface_id_out), place(" in ", child.mark_in, child.interface_id_in)};
+}
+
 std::uint64_t mix(std::uint64_t h, const model::TrafficSelector& selector) {
   const std::hash<IpAddress> hash;
   h = mix(mix(h, hash(selector.range.first)), hash(selector.range.last));
@@ -56,8 +66,10 @@ void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& 
       for (const auto& local : child.local) {
         for (const auto& remote : child.remote) {
           const Selectors selectors{local, remote};
-          const auto [at, fresh] = seen.emplace(std::pair{child.device, selectors}, &draft);
-          if (!fresh && at->second != &draft) return report_overlap(*at->second, draft, selectors, report);
+          for (const auto& place : places_of(child)) {
+            const auto [at, fresh] = seen.emplace(std::pair{place, selectors}, &draft);
+            if (!fresh && at->second != &draft) return report_overlap(*at->second, draft, selectors, report);
+          }
         }
       }
     }
@@ -69,9 +81,11 @@ void find_equal_selectors(const std::vector<ConnectionDraft>& drafts, Reporter& 
 std::vector<std::uint64_t> conflict_marks(const model::Connection& connection) {
   std::vector<std::uint64_t> marks{ambiguity_mark(connection)};
   for (const auto& child : connection.children) {
-    const auto device = std::hash<std::string>{}(child.device);
-    for (const auto& local : child.local) {
-      for (const auto& remote : child.remote) marks.push_back(mix(mix(device, local), remote));
+    for (const auto& name : places_of(child)) {
+      const auto place = std::hash<std::string>{}(name);
+      for (const auto& local : child.local) {
+        for (const auto& remote : child.remote) marks.push_back(mix(mix(place, local), remote));
+      }
     }
   }
   return marks;

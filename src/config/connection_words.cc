@@ -7,6 +7,7 @@
 #include "config/connection_draft.h"
 #include "config/credentials.h"
 #include "config/iptfs_words.h"
+#include "config/kernel_words.h"
 #include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/suggest.h"
@@ -568,7 +569,10 @@ bool apply_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
     word->apply({entry, draft, report});
     return true;
   }
-  if (apply_credential_word(entry, draft, report) || apply_iptfs_word(entry, draft, report)) return true;
+  if (apply_credential_word(entry, draft, report) || apply_iptfs_word(entry, draft, report) ||
+      apply_kernel_word(entry, draft, report)) {
+    return true;
+  }
   const bool left = entry.key.starts_with("left");
   if (!left && !entry.key.starts_with("right")) return false;
   const auto* word = find_word(kEndWords, std::string_view(entry.key).substr(left ? 4 : 5));
@@ -585,8 +589,7 @@ std::vector<std::string_view> applied_words(bool of_an_end) {
   const auto more = credential_words(of_an_end);
   names.insert(names.end(), more.begin(), more.end());
   if (!of_an_end) {
-    const auto iptfs = iptfs_words();
-    names.insert(names.end(), iptfs.begin(), iptfs.end());
+    for (const auto& list : {iptfs_words(), kernel_words()}) names.insert(names.end(), list.begin(), list.end());
   }
   return names;
 }

@@ -31,6 +31,8 @@ class SetkeyParser {
 
   // ---- statements
   bool statement(SetkeyStatement& out);
+  // "exit;", "quit;" and "bye;": what follows is not read.
+  [[nodiscard]] bool at_exit() const { return at("exit") || at("quit") || at("bye"); }
   bool arguments(SetkeyStatement& out);
   bool family_options(SetkeyStatement& out);
   bool sa_name(SetkeyStatement& out, bool with_spi);
@@ -53,6 +55,7 @@ class SetkeyParser {
   bool port(std::string_view text, SetkeyPlace place, std::uint16_t& out);
   bool upper_layer(SetkeyStatement& out);
   bool icmp(SetkeyStatement& out);
+  bool gre_key(SetkeyStatement& out);
   bool spd_statement(SetkeyStatement& out);
   bool policy(SetkeyPolicy& out, bool direction_only);
   bool priority(SetkeyPolicy& out);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint8_t kAnyProtocol = 255;
 constexpr std::uint8_t kIcmpV4 = 1;
 constexpr std::uint8_t kIcmpV6 = 58;
+constexpr std::uint8_t kGre = 47;
 
 // The kernel looks at the lower number first; setkey's offsets count the other way.
 constexpr std::uint32_t kPriorityLow = 0xC000'0000U;
@@ -95,7 +96,20 @@ bool SetkeyParser::upper_layer(SetkeyStatement& out) {
   } else {
     return error(word->place, "'" + word->text + "' is no protocol", "a name as tcp, a number up to 255, or any");
   }
+  if (protocol == kGre) return gre_key(out);
   return protocol != kIcmpV4 && protocol != kIcmpV6 ? true : icmp(out);
+}
+
+// "gre 0x1234": the key of RFC 2890, whose halves travel where other protocols have their ports.
+bool SetkeyParser::gre_key(SetkeyStatement& out) {
+  if (at_end() || word_->quoted || word_->text.empty() || word_->text[0] < '0' || word_->text[0] > '9') return true;
+  const auto word = take("a GRE key");
+  const auto key = parse_setkey_number(word->text, UINT32_MAX);
+  if (!key) return error(word->place, "'" + word->text + "' is no GRE key: a number of 32 bits");
+  constexpr unsigned kHalf = 16;
+  out.source.port = static_cast<std::uint16_t>(*key >> kHalf);
+  out.destination.port = static_cast<std::uint16_t>(*key & 0xffffU);
+  return true;
 }
 
 // "icmp6 135,0": type and code travel where other protocols have their ports.

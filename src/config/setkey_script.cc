@@ -65,6 +65,12 @@ SetkeyScript SetkeyParser::run() {
       advance();
       continue;
     }
+    if (at_exit()) {
+      last_ = word_->place;
+      advance();
+      if (!at(";")) (void)error(word_ ? word_->place : last_, "a semicolon must end the statement");
+      break;
+    }
     SetkeyStatement next;
     if (!statement(next)) break;
     script_.statements.push_back(std::move(next));

@@ -179,16 +179,17 @@ void on_strict_revocation(const Context& c) {
 
 void on_engine(const Context& c) {
   using model::EngineKind;
-  if (equals_ignoring_case(c.entry.value, "pfkey")) return c.bad_value("PF_KEY as a way to the kernel is not built");
-  static constexpr std::array<std::pair<std::string_view, EngineKind>, 3> kValues{
-      {{"user", EngineKind::kUser}, {"xfrm", EngineKind::kXfrm}, {"auto", EngineKind::kAuto}}};
+  static constexpr std::array<std::pair<std::string_view, EngineKind>, 4> kValues{{{"user", EngineKind::kUser},
+                                                                                   {"xfrm", EngineKind::kXfrm},
+                                                                                   {"pfkey", EngineKind::kPfkey},
+                                                                                   {"auto", EngineKind::kAuto}}};
   for (const auto& [word, value] : kValues) {
     if (equals_ignoring_case(c.entry.value, word)) {
       c.setup().engine = value;
       return;
     }
   }
-  c.bad_value("write user, xfrm or auto");
+  c.bad_value("write user, xfrm, pfkey or auto");
 }
 
 struct Word {

@@ -39,6 +39,7 @@ void fields(A& a, V& v) {
   a.list(v.crypto_cpus, [](A& each, auto& cpu) { each.number(cpu); });
   a.number(v.nat_port);
   a.number(v.mark);
+  a.enumeration(v.language, model::EngineKind::kPfkey);
 }
 template <typename A, Is<StartIke> V>
 void fields(A& a, V& v) {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "daemon/lease_messages.h"
 #include "io/outer_socket.h"
+#include "model/connection.h"
 #include "model/traffic_selector.h"
 
 namespace cygnet::daemon {
@@ -43,8 +44,9 @@ struct StartEngine {  // descriptors: one a device, one a socket, the listener o
   std::uint32_t crypto_threads = 0;  // see model::EngineThreads
   std::uint32_t crypto_percent = 0;
   std::vector<std::uint16_t> crypto_cpus;
-  std::uint16_t nat_port = 0;  // these two for the kernel's IPsec, which gets no listener of PF_KEY
+  std::uint16_t nat_port = 0;  // these three for the kernel's IPsec, which gets no listener of PF_KEY
   std::uint32_t mark = 0;      // of our own outer packets
+  model::EngineKind language = model::EngineKind::kXfrm;  // in which the kernel is driven: kXfrm or kPfkey
 };
 struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;

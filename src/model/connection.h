@@ -186,8 +186,9 @@ enum class UniqueIds : std::uint8_t {
   kNever            // both live, whatever the peer says
 };
 
-// Who carries the packets: our own engine, the kernel (XFRM), or the kernel where it can do all that is asked for.
-enum class EngineKind : std::uint8_t { kUser, kXfrm, kAuto };
+// Who carries the packets: our own engine, the kernel (driven over NETLINK_XFRM or PF_KEY), or the kernel (XFRM) where
+// it can do all that is asked for.
+enum class EngineKind : std::uint8_t { kUser, kXfrm, kAuto, kPfkey };
 
 struct Setup {
   EngineKind engine = EngineKind::kUser;

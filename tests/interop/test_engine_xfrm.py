@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""engine=xfrm: Cygnet in the guest drives the kernel's IPsec; beside it Cygnet's own engine and strongSwan
-(hosts: kernel_site.py).
+"""engine=xfrm and engine=pfkey: Cygnet in the guest drives the kernel's IPsec; beside it Cygnet's own engine and
+strongSwan (hosts: kernel_site.py).
 
 Both daemons read the same connection: its `left` is the side of the host.
 """
@@ -26,21 +26,30 @@ def guest_lab():
         lab.close()
 
 
+# PF_KEY has no AEADs, no extended sequence numbers and cannot move SAs.
+WORDS = {"xfrm": dict(esp="aes_gcm128"), "pfkey": dict(esp="aes256-sha2_512", esn="no", mobike="no")}
+
+
+@pytest.fixture(params=["xfrm", "pfkey"])
+def engine(request):
+    return request.param
+
+
 class Both:
     """Cygnet on the host with its own engine, and in the guest with the kernel's."""
 
-    def __init__(self, lab, name, setup="engine=xfrm", start=True, **words):
+    def __init__(self, lab, name, engine="xfrm", start=True, only_theirs="", **words):
         family = words.pop("family", 4)
         inner = words.pop("inner", family)
         defaults = dict(left=OURS[family], leftsubnet=OUR_LAN[inner], right=THEIRS[family],
                         rightsubnet=THEIR_LAN[inner], leftid="@ours", rightid="@theirs",
-                        ike="aes_gcm128-sha2_256;dh19", esp="aes_gcm128", dpddelay=None)
+                        ike="aes_gcm128-sha2_256;dh19", dpddelay=None, **WORDS[engine])
         text = conn("lab", **{**defaults, **words})
         self.lab = lab
         self.ours = Cygnet(lab.gw, name)
         self.theirs = GuestCygnet(lab.kernel_host, name + "-guest")
         self.ours.configure(text)
-        self.theirs.configure(text, setup)
+        self.theirs.configure(text + "".join(f"\t{line}\n" for line in only_theirs.splitlines()), f"engine={engine}")
         if start:
             self.theirs.start()
             self.ours.start()
@@ -87,8 +96,8 @@ def check(lab, pair, **words):
 
 @pytest.mark.parametrize("initiator", ["ours", "theirs"])
 @pytest.mark.parametrize("family", [4, 6])
-def test_tunnel(guest_lab, both, family, initiator):
-    pair = both(family=family)
+def test_tunnel(guest_lab, both, engine, family, initiator):
+    pair = both(engine=engine, family=family)
     pair.up(initiator)
     check(guest_lab, pair, outer=family, inner=family)
     # And from the kernel's side.
@@ -107,8 +116,8 @@ def test_algorithms(guest_lab, both, esp):
 
 
 @pytest.mark.parametrize("initiator", ["ours", "theirs"])
-def test_rekey_under_traffic(guest_lab, both, initiator):
-    pair = both()
+def test_rekey_under_traffic(guest_lab, both, engine, initiator):
+    pair = both(engine=engine)
     pair.up()
     before = pair.ours.spis()
     flow = Flow(guest_lab.site, THEIR_HOST[4])
@@ -119,15 +128,15 @@ def test_rekey_under_traffic(guest_lab, both, initiator):
     check(guest_lab, pair)
 
 
-def test_transport(guest_lab, both):
-    pair = both(type="transport", leftsubnet=None, rightsubnet=None)
+def test_transport(guest_lab, both, engine):
+    pair = both(engine=engine, type="transport", leftsubnet=None, rightsubnet=None)
     pair.up()
     check(guest_lab, pair, target=THEIRS[4])
     assert {s["mode"] for s in guest_lab.guest.xfrm_states()} == {"transport"}
 
 
-def test_esp_in_udp(guest_lab, both):
-    pair = both(encapsulation="yes")
+def test_esp_in_udp(guest_lab, both, engine):
+    pair = both(engine=engine, encapsulation="yes")
     pair.up()
     with Capture(guest_lab.gw, "tap0", "udp port 4500 or ip proto 50") as wire:
         assert Ping.once(guest_lab.site, THEIR_HOST[4], count=3, interval_s=0.05).lost == 0
@@ -139,9 +148,9 @@ def test_esp_in_udp(guest_lab, both):
     wait_until(lambda: len(pair.ours.children()) == 1, 10, "the child is rekeyed")
 
 
-def test_on_demand(guest_lab, both):
+def test_on_demand(guest_lab, both, engine):
     """A packet that meets the kernel's policy brings the tunnel up, and is not lost."""
-    pair = both(auto="ondemand", start=False)
+    pair = both(engine=engine, auto="ondemand", start=False)
     pair.theirs.start()
     text = pair.ours.conf.read_text()
     pair.ours.conf.write_text(text.replace("auto=ondemand", "auto=add"))
@@ -151,8 +160,8 @@ def test_on_demand(guest_lab, both):
     assert pair.theirs.state() == "up"
 
 
-def test_nothing_leaves_in_the_clear(guest_lab, both):
-    pair = both()
+def test_nothing_leaves_in_the_clear(guest_lab, both, engine):
+    pair = both(engine=engine)
     pair.up()
     pair.ours.down("lab")
     with Capture(guest_lab.gw, "tap0", "icmp") as wire:
@@ -163,9 +172,9 @@ def test_nothing_leaves_in_the_clear(guest_lab, both):
     assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
 
 
-def test_ike_killed(guest_lab, both):
+def test_ike_killed(guest_lab, both, engine):
     """kill -9 of ike: packets flow on, and the next ike adopts the kernel's SAs."""
-    pair = both()
+    pair = both(engine=engine)
     pair.up()
     spis = pair.theirs.spis()
     flow = Flow(guest_lab.site, THEIR_HOST[4])
@@ -180,13 +189,79 @@ def test_ike_killed(guest_lab, both):
     check(guest_lab, pair)
 
 
-def test_lifetime_in_packets(guest_lab, both):
+def test_lifetime_in_packets(guest_lab, both, engine):
     """The kernel counts, tells when it is time, and ike rekeys."""
-    pair = both(**{"ipsec-max-packets": "100"})
+    pair = both(engine=engine, **{"ipsec-max-packets": "100"})
     pair.up()
     before = pair.theirs.spis()
     assert Ping.once(guest_lab.site, THEIR_HOST[4], count=98, interval_s=0.02).lost == 0
     wait_until(lambda: pair.theirs.spis() != before, 15, "the child is rekeyed")
+
+
+def test_marks(guest_lab, both):
+    """Only marked packets take the tunnel."""
+    pair = both(only_theirs="mark-out=0x2a/0xff")
+    pair.up()
+    assert "mark 0x2a/0xff" in guest_lab.guest.run("ip xfrm state")
+    assert guest_lab.guest.run("ip xfrm policy").count("mark 0x2a/0xff") == 1
+    guest_lab.guest.run("ping -m 42 -c 3 -i 0.1 -I 10.2.0.10 10.1.0.10")
+    assert [pair.theirs.child()[w]["packets"] for w in ("in", "out")] == [3, 3]
+    with Capture(guest_lab.gw, "tap0", "icmp") as wire:
+        guest_lab.guest.run("ping -c 2 -i 0.2 -W 1 -I 10.2.0.10 10.1.0.10", check=False)
+    assert wire.count("icmp") == 2  # unmarked: as if there were no tunnel
+    assert pair.theirs.child()["out"]["packets"] == 3
+    pair.theirs.rekey("lab")
+    wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "the marked SA is found again and removed")
+    pair.stop()
+    assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
+
+
+def test_interface_ids(guest_lab, both):
+    """The kernel has them; without such an interface no packet takes the tunnel (this guest has no XFRM interfaces)."""
+    pair = both(only_theirs="if_id_in=5\nif_id_out=6")
+    pair.up()
+    states = guest_lab.guest.run("ip xfrm state")
+    assert states.count("if_id 0x5") == 1 and states.count("if_id 0x6") == 1
+    policies = guest_lab.guest.run("ip xfrm policy")
+    assert policies.count("if_id 0x5") == 2 and policies.count("if_id 0x6") == 1
+    pair.stop()
+    assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
+
+
+def test_policies_flushed_by_others(guest_lab, both, engine):
+    pair = both(engine=engine)
+    pair.up()
+    ours = lambda: guest_lab.guest.run("ip xfrm policy").count("src 10.2.0.0/24 dst 10.1.0.0/24")
+    assert ours() == 1
+    guest_lab.guest.run("ip xfrm policy flush")
+    wait_until(lambda: ours() == 1, 5, "the policies are put back")
+    assert "others took" in pair.theirs.read_log()
+    check(guest_lab, pair)
+
+
+def test_network_cards(guest_lab, both):
+    """The guest's card has no ESP: auto goes on without it, crypto is refused when it is loaded."""
+    pair = both(only_theirs="nic-offload=auto")
+    pair.up()
+    check(guest_lab, pair)
+    pair.stop()
+    pair = both(start=False, only_theirs="nic-offload=crypto")
+    pair.theirs.start(wait=False)
+    wait_until(lambda: "192.0.2.9 takes no SA" in pair.theirs.read_log(), 15, "it says what cannot be")
+    wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
+    pair.theirs.process = None
+    assert guest_lab.guest.xfrm_states() == []
+
+
+@pytest.mark.parametrize("words,what", [
+    (dict(esp="aes_gcm128"), "AEAD"), (dict(esp="aes128-sha2_256"), "96 bits"), (dict(esn="either"), "esn=no"),
+    (dict(rightsubnet="0.0.0.0/0", leftsubnet="0.0.0.0/0"), "its own peer"), (dict(mobike="yes"), "mobike=no")])
+def test_what_pf_key_cannot_say_is_refused(guest_lab, both, words, what):
+    pair = both(engine="pfkey", start=False, **words)
+    pair.theirs.start(wait=False)
+    wait_until(lambda: what in pair.theirs.read_log(), 15, "it says what cannot be")
+    wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
+    pair.theirs.process = None
 
 
 def test_what_the_kernel_lacks_is_refused(guest_lab, both):
@@ -204,9 +279,9 @@ def test_what_the_kernel_lacks_is_refused(guest_lab, both):
     assert guest_lab.guest.xfrm_states() == []
 
 
-def test_daemon_killed(guest_lab, both):
+def test_daemon_killed(guest_lab, both, engine):
     """kill -9 of everything: the kernel's SAs carry on, and the next daemon takes them over until it has its own."""
-    pair = both(auto="start", start=False)
+    pair = both(engine=engine, auto="start", start=False)
     text = pair.ours.conf.read_text()
     pair.ours.conf.write_text(text.replace("auto=start", "auto=add"))
     pair.ours.start()

@@ -55,7 +55,11 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
   }
   log_.info(policy->connection, "a packet from " + event.local.to_string() + " to " + event.remote.to_string() +
                                     " asks for child " + policy->child_name);
-  endpoint_->initiate(now, policy->connection, policy->child_name, std::pair{event.local, event.remote});
+  // PF_KEY tells of the policy only, and not of the packet.
+  const bool packet =
+      event.local.range.first == event.local.range.last && event.remote.range.first == event.remote.range.last;
+  endpoint_->initiate(now, policy->connection, policy->child_name,
+                      packet ? std::optional(std::pair{event.local, event.remote}) : std::nullopt);
 }
 
 void IkeProcess::on_event(const sadb::SaExpiring& event) {

@@ -228,6 +228,7 @@ void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {
 
 void IkeProcess::perform(ike::InstallSa&& action) {
   auto spec = std::move(action.spec);
+  if (const auto* child = find_child(spec.connection, spec.child_name)) sadb::kernel::apply_terms(*child, spec);
   policy::Changes changes;
   if (spec.direction == model::Direction::kOutbound) {
     std::tie(spec.policy, changes) = policies_.on_sa_installing(spec);
@@ -349,7 +350,10 @@ void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_check
 
 // The engine must know a policy before a route brings it packets, and keep it until the route is gone.
 void IkeProcess::apply(const policy::Changes& changes) {
-  for (const auto& policy : changes.install) {
+  for (auto policy : changes.install) {
+    if (const auto* child = find_child(policy.connection, policy.child_name)) {
+      sadb::kernel::apply_terms(*child, policy);
+    }
     engine_.install_policy(policy, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection +
                                           " was not installed"));
     add_routes(policy);

@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "daemon/kernel_role/kernel_control.h"
-#include "daemon/kernel_role/netlink_port.h"
+#include "daemon/kernel_role/kernel_link.h"
 #include "daemon/privileges.h"
 #include "daemon/role_messages.h"
 #include "io/clock.h"
@@ -18,22 +18,20 @@
 #include "io/outer_socket.h"
 #include "io/process.h"
 #include "io/unix_socket.h"
+#include "io/xfrm_socket.h"
 #include "sadb/packing.h"
 
 namespace cygnet::daemon {
 
 namespace {
 
-namespace xfrm = wire::xfrm;
-
 constexpr std::size_t kMarker = 4;  // RFC 3948 section 2.2: four zero octets before IKE
 constexpr int kIkeBacklogOctets = 1 << 20;
 constexpr Duration kStandbyInterval = std::chrono::milliseconds(50);
 constexpr Duration kTick = std::chrono::seconds(1);
+constexpr std::uint32_t kSilenceSeconds = 30;
 constexpr std::size_t kBurst = 32;
 constexpr std::size_t kLargestPacket = 65536 + 64;
-
-constexpr std::uint32_t group_bit(xfrm::Group group) { return 1U << (static_cast<std::uint32_t>(group) - 1U); }
 
 class KernelProcess {
  public:
@@ -44,7 +42,7 @@ class KernelProcess {
   void on_monitor(io::Message message);
   [[nodiscard]] Result<void> start(const StartEngine& start, std::vector<io::UniqueFd> fds);
   [[nodiscard]] Result<void> take_descriptors(const StartEngine& start, std::vector<io::UniqueFd> fds);
-  [[nodiscard]] Result<void> open_kernel(std::uint32_t mark);
+  [[nodiscard]] Result<void> open_kernel(const StartEngine& start);
   void attach_ike(io::UniqueFd socket);
   void on_ike(io::Message datagram);
   void on_kernel_events();
@@ -52,6 +50,7 @@ class KernelProcess {
   void on_stray(int device);
   void look_at_standby();
   void each_second();
+  void look_for_lost();
   void flush();
   [[nodiscard]] bool ike_is_behind() const;
   [[nodiscard]] sadb::kernel::Moment moment() const {
@@ -63,12 +62,11 @@ class KernelProcess {
   io::EventLoop loop_;
   io::SystemClock clock_;
   std::unique_ptr<io::Channel> monitor_;
-  std::unique_ptr<NetlinkPort> port_;
+  std::unique_ptr<KernelLink> link_;
   std::unique_ptr<sadb::kernel::KernelEngine> engine_;
   std::unique_ptr<KernelControl> control_;
   std::unique_ptr<io::Channel> ike_;
   int ike_fd_ = -1;  // of ike_'s, to see how far behind it is
-  io::UniqueFd events_;
   std::vector<io::UniqueFd> devices_;
   std::vector<io::OuterSocket> sockets_;
   std::uint16_t nat_port_ = 0;
@@ -76,6 +74,7 @@ class KernelProcess {
   io::DatagramSender sender_;
   std::map<sadb::kernel::KernelEngine::Keepalive, Instant> kept_open_;
   bool standby_timer_ = false;
+  std::uint32_t seconds_ = 0;
   int status_ = 0;
 };
 
@@ -107,7 +106,7 @@ void KernelProcess::on_monitor(io::Message message) {
 Result<void> KernelProcess::start(const StartEngine& start, std::vector<io::UniqueFd> fds) {
   nat_port_ = start.nat_port;
   if (auto taken = take_descriptors(start, std::move(fds)); !taken) return taken;
-  if (auto opened = open_kernel(start.mark); !opened) return opened;
+  if (auto opened = open_kernel(start); !opened) return opened;
   if (auto dropped = drop_privileges(options_.user, Keep::kNetAdmin); !dropped) return dropped;
   if (auto confined = confine(Confinement::kEngine, options_.allow_unconfined, log_); !confined) return confined;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
@@ -118,7 +117,7 @@ Result<void> KernelProcess::start(const StartEngine& start, std::vector<io::Uniq
   for (const auto& device : devices_) {
     loop_.watch(device.get(), [this, fd = device.get()] { on_stray(fd); });
   }
-  loop_.watch(events_.get(), [this] { on_kernel_events(); });
+  loop_.watch(link_->events(), [this] { on_kernel_events(); });
   loop_.after(kTick, [this] { each_second(); });
   return {};
 }
@@ -144,17 +143,12 @@ Result<void> KernelProcess::take_descriptors(const StartEngine& start, std::vect
   return {};
 }
 
-Result<void> KernelProcess::open_kernel(std::uint32_t mark) {
-  auto socket = io::XfrmSocket::open();
-  if (!socket) return std::unexpected(socket.error());
-  port_ = std::make_unique<NetlinkPort>(std::move(*socket));
-  engine_ = std::make_unique<sadb::kernel::KernelEngine>(*port_, mark);
+Result<void> KernelProcess::open_kernel(const StartEngine& start) {
+  auto link = open_kernel_link(start.language);
+  if (!link) return std::unexpected(link.error());
+  link_ = std::move(*link);
+  engine_ = std::make_unique<sadb::kernel::KernelEngine>(link_->port(), start.mark);
   control_ = std::make_unique<KernelControl>(*engine_, log_);
-  auto events = io::open_xfrm_events(group_bit(xfrm::Group::kAcquire) | group_bit(xfrm::Group::kExpire) |
-                                     group_bit(xfrm::Group::kMapping) | group_bit(xfrm::Group::kSa) |
-                                     group_bit(xfrm::Group::kPolicy));
-  if (!events) return std::unexpected(events.error());
-  events_ = std::move(*events);
   return engine_->begin(moment());
 }
 
@@ -206,17 +200,8 @@ bool KernelProcess::ike_is_behind() const {
 
 // ---- kernel
 void KernelProcess::on_kernel_events() {
-  const bool lost = io::read_xfrm_events(events_.get(), [this](ByteView datagram) {
-    const auto pieces = xfrm::split_messages(datagram);
-    for (const auto& piece : pieces ? *pieces : std::vector<ByteView>{}) {
-      if (const auto message = xfrm::Message::parse(piece)) {
-        // What was asked for here is known.
-        if (message->header.port != port_->number()) engine_->on_message(*message);
-      } else {
-        log_.debug("", "a notice of the kernel's was not understood: " + message.error().message);
-      }
-    }
-  });
+  const bool lost =
+      link_->read_events([this](const wire::xfrm::Message& message) { engine_->on_message(message); }, log_);
   if (lost) {
     log_.notice("", "the kernel had more to tell than could be taken: looking at its SAs");
     engine_->on_messages_lost();
@@ -260,10 +245,16 @@ void KernelProcess::on_stray(int device) {
   for (std::size_t i = 0; i < kBurst && ::read(device, packet.data(), packet.size()) > 0; ++i) control_->count_stray(1);
 }
 
+// PF_KEY drops what a reader has no room for, and says nothing.
+void KernelProcess::look_for_lost() {
+  if (link_->loses_in_silence() && ++seconds_ % kSilenceSeconds == 0) engine_->on_messages_lost();
+}
+
 // Keepalives, RFC 3948 section 2.3: one octet, 0xff.
 void KernelProcess::each_second() {
   static constexpr std::array<std::uint8_t, 1> kKeepalive{0xff};
   const auto now = clock_.monotonic();
+  look_for_lost();
   engine_->on_timer(moment());
   flush();
   const auto wanted = engine_->keepalives();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// engine=xfrm: the process that takes the engine's place where the kernel carries the packets. It says to ike what the
-// engine says, and drives the kernel over NETLINK_XFRM; it keeps CAP_NET_ADMIN and nothing else.
+// engine=xfrm, engine=pfkey: the process that takes the engine's place where the kernel carries the packets. It says to
+// ike what the engine says, and drives the kernel over NETLINK_XFRM or PF_KEY; it keeps CAP_NET_ADMIN and nothing else.
 #include "base/log.h"
 #include "daemon/options.h"
 

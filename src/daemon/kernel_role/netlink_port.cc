@@ -27,6 +27,14 @@ std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::ask(const xf
   }
 }
 
+std::uint32_t NetlinkPort::interface_of(const IpAddress& local) {
+  const auto addresses = routes_ ? routes_->addresses() : Result<std::vector<io::InterfaceAddress>>{};
+  for (const auto& each : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
+    if (each.prefix.address == local) return static_cast<std::uint32_t>(each.index);
+  }
+  return 0;
+}
+
 std::expected<bool, KernelError> take_answers(ByteView datagram, const xfrm::Header& question,
                                               std::vector<xfrm::Message>& answers) {
   const bool dump = (question.flags & xfrm::kDump) != 0;

@@ -2,6 +2,9 @@
 #pragma once
 
 // KernelPort over a NETLINK_XFRM socket: one question at a time, answered before the next.
+#include <optional>
+
+#include "io/rtnetlink.h"
 #include "io/xfrm_socket.h"
 #include "sadb/kernel/engine.h"
 
@@ -9,14 +12,18 @@ namespace cygnet::daemon {
 
 class NetlinkPort final : public sadb::kernel::KernelPort {
  public:
-  explicit NetlinkPort(io::XfrmSocket socket) : socket_(std::move(socket)) {}
+  // routes: to find the interface of an address; may be missing.
+  explicit NetlinkPort(io::XfrmSocket socket, std::optional<io::RouteSocket> routes = {})
+      : socket_(std::move(socket)), routes_(std::move(routes)) {}
   [[nodiscard]] std::expected<std::vector<wire::xfrm::Message>, sadb::kernel::KernelError> ask(
       const wire::xfrm::Message& message) override;
   // Stands in the notices of what was asked for here.
   [[nodiscard]] std::uint32_t number() const { return socket_.port(); }
+  [[nodiscard]] std::uint32_t interface_of(const IpAddress& local) override;
 
  private:
   io::XfrmSocket socket_;
+  std::optional<io::RouteSocket> routes_;
   std::uint32_t sequence_ = 0;
 };
 

@@ -8,13 +8,15 @@
 #include <set>
 #include <tuple>
 
-#include "daemon/kernel_role/netlink_port.h"
+#include "daemon/kernel_role/kernel_link.h"
 #include "io/process.h"
+#include "sadb/kernel/pfkey_language.h"
 
 namespace cygnet::daemon {
 
 namespace {
 
+using model::EngineKind;
 using model::TransformType;
 
 // Somebody's address in a documentation network: no packet will ever match it.
@@ -47,6 +49,7 @@ model::SaSpec probe_of(const Kind& kind, Family family) {
   spec.protocol = kind.protocol;
   const auto nobody = family == Family::kV4 ? IpAddress::v4(kNobodyV4) : *IpAddress::parse("2001:db8::1");
   spec.local = spec.remote = {nobody, 0};
+  spec.local_selectors = spec.remote_selectors = {model::TrafficSelector::of(IpRange::all(family))};
   spec.encryption = static_cast<model::EncryptionId>(kind.encryption.id);
   spec.encryption_bits = kind.encryption.key_bits;
   spec.integrity = static_cast<model::IntegrityId>(kind.integrity.id);
@@ -71,27 +74,76 @@ std::string words_of(const Kind& kind) {
   return out;
 }
 
+std::string word_of(EngineKind engine) { return engine == EngineKind::kPfkey ? "pfkey" : "xfrm"; }
+
+std::string why_not(const model::Connection& connection, EngineKind language) {
+  for (const auto& child : connection.children) {
+    if (auto why = sadb::kernel::why_not(child); !why.empty()) return why;
+  }
+  return language == EngineKind::kPfkey ? sadb::kernel::why_not_pfkey(connection) : std::string{};
+}
+
+// Whether the network card takes what it must take. What has no address yet is found out when it is set up.
+std::string why_not_card(const model::Connection& connection, const model::Child& child,
+                         sadb::kernel::KernelPort& port) {
+  if (child.nic_offload != model::NicOffload::kCrypto) return {};
+  // Which end is ours has not been found out yet.
+  const auto is_here = [&](const model::HostSpec& host) {
+    return host.has_address() && port.interface_of(host.address) != 0;
+  };
+  const auto& host = is_here(connection.local.host) ? connection.local.host : connection.remote.host;
+  if (!is_here(host)) return {};
+  std::set<Kind> kinds;
+  add_kinds(child, kinds);
+  for (const auto& kind : kinds) {
+    auto spec = probe_of(kind, host.address.family());
+    spec.local.address = host.address;
+    spec.nic_offload = child.nic_offload;
+    if (const auto taken = sadb::kernel::probe(port, spec); !taken) {
+      return "connection " + connection.name + " (" + connection.source + "): " + taken.error().message;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
-std::string why_not_kernel(const std::vector<model::Connection>& connections) {
-  auto socket = io::XfrmSocket::open();
-  if (!socket) return socket.error().message;
-  NetlinkPort port(std::move(*socket));
+std::string why_not_user(const std::vector<model::Connection>& connections) {
+  for (const auto& connection : connections) {
+    for (const auto& child : connection.children) {
+      if (const auto word = sadb::kernel::needs_kernel(child); !word.empty()) {
+        return "connection " + connection.name + " (" + connection.source + ") has " + word +
+               ", which only the kernel's IPsec heeds (engine=xfrm)";
+      }
+    }
+  }
+  return {};
+}
+
+std::string why_not_engine(const std::vector<model::Connection>& connections, EngineKind engine) {
+  return engine == EngineKind::kUser ? why_not_user(connections) : why_not_kernel(connections, engine);
+}
+
+std::string why_not_kernel(const std::vector<model::Connection>& connections, EngineKind language) {
+  auto port = open_kernel_port(language);
+  if (!port) return port.error().message;
   std::set<std::pair<Kind, Family>> probed;  // good ones, each asked for once
   for (const auto& connection : connections) {
     std::set<Kind> kinds;
+    if (const auto why = why_not(connection, language); !why.empty()) {
+      return "connection " + connection.name + " (" + connection.source + ") has " + why +
+             (language == EngineKind::kPfkey ? ", which cannot be asked of the kernel over PF_KEY"
+                                             : ", which is not built for the kernel's IPsec");
+    }
     for (const auto& child : connection.children) {
-      if (const auto why = sadb::kernel::why_not(child); !why.empty()) {
-        return "connection " + connection.name + " (" + connection.source + ") has " + why +
-               ", which is not built for the kernel's IPsec";
-      }
       add_kinds(child, kinds);
+      if (const auto why = why_not_card(connection, child, **port); !why.empty()) return why;
     }
     const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
     for (const auto& kind : kinds) {
       const auto family = v6 ? Family::kV6 : Family::kV4;
       if (!probed.emplace(kind, family).second) continue;
-      const auto taken = sadb::kernel::probe(port, probe_of(kind, family));
+      const auto taken = sadb::kernel::probe(**port, probe_of(kind, family));
       if (!taken) {
         return "connection " + connection.name + " (" + connection.source + ") may agree on " + words_of(kind) +
                ", and " + taken.error().message;
@@ -101,23 +153,34 @@ std::string why_not_kernel(const std::vector<model::Connection>& connections) {
   return {};
 }
 
-Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log) {
+Result<EngineKind> choose_engine(const config::LoadedConfiguration& configuration, Logger& log) {
   const auto wanted = configuration.setup.engine;
-  if (wanted == model::EngineKind::kUser) return false;
-  auto why = why_not_kernel(configuration.connections);
+  if (wanted == EngineKind::kUser) {
+    if (const auto why = why_not_user(configuration.connections); !why.empty()) return fail("engine=user: " + why);
+    return wanted;
+  }
+  const auto language = wanted == EngineKind::kPfkey ? EngineKind::kPfkey : EngineKind::kXfrm;
+  auto why = why_not_kernel(configuration.connections, language);
   if (why.empty() && configuration.threads != model::EngineThreads{}) {
     why =
         "workers=, worker-cpus=, busy-poll=, crypto-threads=, crypto-cpus= and crypto-cpu= are for Cygnet's own engine";
   }
   if (why.empty()) {
     log.info("monitor", "the kernel's IPsec carries the packets (engine=)");
-    return true;
+    if (language == EngineKind::kPfkey) {
+      log.notice("monitor", "engine=pfkey: anti-replay windows have 32 packets, since PF_KEY knows no larger ones");
+    }
+    return language;
   }
-  if (wanted == model::EngineKind::kXfrm) {
-    return fail("engine=xfrm: " + why + ". Change the connection, or write engine=user (or auto) in config setup");
+  if (wanted != EngineKind::kAuto) {
+    return fail("engine=" + word_of(wanted) + ": " + why +
+                ". Change the connection, or write engine=user (or auto) in config setup");
+  }
+  if (const auto other = why_not_user(configuration.connections); !other.empty()) {
+    return fail("engine=auto: the kernel cannot: " + why + "; and " + other);
   }
   log.notice("monitor", "engine=auto: Cygnet's own engine carries the packets, since " + why);
-  return false;
+  return EngineKind::kUser;
 }
 
 namespace {
@@ -142,12 +205,12 @@ char larval_drop_before(const std::string& file) {
 
 }  // namespace
 
-void note_in_kernel(bool used, const std::string& file, Logger& log) {
-  if (!used) {
+void note_in_kernel(EngineKind chosen, const std::string& file, Logger& log) {
+  if (chosen == EngineKind::kUser) {
     remove_from_kernel(file);
     return;
   }
-  const auto text = std::string("engine=xfrm ") + larval_drop_before(file) + '\n';
+  const auto text = "engine=" + word_of(chosen) + " " + larval_drop_before(file) + '\n';
   if (auto kept = io::replace_file(file, text, 0600); !kept) {
     log.warning("monitor", kept.error().message + ": if cygnetd is killed, --clean-up leaves the kernel's SAs alone");
   }
@@ -159,13 +222,12 @@ void note_in_kernel(bool used, const std::string& file, Logger& log) {
 }
 
 void remove_from_kernel(const std::string& file) {
-  if (::access(file.c_str(), F_OK) != 0) return;
+  std::string word;
+  if (std::ifstream in(file); !(in >> word)) return;
   if (const char before = larval_drop_before(file); before != '0') (void)write_larval_drop(before);
   io::remove_file(file);
-  auto socket = io::XfrmSocket::open();
-  if (!socket) return;
-  NetlinkPort port(std::move(*socket));
-  sadb::kernel::KernelEngine(port, 0).end();
+  const auto language = word == "engine=pfkey" ? EngineKind::kPfkey : EngineKind::kXfrm;
+  if (auto port = open_kernel_port(language)) sadb::kernel::KernelEngine(**port, 0).end();
 }
 
 }  // namespace cygnet::daemon

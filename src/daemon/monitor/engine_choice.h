@@ -11,16 +11,21 @@
 
 namespace cygnet::daemon {
 
-// What hinders the kernel, as a sentence; empty: it can carry all of these connections.
-[[nodiscard]] std::string why_not_kernel(const std::vector<model::Connection>& connections);
+// What hinders the kernel, as a sentence; empty: it can carry all of these connections. language: kXfrm or kPfkey.
+[[nodiscard]] std::string why_not_kernel(const std::vector<model::Connection>& connections, model::EngineKind language);
 
-// engine=auto takes the kernel only if nothing hinders it; engine=xfrm fails then.
-[[nodiscard]] Result<bool> choose_kernel(const config::LoadedConfiguration& configuration, Logger& log);
+// What hinders our own engine, likewise.
+[[nodiscard]] std::string why_not_user(const std::vector<model::Connection>& connections);
+// engine: kUser, kXfrm or kPfkey.
+[[nodiscard]] std::string why_not_engine(const std::vector<model::Connection>& connections, model::EngineKind engine);
+
+// kUser, kXfrm or kPfkey. engine=auto takes the kernel only if nothing hinders it; engine=xfrm and pfkey fail then.
+[[nodiscard]] Result<model::EngineKind> choose_engine(const config::LoadedConfiguration& configuration, Logger& log);
 
 // Where it is written down that this daemon uses the kernel: several may run, and what is another's stays.
 inline constexpr std::string_view kInKernelFile = "in-kernel";
 // At the start. Not in use: what a killed one may have left there, when it had the kernel, goes.
-void note_in_kernel(bool used, const std::string& file, Logger& log);
+void note_in_kernel(model::EngineKind engine, const std::string& file, Logger& log);
 // SAs and policies of ours that are still in the kernel go, if the file says that there may be some; then the file.
 void remove_from_kernel(const std::string& file);
 

@@ -93,10 +93,11 @@ Result<void> Monitor::start() {
     return std::unexpected(control.error());
   }
   control_ = std::move(*control);
-  auto kernel = choose_kernel(loaded.configuration.conf, log_);
-  if (!kernel) return std::unexpected(kernel.error());
-  kernel_ = *kernel;
-  note_in_kernel(kernel_, path(std::string(kInKernelFile)), log_);
+  const auto engine = choose_engine(loaded.configuration.conf, log_);
+  if (!engine) return std::unexpected(engine.error());
+  engine_kind_ = *engine;
+  kernel_ = engine_kind_ != model::EngineKind::kUser;
+  note_in_kernel(engine_kind_, path(std::string(kInKernelFile)), log_);
   if (auto listening = listen_to_programs(); !listening) {
     return listening;
   }
@@ -235,7 +236,8 @@ void Monitor::start_engine() {
                     .crypto_percent = network_->engine_threads().crypto_percent,
                     .crypto_cpus = network_->engine_threads().crypto_cpus,
                     .nat_port = setup.nat_port,
-                    .mark = setup.fwmark};
+                    .mark = setup.fwmark,
+                    .language = engine_kind_};
   std::vector<io::UniqueFd> fds;
   for (const auto& device : network_->devices()) {
     start.devices.push_back(device.name);
@@ -441,8 +443,9 @@ void Monitor::reload() {
   std::vector<io::UniqueFd> fds;
   if (!loaded.configuration.ok()) {
     message.error = loaded.configuration.problems();
-  } else if (kernel_) {
-    message.error = why_not_kernel(loaded.change ? loaded.change->fresh : loaded.configuration.conf.connections);
+  } else {
+    message.error =
+        why_not_engine(loaded.change ? loaded.change->fresh : loaded.configuration.conf.connections, engine_kind_);
   }
   if (!message.error.empty()) {
     log_.error("config", "not reloaded, the old configuration stays: " + message.error);

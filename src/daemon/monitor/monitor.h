@@ -126,6 +126,7 @@ class Monitor {
   bool settling_ = false;
   Instant next_settlement_{};  // of the packet filter, not before
   bool shutting_down_ = false;
+  model::EngineKind engine_kind_ = model::EngineKind::kUser;
   bool kernel_ = false;       // the kernel's IPsec takes the engine's place
   bool engine_lost_ = false;  // ike says goodbye, then both start again
 };

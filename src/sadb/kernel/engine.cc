@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sadb/kernel/offload.h"
+
 namespace cygnet::sadb::kernel {
 namespace {
 
@@ -51,14 +53,37 @@ KernelEngine::SaKey KernelEngine::key_of(const model::SaSpec& spec) {
 
 std::uint32_t KernelEngine::use_reqid(Subject subject) {
   const auto inherited = inherited_policies_.empty() ? 0 : inherited_reqid(subject);
-  auto& reqid = reqids_[std::move(subject)];
-  if (reqid.users++ == 0) reqid.number = inherited != 0 ? inherited : kReqidBase | (++next_reqid_ & kReqidMask);
-  return reqid.number;
+  const auto it = reqids_.find(subject);
+  if (it != reqids_.end()) {
+    ++it->second.users;
+    return it->second.number;
+  }
+  const auto number = inherited != 0 ? inherited : free_reqid();
+  if (number == 0) return 0;
+  used_reqids_.insert(number);
+  reqids_.emplace(std::move(subject), Reqid{number, 1});
+  return number;
+}
+
+std::uint32_t KernelEngine::free_reqid() {
+  const auto most = port_.reqids();
+  const auto taken = [&](std::uint32_t number) {
+    return used_reqids_.contains(number) ||
+           std::ranges::any_of(inherited_sas_, [&](const InheritedSa& sa) { return sa.reqid == number; });
+  };
+  if (used_reqids_.size() >= most) return 0;
+  for (std::uint32_t tried = 0; tried < most; ++tried) {
+    next_reqid_ = next_reqid_ >= most ? 1 : next_reqid_ + 1;
+    if (!taken(kReqidBase | next_reqid_)) return kReqidBase | next_reqid_;
+  }
+  return 0;
 }
 
 void KernelEngine::leave_reqid(const Subject& subject) {
   const auto it = reqids_.find(subject);
-  if (it != reqids_.end() && --it->second.users == 0) reqids_.erase(it);
+  if (it == reqids_.end() || --it->second.users != 0) return;
+  used_reqids_.erase(it->second.number);
+  reqids_.erase(it);
 }
 
 KernelEngine::Held* KernelEngine::find_sa(Direction direction, Spi spi, model::ChildId child) {
@@ -85,7 +110,7 @@ void KernelEngine::forget(std::map<SaKey, Held>::iterator it) {
 Result<void> KernelEngine::give_to_kernel(const Held& held) {
   const auto message = new_sa(held.spec, held.reqid, mark_);
   if (!message) return std::unexpected(message.error());
-  const auto done = port_.ask(*message);
+  const auto done = add_sa(port_, held.spec, *message);
   if (!done) return fail(words_of(done.error(), name_of(held.spec)));
   return {};
 }
@@ -99,6 +124,7 @@ Result<void> KernelEngine::install_sa(const model::SaSpec& spec, const Moment& a
   if (const auto possible = new_sa(spec, 0, mark_); !possible) return std::unexpected(possible.error());
   Held held{spec, use_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors}), at.now,
             spec.direction == Direction::kOutbound && spec.standby};
+  if (held.reqid == 0) return fail(std::string(kNoReqid));
   if (!held.standby) {
     if (auto given = give_to_kernel(held); !given) {
       leave_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors});
@@ -197,14 +223,16 @@ Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
       return fail(name_of(old.spec) + " has too few sequence numbers left to move: rekey it");
     }
     message->attributes.replay_esn = std::move(window);
+  } else {
+    return fail(name_of(old.spec) + " cannot be moved, since its sequence number is not told: rekey it");
   }
   if (same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
-  if (const auto done = port_.ask(*message); !done) {
+  if (const auto done = add_sa(port_, fresh.spec, *message); !done) {
     if (same_name) {
       auto back = new_sa(old.spec, old.reqid, mark_);
       if (back) back->attributes.replay_esn = message->attributes.replay_esn;
       // Or it is gone, and expires.
-      sas_unsure_ = sas_unsure_ || !back || !port_.ask(*back);
+      sas_unsure_ = sas_unsure_ || !back || !add_sa(port_, old.spec, *back);
     }
     return fail(words_of(done.error(), "other ends for " + name_of(old.spec)));
   }
@@ -383,7 +411,7 @@ void KernelEngine::on_message(const xfrm::Message& message) {
   if (const auto* expire = std::get_if<xfrm::SaExpire>(&message.body)) {
     on_expire(*expire);
   } else if (const auto* acquire = std::get_if<xfrm::Acquire>(&message.body)) {
-    on_acquire(*acquire);
+    on_acquire(*acquire, Reach::of(message.attributes));
   } else if (const auto* mapping = std::get_if<xfrm::Mapping>(&message.body)) {
     on_mapping(*mapping);
   } else if (message.header.type == xfrm::MessageType::kDelSa) {
@@ -410,7 +438,15 @@ void KernelEngine::on_expire(const xfrm::SaExpire& expire) {
 }
 
 void KernelEngine::on_mapping(const xfrm::Mapping& mapping) {
-  const auto it = sas_.find({Direction::kInbound, mapping.id.destination.as(mapping.id.family), mapping.id.spi});
+  const auto destination = mapping.id.destination.as(mapping.id.family);
+  // PF_KEY does not say which of our addresses; our SPIs differ.
+  const auto it = destination.is_unspecified()
+                      ? std::ranges::find_if(sas_,
+                                             [&](const auto& entry) {
+                                               return std::get<0>(entry.first) == Direction::kInbound &&
+                                                      std::get<2>(entry.first) == mapping.id.spi;
+                                             })
+                      : sas_.find({Direction::kInbound, destination, mapping.id.spi});
   if (it == sas_.end()) return;
   const Endpoint remote{mapping.new_source.as(mapping.id.family), mapping.new_port};
   events_.emplace_back(PeerMoved{it->second.spec.child, remote, it->second.spec.local});
@@ -457,7 +493,9 @@ void KernelEngine::look_for_sas(PutBack& found) {
 Result<void> probe(KernelPort& port, const model::SaSpec& spec) {
   auto message = new_sa(spec, kReqidBase, 0);
   if (!message) return std::unexpected(message.error());
-  if (const auto done = port.ask(*message); !done) return fail(words_of(done.error(), "an SA of these algorithms"));
+  if (const auto done = add_sa(port, spec, *message); !done) {
+    return fail(words_of(done.error(), "an SA of these algorithms"));
+  }
   (void)port.ask(name_sa(xfrm::MessageType::kDelSa, spec));
   return {};
 }

@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -32,6 +33,10 @@ inline constexpr std::uint32_t kReqidMask = 0x000fffffU;
 // And the indices of our policies, whose last three bits are the direction.
 inline constexpr std::uint32_t kIndexBase = 0x43500000U;
 
+// More connections than there are numbers for.
+inline constexpr std::string_view kNoReqid =
+    "all numbers that tie policies to SAs in the kernel are in use: fewer connections, or engine=user";
+
 struct KernelError {
   int number = 0;    // errno
   std::string text;  // the kernel's own words, if it had any
@@ -43,6 +48,10 @@ class KernelPort {
   // Asks, and waits for the answer: the messages that came, without acknowledgement and end.
   [[nodiscard]] virtual std::expected<std::vector<wire::xfrm::Message>, KernelError> ask(
       const wire::xfrm::Message& message) = 0;
+  // How many reqids of ours there are in its language.
+  [[nodiscard]] virtual std::uint32_t reqids() const { return kReqidMask; }
+  // Which network interface has this address, for nic-offload=. 0: none, or it is not known.
+  [[nodiscard]] virtual std::uint32_t interface_of(const IpAddress& /*local*/) { return 0; }
 };
 
 // The kernel counts in seconds since 1970, we in our own time.
@@ -110,7 +119,7 @@ class KernelEngine {
     bool standby = false;  // not given to the kernel yet
   };
   using Answer = std::expected<std::vector<wire::xfrm::Message>, KernelError>;
-  // What a policy of the kernel's is known by: direction and selector, as octets.
+  // What a policy of the kernel's is known by: direction, and selector and reach as octets.
   using Slot = std::pair<std::uint8_t, Bytes>;
   struct Owner {
     std::uint32_t order = 0;
@@ -119,6 +128,7 @@ class KernelEngine {
   };
   struct Owners {
     wire::xfrm::Selector selector;  // outbound
+    Reach reach;
     std::uint32_t index = 0;
     std::set<Owner> list;  // the first one is in the kernel
   };
@@ -130,11 +140,13 @@ class KernelEngine {
   using Subject = std::tuple<std::string, std::string, model::TrafficSelectors, model::TrafficSelectors>;
   struct InheritedSa {
     wire::xfrm::SaId id;
+    Reach reach;
     std::uint32_t reqid = 0;
     Instant until{};
   };
   struct InheritedPolicy {
     wire::xfrm::PolicyId id;
+    Reach reach;
     std::uint32_t reqid = 0;  // 0: it has no SAs
   };
   struct Reqid {
@@ -143,7 +155,9 @@ class KernelEngine {
   };
 
   [[nodiscard]] static SaKey key_of(const model::SaSpec& spec);
+  // 0: all of them are in use.
   [[nodiscard]] std::uint32_t use_reqid(Subject subject);
+  [[nodiscard]] std::uint32_t free_reqid();
   void leave_reqid(const Subject& subject);
   [[nodiscard]] Result<void> give_to_kernel(const Held& held);
   void forget(std::map<SaKey, Held>::iterator it);
@@ -154,16 +168,16 @@ class KernelEngine {
   [[nodiscard]] wire::xfrm::Message wanted_in(const Slot& slot, const Owners& owners) const;
   [[nodiscard]] std::uint32_t new_index(std::uint8_t direction);
   void leave_slots(HeldPolicy& policy);
-  [[nodiscard]] const model::PolicySpec* policy_of(const wire::xfrm::PolicyInfo& info) const;
+  [[nodiscard]] const model::PolicySpec* policy_of(const wire::xfrm::PolicyInfo& info, const Reach& reach) const;
   void remove_leftovers();
   void look_at_standby(const Moment& at);
   [[nodiscard]] Result<void> inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
-  void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector);
+  void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector, const Reach& reach);
   void remove_inherited(const Moment& at);
   void on_expire(const wire::xfrm::SaExpire& expire);
-  void on_acquire(const wire::xfrm::Acquire& acquire);
+  void on_acquire(const wire::xfrm::Acquire& acquire, const Reach& reach);
   void on_mapping(const wire::xfrm::Mapping& mapping);
   void on_removed(const wire::xfrm::SaId& id);
   void look_for_sas(PutBack& found);
@@ -188,6 +202,7 @@ class KernelEngine {
   std::size_t removed_by_others_ = 0;                     // SAs, since put_back()
   bool sas_unsure_ = false;                               // others may have taken some away
   bool policies_unsure_ = false;
+  std::set<std::uint32_t> used_reqids_;
   std::vector<InheritedSa> inherited_sas_;
   std::vector<InheritedPolicy> inherited_policies_;  // not taken over yet
   Instant inherited_until_{};

@@ -21,9 +21,12 @@ constexpr Duration kDrainTime = std::chrono::seconds(3);
 // RFC 4861: router solicitation and advertisement, neighbour solicitation and advertisement, redirect.
 constexpr std::array<std::uint16_t, 5> kNeighbourDiscovery{133, 134, 135, 136, 137};
 
-Bytes octets_of(const xfrm::Selector& selector) {
+Bytes octets_of(const xfrm::Selector& selector, const Reach& reach) {
   xfrm::Out out;
   fields(out, selector);
+  out.writer.u32(reach.mark.value);
+  out.writer.u32(reach.mark.mask);
+  out.writer.u32(reach.interface_id);
   return std::move(out.writer).take();
 }
 
@@ -46,7 +49,7 @@ xfrm::Selector neighbour_selector(std::uint16_t type) {
 // A policy as the kernel knows it: direction, and selector as octets.
 std::pair<std::uint8_t, Bytes> name_of_policy(const xfrm::Message& message) {
   const auto& info = std::get<xfrm::PolicyInfo>(message.body);
-  return {info.direction, octets_of(info.selector)};
+  return {info.direction, octets_of(info.selector, Reach::of(message.attributes))};
 }
 
 xfrm::Message all_policies() {
@@ -71,7 +74,7 @@ Result<void> KernelEngine::begin(const Moment& at) {
       auto message = set_policy(let_through, neighbour_selector(type), direction, 0);
       auto& info = std::get<xfrm::PolicyInfo>(message.body);
       info.index = new_index(direction);
-      take_over(direction, info.selector);
+      take_over(direction, info.selector, {});
       const auto done = port_.ask(message);
       if (!done) {
         return fail("the kernel takes no IPsec policies: " +
@@ -91,9 +94,9 @@ void KernelEngine::end() {
   remove_leftovers();
 }
 
-void KernelEngine::take_over(std::uint8_t direction, const xfrm::Selector& selector) {
+void KernelEngine::take_over(std::uint8_t direction, const xfrm::Selector& selector, const Reach& reach) {
   std::erase_if(inherited_policies_, [&](const InheritedPolicy& old) {
-    return old.id.direction == direction && old.id.selector == selector;
+    return old.id.direction == direction && old.id.selector == selector && old.reach == reach;
   });
 }
 
@@ -113,8 +116,10 @@ Result<void> KernelEngine::inherit(const Moment& at) {
   for (const auto& [name, state] : *sas) {
     const auto& info = std::get<xfrm::SaInfo>(state.body);
     if (!is_ours(info.reqid)) continue;
-    inherited_sas_.push_back(
-        {{info.id.destination, info.id.spi, info.family, info.id.protocol}, info.reqid, inherited_until_});
+    inherited_sas_.push_back({{info.id.destination, info.id.spi, info.family, info.id.protocol},
+                              Reach::of(state.attributes),
+                              info.reqid,
+                              inherited_until_});
     next_reqid_ = std::max(next_reqid_, info.reqid & kReqidMask);
   }
   const auto answers = port_.ask(all_policies());
@@ -124,7 +129,7 @@ Result<void> KernelEngine::inherit(const Moment& at) {
     if (info == nullptr || info->direction >= xfrm::kDirections || !is_ours(*info, policy.attributes)) continue;
     const auto& templates = policy.attributes.templates;
     const auto reqid = templates && !templates->empty() ? templates->front().reqid : 0;
-    inherited_policies_.push_back({{info->selector, 0, info->direction}, reqid});
+    inherited_policies_.push_back({{info->selector, 0, info->direction}, Reach::of(policy.attributes), reqid});
     next_reqid_ = std::max(next_reqid_, reqid & kReqidMask);
     if ((info->index & ~kReqidMask) == kIndexBase) {
       next_index_ = std::max(next_index_, (info->index & kReqidMask) >> kDirectionBits);
@@ -155,6 +160,7 @@ void KernelEngine::remove_inherited(const Moment& at) {
     xfrm::Message gone;
     gone.header = {xfrm::MessageType::kDelSa, xfrm::kRequest | xfrm::kAck, 0, 0};
     gone.body = sa.id;
+    Reach{sa.reach.mark, 0}.write(gone.attributes);
     (void)port_.ask(gone);
     return true;
   });
@@ -163,6 +169,7 @@ void KernelEngine::remove_inherited(const Moment& at) {
     xfrm::Message gone;
     gone.header = {xfrm::MessageType::kDelPolicy, xfrm::kRequest | xfrm::kAck, 0, 0};
     gone.body = policy.id;
+    policy.reach.write(gone.attributes);
     (void)port_.ask(gone);
   }
 }
@@ -201,13 +208,13 @@ Result<void> KernelEngine::refresh(const Slot& slot) {
   const auto it = slots_.find(slot);
   if (it == slots_.end()) return {};
   if (it->second.list.empty()) {
-    (void)port_.ask(delete_policy(it->second.selector, slot.first));
+    (void)port_.ask(delete_policy(it->second.selector, slot.first, it->second.reach));
     slots_.erase(it);
     return {};
   }
   const auto& policy = policies_.at(it->second.list.begin()->id);
   const auto message = wanted_in(slot, it->second);
-  take_over(slot.first, std::get<xfrm::PolicyInfo>(message.body).selector);
+  take_over(slot.first, std::get<xfrm::PolicyInfo>(message.body).selector, it->second.reach);
   const auto done = port_.ask(message);
   if (done) return {};
   return fail("the kernel refused a policy of " + policy.spec.connection + ": " +
@@ -240,14 +247,19 @@ Result<void> KernelEngine::install_policy(const model::PolicySpec& spec) {
       leave_reqid({policy.spec.connection, policy.spec.child_name, policy.spec.local, policy.spec.remote});
     }
     policy.reqid = use_reqid(subject);
+    if (policy.reqid == 0) {
+      policies_.erase(it);
+      return fail(std::string(kNoReqid));
+    }
   }
   const auto before = std::exchange(policy.slots, {});
   policy.spec = spec;
   for (const auto& selector : *selectors) {
-    for (const auto direction : directions_of(spec)) policy.slots.emplace_back(direction, octets_of(selector));
     for (const auto direction : directions_of(spec)) {
-      auto& owners = slots_[{direction, octets_of(selector)}];
+      const auto reach = Reach::of(spec, direction);
+      auto& owners = slots_[policy.slots.emplace_back(direction, octets_of(selector, reach))];
       owners.selector = selector;
+      owners.reach = reach;
       if (owners.index == 0) owners.index = new_index(direction);
       std::erase_if(owners.list, [&](const Owner& owner) { return owner.id == spec.id; });
       owners.list.insert({spec.order, spec.id});
@@ -278,15 +290,14 @@ Result<void> KernelEngine::remove_policy(model::PolicyId id) {
 }
 
 // ---- questions
-const model::PolicySpec* KernelEngine::policy_of(const xfrm::PolicyInfo& info) const {
-  auto selector = info.selector;
-  const auto it = slots_.find({xfrm::kOut, octets_of(selector)});
+const model::PolicySpec* KernelEngine::policy_of(const xfrm::PolicyInfo& info, const Reach& reach) const {
+  const auto it = slots_.find({xfrm::kOut, octets_of(info.selector, reach)});
   if (it == slots_.end() || it->second.list.empty()) return nullptr;
   return &policies_.at(it->second.list.begin()->id).spec;
 }
 
-void KernelEngine::on_acquire(const xfrm::Acquire& acquire) {
-  const auto* policy = policy_of(acquire.policy);
+void KernelEngine::on_acquire(const xfrm::Acquire& acquire, const Reach& reach) {
+  const auto* policy = policy_of(acquire.policy, reach);
   if (policy == nullptr || !policy->acquire) return;
   ++gone_.acquires;
   const auto [source, destination] = traffic_of(acquire.selector);

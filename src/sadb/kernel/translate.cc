@@ -138,6 +138,16 @@ std::optional<xfrm::Selector> single_selector(const model::SaSpec& spec) {
   return spec.direction == model::Direction::kOutbound ? selectors->front() : mirrored(selectors->front());
 }
 
+// Else all packets of the address family inside, if it is one.
+std::optional<xfrm::Selector> family_selector(const model::SaSpec& spec) {
+  const auto selectors = kernel_selectors(spec.local_selectors, spec.remote_selectors);
+  if (!selectors || selectors->empty()) return std::nullopt;
+  xfrm::Selector out;
+  out.family = selectors->front().family;
+  const auto same = [&](const xfrm::Selector& each) { return each.family == out.family; };
+  return std::ranges::all_of(*selectors, same) ? std::optional(out) : std::nullopt;
+}
+
 xfrm::ReplayStateEsn window_of(const model::SaSpec& spec) {
   const bool inbound = spec.direction == model::Direction::kInbound;
   const auto packets =
@@ -152,7 +162,7 @@ std::uint8_t flags_of(const model::SaSpec& spec) {
   if (!spec.ecn) flags |= xfrm::kSaNoEcn;
   if (spec.mode == model::Mode::kTunnel) {
     // Inner packets of either family.
-    if (!single_selector(spec)) flags |= xfrm::kSaAnyFamily;
+    if (!single_selector(spec) && !family_selector(spec)) flags |= xfrm::kSaAnyFamily;
     if (spec.df == model::DfPolicy::kClear) flags |= xfrm::kSaNoPmtuDisc;
   }
   return flags;
@@ -167,6 +177,9 @@ Result<void> check(const model::SaSpec& spec) {
   if (spec.ipcomp_cpi != 0) return fail("IPComp is not built for the kernel's IPsec: compress=no, or engine=user");
   if (spec.iptfs.enabled) return fail("IP-TFS is not built for the kernel's IPsec: iptfs=no, or engine=user");
   if (spec.mode == model::Mode::kBeet) return fail("BEET is not built for the kernel's IPsec: use engine=user");
+  if (spec.gather) return fail("gathering packets is for Cygnet's own engine: use engine=user");
+  if (spec.resource)
+    return fail("SAs of single threads (RFC 9611) are not built for the kernel's IPsec: use engine=user");
   if (spec.inside_ah) return fail("bundles are not built for the kernel's IPsec: use engine=user");
   if (spec.local.address.family() != spec.remote.address.family()) {
     return fail("the ends of an SA are of two address families");
@@ -180,10 +193,10 @@ std::string why_not(const model::Child& child) {
   if (child.compress) return "compress=yes";
   if (child.iptfs.enabled) return "iptfs=yes";
   if (child.mode == model::Mode::kBeet) return "type=beet";
-  if (child.nic_offload == model::NicOffload::kCrypto || child.nic_offload == model::NicOffload::kPacket) {
-    return "nic-offload= other than no or auto";
-  }
+  if (child.nic_offload == model::NicOffload::kPacket) return "nic-offload=packet";
   if (child.mtu != 0) return "mtu=";
+  if (child.gather) return "traffic=throughput";
+  if (child.clones > 1) return "clones=";
   if (child.df == model::DfPolicy::kSet) return "a DF bit that is always set";
   if (child.replay_window > kLargestWindow) return "a replay window above " + std::to_string(kLargestWindow);
   return {};
@@ -191,6 +204,7 @@ std::string why_not(const model::Child& child) {
 
 bool leads_through_device(const model::PolicySpec& spec) {
   const auto everything = [](const TrafficSelector& s) { return s.protocol == 0 && s.all_ports(); };
+  if (spec.mark_out.mask != 0 || spec.interface_out != 0) return false;
   return spec.mode == model::Mode::kTunnel && std::ranges::all_of(spec.local, everything) &&
          std::ranges::all_of(spec.remote, everything);
 }
@@ -211,6 +225,8 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
     if (const auto selector = single_selector(spec)) info.selector = *selector;
   } else if (const auto selector = single_selector(spec)) {
     info.selector = *selector;
+  } else if (const auto family = family_selector(spec)) {
+    info.selector = *family;
   }
   xfrm::Message message;
   message.header = {xfrm::MessageType::kNewSa, xfrm::kRequest | xfrm::kAck, 0, 0};
@@ -218,6 +234,7 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
   auto& attributes = message.attributes;
   if (auto set = set_algorithms(spec, attributes); !set) return std::unexpected(set.error());
   attributes.replay_esn = window_of(spec);
+  Reach::of(spec).write(attributes);
   if (spec.udp_encapsulation) {
     const auto& from = inbound ? spec.remote : spec.local;
     const auto& to = inbound ? spec.local : spec.remote;
@@ -239,6 +256,8 @@ xfrm::Message name_sa(xfrm::MessageType type, const model::SaSpec& spec) {
   message.header = {type, xfrm::kRequest, 0, 0};
   if (type == xfrm::MessageType::kDelSa) message.header.flags |= xfrm::kAck;
   message.body = xfrm::SaId{address.destination, address.spi, xfrm::family_of(spec.local.address), address.protocol};
+  // The kernel looks for it as for a packet: with the mark. The interface is not asked for.
+  Reach{spec.kernel_mark, 0}.write(message.attributes);
   return message;
 }
 
@@ -266,14 +285,15 @@ xfrm::Selector mirrored(const xfrm::Selector& selector) {
 }
 
 std::pair<TrafficSelector, TrafficSelector> traffic_of(const xfrm::Selector& selector) {
-  const auto side = [&](const xfrm::Address& address, std::uint16_t port, std::uint16_t mask) {
-    auto out = TrafficSelector::of(IpRange::of(address.as(selector.family)));
+  const auto side = [&](const xfrm::Address& address, std::uint8_t length, std::uint16_t port, std::uint16_t mask) {
+    auto out = TrafficSelector::of(IpPrefix{address.as(selector.family), length});
     out.protocol = selector.protocol;
     if (mask == kAllBits) out.port_first = out.port_last = port;
     return out;
   };
-  auto source = side(selector.source, selector.source_port, selector.source_port_mask);
-  auto destination = side(selector.destination, selector.destination_port, selector.destination_port_mask);
+  auto source = side(selector.source, selector.source_length, selector.source_port, selector.source_port_mask);
+  auto destination = side(selector.destination, selector.destination_length, selector.destination_port,
+                          selector.destination_port_mask);
   if (is_icmp(selector.protocol) && selector.source_port_mask == kAllBits) {
     constexpr unsigned kTypeShift = 8;
     const auto both = static_cast<std::uint16_t>((selector.source_port << kTypeShift) |
@@ -300,6 +320,7 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
   xfrm::Message message;
   message.header = {xfrm::MessageType::kUpdPolicy, xfrm::kRequest | xfrm::kAck, 0, 0};
   message.body = info;
+  Reach::of(spec, direction).write(message.attributes);
   if (protect && !blocked) {
     xfrm::Template entry;
     entry.id.protocol = spec.protocol == model::SaProtocol::kAh ? xfrm::kProtocolAh : xfrm::kProtocolEsp;
@@ -316,10 +337,11 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
   return message;
 }
 
-xfrm::Message delete_policy(const xfrm::Selector& selector, std::uint8_t direction) {
+xfrm::Message delete_policy(const xfrm::Selector& selector, std::uint8_t direction, const Reach& reach) {
   xfrm::Message message;
   message.header = {xfrm::MessageType::kDelPolicy, xfrm::kRequest | xfrm::kAck, 0, 0};
   message.body = xfrm::PolicyId{direction == xfrm::kOut ? selector : mirrored(selector), 0, direction};
+  reach.write(message.attributes);
   return message;
 }
 

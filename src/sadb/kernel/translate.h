@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "model/connection.h"
 #include "model/sa_spec.h"
+#include "sadb/kernel/terms.h"
 #include "wire/xfrm/message.h"
 
 namespace cygnet::sadb::kernel {
@@ -18,7 +19,8 @@ inline constexpr std::size_t kMostSelectors = 256;
 // Why the kernel cannot carry such SAs, as a sentence; empty: it may, as far as one can say without asking it.
 [[nodiscard]] std::string why_not(const model::Child& child);
 // Whether packets are to be led into our device before the policy takes them: the kernel keeps the route of a packet in
-// transport mode, and a route knows neither protocols nor ports.
+// transport mode, and a route knows neither protocols nor ports. Nor marks; and who has an XFRM interface routes into
+// it.
 [[nodiscard]] bool leads_through_device(const model::PolicySpec& spec);
 
 // NEWSA. reqid ties it to its policies; mark is what its outer packets carry.
@@ -42,7 +44,8 @@ inline constexpr std::size_t kMostSelectors = 256;
 // UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it.
 [[nodiscard]] wire::xfrm::Message set_policy(const model::PolicySpec& spec, const wire::xfrm::Selector& selector,
                                              std::uint8_t direction, std::uint32_t reqid);
-[[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction);
+[[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction,
+                                                const Reach& reach = {});
 // Directions that a policy of this kind needs.
 [[nodiscard]] std::vector<std::uint8_t> directions_of(const model::PolicySpec& spec);
 

@@ -177,6 +177,10 @@ PfkeyResult<> check_policy(const PfkeyPolicy& policy) {
   if (selector.source.address.family() != selector.destination.address.family()) {
     return refuse(EINVAL, "source and destination of a policy must both be IPv4 or both IPv6");
   }
+  constexpr std::uint8_t kGre = 47;
+  if (selector.protocol == kGre && (selector.source_port != 0 || selector.destination_port != 0)) {
+    return refuse(EOPNOTSUPP, "the engine does not look at GRE keys: leave the key out");
+  }
   if (policy.type == PolicyType::kEntrust) {
     return refuse(EINVAL, "entrust is for sockets: a policy of the database is discard, none, bypass or ipsec");
   }

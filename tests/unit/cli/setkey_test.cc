@@ -188,7 +188,10 @@ TEST(SetkeyOptions, LettersTogetherAndApart) {
   EXPECT_FALSE(parse_setkey_options({"-DF"}, nullptr));
   EXPECT_FALSE(parse_setkey_options({"-f"}, nullptr));
   EXPECT_FALSE(parse_setkey_options({"-Q"}, nullptr));
-  EXPECT_FALSE(parse_setkey_options({"file"}, nullptr));
+  EXPECT_EQ(parse_setkey_options({"-v", "one", "two"}, nullptr)->files, (std::vector<std::string>{"one", "two"}));
+  EXPECT_EQ(parse_setkey_options({"one"}, nullptr)->action, SetkeyOptions::Action::kScript);
+  EXPECT_FALSE(parse_setkey_options({"-D", "file"}, nullptr));
+  EXPECT_FALSE(parse_setkey_options({"file", "-D"}, nullptr));
   EXPECT_FALSE(parse_setkey_options({"--kernel", "--run-dir", "/x", "-D"}, nullptr));
 }
 

@@ -116,6 +116,13 @@ TEST(SetkeyScript, Policies) {
   EXPECT_EQ(s.policy.requests[0].level, SetkeyLevel::kUse);
   EXPECT_EQ(s.policy.requests[1].level, SetkeyLevel::kDefault);
 
+  s = one("spdadd 192.0.2.1 192.0.2.2 gre 0x12345678 -P out ipsec esp/transport//require;");
+  EXPECT_EQ(s.policy.protocol, 47);
+  EXPECT_EQ(s.source.port, 0x1234);
+  EXPECT_EQ(s.destination.port, 0x5678);
+  s = one("spdadd 192.0.2.1 192.0.2.2 gre -P out none;");
+  EXPECT_EQ(s.source.port, 0);
+
   s = one("spdadd any any any -P fwd discard;");
   EXPECT_EQ(s.policy.protocol, 255);
   EXPECT_EQ(s.policy.direction, SetkeyDirection::kForward);
@@ -128,6 +135,17 @@ TEST(SetkeyScript, Policies) {
   s = one("spdadd gw-one gw-two any -P out ipsec esp/tunnel/gw-one-gw-two/require;");
   EXPECT_EQ(s.policy.requests[0].source->host, "gw-one");
   EXPECT_EQ(s.policy.requests[0].destination->host, "gw-two");
+}
+
+TEST(SetkeyScript, BehindExitNothingIsRead) {
+  for (const std::string word : {"exit", "quit", "bye"}) {
+    const auto script = parse_setkey("flush;\n" + word + ";\nnonsense", "");
+    EXPECT_EQ(script.statements.size(), 1U) << word;
+    EXPECT_TRUE(script.diagnostics.empty()) << word;
+  }
+  EXPECT_EQ(parse_setkey("flush; exit now;", "").diagnostics.size(), 1U);
+  EXPECT_EQ(parse_setkey("exit", "").diagnostics.size(), 1U);
+  EXPECT_EQ(parse_setkey("spdadd any any gre 4294967296 -P out none;", "").diagnostics.size(), 1U);
 }
 
 TEST(SetkeyScript, Priorities) {

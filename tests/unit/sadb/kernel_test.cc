@@ -1,276 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernel as an engine, against a kernel that only remembers what it was given.
-#include <gtest/gtest.h>
+#include "kernel_fixture.h"
 
-#include <algorithm>
-#include <cerrno>
-
-#include "sadb/kernel/engine.h"
-
-namespace cygnet::sadb::kernel {
+namespace cygnet::sadb::kernel::test {
 namespace {
-
-namespace xfrm = wire::xfrm;
-using model::Direction;
-using std::chrono::seconds;
-
-class FakeKernel final : public KernelPort {
- public:
-  using Answer = std::expected<std::vector<xfrm::Message>, KernelError>;
-  using SaName = std::tuple<IpAddress, Spi>;
-
-  Answer ask(const xfrm::Message& message) override {
-    if (silent && (message.header.flags & xfrm::kDump) != 0) return refusal(EIO);
-    // It goes over the wire: what cannot be said there must not be said.
-    const auto read = xfrm::Message::parse(message.serialize());
-    EXPECT_TRUE(read) << (read ? "" : read.error().message);
-    if (!read) return std::unexpected(KernelError{EINVAL, ""});
-    EXPECT_EQ(*read, message);
-    log.push_back(name_of(message.header.type));
-    switch (message.header.type) {
-      case xfrm::MessageType::kNewSa: return new_sa(message);
-      case xfrm::MessageType::kUpdSa: sas[name_of_sa(message)] = message; return {};
-      case xfrm::MessageType::kDelSa: return erase(message);
-      case xfrm::MessageType::kGetSa: return get(message);
-      case xfrm::MessageType::kUpdPolicy: {
-        const auto& info = std::get<xfrm::PolicyInfo>(message.body);
-        policies[{info.direction, key_of(info.selector)}] = message;
-        return {};
-      }
-      case xfrm::MessageType::kDelPolicy: {
-        const auto& id = std::get<xfrm::PolicyId>(message.body);
-        if (policies.erase({id.direction, key_of(id.selector)}) == 0) return refusal(ENOENT);
-        return {};
-      }
-      case xfrm::MessageType::kGetPolicy: {
-        Answer all{std::in_place};
-        for (const auto& [key, policy] : policies) all->push_back(policy);
-        return all;
-      }
-      default: return refusal(EINVAL);
-    }
-  }
-
-  [[nodiscard]] xfrm::SaInfo& info(const IpAddress& destination, Spi spi) {
-    return std::get<xfrm::SaInfo>(sas.at({destination, spi}).body);
-  }
-  [[nodiscard]] const xfrm::Message& policy(std::uint8_t direction) const {
-    for (const auto& [key, message] : policies) {
-      if (key.first == direction) return message;
-    }
-    throw std::out_of_range("no policy of that direction");
-  }
-
-  std::map<SaName, xfrm::Message> sas;
-  std::map<std::pair<std::uint8_t, std::string>, xfrm::Message> policies;
-  std::vector<std::string> log;
-  std::optional<KernelError> refuse_sas;
-  std::optional<IpAddress> refuse_destination, refuse_source;  // of new SAs
-  bool silent = false;                                         // answers no dump
-
- private:
-  static std::unexpected<KernelError> refusal(int number) { return std::unexpected(KernelError{number, ""}); }
-  static std::string key_of(const xfrm::Selector& s) {
-    const auto [from, to] = traffic_of(s);
-    return from.to_string() + "/" + std::to_string(s.source_length) + to.to_string() + "/" +
-           std::to_string(s.destination_length) + ":" + std::to_string(s.destination_port_mask);
-  }
-  static SaName name_of_sa(const xfrm::Message& message) {
-    const auto& info = std::get<xfrm::SaInfo>(message.body);
-    return {info.id.destination.as(info.family), info.id.spi};
-  }
-  Answer new_sa(const xfrm::Message& message) {
-    if (refuse_sas) return std::unexpected(*refuse_sas);
-    const auto& info = std::get<xfrm::SaInfo>(message.body);
-    if (refuse_destination && info.id.destination == xfrm::Address::of(*refuse_destination)) return refusal(ENOMEM);
-    if (refuse_source && info.source == xfrm::Address::of(*refuse_source)) return refusal(ENOMEM);
-    if (!sas.try_emplace(name_of_sa(message), message).second) return refusal(EEXIST);
-    return {};
-  }
-  Answer erase(const xfrm::Message& message) {
-    const auto& id = std::get<xfrm::SaId>(message.body);
-    return sas.erase({id.destination.as(id.family), id.spi}) == 0 ? Answer{refusal(ESRCH)} : Answer{};
-  }
-  Answer get(const xfrm::Message& message) {
-    Answer all{std::in_place};
-    if (const auto* id = std::get_if<xfrm::SaId>(&message.body)) {
-      const auto it = sas.find({id->destination.as(id->family), id->spi});
-      if (it == sas.end()) return refusal(ESRCH);
-      all->push_back(it->second);
-      return all;
-    }
-    for (const auto& [name, sa] : sas) all->push_back(sa);
-    return all;
-  }
-};
-
-const IpAddress kUs = IpAddress::v4(0xc0000201);
-const IpAddress kPeer = IpAddress::v4(0xc0000209);
-const IpAddress kElsewhere = IpAddress::v4(0xc6336401);
-constexpr std::uint32_t kMark = 0x43590000;
-constexpr Moment kAt{Instant(seconds(1000)), 1'700'000'000};
-
-model::TrafficSelectors selectors(std::initializer_list<std::string_view> list) {
-  model::TrafficSelectors out;
-  for (const auto text : list) out.push_back(*model::TrafficSelector::parse(text));
-  return out;
-}
-
-model::SaSpec spec(Direction direction, std::uint32_t spi, std::uint64_t child = 1) {
-  model::SaSpec s{.direction = direction, .spi = Spi(spi), .child = model::ChildId(child)};
-  s.connection = "office";
-  s.child_name = "office";
-  s.local = {kUs, 4500};
-  s.remote = {kPeer, 61000};
-  s.encryption = model::EncryptionId::kAesGcm16;
-  s.encryption_bits = 128;
-  s.encryption_key.assign(20, 7);
-  s.local_selectors = selectors({"10.1.0.0/16"});
-  s.remote_selectors = selectors({"10.2.0.0/16"});
-  return s;
-}
-
-model::PolicySpec policy(std::uint32_t id) {
-  return {.id = model::PolicyId(id),
-          .order = 1100,
-          .local = selectors({"10.1.0.0/16"}),
-          .remote = selectors({"10.2.0.0/16"}),
-          .connection = "office",
-          .child_name = "office",
-          .outer_local = kUs,
-          .outer_remote = kPeer};
-}
-
-// ---- SAs as messages
-TEST(KernelTranslate, AnInboundSaBehindNat) {
-  auto s = spec(Direction::kInbound, 0x1001);
-  s.udp_encapsulation = true;
-  s.esn = true;
-  s.replay_window = 128;
-  s.lifetime = {.soft_bytes = 10, .hard_bytes = 20, .hard_packets = 40, .soft_age_s = 50, .hard_age_s = 60};
-  const auto message = new_sa(s, 0x43500007, kMark);
-  ASSERT_TRUE(message) << message.error().message;
-  EXPECT_EQ(message->header, (xfrm::Header{xfrm::MessageType::kNewSa, xfrm::kRequest | xfrm::kAck, 0, 0}));
-  const auto& info = std::get<xfrm::SaInfo>(message->body);
-  EXPECT_EQ(info.id, (xfrm::SaAddress{xfrm::Address::of(kUs), Spi(0x1001), 50}));
-  EXPECT_EQ(info.source, xfrm::Address::of(kPeer));
-  EXPECT_EQ(info.mode, xfrm::kTunnel);
-  EXPECT_EQ(info.reqid, 0x43500007U);
-  EXPECT_EQ(info.flags, xfrm::kSaEsn);
-  EXPECT_EQ(info.limits, (xfrm::LifetimeLimits{10, 20, xfrm::kInfinite, 40, 50, 60, 0, 0}));
-  // One pair of prefixes: the SA itself says what may come out of it.
-  EXPECT_EQ(info.selector.source.as(xfrm::kFamilyV4), *IpAddress::parse("10.2.0.0"));
-  EXPECT_EQ(info.selector.source_length, 16);
-  const auto& a = message->attributes;
-  EXPECT_EQ(a.aead, (xfrm::Algorithm{"rfc4106(gcm(aes))", SecretBytes(20, 7), 128}));
-  EXPECT_EQ(a.encapsulation, (xfrm::Encapsulation{xfrm::kEspInUdp, 61000, 4500, {}}));
-  EXPECT_EQ(a.replay_esn, (xfrm::ReplayStateEsn{0, 0, 128, std::vector<std::uint32_t>(4)}));
-  EXPECT_FALSE(a.set_mark);
-}
-
-TEST(KernelTranslate, AnOutboundSaMarksItsPackets) {
-  auto s = spec(Direction::kOutbound, 0x2002);
-  s.local_selectors = selectors({"10.1.0.0/16", "2001:db8:1::/48"});
-  s.remote_selectors = selectors({"10.2.0.0/16", "2001:db8:2::/48"});
-  s.encryption = model::EncryptionId::kAesCbc;
-  s.encryption_key.assign(32, 1);
-  s.integrity = model::IntegrityId::kHmacSha2_256_128;
-  s.integrity_key.assign(32, 2);
-  s.tfc_octets = 1000;
-  s.copy_dscp = false;
-  const auto message = new_sa(s, 1, kMark);
-  ASSERT_TRUE(message);
-  const auto& info = std::get<xfrm::SaInfo>(message->body);
-  EXPECT_EQ(info.id.destination, xfrm::Address::of(kPeer));
-  EXPECT_EQ(info.flags, xfrm::kSaAnyFamily);
-  EXPECT_EQ(info.selector, xfrm::Selector{});
-  const auto& a = message->attributes;
-  EXPECT_EQ(a.crypt, (xfrm::Algorithm{"cbc(aes)", SecretBytes(32, 1), 0}));
-  EXPECT_EQ(a.auth_truncated, (xfrm::Algorithm{"hmac(sha256)", SecretBytes(32, 2), 128}));
-  EXPECT_EQ(a.set_mark, kMark);
-  EXPECT_EQ(a.set_mark_mask, ~0U);
-  EXPECT_EQ(a.tfc_pad, 1000U);
-  EXPECT_EQ(a.extra_flags, xfrm::kExtraDontEncapDscp);
-  EXPECT_FALSE(a.encapsulation);
-}
-
-TEST(KernelTranslate, WhatTheKernelCannotIsRefusedWithWords) {
-  auto s = spec(Direction::kInbound, 1);
-  s.ipcomp_cpi = 5;
-  EXPECT_NE(new_sa(s, 1, 0).error().message.find("IPComp"), std::string::npos);
-  s = spec(Direction::kInbound, 1);
-  s.iptfs.enabled = true;
-  EXPECT_NE(new_sa(s, 1, 0).error().message.find("IP-TFS"), std::string::npos);
-  s = spec(Direction::kInbound, 1);
-  s.encryption = model::EncryptionId::kAesGcm16ImplicitIv;
-  EXPECT_NE(new_sa(s, 1, 0).error().message.find("engine=user"), std::string::npos);
-  model::Child child;
-  EXPECT_EQ(why_not(child), "");
-  child.compress = true;
-  EXPECT_EQ(why_not(child), "compress=yes");
-}
-
-std::vector<std::string> described(const Result<std::vector<xfrm::Selector>>& list) {
-  std::vector<std::string> out;
-  for (const auto& s : list ? *list : std::vector<xfrm::Selector>{}) {
-    out.push_back(s.source.as(s.family).to_string() + "/" + std::to_string(s.source_length) + " " +
-                  s.destination.as(s.family).to_string() + "/" + std::to_string(s.destination_length) + " " +
-                  std::to_string(s.protocol) + " " + std::to_string(s.source_port) + "&" +
-                  to_hex(Bytes{static_cast<std::uint8_t>(s.source_port_mask >> 8U),
-                               static_cast<std::uint8_t>(s.source_port_mask)}) +
-                  " " + std::to_string(s.destination_port) + "&" +
-                  to_hex(Bytes{static_cast<std::uint8_t>(s.destination_port_mask >> 8U),
-                               static_cast<std::uint8_t>(s.destination_port_mask)}));
-  }
-  return out;
-}
-
-TEST(KernelTranslate, SelectorsBecomePrefixesAndBlocksOfPorts) {
-  using Lines = std::vector<std::string>;
-  EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.1-10.0.0.2"}), selectors({"10.2.0.0/16[tcp/1000-1003]"}))),
-            (Lines{"10.0.0.1/32 10.2.0.0/16 6 0&0000 1000&fffc", "10.0.0.2/32 10.2.0.0/16 6 0&0000 1000&fffc"}));
-  EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.0/8[udp]"}), selectors({"10.2.0.0/16[udp/7-8]"}))),
-            (Lines{"10.0.0.0/8 10.2.0.0/16 17 0&0000 7&ffff", "10.0.0.0/8 10.2.0.0/16 17 0&0000 8&ffff"}));
-  // Families do not mix, and neither do protocols.
-  EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.0/8"}), selectors({"::/0"}))), Lines{});
-  EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.0/8[tcp]"}), selectors({"10.2.0.0/16[udp]"}))), Lines{});
-  // Echo requests, of one code.
-  EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.0/8[icmp/8.0]"}), selectors({"10.2.0.0/16[icmp/8.0]"}))),
-            (Lines{"10.0.0.0/8 10.2.0.0/16 1 8&ffff 0&ffff"}));
-  EXPECT_FALSE(kernel_selectors(selectors({"0.0.0.1-255.255.255.254[tcp/1-65534]"}), selectors({"0.0.0.0/0[tcp]"})));
-  auto opaque = selectors({"10.0.0.0/8[tcp]"});
-  opaque[0].port_first = 65535;
-  opaque[0].port_last = 0;
-  EXPECT_FALSE(kernel_selectors(opaque, selectors({"10.2.0.0/16"})));
-}
-
-TEST(KernelTranslate, OnlyWholeTunnelsAreLedThroughTheDevice) {
-  auto p = policy(1);
-  EXPECT_TRUE(leads_through_device(p));
-  p.mode = model::Mode::kTransport;
-  EXPECT_FALSE(leads_through_device(p));
-  p = policy(1);
-  p.remote = selectors({"10.2.0.0/16[tcp/80]"});
-  EXPECT_FALSE(leads_through_device(p));
-}
-
-// ---- the engine
-class KernelEngineTest : public testing::Test {
- protected:
-  KernelEngineTest() {
-    EXPECT_TRUE(engine.begin(kAt));
-    EXPECT_EQ(kernel.policies.size(), 15U);  // neighbour discovery
-    kernel.policies.clear();
-    kernel.log.clear();
-  }
-  void install_pair() {
-    ASSERT_TRUE(engine.install_sa(spec(Direction::kInbound, 0x1001), kAt));
-    ASSERT_TRUE(engine.install_sa(spec(Direction::kOutbound, 0x2002), kAt));
-    ASSERT_TRUE(engine.install_policy(policy(1)));
-  }
-  FakeKernel kernel;
-  KernelEngine engine{kernel, kMark};
-};
 
 TEST_F(KernelEngineTest, OneReqidTiesSasToTheirPolicies) {
   install_pair();
@@ -297,6 +30,72 @@ TEST_F(KernelEngineTest, OneReqidTiesSasToTheirPolicies) {
   other.remote_selectors = selectors({"10.3.0.0/16"});
   ASSERT_TRUE(engine.install_sa(other, kAt));
   EXPECT_NE(kernel.info(kUs, Spi(0x1004)).reqid, reqid);
+}
+
+TEST_F(KernelEngineTest, PoliciesOfOtherMarksStandSideBySide) {
+  auto marked = policy(1);
+  marked.mark_out = {9, ~0U};
+  auto other = policy(2);
+  other.mark_out = {10, ~0U};
+  ASSERT_TRUE(engine.install_policy(marked));
+  ASSERT_TRUE(engine.install_policy(other));
+  // What was the first one's alone goes as it was set; inward the other takes its place.
+  kernel.asked.clear();
+  ASSERT_TRUE(engine.remove_policy(model::PolicyId(1)));
+  ASSERT_EQ(kernel.asked.size(), 3U);
+  EXPECT_EQ(kernel.asked.front().header.type, xfrm::MessageType::kDelPolicy);
+  EXPECT_EQ(kernel.asked.front().attributes.mark, (xfrm::Mark{9, ~0U}));
+  EXPECT_EQ(kernel.asked.back().header.type, xfrm::MessageType::kUpdPolicy);
+}
+
+TEST_F(KernelEngineTest, NumbersThatTiePoliciesToSasRunOut) {
+  kernel.numbers = 2;
+  ASSERT_TRUE(engine.install_policy(policy(1)));
+  auto second = policy(2);
+  second.child_name = "second";
+  ASSERT_TRUE(engine.install_policy(second));
+  auto third = policy(3);
+  third.child_name = "third";
+  const auto refused = engine.install_policy(third);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, kNoReqid);
+  // One that is free again is used again.
+  ASSERT_TRUE(engine.remove_policy(model::PolicyId(1)));
+  EXPECT_TRUE(engine.install_policy(third));
+}
+
+TEST_F(KernelEngineTest, AMappingWithoutOurAddressIsFoundByItsSpi) {
+  install_pair();
+  xfrm::Message message;
+  message.header.type = xfrm::MessageType::kMapping;
+  message.body = xfrm::Mapping{{{}, Spi(0x1001), xfrm::kFamilyV4, 50}, 0, {}, xfrm::Address::of(kElsewhere), 1, 61001};
+  engine.on_message(message);
+  ASSERT_EQ(engine.events().size(), 1U);
+  EXPECT_EQ(std::get<PeerMoved>(engine.events().front()).remote, (Endpoint{kElsewhere, 61001}));
+}
+
+TEST_F(KernelEngineTest, ACardTakesAnSaOrIsNamed) {
+  auto s = spec(Direction::kInbound, 0x1001);
+  s.nic_offload = model::NicOffload::kCrypto;
+  auto refused = engine.install_sa(s, kAt);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("no interface has this address"), std::string::npos);
+  // A driver without ESP: the kernel takes the SA and says nothing.
+  kernel.interface = 3;
+  kernel.card = false;
+  refused = engine.install_sa(s, kAt);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("192.0.2.1 takes no SA (nic-offload=): its driver has no ESP"),
+            std::string::npos);
+  EXPECT_TRUE(kernel.sas.empty());
+  s.nic_offload = model::NicOffload::kAuto;
+  EXPECT_TRUE(engine.install_sa(s, kAt));
+  EXPECT_EQ(kernel.sas.size(), 1U);
+  ASSERT_TRUE(engine.remove_sa(Direction::kInbound, Spi(0x1001), model::ChildId(1)));
+  kernel.card = true;
+  s.nic_offload = model::NicOffload::kCrypto;
+  ASSERT_TRUE(engine.install_sa(s, kAt));
+  EXPECT_EQ(kernel.sas.begin()->second.attributes.offload, (xfrm::Offload{3, xfrm::kOffloadInbound}));
 }
 
 TEST_F(KernelEngineTest, RemovedIsRemoved) {
@@ -409,6 +208,7 @@ TEST_F(KernelEngineTest, AcquireNamesThePolicyAndThePacket) {
   acquire.selector.family = xfrm::kFamilyV4;
   acquire.selector.source = xfrm::Address::of(*IpAddress::parse("10.1.0.5"));
   acquire.selector.destination = xfrm::Address::of(*IpAddress::parse("10.2.0.7"));
+  acquire.selector.source_length = acquire.selector.destination_length = 32;
   acquire.selector.protocol = 6;
   acquire.selector.source_port = 5000;
   acquire.selector.destination_port = 80;
@@ -664,4 +464,4 @@ TEST_F(KernelEngineTest, WhatNobodyTakesOverGoesAndWhatIsOthersStays) {
 }
 
 }  // namespace
-}  // namespace cygnet::sadb::kernel
+}  // namespace cygnet::sadb::kernel::test

@@ -196,6 +196,10 @@ TEST_F(PfkeyPolicies, WhatTheEngineCannotDoIsRefusedByName) {
   m.hard = pf::LifetimeExtension{.use_time = 5};
   expect_error(m, EOPNOTSUPP, "age");
   m = good;
+  m.source->protocol = m.destination->protocol = 47;
+  m.destination->endpoint.port = 7;
+  expect_error(m, EOPNOTSUPP, "GRE keys");
+  m = good;
   m.policy.reset();
   expect_error(m, EINVAL, "policy extension is missing");
   EXPECT_TRUE(engine.policies.empty());

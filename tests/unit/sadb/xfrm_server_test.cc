@@ -439,6 +439,19 @@ TEST_F(XfrmTest, NonsenseIsAnsweredAndCounted) {
   EXPECT_NE(xfrm.statistics().find("xfrm-refused-truncated 2\n"), std::string::npos) << xfrm.statistics();
 }
 
+TEST_F(XfrmTest, AThousandPrograms) {
+  std::vector<Id> all;
+  for (std::uint32_t i = 1; i <= 1000; ++i) all.push_back(join(bit(xf::Group::kSa), kPort + i));
+  EXPECT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), gcm()), 0);
+  for (const auto id : all) {
+    const auto heard = hear(id);
+    ASSERT_EQ(heard.size(), 1U);
+    EXPECT_EQ(heard[0].header.type, Type::kNewSa);
+    xfrm.remove_client(id);
+  }
+  EXPECT_EQ(error_of(Type::kDelSa, id_of(kTheirs, 0x1000)), 0);
+}
+
 TEST_F(XfrmTest, WhoNeverReadsIsCutOffAlone) {
   const auto idle = join(bit(xf::Group::kSa), kPort + 1);
   for (std::uint32_t spi = 0x1000; xfrm.statistics().find("xfrm-clients-cut-off 0\n") != std::string::npos; ++spi) {

@@ -8,7 +8,8 @@ from .net import wait_until
 class Capture:
     """Captures on one interface of a host until stop(); then counts with pcap filters."""
 
-    def __init__(self, host, interface, filter="", name=None, snap=None):
+    def __init__(self, host, interface, filter="", name=None, snap=None, steady=False):
+        """steady: what is captured never pauses, so that there is no last packet to wait for."""
         self.host = host
         self.file = host.dir / f"{name or interface}.{len(host.lab.processes)}.pcap"
         command = ["tcpdump", "-i", interface, "-U", "-n", "-w", self.file, "-Z", "root", "-B",
@@ -17,6 +18,7 @@ class Capture:
         command += [filter] if filter else []
         self.process = host.spawn(command, name=f"tcpdump-{interface}")
         self.process.wait_log("listening on")
+        self._steady = steady
         self._stopped = False
 
     def stop(self):
@@ -28,7 +30,8 @@ class Capture:
                 nonlocal size
                 previous, size = size, self.file.stat().st_size
                 return previous == size
-            wait_until(settled, 5, f"{self.file} settles", interval_s=0.1)
+            if not self._steady:
+                wait_until(settled, 5, f"{self.file} settles", interval_s=0.1)
             self.process.stop(signal.SIGINT)
         return self
 

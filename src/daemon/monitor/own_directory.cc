@@ -13,8 +13,11 @@ namespace cygnet::daemon {
 
 Result<void> make_own_directory(const std::string& path, const std::string& what) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  const bool fresh = std::filesystem::create_directories(path, error);
   if (error) return fail("cannot make " + what + " " + path + ": " + error.message());
+  // Whatever the umask of whoever started us.
+  if (fresh && ::chmod(path.c_str(), 0755) != 0)
+    return fail("cannot set the rights of " + what + " " + path + ": " + io::errno_text(errno));
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0)
     return fail("cannot look at " + what + " " + path + ": " + io::errno_text(errno));

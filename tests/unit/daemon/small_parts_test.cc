@@ -51,6 +51,11 @@ TEST(OwnDirectory, NobodyElseMayWriteThere) {
     EXPECT_FALSE(make_own_directory(path + "/run", "the run directory"));
   }
   EXPECT_FALSE(make_own_directory("/dev/null", "the run directory"));
+  // One that it makes itself is its own, whatever the umask.
+  const auto before = ::umask(0002);
+  EXPECT_TRUE(make_own_directory(path + "/fresh", "the run directory"));
+  EXPECT_TRUE(make_own_directory(path + "/fresh", "the run directory"));
+  ::umask(before);
   std::filesystem::remove_all(path);
 }
 

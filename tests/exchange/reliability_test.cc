@@ -235,47 +235,30 @@ TEST(InitialContact, TheNewSaReplacesTheOldOne) {
 }
 
 // Its IKE process and the machine's other state are gone, its data plane (a kernel's, say) is not.
-TEST(InitialContact, TheOldSaCarriesTrafficUntilThePeerHasTheNewOne) {
+TEST(InitialContact, ThePeersDataPlaneMayGoOnUntilItHasTheNewSa) {
   Exchange e(tunnel("tun"));
   e.bring_up();
   auto kept = e.a().plane;
   const auto theirs = kept.outbound("tun", "tun")->spec;
-  const auto ours = e.b().plane.outbound("tun", "tun")->spec;
   std::optional<model::ChildId> activated;
   e.a().lose_power();
   e.a().restart(e.now());
   e.initiate(e.a());
   for (const auto* part : {"IKE_SA_INIT request", "IKE_SA_INIT response", "IKE_AUTH request"}) e.deliver(part);
   const auto answer = e.drop("IKE_AUTH response");
-  // A does not know yet: what it sends is read, and what it gets is what it can read.
+  // A does not know yet: what it sends is read.
   EXPECT_TRUE(e.b().plane.receive(theirs, e.now(), activated));
   EXPECT_FALSE(activated);
-  EXPECT_EQ(e.b().plane.outbound("tun", "tun")->spec.spi, ours.spi);
   e.inject(answer);
   e.run();
-  // Packets sent before that arrive still, the first one on the new SA decides what is used.
+  // Packets sent before that arrive still.
   EXPECT_TRUE(e.b().plane.receive(theirs, e.now(), activated));
   EXPECT_TRUE(e.packet(e.a(), e.b()));
-  EXPECT_NE(e.b().plane.outbound("tun", "tun")->spec.spi, ours.spi);
   EXPECT_TRUE(e.packet(e.b(), e.a()));
   e.advance_and_run(6s);
   EXPECT_FALSE(e.b().plane.receive(theirs, e.now(), activated));
   e.expect_tunnel(1);
   EXPECT_EQ(e.b().child_downs.size(), 1U);
-}
-
-TEST(InitialContact, ASilentPeerIsAnsweredOnTheNewSaSoon) {
-  Exchange e(tunnel("tun"));
-  e.bring_up();
-  e.a().lose_power();
-  e.a().restart(e.now());
-  e.initiate(e.a());
-  e.run();
-  EXPECT_FALSE(e.packet(e.b(), e.a()));
-  e.advance_and_run(250ms);
-  EXPECT_TRUE(e.packet(e.b(), e.a()));
-  e.advance_and_run(6s);
-  e.expect_tunnel(1);
 }
 
 }  // namespace

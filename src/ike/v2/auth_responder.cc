@@ -83,16 +83,6 @@ bool choose_authorized(const World& world, IkeSa& sa, const auth::AuthResult& pr
 }
 
 // The child that rides on IKE_AUTH; its refusal does not harm the IKE SA (RFC 7296 section 1.2).
-// An older child may carry the traffic until the peer can receive on the new one.
-std::optional<Duration> older_child_patience(const World& world, const IkeSa& sa, const ChildTerms& terms) {
-  const bool fades = std::ranges::any_of(sa.children, [&](const auto& c) {
-    return c->state == ChildState::kFading && c->outbound_installed && c->name == terms.child &&
-           c->connection->name == terms.connection->name && c->local == terms.local && c->remote == terms.remote;
-  });
-  if (fades) return kAfreshPatience;
-  return has_twin(world, sa, terms) ? std::optional(kTwinPatience) : std::nullopt;
-}
-
 void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& answer) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
@@ -106,7 +96,9 @@ void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& a
     if (keys) {
       const Spi spi_in = world.new_esp_spi();
       for (auto& payload : answer_child(*terms, spi_in)) answer.push_back(std::move(payload));
-      install_child(world, sa, *terms, *keys, {.spi_in = spi_in, .standby = older_child_patience(world, sa, *terms)});
+      install_child(
+          world, sa, *terms, *keys,
+          {.spi_in = spi_in, .standby = has_twin(world, sa, *terms) ? std::optional(kTwinPatience) : std::nullopt});
       return;
     }
     terms =

@@ -236,16 +236,12 @@ void remove_child(World& world, IkeSa& sa, model::ChildId id, const std::string&
   world.touch(sa);
 }
 
-void fade(const World& world, ChildSa& child) {
-  child.state = ChildState::kFading;
-  child.remove_at = world.now + kFade;
-  child.rekey_at = child.expires_at = child.activate_at = kNever;
-}
-
 void fade_child(World& world, IkeSa& sa, ChildSa& child, const std::string& reason, bool replaced) {
   remove_outbound(world, child);
   announce_down(world, child, reason, replaced);
-  fade(world, child);
+  child.state = ChildState::kFading;
+  child.remove_at = world.now + kFade;
+  child.rekey_at = child.expires_at = child.activate_at = kNever;
   world.touch(sa);
 }
 
@@ -348,11 +344,9 @@ void hand_over_to_afresh(World& world, IkeSa& old, IkeSa& fresh, const std::stri
     }
     world.child_owner[child.id] = fresh.local_spi();
     fresh.children.push_back(std::move(owned));
-    announce_down(world, child, reason, false);
     after_child_loss(world, child, Aftermath::kKeepUp);
-    fade(world, child);
+    fade_child(world, fresh, child, reason, false);
   }
-  world.touch(fresh);
 }
 
 void inherit(World& world, IkeSa& from, IkeSa& to) {

@@ -48,7 +48,7 @@ void delete_ike_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath
 // The Delete itself, once nothing else is on its way.
 void send_ike_delete(World& world, IkeSa& sa);
 // The peer has forgotten the one IKE SA and begun the other. Its data plane may not have forgotten: children of the old
-// one receive a moment longer under the new one, and send until a new child is in use.
+// one receive a moment longer under the new one.
 void hand_over_to_afresh(World& world, IkeSa& old, IkeSa& fresh, const std::string& reason);
 // All children and unanswered wants go from one IKE SA to its successor.
 void inherit(World& world, IkeSa& from, IkeSa& to);

@@ -67,10 +67,6 @@ struct ChildRequest {
 constexpr Duration kRekeyPatience = std::chrono::seconds(15);
 // The older one is of another IKE SA, which the peer may have forgotten.
 constexpr Duration kTwinPatience = std::chrono::seconds(3);
-// The peer says that it has forgotten the older one (INITIAL_CONTACT). Its data plane may still have it until our
-// answer has arrived there.
-constexpr Duration kAfreshPatience = std::chrono::milliseconds(250);
-
 struct NewChild {
   Spi spi_in;
   bool we_initiated = false;  // the exchange, not the IKE SA

@@ -5,6 +5,7 @@
 #   guest    what runs inside that kernel: strongSwan 6 over the kernel's own IPsec
 #   libreswan  the same with Libreswan 5, which cannot be installed beside strongSwan
 #   openiked   the same with OpenIKED 7, which sets its SAs over PF_KEY
+#   machine  QEMU, and Debian's newest kernel for it: with XFRM interfaces and SAs for single CPUs, which the other lacks
 # The key of a cached root is the hash of its package list, so that a new list makes a new root.
 set -euo pipefail
 source "$(dirname "$(readlink -f "$0")")/debian.sh"
@@ -26,8 +27,13 @@ openiked)
   kVariant=minbase
   kPackages=openiked,iproute2,iputils-ping,kmod,tcpdump,procps
   ;;
+machine)
+  kVariant=extract
+  kPackages=qemu-system-x86,seabios,virtiofsd,kmod,liblzma5,linux-image-cloud-amd64/trixie-backports
+  kAlso=trixie-backports
+  ;;
 *)
-  echo "usage: fetch_root.sh uml|guest|libreswan|openiked" >&2
+  echo "usage: fetch_root.sh uml|guest|libreswan|openiked|machine" >&2
   exit 2
   ;;
 esac
@@ -48,13 +54,19 @@ fetch() {
     --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
-    trixie "$part" "$mirror" >"$log" 2>&1 ||
+    --aptopt='APT::Install-Recommends "false"' \
+    trixie "$part" "deb $mirror trixie main" ${kAlso:+"deb $mirror $kAlso main"} >"$log" 2>&1 ||
     { tail -20 "$log" >&2; rm -rf "$part"; return 1; }
   rm -rf "$part"/var/cache/apt/archives/*.deb "$part"/var/lib/apt/lists/*
   # Only extracted packages have no base-files, and so none of its links into /usr.
   local link
   for link in lib lib64 bin sbin; do
     [ -e "$part/$link" ] || ln -s "usr/$link" "$part/$link"
+  done
+  # What only installing it would have made.
+  local kernel
+  for kernel in "$part"/usr/lib/modules/*/kernel; do
+    if [ -d "$kernel" ]; then chroot "$part" depmod "$(basename "$(dirname "$kernel")")" >>"$log" 2>&1; fi
   done
   # Made once, so that pluto starts in half the time.
   if [ -x "$part/usr/sbin/ipsec" ] && [ -d "$part/usr/libexec/ipsec" ]; then

@@ -35,9 +35,9 @@ else
   } | sort -u)
 fi
 if [ "${#units[@]}" -gt 0 ]; then
-  options=(-p build-tidy --quiet --warnings-as-errors='*')
+  options=()
   [ "$fix" -eq 0 ] || options+=(--fix)
-  printf '%s\0' "${units[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy-19 "${options[@]}" || status=1
+  python3 scripts/tidy_units.py build-tidy "${options[@]}" "${units[@]}" || status=1
 fi
 scripts/check_purity.sh || status=1
 exit "$status"

@@ -13,6 +13,7 @@
 #include "cli/doctor.h"
 #include "cli/host_facts.h"
 #include "cli/render.h"
+#include "config/engine_plan.h"
 #include "config/load.h"
 
 namespace cygnet::cli {
@@ -159,6 +160,11 @@ int run_check(const Options& options, const CheckCommand& command) {
     auto of_secrets = config::load_ipsec_secrets(command.secrets, files);
     secrets = of_secrets.secrets.size();
     diagnostics.insert(diagnostics.end(), of_secrets.diagnostics.begin(), of_secrets.diagnostics.end());
+  }
+  if (loaded.ok()) {
+    // Of no one line; its sentence says which connections it is about.
+    const auto why = config::why_not_anywhere(loaded);
+    if (!why.empty()) diagnostics.push_back({.level = config::Level::kError, .file = command.config, .message = why});
   }
   const bool ok = !config::has_errors(diagnostics);
   if (options.json) {

@@ -10,6 +10,9 @@ namespace {
 using control::DoctorFacts;
 using control::State;
 
+// A fraction of what a socket of ours holds: it is behind, and nothing is lost yet.
+constexpr std::uint64_t kPfkeyBacklog = 1'000'000;
+
 class Examination {
  public:
   Examination(const DoctorFacts& daemon, const HostFacts& host) : daemon_(daemon), host_(host) {}
@@ -26,6 +29,7 @@ class Examination {
     connections();
     counters();
     drops();
+    engines();
     kernel();
     configuration();
     certificates();
@@ -58,6 +62,13 @@ class Examination {
   void connections();
   void counters();
   void drops();
+  struct Carried {
+    std::size_t user = 0, kernel = 0;  // connections
+    std::string language = "xfrm";     // in which the kernel is driven
+    bool plain_esp = false;            // our own engine has ESP without UDP
+  };
+  [[nodiscard]] Carried carried_by() const;
+  void engines();
   void kernel();
   void configuration();
   void certificates();
@@ -306,9 +317,48 @@ void Examination::drops() {
   }
 }
 
+Examination::Carried Examination::carried_by() const {
+  Carried out;
+  for (const auto& connection : daemon_.status.connections) {
+    ++(connection.engine == "xfrm" || connection.engine == "pfkey" ? out.kernel : out.user);
+    if (connection.engine == "pfkey") out.language = "pfkey";
+    for (const auto& ike : connection.ike_sas) {
+      const bool plain = std::ranges::any_of(ike.children, [](const auto& c) { return !c.udp_encapsulation; });
+      out.plain_esp = out.plain_esp || (connection.engine == "user" && plain);
+    }
+  }
+  return out;
+}
+
+// Who carries the packets, and whether the way to the kernel is open.
+void Examination::engines() {
+  const auto carried = carried_by();
+  if (carried.kernel == 0) return;
+  fine("engines", "the kernel (" + carried.language + ") carries " + count_text(carried.kernel, "connection") +
+                      (carried.user == 0 ? "" : ", Cygnet's own engine " + count_text(carried.user, "connection")));
+  if (carried.language != "pfkey") return;
+  if (!host_.pfkey_backlog) {
+    problem("pf-key", "the kernel has no PF_KEY any more", "SAs can neither be set nor removed",
+            "modprobe af_key, and restart cygnetd; or engine=xfrm");
+  } else if (*host_.pfkey_backlog > kPfkeyBacklog) {
+    note("pf-key", "a PF_KEY socket has " + bytes_text(*host_.pfkey_backlog) + " that its program has not read",
+         "what does not fit any more is lost, and nobody is told",
+         "/proc/net/pfkey shows the sockets; if it is cygnetd's, the machine is too busy: engine=xfrm tells of losses");
+  } else {
+    fine("pf-key", "what the kernel says over PF_KEY is read in time; anti-replay windows have 32 packets");
+  }
+}
+
 // Also where our own engine carries the packets: whatever is counted there is another program's doing, and news.
 void Examination::kernel() {
+  const auto carried = carried_by();
   for (const auto& counter : host_.xfrm_counters) {
+    // The kernel, too, sees the plain ESP that our own engine takes from a raw socket.
+    if (carried.plain_esp && counter.name == "XfrmInNoStates") {
+      fine("kernel-ipsec", counter.name + ": " + count_text(counter.count, "packet") +
+                               ", among them all plain ESP that Cygnet's own engine carries");
+      continue;
+    }
     note("kernel-ipsec", counter.name + ": " + count_text(counter.count, "packet"), counter.why, counter.remedy);
   }
 }

@@ -37,7 +37,8 @@ struct HostFacts {
   int rp_filter_all = -1, src_valid_mark = -1, forward_v4 = -1, forward_v6 = -1;
   std::string firewall_hint;  // empty: nothing suspicious
   bool ports_known = false;
-  std::vector<XfrmCounter> xfrm_counters;  // those of the kernel's IPsec that are not zero
+  std::vector<XfrmCounter> xfrm_counters;      // those of the kernel's IPsec that are not zero
+  std::optional<std::uint64_t> pfkey_backlog;  // octets that a PF_KEY socket has not read; unset: there is no PF_KEY
 };
 
 enum class Finding { kFine, kNote, kProblem };

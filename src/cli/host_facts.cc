@@ -167,6 +167,7 @@ HostFacts gather_host_facts(const std::optional<control::DoctorFacts>& daemon) {
   facts.esp_socket = has_esp_socket(read_text("/proc/net/raw") + read_text("/proc/net/raw6"));
   facts.ports_known = true;
   facts.xfrm_counters = xfrm_counters_in(read_text("/proc/net/xfrm_stat"));
+  facts.pfkey_backlog = pfkey_backlog_in(read_text("/proc/net/pfkey"));
   facts.firewall_hint = firewall_hint_of(nft_ruleset(), daemon->ike_port, daemon->nat_port);
   return facts;
 }

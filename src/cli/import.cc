@@ -94,7 +94,9 @@ Result<std::vector<NewFile>> plan(const ImportCommand& command, const crypto::Pk
       continue;
     }
     const auto number = ++count == 1 ? std::string() : "-" + std::to_string(count);
-    files.push_back({command.directory + "/cacerts/" + name + "-ca" + number + ".pem", {}, 0644});
+    std::string path = command.directory;
+    path.append("/cacerts/").append(name).append("-ca").append(number).append(".pem");
+    files.push_back({std::move(path), {}, 0644});
     append_pem(files.back().content, der);
   }
   return files;

@@ -57,8 +57,41 @@ std::vector<std::string> traffic_row(const char* direction, Spi spi, const contr
           traffic.errors == 0 ? "" : count_text(traffic.errors, "error")};
 }
 
+std::vector<std::string> tfs_row(const char* direction, const control::TfsTraffic& traffic) {
+  return {direction,
+          count_text(traffic.payloads, "payload"),
+          "with " + count_text(traffic.packets, "packet"),
+          count_text(traffic.fragments, "fragment"),
+          grouped(traffic.empty) + " empty",
+          bytes_text(traffic.padding_bytes) + " of padding"};
+}
+
+std::string rate_text(const control::TfsReport& tfs) {
+  if (tfs.rate_bits_s == 0 && !tfs.congestion_control) return "as there is traffic";
+  auto text = (tfs.congestion_control ? "now " : "") + grouped(tfs.rate_bits_s) + " bit/s";
+  if (tfs.congestion_control) {
+    text += tfs.most_bits_s == 0 ? ", as the path takes it" : " of at most " + grouped(tfs.most_bits_s);
+  }
+  return text;
+}
+
+std::string child_shape_text(const ChildReport& child) {
+  std::string text;
+  if (child.diet_esp) text += "    Diet-ESP, " + count_text(*child.diet_esp, "octet") + " of the sequence number\n";
+  if (!child.iptfs) return text;
+  text += "    IP-TFS, " + rate_text(*child.iptfs);
+  if (child.iptfs->packet_bytes != 0) text += ", outer packets of " + bytes_text(child.iptfs->packet_bytes);
+  text += '\n';
+  Table table;
+  if (child.iptfs->in) table.add(tfs_row("in", *child.iptfs->in));
+  if (child.iptfs->out) table.add(tfs_row("out", *child.iptfs->out));
+  return text + (table.empty() ? std::string() : table.to_string("      "));
+}
+
 std::string child_text(const ChildReport& child) {
-  auto text = "  " + child.name + ": " + joined(child.local, ", ") + " === " + joined(child.remote, ", ") + '\n';
+  const auto clone = child.resource ? " (clone " + std::to_string(*child.resource) + ")" : std::string();
+  auto text =
+      "  " + child.name + clone + ": " + joined(child.local, ", ") + " === " + joined(child.remote, ", ") + '\n';
   // An integrity algorithm alone is AH's: ESP names a cipher first.
   const bool ah = child.algorithms.starts_with("HMAC_") || child.algorithms.starts_with("AES_XCBC") ||
                   child.algorithms.starts_with("AES_CMAC");
@@ -70,7 +103,7 @@ std::string child_text(const ChildReport& child) {
   Table table;
   table.add(traffic_row("in", child.spi_in, child.in));
   table.add(traffic_row("out", child.spi_out, child.out));
-  return text + table.to_string("    ");
+  return text + table.to_string("    ") + child_shape_text(child);
 }
 
 std::string ike_text(const IkeReport& ike) {
@@ -89,10 +122,13 @@ std::string ike_text(const IkeReport& ike) {
   return text;
 }
 
+bool is_kernels(const std::string& engine) { return engine == "xfrm" || engine == "pfkey"; }
+
 std::string connection_text(const ConnectionReport& connection, const Style& style) {
   auto text = style.paint(Tone::kBold, connection.name) + "  " +
               style.paint(tone_of(connection.state), control::to_string(connection.state)) + "  " + connection.local +
-              " === " + connection.remote + '\n';
+              " === " + connection.remote +
+              (is_kernels(connection.engine) ? ", in the kernel (" + connection.engine + ")" : "") + '\n';
   for (const auto& ike : connection.ike_sas) text += ike_text(ike);
   for (const auto& child : connection.inactive) {
     text += "  " + child.name + ": " + style.paint(tone_of(child.state), control::to_string(child.state)) + "  " +
@@ -123,6 +159,16 @@ std::string threads_text(const control::StatusReport& status) {
   return text + '\n';
 }
 
+// Where plain ESP goes past the kernel's stack.
+std::string esp_interfaces_text(const control::StatusReport& status) {
+  std::string each;
+  for (const auto& one : status.esp_interfaces) {
+    each += (each.empty() ? "" : "; ") + one.name + " " + grouped(one.packets_in) + " in, " + grouped(one.packets_out) +
+            " out";
+  }
+  return each.empty() ? each : "plain ESP over XDP (packets): " + each + '\n';
+}
+
 }  // namespace
 
 std::string render(const control::StatusReport& status, const Style& style) {
@@ -137,7 +183,7 @@ std::string render(const control::StatusReport& status, const Style& style) {
   text += count_text(status.connections.size(), "connection") + ", " + grouped(up) + " up with " +
           (tunnels == 1 ? "1 child" : grouped(tunnels) + " children") + "; cygnetd " + status.version + ", running " +
           duration_text(status.uptime_s) + '\n';
-  text += threads_text(status);
+  text += threads_text(status) + esp_interfaces_text(status);
   if (!status.engine_connected)
     text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
   if (!status.clear_text_problem.empty()) {

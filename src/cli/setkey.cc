@@ -225,7 +225,8 @@ int Setkey::statistics() {
   const auto reply = socket_.ask(std::move(request));
   if (!reply) return complain(reply.error().message);
   if (!reply->error.empty()) return complain(reply->error);
-  say(reply->message.statistics ? reply->message.statistics->text : "");
+  const auto& statistics = reply->message.statistics;
+  say(statistics ? statistics->text : "");
   return kOk;
 }
 

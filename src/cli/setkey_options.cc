@@ -40,7 +40,7 @@ Result<void> letter(char c, SetkeyOptions& o, bool& takes_file) {
 }
 
 Result<bool> long_option(const std::vector<std::string>& arguments, std::size_t& at, SetkeyOptions& o) {
-  std::string name = arguments[at];
+  const std::string name = arguments[at];  // a copy: `at` moves on
   if (!name.starts_with("--") || name == "--") return false;
   if (name == "--show-keys") {
     o.show_keys = true;

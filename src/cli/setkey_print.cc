@@ -112,13 +112,13 @@ std::string range_text(const pf::AddressExtension& address, bool no_ports) {
   return text + (address.endpoint.port == 0 || no_ports ? "[any]" : "[" + number(address.endpoint.port) + "]");
 }
 
-std::string upper_text(const pf::Message& m) {
-  const auto protocol = m.source->protocol;
+std::string upper_text(const pf::AddressExtension& source, const pf::AddressExtension& destination) {
+  const auto protocol = source.protocol;
   if (protocol == pf::kAnyProtocol || protocol == 0) return "any";
   if (!has_no_ports(protocol)) return model::ip_protocol_name(protocol);
   std::string text = protocol == kGre ? "gre" : protocol == 58 ? "icmp6" : "icmp";
-  const auto type = m.source->endpoint.port;
-  const auto code = m.destination->endpoint.port;
+  const auto type = source.endpoint.port;
+  const auto code = destination.endpoint.port;
   if (type == 0 && code == 0) return text;
   if (protocol == kGre) return text + " " + number(std::uint32_t{type} << 16U | code);
   return text + " " + number(type) + "," + number(code);
@@ -176,9 +176,9 @@ std::string print_time(std::uint64_t seconds) {
   const auto when = static_cast<std::time_t>(seconds);
   std::tm parts{};
   std::array<char, 32> text{};
-  ::localtime_r(&when, &parts);
-  (void)std::strftime(text.data(), text.size(), "%b %e %H:%M:%S %Y", &parts);
-  return text.data();
+  if (::localtime_r(&when, &parts) == nullptr) return number(seconds);
+  const auto length = std::strftime(text.data(), text.size(), "%b %e %H:%M:%S %Y", &parts);
+  return {text.data(), length};
 }
 
 std::string print_sa(const pf::Message& m, const SetkeyStyle& style) {
@@ -211,7 +211,8 @@ std::string print_policy(const pf::Message& m, const SetkeyStyle& style) {
   std::string out;
   if (m.source && m.destination) {
     const bool no_ports = has_no_ports(m.source->protocol);
-    out += range_text(*m.source, no_ports) + " " + range_text(*m.destination, no_ports) + " " + upper_text(m) + "\n";
+    out += range_text(*m.source, no_ports) + " " + range_text(*m.destination, no_ports) + " " +
+           upper_text(*m.source, *m.destination) + "\n";
   } else {
     out += "(no selectors)\n";
   }

@@ -53,6 +53,7 @@ int run_wrap(const WrapCommand& command, const std::string& run_dir) {
   (void)::setenv("CYGNET_XFRM", xfrm.c_str(), 1);
   (void)::setenv("CYGNET_MARK", std::to_string(model::Setup{}.fwmark).c_str(), 0);
   std::vector<char*> arguments;
+  arguments.reserve(command.command.size() + 1);
   for (const auto& word : command.command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   (void)::execvp(arguments.front(), arguments.data());

@@ -99,4 +99,26 @@ std::vector<XfrmCounter> xfrm_counters_in(std::string_view text) {
   return out;
 }
 
+// sk RefCnt Rmem Wmem User Inode
+std::optional<std::uint64_t> pfkey_backlog_in(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t";
+  constexpr int kUnread = 2;
+  if (!text.starts_with("sk")) return std::nullopt;
+  std::uint64_t most = 0;
+  while (!text.empty()) {
+    auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    std::string_view word;
+    for (int i = 0; i <= kUnread; ++i) {
+      line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+      word = line.substr(0, line.find_first_of(kBlanks));
+      line.remove_prefix(word.size());
+    }
+    std::uint64_t unread = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), unread);
+    if (error == std::errc{} && end == word.data() + word.size()) most = std::max(most, unread);
+  }
+  return most;
+}
+
 }  // namespace cygnet::cli

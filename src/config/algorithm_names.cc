@@ -90,7 +90,7 @@ const TransformInfo* find_row(std::string_view word) {
   static const auto rows = [] {
     std::unordered_map<std::string, const TransformInfo*> by_name;
     for (const auto& row : model::all_transforms()) {
-      by_name.emplace(bare(row.strongswan), &row);
+      if (!row.strongswan.empty()) by_name.emplace(bare(row.strongswan), &row);
       if (row.transform.type != TransformType::kPrf && !row.libreswan.empty())
         by_name.emplace(bare(row.libreswan), &row);
     }

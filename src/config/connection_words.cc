@@ -6,6 +6,7 @@
 
 #include "config/connection_draft.h"
 #include "config/credentials.h"
+#include "config/diet_words.h"
 #include "config/iptfs_words.h"
 #include "config/kernel_words.h"
 #include "config/pool_words.h"
@@ -213,6 +214,11 @@ void on_childless(const Context& c) {
                                                               {"never", Childless::kNever}}};
   if (const auto value = choose(c, kChoices)) c.conn().childless = *value;
 }
+void on_clones(const Context& c) {
+  const auto clones = parse_number(c.entry.value, model::kMostClones);
+  if (!clones) return c.bad_value("write a number from 0 to " + std::to_string(model::kMostClones));
+  c.child().clones = static_cast<std::uint32_t>(*clones);
+}
 void on_compress(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.child().compress = *yes;
 }
@@ -301,7 +307,7 @@ void on_encapsulation(const Context& c) {
   if (const auto value = choose(c, kChoices)) c.conn().encapsulation = *value;
 }
 void on_mobike(const Context& c) {
-  if (const auto yes = yes_or_no(c)) c.draft.mobike = *yes;
+  if (const auto yes = yes_or_no(c)) c.draft.mobike = yes;
 }
 void on_forceencaps(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().encapsulation = *yes ? Encapsulation::kForce : Encapsulation::kAuto;
@@ -341,16 +347,6 @@ void on_mtu(const Context& c) {
   if (c.entry.value == "0") return;
   number(c, 576, 65535, c.child().mtu);
 }
-void on_interface(const Context& c) {
-  if (equals_ignoring_case(c.entry.value, "yes") || equals_ignoring_case(c.entry.value, "no"))
-    return;  // the default device
-  auto name = c.entry.value;
-  if (parse_number(name, 99999)) name = "ipsec" + name;
-  if (!is_device_name(name))
-    return c.bad_value("write a device name of at most 15 characters, or a number N for ipsecN");
-  c.child().device = name;
-  c.draft.device_set = true;
-}
 void on_clamp_mss(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.child().clamp_mss = *yes;
 }
@@ -370,14 +366,6 @@ void on_nopmtudisc(const Context& c) {
 }
 
 // ---- one end
-
-bool is_host_name(std::string_view text) {
-  return !text.empty() && text.size() <= 253 && text.front() != '-' && text.front() != '.' &&
-         std::all_of(text.begin(), text.end(), [](char ch) {
-           return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '-' ||
-                  ch == '.' || ch == '_';
-         });
-}
 
 // One address or name.
 void read_host(const Context& c, const std::string& text, model::HostSpec& host) {
@@ -493,6 +481,7 @@ constexpr std::array kConnWords{
     Word{"reauth", on_reauth},
     Word{"childless", on_childless},
     Word{"compress", on_compress},
+    Word{"clones", on_clones},
     Word{"send-no-esp-tfc", on_send_no_tfc},
     Word{"failback", on_failback},
     Word{"failback-interval", on_failback_interval},
@@ -523,8 +512,6 @@ constexpr std::array kConnWords{
     Word{"nat-keepalive", on_nat_keepalive},
     Word{"replay-window", on_replay_window},
     Word{"mtu", on_mtu},
-    Word{"ipsec-interface", on_interface},
-    Word{"interface", on_interface},
     Word{"clamp-mss", on_clamp_mss},
     Word{"copy-dscp", on_copy_dscp},
     Word{"encap-dscp", on_copy_dscp},
@@ -570,7 +557,7 @@ bool apply_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
     return true;
   }
   if (apply_credential_word(entry, draft, report) || apply_iptfs_word(entry, draft, report) ||
-      apply_kernel_word(entry, draft, report)) {
+      apply_diet_word(entry, draft, report) || apply_kernel_word(entry, draft, report)) {
     return true;
   }
   const bool left = entry.key.starts_with("left");
@@ -589,7 +576,8 @@ std::vector<std::string_view> applied_words(bool of_an_end) {
   const auto more = credential_words(of_an_end);
   names.insert(names.end(), more.begin(), more.end());
   if (!of_an_end) {
-    for (const auto& list : {iptfs_words(), kernel_words()}) names.insert(names.end(), list.begin(), list.end());
+    for (const auto& list : {iptfs_words(), diet_words(), kernel_words()})
+      names.insert(names.end(), list.begin(), list.end());
   }
   return names;
 }

@@ -198,9 +198,10 @@ void CredentialFiles::finish(ConnectionDraft& draft) {
     if (words->cert) load_certificate(*words->cert, *end);
     if (words->public_key) load_public_key(*words->public_key, conn.name, *end);
     any_key = any_key || has_key(*words);
-    if (end->auth != AuthMethod::kSignature && has_key(*words)) {
+    const auto& unused = words->cert ? words->cert : words->public_key;
+    if (unused && end->auth != AuthMethod::kSignature) {
       report_.warning(
-          (words->cert ? words->cert : words->public_key)->place,
+          unused->place,
           "conn " + conn.name + ": " + words->side + " does not prove itself with a signature: this is not used",
           "write " + words->side + "auth=pubkey");
     }

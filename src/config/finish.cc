@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/connection_draft.h"
+#include "config/diet_words.h"
 #include "config/iptfs_words.h"
 #include "config/pool_words.h"
 #include "config/proposals.h"
@@ -38,9 +39,13 @@ class Finisher {
     if (defaults_.keepalive_s && conn_.keepalive_s != 0) conn_.keepalive_s = *defaults_.keepalive_s;
     finish_addresses(draft_, report_);
     make_children(draft_, report_);
+    // Every child that is written down must find room, while it is rekeyed as well.
+    if (!draft_.max_children_set)
+      conn_.max_children = std::max(conn_.max_children, 2 * static_cast<std::uint32_t>(conn_.children.size()));
     ask_for_everything(draft_);
     fill_mobike();
     check_transport();
+    check_interface();
     check_protection();
     check_networks();
     check_source_ips(draft_.left, conn_.local);
@@ -62,6 +67,7 @@ class Finisher {
   void fill_dead_peer();
   void fill_mobike();
   void check_transport();
+  void check_interface();
   void check_networks();
   void check_protection();
   void check_alternatives(const EndDraft& draft, const model::End& end, const HostSpec& other);
@@ -73,6 +79,12 @@ class Finisher {
   const SetupDefaults& defaults_;
   Reporter& report_;
 };
+
+void Finisher::check_interface() {
+  if (child_.interface_number == 0 || (child_.interface_id_in == 0 && child_.interface_id_out == 0)) return;
+  error(draft_.place, "ipsec-interface= makes an XFRM interface, if-id-in= and if-id-out= name one that is there",
+        "write one of them");
+}
 
 void Finisher::check_ends() {
   const auto& left = conn_.local.host;
@@ -189,9 +201,6 @@ void Finisher::fill_times() {
   }
   // By hand, one attempt that says what is wrong; what must stay up tries for ever.
   if (!draft_.keying_tries_place && child_.start == StartAction::kAdd && !draft_.keep) conn_.keying_tries = 1;
-  // Every child that is written down must find room, while it is rekeyed as well.
-  if (!draft_.max_children_set)
-    conn_.max_children = std::max(conn_.max_children, 2 * static_cast<std::uint32_t>(conn_.children.size()));
   fill_dead_peer();
 }
 
@@ -244,6 +253,7 @@ void Finisher::check_protection() {
   }
   if (ah && child_.compress) error(draft_.place, "compress=yes works inside ESP only", "remove it, or use esp=");
   check_iptfs(child_, draft_.place, report_);
+  check_diet(child_, draft_.place, report_);
   if (child_.tfc_octets == 0) return;
   if (ah) error(draft_.place, "AH hides nothing, so tfc= has nothing to add", "remove tfc=, or use esp=");
   if (child_.mode != model::Mode::kTunnel)

@@ -10,6 +10,7 @@ namespace cygnet::config {
 namespace {
 
 constexpr std::uint32_t kLeastPacket = 128;
+constexpr std::uint64_t kLeastRate = 8000;
 constexpr std::uint32_t kMostPacket = 65535;
 constexpr std::uint32_t kMostQueue = 64U << 20U;
 constexpr std::uint32_t kMostWindow = 256;  // outer packets kept in memory
@@ -76,6 +77,8 @@ void on_rate(const Context& c) {
   const auto value = parse_bit_rate(c.entry.value);
   if (!value) {
     c.bad("bits a second, for example 10M; 0 sends as there is traffic");
+  } else if (*value != 0 && *value < kLeastRate) {
+    c.bad(c.entry.value + " bits a second are not one packet: did you mean " + c.entry.value + "M?");
   } else {
     c.tfs.bits_per_s = *value;
   }
@@ -108,12 +111,18 @@ bool apply_iptfs_word(const Entry& entry, ConnectionDraft& draft, Reporter& repo
 
 std::vector<std::string_view> iptfs_words() {
   std::vector<std::string_view> names;
+  names.reserve(kWords.size());
   for (const auto& word : kWords) names.push_back(word.name);
   return names;
 }
 
 void check_iptfs(const model::Child& child, const Place& place, Reporter& report) {
-  if (!child.iptfs.enabled) return;
+  if (!child.iptfs.enabled) {
+    if (child.iptfs != model::IpTfs{}) {
+      report.warning(place, "the iptfs-… words say nothing without iptfs=", "write iptfs=yes, or remove them");
+    }
+    return;
+  }
   if (child.mode != model::Mode::kTunnel || child.protocol == model::SaProtocol::kAh) {
     report.error(place, "iptfs= is for ESP in tunnels (RFC 9347 section 5.1)",
                  "remove iptfs=, or use esp= and type=tunnel");
@@ -124,6 +133,8 @@ void check_iptfs(const model::Child& child, const Place& place, Reporter& report
   }
   if (child.compress) report.error(place, "iptfs= takes no compression beside it", "remove iptfs= or compress=yes");
   if (child.tfc_octets != 0) report.error(place, "iptfs= pads by itself", "remove tfc=");
+  if (child.clones.value_or(0) != 0)
+    report.error(place, "iptfs= sends on one SA alone, at its rate", "remove iptfs= or clones=");
 }
 
 }  // namespace cygnet::config

@@ -13,12 +13,33 @@ constexpr std::uint64_t kAllBits = 0xffffffffU;
 
 struct Context {
   const Entry& entry;
+  ConnectionDraft& draft;
+  model::Connection& connection;
   model::Child& child;
   Reporter& report;
   void bad(const std::string& hint) const {
     report.error(entry.value_place(), "'" + entry.value + "' is no value of " + entry.key + "=", hint);
   }
 };
+
+// Of our own engine a TUN device; of the kernel an XFRM interface.
+void on_interface(const Context& c) {
+  c.child.interface_number = 0;
+  if (equals_ignoring_case(c.entry.value, "no")) return;  // the default device
+  if (equals_ignoring_case(c.entry.value, "yes")) {
+    // The default device; in the kernel the first XFRM interface.
+    c.child.interface_number = 1;
+    return;
+  }
+  auto name = c.entry.value;
+  if (const auto number = parse_number(name, 99999)) {
+    c.child.interface_number = static_cast<std::uint32_t>(*number);
+    name = "ipsec" + name;
+  }
+  if (!is_device_name(name)) return c.bad("write a device name of at most 15 characters, or a number N for ipsecN");
+  c.child.device = name;
+  c.draft.device_set = true;
+}
 
 // "42", "0x2a/0xff".
 std::optional<model::SaMark> mark(const Context& c) {
@@ -60,27 +81,34 @@ void interface_id(const Context& c, std::uint32_t& to) {
 void on_interface_id_in(const Context& c) { interface_id(c, c.child.interface_id_in); }
 void on_interface_id_out(const Context& c) { interface_id(c, c.child.interface_id_out); }
 
+void on_engine(const Context& c) {
+  c.connection.engine = parse_engine(c.entry.value);
+  if (!c.connection.engine) c.bad(std::string(kEngineHint));
+}
+
 void on_nic_offload(const Context& c) {
   using model::NicOffload;
-  static constexpr std::array<std::pair<std::string_view, NicOffload>, 4> kValues{{{"no", NicOffload::kNo},
+  static constexpr std::array<std::pair<std::string_view, NicOffload>, 5> kValues{{{"no", NicOffload::kNo},
                                                                                    {"auto", NicOffload::kAuto},
                                                                                    {"yes", NicOffload::kCrypto},
-                                                                                   {"crypto", NicOffload::kCrypto}}};
+                                                                                   {"crypto", NicOffload::kCrypto},
+                                                                                   {"packet", NicOffload::kPacket}}};
   for (const auto& [word, value] : kValues) {
     if (!equals_ignoring_case(c.entry.value, word)) continue;
     c.child.nic_offload = value;
     return;
   }
-  const bool packet = equals_ignoring_case(c.entry.value, "packet");
-  c.bad(packet ? "policies in the network card are not built: crypto has the card seal and open the packets"
-               : "write no, auto, or crypto (yes)");
+  c.bad("write no, auto, crypto (yes), or packet");
 }
 
 struct Word {
   std::string_view name;
   void (*apply)(const Context&);
 };
-constexpr std::array kWords{Word{"mark", on_mark},
+constexpr std::array kWords{Word{"engine", on_engine},
+                            Word{"ipsec-interface", on_interface},
+                            Word{"interface", on_interface},
+                            Word{"mark", on_mark},
                             Word{"mark-in", on_mark_in},
                             Word{"mark-out", on_mark_out},
                             Word{"if-id-in", on_interface_id_in},
@@ -90,15 +118,28 @@ constexpr std::array kWords{Word{"mark", on_mark},
 
 }  // namespace
 
+std::optional<model::EngineKind> parse_engine(std::string_view text) {
+  using model::EngineKind;
+  static constexpr std::array<std::pair<std::string_view, EngineKind>, 4> kValues{{{"user", EngineKind::kUser},
+                                                                                   {"xfrm", EngineKind::kXfrm},
+                                                                                   {"pfkey", EngineKind::kPfkey},
+                                                                                   {"auto", EngineKind::kAuto}}};
+  for (const auto& [word, value] : kValues) {
+    if (equals_ignoring_case(text, word)) return value;
+  }
+  return std::nullopt;
+}
+
 bool apply_kernel_word(const Entry& entry, ConnectionDraft& draft, Reporter& report) {
   const auto* const word = std::ranges::find(kWords, entry.key, &Word::name);
   if (word == kWords.end()) return false;
-  word->apply({entry, draft.child, report});
+  word->apply({entry, draft, draft.connection, draft.child, report});
   return true;
 }
 
 std::vector<std::string_view> kernel_words() {
   std::vector<std::string_view> names;
+  names.reserve(kWords.size());
   for (const auto& word : kWords) names.push_back(word.name);
   return names;
 }

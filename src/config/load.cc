@@ -49,6 +49,7 @@ class Loader {
   void check_word(const Entry& entry, bool setup);
   void read_setup();
   void warn_of_revocation_behind(const ConnectionDraft& draft);
+  void warn_of_idle_clones(const ConnectionDraft& draft);
   void read_conn(const Section& section, Resolver& resolver);
   void report_ignored(const Section& section, const ConnectionDraft& draft);
   void add_devices(const model::Connection& connection);
@@ -130,8 +131,18 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
     if (!draft.right.revocation_set) draft.connection.remote.revocation = model::Revocation::kStrict;
   }
   warn_of_revocation_behind(draft);
+  warn_of_idle_clones(draft);
   add_devices(draft.connection);
   drafts_.push_back(std::move(draft));
+}
+
+// A thread that is alone sends on the SA for all.
+void Loader::warn_of_idle_clones(const ConnectionDraft& draft) {
+  if (setup_.threads.count != 1 || draft.connection.engine.value_or(setup_.setup.engine) == model::EngineKind::kXfrm)
+    return;
+  if (std::ranges::none_of(draft.connection.children, [](const auto& c) { return c.clones.value_or(0) != 0; })) return;
+  report_.warning(draft.place, "conn " + draft.connection.name + ": with workers=1 only the peer sends on clones=",
+                  "write workers= in config setup, or leave clones= out");
 }
 
 // The question whether the peer's certificate is revoked would wait for the tunnel that waits for the answer.
@@ -146,7 +157,9 @@ void Loader::warn_of_revocation_behind(const ConnectionDraft& draft) {
     });
   };
   for (const auto& child : connection.children) {
-    if (child.start != model::StartAction::kOnDemand || !everything(child.remote)) continue;
+    const bool held = child.start == model::StartAction::kOnDemand ||
+                      (child.start == model::StartAction::kStart && !connection.local.requests_address());
+    if (!held || !everything(child.remote)) continue;
     return report_.warning(
         draft.place,
         "conn " + connection.name +

@@ -64,6 +64,7 @@ class ListParser {
   void finish_ike(const Piece& piece, Draft& draft);
   void finish_esp(const Piece& piece, Draft& draft);
   void finish_ah(const Piece& piece, Draft& draft);
+  static void take_gmac_as_integrity(Draft& draft);
   void emit(const Transforms& encryption, const Transforms& integrity, const Draft& draft);
   void fault(std::size_t offset, std::string message, std::string hint = {}, Level level = Level::kError) {
     out_.faults.push_back({level, offset, std::move(message), std::move(hint)});
@@ -214,7 +215,7 @@ void ListParser::finish_ike(const Piece& piece, Draft& draft) {
   if (std::any_of(draft.groups.begin(), draft.groups.end(), [](const Transform& t) { return t.id == 0; })) {
     return fault(piece.offset, "IKE cannot do without a key exchange", "name a group: x25519, ecp256 or modp2048");
   }
-  // RFC 7296 section 3.3: proposals for combined-mode ciphers and for others "MUST be made separately".
+  // RFC 7296 section 2.7, of normal ciphers and combined-mode ones: "then two proposals are needed".
   Transforms combined, plain;
   for (const auto& t : draft.encryption) (aead(t) ? combined : plain).push_back(t);
   if (!combined.empty()) emit(combined, {}, draft);
@@ -254,8 +255,25 @@ void ListParser::finish_esp(const Piece& piece, Draft& draft) {
   if (!plain.empty()) emit(plain, draft.integrity.empty() ? default_integrity() : draft.integrity, draft);
 }
 
+// RFC 4543: ESP's cipher that only authenticates is one of AH's integrity algorithms, by the same name.
+void ListParser::take_gmac_as_integrity(Draft& draft) {
+  Transforms rest;
+  for (const auto& t : draft.encryption) {
+    if (t.id != static_cast<std::uint16_t>(EncryptionId::kNullAesGmac)) {
+      rest.push_back(t);
+      continue;
+    }
+    const auto id = t.key_bits == 128   ? model::IntegrityId::kAes128Gmac
+                    : t.key_bits == 192 ? model::IntegrityId::kAes192Gmac
+                                        : model::IntegrityId::kAes256Gmac;
+    add(draft.integrity, {{TransformType::kIntegrity, static_cast<std::uint16_t>(id), 0}});
+  }
+  draft.encryption = std::move(rest);
+}
+
 // RFC 4302: AH authenticates and does nothing else.
 void ListParser::finish_ah(const Piece& piece, Draft& draft) {
+  take_gmac_as_integrity(draft);
   if (!draft.encryption.empty() || draft.integrity.empty() || draft.no_integrity) {
     return fault(piece.offset, "'" + std::string(piece.text) + "' is not what AH is made of: it encrypts nothing",
                  "name a hash alone, for example: ah=sha256; or use esp=");

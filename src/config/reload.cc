@@ -52,8 +52,9 @@ bool bears_on_others(const model::Connection& connection, const model::Setup& se
     return !end.certificate.empty() || !end.public_key.empty() || end.authority;
   };
   return has_key(connection.local) || has_key(connection.remote) ||
-         std::ranges::any_of(connection.children,
-                             [&](const auto& child) { return child.device != setup.devices.front(); });
+         std::ranges::any_of(connection.children, [&](const auto& child) {
+           return child.device != setup.devices.front() || child.interface_number != 0;
+         });
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace cygnet::config {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSameThing{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 27> kSameThing{{
     {"keylife", "lifetime"},
     {"salifetime", "lifetime"},
     {"rekeymargin", "margintime"},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSameThi
     {"encap-dscp", "copy-dscp"},
     {"interface", "ipsec-interface"},
     {"forceencaps", "encapsulation"},
+    {"hw-offload", "nic-offload"},
     {"ike-port", "ikeport"},
     {"nat-port", "nat-ikeport"},
     {"half-open-limit", "max-halfopen-ike"},
@@ -109,6 +110,11 @@ void Resolver::overlay(const Section& section, Layer& layer, std::vector<const S
     } else {
       overlay(*found->second, layer, chain);
     }
+  }
+  // mark= is both of the others: what they were in a wider section is said anew.
+  if (std::ranges::any_of(section.entries, [](const Entry& entry) { return entry.key == "mark"; })) {
+    layer.erase("mark-in");
+    layer.erase("mark-out");
   }
   for (const auto& entry : section.entries) {
     if (entry.key != "also") layer.insert_or_assign(std::string(canonical_word(entry.key)), entry);

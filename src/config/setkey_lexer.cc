@@ -20,12 +20,12 @@ void SetkeyLexer::step() {
 
 void SetkeyLexer::skip_blanks() {
   while (at_ < text_.size()) {
-    if (is_blank(here())) {
+    const bool continued =
+        here() == '\\' && at_ + 1 < text_.size() && (text_[at_ + 1] == '\n' || text_[at_ + 1] == '\r');
+    if (is_blank(here()) || continued) {
       step();
     } else if (here() == '#') {
       while (at_ < text_.size() && here() != '\n') step();
-    } else if (here() == '\\' && at_ + 1 < text_.size() && (text_[at_ + 1] == '\n' || text_[at_ + 1] == '\r')) {
-      step();
     } else {
       return;
     }

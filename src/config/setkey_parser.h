@@ -19,6 +19,10 @@ class SetkeyParser {
   void advance() { word_ = lexer_.next(); }
   [[nodiscard]] bool at(std::string_view text) const { return word_ && word_->is(text); }
   [[nodiscard]] bool at_end() const { return !word_ || word_->is(";"); }
+  // Does a word follow that begins with a digit?
+  [[nodiscard]] bool at_number() const {
+    return word_ && !word_->quoted && !word_->text.empty() && word_->text[0] >= '0' && word_->text[0] <= '9';
+  }
   // Takes a word that must be there. what: for the message, "an SPI".
   [[nodiscard]] std::optional<SetkeyWord> take(const std::string& what);
   // Always false: what went wrong is noted.

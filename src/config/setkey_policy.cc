@@ -102,8 +102,9 @@ bool SetkeyParser::upper_layer(SetkeyStatement& out) {
 
 // "gre 0x1234": the key of RFC 2890, whose halves travel where other protocols have their ports.
 bool SetkeyParser::gre_key(SetkeyStatement& out) {
-  if (at_end() || word_->quoted || word_->text.empty() || word_->text[0] < '0' || word_->text[0] > '9') return true;
+  if (!at_number()) return true;
   const auto word = take("a GRE key");
+  if (!word) return false;
   const auto key = parse_setkey_number(word->text, UINT32_MAX);
   if (!key) return error(word->place, "'" + word->text + "' is no GRE key: a number of 32 bits");
   constexpr unsigned kHalf = 16;
@@ -114,8 +115,9 @@ bool SetkeyParser::gre_key(SetkeyStatement& out) {
 
 // "icmp6 135,0": type and code travel where other protocols have their ports.
 bool SetkeyParser::icmp(SetkeyStatement& out) {
-  if (at_end() || word_->quoted || word_->text.empty() || word_->text[0] < '0' || word_->text[0] > '9') return true;
+  if (!at_number()) return true;
   const auto word = take("a type");
+  if (!word) return false;
   const auto parts = split(word->text, ',');
   const auto type = parse_setkey_number(parts[0], 255);
   const auto code = parts.size() > 1 ? parse_setkey_number(parts[1], 255) : std::optional<std::uint64_t>(0);

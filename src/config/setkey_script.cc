@@ -81,7 +81,7 @@ SetkeyScript SetkeyParser::run() {
 // ---- words
 
 std::optional<SetkeyWord> SetkeyParser::take(const std::string& what) {
-  if (at_end()) {
+  if (at_end() || !word_) {
     error_here(what);
     return std::nullopt;
   }
@@ -137,6 +137,7 @@ bool SetkeyParser::statement(SetkeyStatement& out) {
   const auto known = std::ranges::find(kVerbs, std::string_view(verb->text), &decltype(kVerbs)::value_type::first);
   if (verb->quoted || known == kVerbs.end()) {
     std::vector<std::string_view> names;
+    names.reserve(kVerbs.size());
     for (const auto& [name, value] : kVerbs) names.push_back(name);
     return error(verb->place, "setkey has no statement '" + verb->text + "'",
                  suggestion(verb->text, names, "statements are add, delete, spdadd and others: see setkey(8)"));
@@ -295,7 +296,7 @@ bool SetkeyParser::context(std::optional<SetkeySa::Context>& out) {
 // ---- algorithms
 
 bool SetkeyParser::algorithms(SetkeyStatement& out) {
-  while (at("-E") || at("-A") || at("-C")) {
+  while (word_ && (at("-E") || at("-A") || at("-C"))) {
     const char kind = word_->text[1];
     last_ = word_->place;
     advance();
@@ -312,6 +313,11 @@ bool SetkeyParser::algorithm(char kind, SetkeySa& sa) {
   if (row == nullptr) {
     std::string all;
     for (const auto& one : table) all += (all.empty() ? "" : ", ") + std::string(one.name);
+    // Of ipsec-tools' list, those without a number in Linux and without a transform of RFC 4303's ESP.
+    if (word->text.ends_with("-deriv")) {
+      return error(word->place, "'" + word->text + "' is a transform of an ESP before RFC 2406, which no system has",
+                   "use aes-gcm-16, or aes-cbc with -A");
+    }
     return error(word->place, "'" + word->text + "' is no algorithm for -" + std::string(1, kind), "there are " + all);
   }
   if (kind == 'C') {
@@ -321,7 +327,7 @@ bool SetkeyParser::algorithm(char kind, SetkeySa& sa) {
   }
   (kind == 'E' ? sa.encryption : sa.authentication) = row->number;
   const bool keyless = row->max_bits == 0;
-  if (keyless && (at_end() || !word_->quoted)) return true;
+  if (keyless && (at_end() || !word_ || !word_->quoted)) return true;
   auto& octets = kind == 'E' ? sa.encryption_key : sa.authentication_key;
   SetkeyPlace place;
   if (!key(octets, place)) return false;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "config/connection_draft.h"
+#include "config/kernel_words.h"
 #include "config/suggest.h"
 #include "config/values.h"
 
@@ -66,6 +67,9 @@ void on_per_address(const Context& c) { number(c, 2, 1'000'000, c.setup().half_o
 void on_per_network(const Context& c) { number(c, 2, 1'000'000, c.setup().half_open_per_network); }
 void on_puzzle_threshold(const Context& c) { number(c, 0, 1'000'000, c.setup().puzzle_threshold); }
 void on_puzzle_difficulty(const Context& c) { number(c, 1, 20, c.setup().puzzle_difficulty); }
+void on_auth_puzzle_threshold(const Context& c) { number(c, 0, 100, c.setup().auth_puzzle_threshold); }
+void on_auth_puzzle_difficulty(const Context& c) { number(c, 1, 20, c.setup().auth_puzzle_difficulty); }
+void on_hardest_puzzle(const Context& c) { number(c, 0, 24, c.setup().hardest_puzzle); }
 void on_half_open_limit(const Context& c) { number(c, 1, 1'000'000, c.setup().half_open_limit); }
 
 void on_route_table(const Context& c) {
@@ -126,6 +130,13 @@ void on_workers(const Context& c) {
 
 void on_busy_poll(const Context& c) { number(c, 0, 10'000, c.draft.threads.busy_poll_us); }
 
+void on_esp_path(const Context& c) {
+  const bool xdp = equals_ignoring_case(c.entry.value, "xdp");
+  if (!xdp && !equals_ignoring_case(c.entry.value, "socket")) return c.bad_value("write socket or xdp");
+  c.draft.esp_path_place = c.entry.place;
+  c.draft.threads.esp_over_xdp = xdp;
+}
+
 // The CPUs of threads: at most `most` numbers.
 void cpu_list(const Context& c, std::size_t most, std::vector<std::uint16_t>& into) {
   const std::string example = c.entry.key + "=2,3";
@@ -144,7 +155,10 @@ void cpu_list(const Context& c, std::size_t most, std::vector<std::uint16_t>& in
   into = std::move(cpus);
 }
 
-void on_worker_cpus(const Context& c) { cpu_list(c, 16, c.draft.threads.cpus); }
+void on_worker_cpus(const Context& c) {
+  c.draft.worker_cpus_place = c.entry.place;
+  cpu_list(c, 16, c.draft.threads.cpus);
+}
 
 constexpr std::size_t kMostCryptoThreads = model::EngineThreads::kMostCryptoThreads;
 void on_crypto_threads(const Context& c) {
@@ -178,18 +192,9 @@ void on_strict_revocation(const Context& c) {
 }
 
 void on_engine(const Context& c) {
-  using model::EngineKind;
-  static constexpr std::array<std::pair<std::string_view, EngineKind>, 4> kValues{{{"user", EngineKind::kUser},
-                                                                                   {"xfrm", EngineKind::kXfrm},
-                                                                                   {"pfkey", EngineKind::kPfkey},
-                                                                                   {"auto", EngineKind::kAuto}}};
-  for (const auto& [word, value] : kValues) {
-    if (equals_ignoring_case(c.entry.value, word)) {
-      c.setup().engine = value;
-      return;
-    }
-  }
-  c.bad_value("write user, xfrm, pfkey or auto");
+  const auto engine = parse_engine(c.entry.value);
+  if (!engine) return c.bad_value(std::string(kEngineHint));
+  c.setup().engine = *engine;
 }
 
 struct Word {
@@ -215,11 +220,15 @@ constexpr std::array kWords{
     Word{"half-open-per-network", on_per_network},
     Word{"puzzle-threshold", on_puzzle_threshold},
     Word{"puzzle-difficulty", on_puzzle_difficulty},
+    Word{"auth-puzzle-threshold", on_auth_puzzle_threshold},
+    Word{"auth-puzzle-difficulty", on_auth_puzzle_difficulty},
+    Word{"hardest-puzzle", on_hardest_puzzle},
     Word{"log-level", on_log_level},
     Word{"keep-alive", on_keep_alive},
     Word{"workers", on_workers},
     Word{"worker-cpus", on_worker_cpus},
     Word{"busy-poll", on_busy_poll},
+    Word{"esp-path", on_esp_path},
     Word{"crypto-threads", on_crypto_threads},
     Word{"crypto-cpus", on_crypto_cpus},
     Word{"crypto-cpu", on_crypto_cpu},
@@ -240,22 +249,45 @@ bool apply_setup_word(const Entry& entry, SetupDraft& draft, Reporter& report) {
   return true;
 }
 
+namespace {
+
+// The rings of AF_XDP have one owner; and the kernel's own ESP has no use for them.
+void check_esp_path(const Place& place, const SetupDraft& draft, Reporter& report) {
+  const auto engine = draft.setup.engine;
+  if (engine == model::EngineKind::kXfrm || engine == model::EngineKind::kPfkey) {
+    report.error(place, "esp-path=xdp is for Cygnet's own engine, and engine= names the kernel's",
+                 "remove one of the two lines");
+  }
+  if (draft.threads.count == 1 && draft.threads.crypto_count == 0) return;
+  report.error(place, "esp-path=xdp goes with one thread that does everything",
+               "remove workers= and crypto-threads=, or write esp-path=socket");
+}
+
+}  // namespace
+
 void finish_setup(SetupDraft& draft, Reporter& report) {
   auto& threads = draft.threads;
+  if (draft.worker_cpus_place && threads.count != 0 && threads.cpus.size() > threads.count) {
+    report.error(*draft.worker_cpus_place,
+                 "worker-cpus= names " + std::to_string(threads.cpus.size()) +
+                     " CPUs for workers=" + std::to_string(threads.count),
+                 "write workers=" + std::to_string(threads.cpus.size()) + ", or fewer CPUs");
+  }
   // Limits of threads that nobody wanted by number: there is one.
   if (!draft.crypto_threads_place && draft.crypto_place) threads.crypto_count = 1;
+  if (threads.esp_over_xdp && draft.esp_path_place) check_esp_path(*draft.esp_path_place, draft, report);
   if (threads.crypto_count == 0) {
     if (!draft.crypto_place) return;
     return report.error(*draft.crypto_place, "crypto-cpu= and crypto-cpus= say nothing with crypto-threads=0",
                         "write how many threads there shall be, or remove the line");
   }
-  if (threads.crypto_cpus.size() > threads.crypto_count) {
+  if (draft.crypto_place && threads.crypto_cpus.size() > threads.crypto_count) {
     report.error(*draft.crypto_place,
                  "crypto-cpus= names " + std::to_string(threads.crypto_cpus.size()) + " CPUs for " +
                      std::to_string(threads.crypto_count) + " threads",
                  "write crypto-threads=" + std::to_string(threads.crypto_cpus.size()) + ", or fewer CPUs");
   }
-  if (threads.count == 1) return;
+  if (threads.count == 1 || !draft.workers_place) return;
   report.error(*draft.workers_place, "crypto-threads= and several workers= do not go together",
                "workers=1: one thread moves packets, and the others encrypt and decrypt for it");
 }

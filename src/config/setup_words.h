@@ -15,7 +15,8 @@ namespace cygnet::config {
 struct SetupDraft {
   model::Setup setup;
   model::EngineThreads threads;
-  std::optional<Place> workers_place, crypto_threads_place, crypto_place;  // of the last such word; crypto-cpu(s)
+  // Of the last such word; crypto_place: crypto-cpu(s).
+  std::optional<Place> workers_place, worker_cpus_place, crypto_threads_place, crypto_place, esp_path_place;
   std::optional<std::uint32_t> keepalive_s;
   std::string pkcs11_module;
   bool strict_revocation = false;  // of every connection that does not say otherwise

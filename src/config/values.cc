@@ -34,6 +34,8 @@ std::optional<std::uint64_t> parse_with_unit(std::string_view text, std::span<co
   }
   const std::string_view name(at, static_cast<std::size_t>(end - at));
   for (const auto& unit : units) {
+    if (unit.name == name && whole > std::numeric_limits<std::uint64_t>::max() / 2 / unit.thousandths)
+      return std::nullopt;
     if (unit.name == name) return whole * unit.thousandths + fraction * unit.thousandths / 1000;
   }
   return std::nullopt;
@@ -140,6 +142,14 @@ std::vector<Piece> split(std::string_view text, std::string_view separators) {
     at = end + 1;
   }
   return pieces;
+}
+
+bool is_host_name(std::string_view text) {
+  return !text.empty() && text.size() <= 253 && text.front() != '-' && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), [](char ch) {
+           return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') || ch == '-' ||
+                  ch == '.' || ch == '_';
+         });
 }
 
 }  // namespace cygnet::config

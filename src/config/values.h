@@ -25,6 +25,8 @@ namespace cygnet::config {
 [[nodiscard]] std::optional<std::uint64_t> parse_bytes(std::string_view text);
 // "100%" or "100".
 [[nodiscard]] std::optional<std::uint32_t> parse_percent(std::string_view text);
+// A domain name as people write it, underscores allowed.
+[[nodiscard]] bool is_host_name(std::string_view text);
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
 
 struct Piece {

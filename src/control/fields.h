@@ -53,6 +53,23 @@ void fields(V& v, S& s) {
   v("errors", s.errors);
   v("idle_s", s.idle_s);
 }
+template <typename V, Is<TfsTraffic> S>
+void fields(V& v, S& s) {
+  v("payloads", s.payloads);
+  v("packets", s.packets);
+  v("fragments", s.fragments);
+  v("empty", s.empty);
+  v("padding_bytes", s.padding_bytes);
+}
+template <typename V, Is<TfsReport> S>
+void fields(V& v, S& s) {
+  v("rate_bits_s", s.rate_bits_s);
+  v("most_bits_s", s.most_bits_s);
+  v("congestion_control", s.congestion_control);
+  v("packet_bytes", s.packet_bytes);
+  v("in", s.in);
+  v("out", s.out);
+}
 template <typename V, Is<ChildReport> S>
 void fields(V& v, S& s) {
   v("name", s.name);
@@ -67,8 +84,11 @@ void fields(V& v, S& s) {
   v("established_s", s.established_s);
   v("rekey_in_s", s.rekey_in_s);
   v("rekeys", s.rekeys);
+  v("resource", s.resource);
   v("in", s.in);
   v("out", s.out);
+  v("iptfs", s.iptfs);
+  v("diet_esp", s.diet_esp);
 }
 template <typename V, Is<IkeReport> S>
 void fields(V& v, S& s) {
@@ -106,6 +126,7 @@ void fields(V& v, S& s) {
   v("last_error", s.last_error);
   v("ike_sas", s.ike_sas);
   v("inactive", s.inactive);
+  v("engine", s.engine);
 }
 template <typename V, Is<IkeCounters> S>
 void fields(V& v, S& s) {
@@ -127,6 +148,13 @@ void fields(V& v, S& s) {
   v("puzzles_solved", s.puzzles_solved);
   v("puzzles_refused", s.puzzles_refused);
   v("identities_refused", s.identities_refused);
+  v("auth_puzzles_sent", s.auth_puzzles_sent);
+  v("auth_puzzles_solved", s.auth_puzzles_solved);
+  v("auth_puzzles_refused", s.auth_puzzles_refused);
+  v("fragments_in", s.fragments_in);
+  v("fragments_out", s.fragments_out);
+  v("fragments_refused", s.fragments_refused);
+  v("fragments_late", s.fragments_late);
 }
 template <typename V, Is<ThreadReport> S>
 void fields(V& v, S& s) {
@@ -143,6 +171,12 @@ void fields(V& v, S& s) {
   v("full", s.full);
   v("failed", s.failed);
 }
+template <typename V, Is<EspInterfaceReport> S>
+void fields(V& v, S& s) {
+  v("name", s.name);
+  v("packets_in", s.packets_in);
+  v("packets_out", s.packets_out);
+}
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {
   v("version", s.version);
@@ -152,6 +186,7 @@ void fields(V& v, S& s) {
   v("connections", s.connections);
   v("threads", s.threads);
   v("ciphers", s.ciphers);
+  v("esp_interfaces", s.esp_interfaces);
   v("ike_counters", s.ike);
 }
 template <typename V, Is<SummaryReport> S>

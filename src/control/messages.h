@@ -106,6 +106,23 @@ struct Traffic {
   std::optional<std::uint64_t> idle_s;  // since the last good packet; unset: none yet
   bool operator==(const Traffic&) const = default;
 };
+// IP-TFS (RFC 9347) of one direction.
+struct TfsTraffic {
+  std::uint64_t payloads = 0;   // outer packets
+  std::uint64_t packets = 0;    // inner packets in them
+  std::uint64_t fragments = 0;  // pieces of those that were cut
+  std::uint64_t empty = 0;      // outer packets that carried nothing
+  std::uint64_t padding_bytes = 0;
+  bool operator==(const TfsTraffic&) const = default;
+};
+struct TfsReport {
+  std::uint64_t rate_bits_s = 0;      // of what we send, now; 0: as there is traffic
+  std::uint64_t most_bits_s = 0;      // with congestion control: the most that it may be; 0: no bound
+  bool congestion_control = false;    // the rate follows the path
+  std::uint64_t packet_bytes = 0;     // of outer packets; 0: what the path takes
+  std::optional<TfsTraffic> in, out;  // unset: that direction has none, or the kernel counts none
+  bool operator==(const TfsReport&) const = default;
+};
 struct ChildReport {  // a CHILD_SA that is up
   std::string name;
   Spi spi_in, spi_out;
@@ -118,7 +135,10 @@ struct ChildReport {  // a CHILD_SA that is up
   std::uint64_t established_s = 0;          // age in seconds
   std::optional<std::uint64_t> rekey_in_s;  // unset: not planned
   std::uint64_t rekeys = 0;
+  std::optional<std::uint64_t> resource;  // the thread that it is for (RFC 9611); unset: all
   Traffic in, out;
+  std::optional<TfsReport> iptfs;
+  std::optional<std::uint64_t> diet_esp;  // Diet-ESP: octets of the sequence number in a packet; unset: plain ESP
   bool operator==(const ChildReport&) const = default;
 };
 struct IkeReport {
@@ -150,13 +170,16 @@ struct ConnectionReport {
   std::string last_error;               // why the last attempt failed; empty: it did not
   std::vector<IkeReport> ike_sas;       // JSON also shows the first as "ike" and all children as "children"
   std::vector<InactiveChild> inactive;  // configured children without SA
+  std::string engine;                   // that carries its packets: "user", "xfrm", "pfkey"
   bool operator==(const ConnectionReport&) const = default;
 };
 struct IkeCounters {
   std::uint64_t datagrams_in = 0, datagrams_out = 0, malformed = 0, unknown_spi = 0, retransmits_sent = 0,
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
                 established = 0, negotiations_failed = 0, cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0,
-                puzzles_solved = 0, puzzles_refused = 0, identities_refused = 0;
+                puzzles_solved = 0, puzzles_refused = 0, identities_refused = 0, auth_puzzles_sent = 0,
+                auth_puzzles_solved = 0, auth_puzzles_refused = 0, fragments_in = 0, fragments_out = 0,
+                fragments_refused = 0, fragments_late = 0;
   bool operator==(const IkeCounters&) const = default;
 };
 // A thread of the packet engine.
@@ -178,6 +201,13 @@ struct CipherReport {
   bool operator==(const CipherReport&) const = default;
 };
 
+// An interface whose plain ESP goes past the kernel's stack (esp-path=xdp).
+struct EspInterfaceReport {
+  std::string name;
+  std::uint64_t packets_in = 0, packets_out = 0;
+  bool operator==(const EspInterfaceReport&) const = default;
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
@@ -186,6 +216,7 @@ struct StatusReport {
   std::vector<ConnectionReport> connections;
   std::vector<ThreadReport> threads;
   CipherReport ciphers;
+  std::vector<EspInterfaceReport> esp_interfaces;
   IkeCounters ike;
   bool operator==(const StatusReport&) const = default;
 };

@@ -135,7 +135,8 @@ std::optional<SignatureScheme> parse_algorithm_identifier(ByteView der) {
     Bytes known;
     (void)from_hex(row.der, known);
     DerReader of_row(known);
-    if (read_algorithm(of_row)->oid == algorithm->oid) return row.scheme;
+    const auto row_algorithm = read_algorithm(of_row);
+    if (row_algorithm && row_algorithm->oid == algorithm->oid) return row.scheme;
   }
   return std::nullopt;
 }

@@ -48,10 +48,15 @@ void add_name(const GENERAL_NAME* name, std::vector<model::Identity>& names) {
   if (kind != GEN_DNS && kind != GEN_EMAIL && kind != GEN_IPADD) return;
   auto octets = octets_of(static_cast<const ASN1_STRING*>(value));
   if (octets.empty()) return;
-  if (kind == GEN_DNS) names.push_back({model::IdType::kFqdn, std::move(octets)});
-  if (kind == GEN_EMAIL) names.push_back({model::IdType::kRfc822Addr, std::move(octets)});
-  if (kind == GEN_IPADD && octets.size() == 4) names.push_back({model::IdType::kIpv4Addr, std::move(octets)});
-  if (kind == GEN_IPADD && octets.size() == 16) names.push_back({model::IdType::kIpv6Addr, std::move(octets)});
+  if (kind == GEN_DNS) {
+    names.push_back({model::IdType::kFqdn, std::move(octets)});
+  } else if (kind == GEN_EMAIL) {
+    names.push_back({model::IdType::kRfc822Addr, std::move(octets)});
+  } else if (octets.size() == 4) {
+    names.push_back({model::IdType::kIpv4Addr, std::move(octets)});
+  } else if (octets.size() == 16) {
+    names.push_back({model::IdType::kIpv6Addr, std::move(octets)});
+  }
 }
 
 Result<void> read_names(X509* certificate, std::vector<model::Identity>& names) {

@@ -25,6 +25,9 @@ Result<> check_algorithms(const model::SaSpec& spec) {
     return fail("ESP encryption number " + std::to_string(static_cast<unsigned>(spec.encryption)) + " with " +
                 std::to_string(spec.encryption_bits) + " bits is not built in");
   }
+  if (model::iv_octets(spec.integrity) != 0) {
+    return fail("AES-GMAC is an integrity algorithm of AH; ESP has it as the cipher null_auth_aes_gmac (RFC 4543)");
+  }
   if (with_integrity && !is_known_mac(spec.integrity)) {
     return fail("ESP integrity number " + std::to_string(static_cast<unsigned>(spec.integrity)) + " is not built in");
   }

@@ -217,8 +217,8 @@ Result<> check_length(model::KeGroup group, ByteView peer_public) {
   const std::size_t expected = public_octets(group);
   if (expected == 0)
     return fail("key exchange method " + std::to_string(static_cast<unsigned>(group)) + " is not built in");
-  // RFC 7296 section 3.4: "the length of the Diffie-Hellman public value for MODP groups MUST be equal to the length of
-  // the prime modulus ... prepending zero bits to the value if necessary".
+  // RFC 7296 section 3.4: the length "for modular exponentiation group (MODP) groups MUST be equal to the length of the
+  // prime modulus ... prepending zero bits to the value if necessary".
   if (peer_public.size() != expected) {
     return fail("the peer's Diffie-Hellman value has " + std::to_string(peer_public.size()) +
                 " octets, the group's have " + std::to_string(expected));

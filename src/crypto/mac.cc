@@ -15,7 +15,7 @@ using Output = std::array<std::uint8_t, kMaxDigestOctets>;
 class HmacMac final : public Mac {
  public:
   HmacMac(const EVP_MD* digest, ByteView key) : hmac_(digest, key) {}
-  void start() override { hmac_.start(); }
+  void start(ByteView /*iv*/) override { hmac_.start(); }
   void update(ByteView data) override { hmac_.update(data); }
   void finish(Output& out) override { hmac_.finish(out); }
 
@@ -38,7 +38,7 @@ class CmacMac final : public Mac {
         OSSL_PARAM_construct_end()};
     require_ok(EVP_MAC_init(context_.get(), key.data(), key.size(), parameters.data()));
   }
-  void start() override { require_ok(EVP_MAC_init(context_.get(), nullptr, 0, nullptr)); }
+  void start(ByteView /*iv*/) override { require_ok(EVP_MAC_init(context_.get(), nullptr, 0, nullptr)); }
   void update(ByteView data) override {
     if (!data.empty()) require_ok(EVP_MAC_update(context_.get(), data.data(), data.size()));
   }
@@ -79,7 +79,7 @@ class XcbcMac final : public Mac {
     wipe(last_);
   }
 
-  void start() override {
+  void start(ByteView /*iv*/) override {
     require_ok(EVP_CipherInit_ex2(chain_.get(), nullptr, nullptr, kZeros.data(), 1, nullptr));
     held_ = 0;
   }
@@ -142,16 +142,55 @@ class XcbcMac final : public Mac {
   std::size_t held_ = 0;
 };
 
+// RFC 4543 section 2: GMAC is GCM with nothing to encrypt; all of the data is associated data.
+class GmacMac final : public Mac {
+ public:
+  explicit GmacMac(ByteView key_and_salt) : context_(EVP_CIPHER_CTX_new()) {
+    require(context_ != nullptr);
+    const auto key = key_and_salt.first(key_and_salt.size() - kSaltOctets);
+    std::ranges::copy(key_and_salt.last(kSaltOctets), nonce_.begin());
+    const auto* cipher = cipher_of(model::EncryptionId::kNullAesGmac, key.size());
+    require_ok(EVP_CipherInit_ex2(context_.get(), cipher, key.data(), nullptr, 1, nullptr));
+  }
+  ~GmacMac() override { wipe(nonce_); }
+
+  // Section 3.2: the nonce is the salt, then the IV.
+  void start(ByteView iv) override {
+    require(iv.size() == nonce_.size() - kSaltOctets);
+    std::ranges::copy(iv, nonce_.begin() + kSaltOctets);
+    require_ok(EVP_CipherInit_ex2(context_.get(), nullptr, nullptr, nonce_.data(), 1, nullptr));
+  }
+  void update(ByteView data) override {
+    int written = 0;
+    if (!data.empty())
+      require_ok(EVP_CipherUpdate(context_.get(), nullptr, &written, data.data(), int_size(data.size())));
+  }
+  void finish(Output& out) override {
+    int written = 0;
+    require_ok(EVP_CipherFinal_ex(context_.get(), out.data(), &written));
+    require_ok(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_AEAD_GET_TAG, kTagOctets, out.data()));
+  }
+
+ private:
+  static constexpr std::size_t kSaltOctets = 4;
+  static constexpr int kTagOctets = 16;
+  CipherContext context_;
+  std::array<std::uint8_t, 12> nonce_{};
+};
+
+bool is_gmac(model::IntegrityId id) { return model::iv_octets(id) != 0; }
+
 }  // namespace
 
 bool is_known_mac(model::IntegrityId id) {
-  if (id == model::IntegrityId::kAesXcbc96) return true;
+  if (id == model::IntegrityId::kAesXcbc96 || is_gmac(id)) return true;
   if (id == model::IntegrityId::kAesCmac96) return cmac() != nullptr;
   return digest_of(id) != nullptr;
 }
 
 std::unique_ptr<Mac> create_mac(model::IntegrityId id, ByteView key) {
   if (!is_known_mac(id)) return nullptr;
+  if (is_gmac(id)) return std::make_unique<GmacMac>(key);
   if (id == model::IntegrityId::kAesXcbc96) return std::make_unique<XcbcMac>(key);
   if (id == model::IntegrityId::kAesCmac96) return std::make_unique<CmacMac>(key);
   return std::make_unique<HmacMac>(digest_of(id), key);

@@ -2,7 +2,7 @@
 #pragma once
 
 // The integrity algorithms of ESP and AH: a key prepared once, then one packet after the other. HMAC (RFC 2403, 2404,
-// 4868), AES-XCBC-MAC (RFC 3566) and AES-CMAC (RFC 4494).
+// 4868), AES-XCBC-MAC (RFC 3566), AES-CMAC (RFC 4494) and, for AH, AES-GMAC (RFC 4543).
 #include <array>
 #include <memory>
 
@@ -18,7 +18,9 @@ class Mac {
   virtual ~Mac() = default;
   Mac(const Mac&) = delete;
   Mac& operator=(const Mac&) = delete;
-  virtual void start() = 0;
+  // AES-GMAC takes an IV of model::iv_octets(id) octets that never comes twice under its key; the others take none.
+  virtual void start(ByteView iv) = 0;
+  void start() { start(ByteView{}); }
   virtual void update(ByteView data) = 0;
   // Writes the whole output (at least model::icv_octets() octets): truncation is the caller's.
   virtual void finish(std::array<std::uint8_t, kMaxDigestOctets>& out) = 0;

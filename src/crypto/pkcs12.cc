@@ -9,7 +9,7 @@
 namespace cygnet::crypto {
 namespace {
 
-constexpr std::size_t kMaxFile = 1024 * 1024;
+constexpr std::size_t kMaxFile = std::size_t{1024} * 1024;
 constexpr long kMaxMacIterations = 10'000'000;
 
 using Pkcs12Handle = std::unique_ptr<PKCS12, FreeWith<PKCS12_free>>;

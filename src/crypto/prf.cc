@@ -45,7 +45,7 @@ Result<SecretBytes> prf_plus(model::PrfId id, ByteView key, ByteView seed, std::
                 " is not one that keys can be derived with");
   }
   Hmac mac(digest, key);
-  // RFC 7296 section 2.13: "This PRF+ function is not defined beyond 255 times the size of the prf function output."
+  // RFC 7296 section 2.13: "The prf+ function is not defined beyond 255 times the size of the prf function output."
   if (length > 255 * mac.octets()) {
     return fail("prf+ was asked for " + std::to_string(length) + " octets, its limit is " +
                 std::to_string(255 * mac.octets()));

@@ -13,7 +13,7 @@
 namespace cygnet::crypto {
 namespace {
 
-constexpr std::size_t kMaxKeyFile = 256 * 1024;
+constexpr std::size_t kMaxKeyFile = std::size_t{256} * 1024;
 
 // What OpenSSL asks when it meets an encrypted key. Without a passphrase it gets none: nobody sits at a terminal here.
 struct Passphrase {

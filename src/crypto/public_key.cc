@@ -134,26 +134,26 @@ Result<PublicKey> PublicKey::from_spki(ByteView der) {
   return from_handle(std::shared_ptr<EVP_PKEY>(handle.release(), EVP_PKEY_free), der);
 }
 
-Result<PublicKey> PublicKey::from_handle(std::shared_ptr<evp_pkey_st> handle, ByteView der) {
-  if (der.size() > kMaxSpki) return fail("the public key is longer than 8 KiB");
-  const auto kind = kind_of(handle.get());
+Result<PublicKey> PublicKey::from_handle(std::shared_ptr<evp_pkey_st> key, ByteView spki) {
+  if (spki.size() > kMaxSpki) return fail("the public key is longer than 8 KiB");
+  const auto kind = kind_of(key.get());
   if (!kind) {
     return refuse(
         "the public key is of a kind that IKE cannot use here: RSA, ECDSA (P-256, P-384, P-521 by name), Ed25519 or "
         "Ed448 are needed");
   }
-  const int bits = EVP_PKEY_get_bits(handle.get());
+  const int bits = EVP_PKEY_get_bits(key.get());
   if (bits <= 0 || (*kind == KeyKind::kRsa && bits > kMaxRsaBits)) {
     return refuse("the RSA key has " + std::to_string(bits) + " bits; more than 16384 are refused");
   }
-  PublicKey key;
-  key.key_ = std::move(handle);
-  key.kind_ = *kind;
-  key.bits_ = static_cast<unsigned>(bits);
-  key.spki_ = Bytes(der.begin(), der.end());
-  key.key_id_ = sha2_256(der);
-  key.authority_hash_ = sha1(der);
-  return key;
+  PublicKey public_key;
+  public_key.key_ = std::move(key);
+  public_key.kind_ = *kind;
+  public_key.bits_ = static_cast<unsigned>(bits);
+  public_key.spki_ = Bytes(spki.begin(), spki.end());
+  public_key.key_id_ = sha2_256(spki);
+  public_key.authority_hash_ = sha1(spki);
+  return public_key;
 }
 
 std::string PublicKey::to_string() const {

@@ -53,10 +53,10 @@ std::string date_text(std::int64_t seconds) {
   const unsigned shifted_month = (5 * day_of_year + 2) / 153;
   const unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
   const unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
-  const auto year = static_cast<long long>(year_of_era + era * 400 + (month <= 2 ? 1 : 0));
+  const std::int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
   std::array<char, 64> text{};
-  const int n = std::snprintf(text.data(), text.size(), "%04lld-%02u-%02u %02d:%02d:%02d UTC", year, month, day,
-                              of_day / 3600, of_day / 60 % 60, of_day % 60);
+  const int n = std::snprintf(text.data(), text.size(), "%04lld-%02u-%02u %02d:%02d:%02d UTC",
+                              static_cast<long long>(year), month, day, of_day / 3600, of_day / 60 % 60, of_day % 60);
   return {text.data(), static_cast<std::size_t>(n)};
 }
 

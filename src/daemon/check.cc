@@ -5,6 +5,7 @@
 #include <string>
 
 #include "daemon/config_bundle.h"
+#include "daemon/engine_plan.h"
 
 namespace cygnet::daemon {
 
@@ -38,6 +39,10 @@ int check_configuration(const Options& options) {
   const auto loaded = load(options.config, options.secrets, disk);
   (void)std::fputs(loaded.problems().c_str(), stderr);
   if (!loaded.ok()) {
+    return 1;
+  }
+  if (const auto why = why_not_anywhere(loaded.conf); !why.empty()) {
+    (void)std::fprintf(stderr, "%s\n", why.c_str());
     return 1;
   }
   for (const auto& connection : loaded.conf.connections) {

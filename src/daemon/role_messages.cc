@@ -40,6 +40,42 @@ void fields(A& a, V& v) {
   a.number(v.nat_port);
   a.number(v.mark);
   a.enumeration(v.language, model::EngineKind::kPfkey);
+  a.flag(v.esp_over_xdp);
+  a.number(v.foreign_spis);
+}
+template <typename A, Is<EspInterface> V>
+void fields(A& a, V& v) {
+  a.number(v.index);
+  a.text(v.name);
+  a.number(v.frame_octets);
+}
+template <typename A, Is<EspInterfaceGone> V>
+void fields(A& a, V& v) {
+  a.number(v.index);
+}
+template <typename A, Is<NextHops> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& hop) {
+    each.address(hop.local);
+    each.address(hop.remote);
+    each.flag(hop.usable);
+    each.number(hop.interface);
+    each.address(hop.source);
+    for (auto* mac : {&hop.source_mac, &hop.destination_mac}) {
+      for (auto& octet : *mac) each.number(octet);
+    }
+    each.number(hop.mtu);
+    if (hop.usable && hop.source.family() != hop.remote.family()) each.refuse();
+  });
+}
+template <typename A, Is<WantNextHops> V>
+void fields(A& a, V& v) {
+  a.flag(v.anew);
+  a.list(v.list, [](A& each, auto& way) {
+    each.address(way.local);
+    each.address(way.remote);
+  });
+  if (v.list.size() > kHopsTogether) a.refuse();
 }
 template <typename A, Is<StartIke> V>
 void fields(A& a, V& v) {
@@ -48,7 +84,11 @@ void fields(A& a, V& v) {
   a.text(v.run_dir);
   sockets(a, v.sockets);
   a.octets(v.crash_secret);
-  a.flag(v.kernel);
+  a.flag(v.engines.user);
+  a.flag(v.engines.kernel);
+  a.enumeration(v.engines.language, model::EngineKind::kPfkey);
+  a.enumeration(v.engines.usual, model::EngineKind::kPfkey);
+  a.enumeration(v.engines.automatic, model::EngineKind::kPfkey);
 }
 template <typename A, Is<StartKeys> V>
 void fields(A& a, V& v) {

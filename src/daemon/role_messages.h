@@ -13,7 +13,9 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "daemon/engine_plan.h"
 #include "daemon/lease_messages.h"
+#include "io/ether_frame.h"
 #include "io/outer_socket.h"
 #include "model/connection.h"
 #include "model/traffic_selector.h"
@@ -47,6 +49,8 @@ struct StartEngine {  // descriptors: one a device, one a socket, the listener o
   std::uint16_t nat_port = 0;  // these three for the kernel's IPsec, which gets no listener of PF_KEY
   std::uint32_t mark = 0;      // of our own outer packets
   model::EngineKind language = model::EngineKind::kXfrm;  // in which the kernel is driven: kXfrm or kPfkey
+  bool esp_over_xdp = false;                              // ask for the next hops of plain ESP
+  std::uint32_t foreign_spis = 0;  // bits of inbound SPIs that are the kernel's, where that carries packets beside us
 };
 struct StartIke {  // descriptors: configuration bundle, control listener, leases (lease_messages.h), one a socket
   std::string config_path;
@@ -54,15 +58,16 @@ struct StartIke {  // descriptors: configuration bundle, control listener, lease
   std::string run_dir;
   std::vector<PassedSocket> sockets;
   SecretBytes crash_secret;  // RFC 6290; empty: there is none
-  bool kernel = false;       // the engine is the kernel's IPsec
+  EnginePlan engines;
 };
 struct StartKeys {  // descriptor: bundle of the secrets' files
   std::string secrets_path;
 };
-struct StartToken {};      // descriptor: what to ask tokens for (token_work.h); again whenever that changes
-struct TokenPeer {};       // descriptor: to the other of ike and token
-struct NewPeer {};         // descriptor: to the other of ike and engine
-struct KeysPeer {};        // descriptor: to the other of ike and keys
+struct StartToken {};  // descriptor: what to ask tokens for (token_work.h); again whenever that changes
+struct TokenPeer {};   // descriptor: to the other of ike and token
+struct NewPeer {};     // descriptor: to the other of ike and engine
+struct KernelPeer {};  // for ike, before NewPeer. descriptor: to the kernel's process, where that stands beside engine
+struct KeysPeer {};    // descriptor: to the other of ike and keys
 struct NewConfiguration {  // descriptor: configuration bundle (none if error is set); for keys: the secrets' bundle
   std::string error;
   std::vector<std::string> secrets_warnings;  // about files that ike does not see
@@ -82,9 +87,32 @@ struct ClearTextRefused {
   std::string problem;  // why it is not; empty: it is
   std::uint64_t packets = 0;
 };
-using FromMonitor =
-    std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown, NetworkChanged,
-                 Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused, EngineWorker>;
+// An interface whose plain ESP comes to AF_XDP sockets from now on. Descriptors: socket and memory of each queue.
+struct EspInterface {
+  std::uint32_t index = 0;
+  std::string name;
+  std::uint32_t frame_octets = 0;  // io::XdpShape
+};
+struct EspInterfaceGone {
+  std::uint32_t index = 0;
+};
+// Where plain ESP between two addresses goes. Told when it was asked for, and whenever it changes.
+struct NextHop {
+  IpAddress local, remote;  // as asked for
+  bool usable = false;      // the rest is known, and the interface has been told before
+  std::uint32_t interface = 0;
+  IpAddress source;
+  io::MacAddress source_mac{}, destination_mac{};
+  std::uint32_t mtu = 0;  // larger packets go by a socket
+};
+struct NextHops {
+  std::vector<NextHop> list;
+};
+inline constexpr std::size_t kMostNextHops = 4096;
+inline constexpr std::size_t kHopsTogether = 256;  // in one message
+using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
+                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused,
+                                 EngineWorker, KernelPeer, EspInterface, EspInterfaceGone, NextHops>;
 
 // ---- to the monitor
 struct Ready {};
@@ -135,10 +163,19 @@ struct ResolverRequest {
 struct TokenReport {
   std::vector<std::string> problems;
 };
+// Of the engine: where does plain ESP for these peers go?
+struct WantNextHops {
+  struct Way {
+    IpAddress local, remote;
+    auto operator<=>(const Way&) const = default;
+  };
+  bool anew = false;  // it has forgotten what it knew
+  std::vector<Way> list;
+};
 // ike has asked for all it needs: what an earlier ike asked for and this one did not, goes.
 struct Settled {};
-using ToMonitor =
-    std::variant<Ready, WantReload, WantShutDown, NetworkRequests, Settled, LeaseChanges, ResolverRequest, TokenReport>;
+using ToMonitor = std::variant<Ready, WantReload, WantShutDown, NetworkRequests, Settled, LeaseChanges, ResolverRequest,
+                               TokenReport, WantNextHops>;
 
 [[nodiscard]] Bytes encode(const FromMonitor& message);
 [[nodiscard]] Bytes encode(const ToMonitor& message);

@@ -21,11 +21,15 @@ Result<std::unique_ptr<AhTransform>> AhTransform::create(const model::SaSpec& sp
     return fail("the integrity key has " + std::to_string(spec.integrity_key.size()) + " octets, the algorithm takes " +
                 std::to_string(needs));
   }
-  return std::unique_ptr<AhTransform>(new AhTransform(spec.integrity, spec.integrity_key, spec.esn));
+  return std::unique_ptr<AhTransform>(new AhTransform(spec));
 }
 
-AhTransform::AhTransform(model::IntegrityId id, ByteView key, bool esn)
-    : mac_(crypto::create_mac(id, key)), icv_octets_(model::icv_octets(id)), esn_(esn) {}
+AhTransform::AhTransform(const model::SaSpec& spec)
+    : mac_(crypto::create_mac(spec.integrity, spec.integrity_key)),
+      iv_octets_(model::iv_octets(spec.integrity)),
+      tag_octets_(model::icv_octets(spec.integrity)),
+      iv_mask_(spec.iv_mask),
+      esn_(spec.esn) {}
 
 bool AhTransform::compute(ByteView packet, std::size_t at, std::uint64_t sequence, wire::AhEnd end, Icv& out) {
   std::array<std::uint8_t, wire::kMaxAhFrontOctets> front;
@@ -33,14 +37,15 @@ bool AhTransform::compute(ByteView packet, std::size_t at, std::uint64_t sequenc
   std::ranges::copy(packet.first(at), front.begin());
   const MutableByteView headers(front.data(), at);
   if (!wire::mask_mutable_fields(headers, end)) return false;
-  mac_->start();
-  mac_->update(headers);
-  // RFC 4302 section 3.3.3: the ICV field itself counts as zeros, its padding as it is.
   const auto ah = packet.subspan(at);
+  mac_->start(ah.subspan(wire::kAhFixedOctets, iv_octets_));
+  mac_->update(headers);
+  // RFC 4302 section 3.3.3: the ICV field itself counts as zeros, its padding as it is. The IV of AES-GMAC is a part of
+  // that field, and protected by being the nonce.
   constexpr std::array<std::uint8_t, crypto::kMaxDigestOctets> kZeros{};
   mac_->update(ah.first(wire::kAhFixedOctets));
-  mac_->update(ByteView(kZeros).first(icv_octets_));
-  mac_->update(ah.subspan(wire::kAhFixedOctets + icv_octets_));
+  mac_->update(ByteView(kZeros).first(icv_octets()));
+  mac_->update(ah.subspan(wire::kAhFixedOctets + icv_octets()));
   if (esn_) {
     // RFC 4302 section 2.5.1: the high 32 bits "are ... included in the ICV computation", behind the packet
     // (3.3.3.2.2).
@@ -53,9 +58,12 @@ bool AhTransform::compute(ByteView packet, std::size_t at, std::uint64_t sequenc
 }
 
 bool AhTransform::seal(MutableByteView packet, std::size_t at, std::uint64_t sequence) {
+  auto* const field = packet.data() + at + wire::kAhFixedOctets;
+  // RFC 4543 section 3.1: the IV is different for each packet under one key, as the sequence number is.
+  if (iv_octets_ != 0) store_be64(field, sequence ^ iv_mask_);
   Icv icv{};
   if (!compute(packet, at, sequence, wire::AhEnd::kSender, icv)) return false;
-  std::copy_n(icv.begin(), icv_octets_, packet.data() + at + wire::kAhFixedOctets);
+  std::copy_n(icv.begin(), tag_octets_, field + iv_octets_);
   return true;
 }
 
@@ -64,12 +72,12 @@ AhTransform::Outcome AhTransform::verify(ByteView packet, std::size_t at, std::u
   // otherwise, and nothing is lost by taking that: the ICV covers it.
   constexpr std::size_t kMostPadding = 7;
   const std::size_t octets = wire::ah_octets_of(packet[at + 1]);
-  const std::size_t needs = wire::kAhFixedOctets + icv_octets_;
+  const std::size_t needs = wire::kAhFixedOctets + icv_octets();
   if (octets < needs || octets > needs + kMostPadding) return Outcome::kBadLength;
   Icv icv{};
   if (!compute(packet, at, sequence, wire::AhEnd::kReceiver, icv)) return Outcome::kUnknownOption;
-  const auto got = packet.subspan(at + wire::kAhFixedOctets, icv_octets_);
-  return constant_time_equal(got, ByteView(icv).first(icv_octets_)) ? Outcome::kGood : Outcome::kBad;
+  const auto got = packet.subspan(at + wire::kAhFixedOctets + iv_octets_, tag_octets_);
+  return constant_time_equal(got, ByteView(icv).first(tag_octets_)) ? Outcome::kGood : Outcome::kBad;
 }
 
 MutableByteView strip_ah(MutableByteView packet, std::size_t at) {

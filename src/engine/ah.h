@@ -17,10 +17,10 @@ class AhTransform {
   // Refuses unknown algorithms, wrong key sizes and an encryption algorithm beside it, with the reason.
   [[nodiscard]] static Result<std::unique_ptr<AhTransform>> create(const model::SaSpec& spec);
 
-  // Of the ICV, without padding.
-  [[nodiscard]] std::size_t icv_octets() const { return icv_octets_; }
+  // Of the ICV field without padding: the check value, and with AES-GMAC the IV in front of it (RFC 4543 section 4).
+  [[nodiscard]] std::size_t icv_octets() const { return iv_octets_ + tag_octets_; }
   // The header with ICV and padding.
-  [[nodiscard]] std::size_t header_octets(Family family) const { return wire::ah_octets(icv_octets_, family); }
+  [[nodiscard]] std::size_t header_octets(Family family) const { return wire::ah_octets(icv_octets(), family); }
 
   // `packet`: a whole IP packet with an AH header whose ICV is zero at `at`. False: something in front of it cannot be
   // authenticated.
@@ -29,12 +29,14 @@ class AhTransform {
   [[nodiscard]] Outcome verify(ByteView packet, std::size_t at, std::uint64_t sequence);
 
  private:
-  AhTransform(model::IntegrityId id, ByteView key, bool esn);
+  explicit AhTransform(const model::SaSpec& spec);
   using Icv = std::array<std::uint8_t, crypto::kMaxDigestOctets>;
   [[nodiscard]] bool compute(ByteView packet, std::size_t at, std::uint64_t sequence, wire::AhEnd end, Icv& out);
 
   std::unique_ptr<crypto::Mac> mac_;
-  std::size_t icv_octets_;
+  std::size_t iv_octets_;
+  std::size_t tag_octets_;
+  std::uint64_t iv_mask_;
   bool esn_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "engine/path_mtu.h"
 #include "engine/state.h"
+#include "wire/esp_header.h"
 #include "wire/ip_packet.h"
 
 namespace cygnet::engine {
@@ -34,6 +35,28 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
   }
   if (spec.iptfs.reorder_window > TfsReceiver::kMostWindow) {
     return fail("iptfs-reorder-window= is at most " + std::to_string(TfsReceiver::kMostWindow) + ".");
+  }
+  return {};
+}
+
+[[nodiscard]] Result<void> check_diet(const model::SaSpec& spec) {
+  if (!spec.diet.enabled) return {};
+  if (spec.protocol == model::SaProtocol::kAh || spec.mode != model::Mode::kTunnel || spec.inside_ah) {
+    return fail("Diet-ESP is built for ESP in tunnel mode.");
+  }
+  if (spec.ipcomp_cpi != 0 || spec.tfc_octets != 0 || spec.iptfs.enabled) {
+    return fail("Diet-ESP takes no compression, padding or IP-TFS beside it.");
+  }
+  // "The ESP Pad Length and Padding fields are omitted only when ... esp_encr does not necessitate a specific block
+  // size alignment" (draft-ietf-ipsecme-diet-esp-04, Clear Text ESP Compression).
+  if (model::block_octets(spec.encryption) > 4) {
+    return fail("Diet-ESP is built for ciphers without blocks: take AES-GCM, AES-CCM, AES-CTR or ChaCha20-Poly1305.");
+  }
+  if (spec.diet.sn_octets < 1 || spec.diet.sn_octets > wire::kEspSequenceOctets) {
+    return fail("Diet-ESP sends 1 to 4 octets of the sequence number.");
+  }
+  if (!model::family_of(spec.local_selectors, spec.remote_selectors)) {
+    return fail("Diet-ESP leaves the next header out: its traffic selectors must all be IPv4 or all IPv6.");
   }
   return {};
 }
@@ -70,11 +93,10 @@ constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 0 is local, 1
     return fail(who + "what is compressed cannot be padded: set compress=no, or tfc=0.");
   }
   if (auto ok = check_tfs(spec); !ok) return fail(who + ok.error().message);
+  if (auto ok = check_diet(spec); !ok) return fail(who + ok.error().message);
   if (spec.interface_id != 0 || spec.kernel_mark != model::SaMark{}) {
     return fail(who + "XFRM interfaces and marks of SAs are the kernel's: use engine=xfrm.");
   }
-  if (spec.gather) return fail(who + "packets that wait for others are not carried by the engine.");
-  if (spec.resource) return fail(who + "SAs of single threads (RFC 9611) are not carried by the engine.");
   if (spec.inside_ah && (spec.protocol == model::SaProtocol::kAh || spec.udp_encapsulation)) {
     return fail(who + "inside AH is ESP without UDP encapsulation.");
   }
@@ -139,6 +161,7 @@ template <typename Sa>
     counters.sequence = sa.sequence;
     counters.standby = sa.spec.standby;
   }
+  if (sa.tfs) counters.tfs = sa.tfs->counters();
   return counters;
 }
 
@@ -246,7 +269,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
     state_->schedule(state_->sad.insert(std::move(sa)));
     if (auto* inbound = state_->sad.inbound_of(spec.child)) inbound->look_at_sibling = true;
     state_->flows.fit(state_->sad.outbound_size());
-    if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_pending = false;
+    if (auto* policy = state_->spd.find(spec.policy)) policy->acquire_again = {};
     state_->held_may_go();
   }
   return {};
@@ -286,7 +309,7 @@ Result<void> Engine::activate(model::ChildId child) {
   sa->spec.standby = false;
   state_->schedule(*sa);
   state_->held_may_go();
-  state_->changed(*sa);
+  state_->came_into_use(*sa);
   return {};
 }
 
@@ -371,7 +394,7 @@ Result<void> Engine::acquire_failed(model::PolicyId id) {
   state_->count(DropReason::kAcquireTimeout, state_->holding.take(id).size());
   auto* policy = state_->spd.find(id);
   if (policy == nullptr) return fail("The engine holds no policy " + std::to_string(id.value) + ".");
-  policy->acquire_pending = false;
+  policy->acquire_again = {};
   return {};
 }
 
@@ -406,6 +429,7 @@ Lane* Engine::open_lane() {
   lane.shared = true;
   lane.most_jobs = kMostCipherBurst;
   lane.reader = reader;
+  state_->sad.spread_clones(lanes.size());
   return &lane;
 }
 

@@ -135,6 +135,10 @@ void InboundRun::take_esp(const EspPiece& piece, InboundSa* sa) {
     drop_error(index, DropReason::kNotBundled, esp);
     return;
   }
+  if (sa->diet) {
+    take_diet(esp, index);
+    return;
+  }
   const std::size_t around = wire::kEspHeaderOctets + sa->iv_octets + sa->icv_octets;
   if (esp.size() < around + sa->block_octets) {
     drop_error(index, DropReason::kTruncated, esp);
@@ -350,7 +354,7 @@ void InboundRun::note_alive(const InPacket& packet, bool newest) {
       sa_->sibling->spec.standby = false;
       state_.schedule(*sa_->sibling);
       state_.held_may_go();
-      state_.changed(*sa_->sibling);
+      state_.came_into_use(*sa_->sibling);
       state_.raise(ChildActivatedEvent{sa_->spec.child});
     }
   }

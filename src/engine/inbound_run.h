@@ -37,6 +37,7 @@ class InboundRun {
   void run_pieces(bool last);
   void find_all(std::size_t count);
   void take_esp(const EspPiece& piece, InboundSa* sa);
+  void take_diet(ByteView packet, std::uint32_t index);
   void take_ah(MutableByteView packet, std::uint32_t index);
   void finish_ah_transport(MutableByteView packet, std::size_t ah_at, std::uint32_t index);
   void drop_replayed(std::uint32_t index, ReplayWindow::Verdict verdict, ByteView data) {

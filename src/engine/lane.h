@@ -39,7 +39,7 @@ struct UnderWay {
 
 // What a thread that moves packets keeps from burst to burst. Made by Engine::open_lane().
 struct Lane {
-  static constexpr std::size_t kMost = 16;
+  static constexpr std::size_t kMost = ClonesOfSa::kMostThreads;
 
   std::uint32_t number = 0;
   bool shared = false;                       // there are others

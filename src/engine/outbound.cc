@@ -198,10 +198,11 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
   }
   // Most packets have an SA; its policy need not be looked at then.
   if (target.sa != nullptr) {
-    if (target.sa->dead) {
+    auto& sa = target.sa->for_thread(lane_.number);
+    if (sa.dead) {
       drop(DropReason::kSaExpired, packet.bytes);
     } else {
-      protect(packet, *target.sa, target.policy);
+      protect(packet, sa, target.policy);
     }
     return;
   }
@@ -272,13 +273,14 @@ void OutboundRun::wait_for_sa(const Parsed& packet, Policy& policy) {
     drop(DropReason::kNoSa, packet.bytes);
     return;
   }
-  if (!state_.holding.push(policy.spec.id, packet.bytes, packet.offload, packet.device, since_)) {
+  if (state_.holding.push(policy.spec.id, packet.bytes, packet.offload, packet.device, since_)) {
+    out_.add(index_, Held{policy.spec.id});
+  } else {
     drop(DropReason::kAcquireQueueFull, packet.bytes);
-    return;
   }
-  out_.add(index_, Held{policy.spec.id});
-  if (policy.acquire_pending) return;
-  policy.acquire_pending = true;
+  // Whatever became of the question, an SA for other addresses or none, packets that go on coming ask again.
+  if (now_ < policy.acquire_again) return;
+  policy.acquire_again = now_ + Policy::kAcquireAgain;
   ++state_.statistics.acquires;
   const auto side = [&](const IpAddress& address, std::uint16_t port) {
     model::TrafficSelector selector = model::TrafficSelector::of(IpRange::of(address));
@@ -314,6 +316,7 @@ void OutboundRun::protect(Parsed& packet, OutboundSa& selected, const Policy* po
     protect_with_ah(sending(), packet, sa);
     return;
   }
+  if (sa.diet) return protect_with_diet(sending(), packet, sa);
   if (sa.aggfrag) {
     if (queue_for_tfs(sending(), packet, sa) && std::ranges::find(tfs_, &sa) == tfs_.end()) tfs_.push_back(&sa);
     return;
@@ -534,7 +537,7 @@ void OutboundRun::send_all_tfs() {
 void OutboundRun::send_tfs(OutboundSa& sa) {
   auto& tfs = *sa.tfs;
   index_ = Verdict::kNoPacket;
-  const auto turn = begin_tfs(state_, sa, now_);
+  auto turn = begin_tfs(state_, sa, now_);
   std::size_t sent = 0;
   for (; sent < TfsSender::kMostAtOnce && tfs.next(now_, turn.idle); ++sent) {
     auto* payload = begin_esp(sa, tfs.payload_octets(), wire::kAggfrag, turn.way);
@@ -542,11 +545,11 @@ void OutboundRun::send_tfs(OutboundSa& sa) {
       state_.count(DropReason::kTfsQueueFull, tfs.forget(now_));
       break;
     }
+    turn.carried = turn.carried || tfs.queued_octets() != 0;
     tfs.write(payload, now_, turn.heard);
   }
   if (sent == TfsSender::kMostAtOnce) tfs.catch_up(now_);
-  state_.count(DropReason::kTooBig, tfs.take_oversize());
-  state_.schedule(sa);
+  end_tfs(state_, sa, turn, now_);
 }
 
 }  // namespace
@@ -587,7 +590,7 @@ void release_held(EngineState& state, Instant now, Verdicts& out) {
 Result<void> run_dummy(EngineState& state, OutboundSa& sa, std::size_t octets, Instant now, Verdicts& out) {
   if (octets > sa.inner_mtu)
     return fail("A dummy packet may have at most " + std::to_string(sa.inner_mtu) + " octets here.");
-  if (sa.with_ah) return fail("AH hides nothing, so it has no dummy packets: use ESP.");
+  if (sa.with_ah || sa.diet) return fail("AH and Diet-ESP have no dummy packets: use ESP, and set diet-esp=no.");
   const Bytes content = state.dummy_content.bytes(octets);
   OutboundRun run(state, now, out);
   run.send_dummy(sa, content);

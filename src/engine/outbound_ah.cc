@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way of a packet out through AH (RFC 4302 section 3.3): its ICV covers the outer IP header, so the engine writes
 // that header too, and cuts what is too large itself.
-//   1. protect_with_ah  segments, checksums, MSS, size: whole, in fragments, or "too big"
+//   1. protect_with_ah  segments, checksums, MSS, size: whole, in fragments, or "too big" (outbound_single.h)
 //   2. wrap_with_ah     headers in front, AH, payload; sequence number, ICV
 //   3. send             one verdict for each outer packet or fragment
-#include <algorithm>
 #include <cstring>
 
 #include "engine/ah.h"
 #include "engine/fragment.h"
 #include "engine/outbound_sending.h"
 #include "engine/outbound_shape.h"
+#include "engine/outbound_single.h"
 #include "engine/path_mtu.h"
-#include "engine/segment.h"
 #include "wire/ah_header.h"
 #include "wire/ip_checksum.h"
 #include "wire/ip_fast.h"
 #include "wire/ipv4_header.h"
 #include "wire/ipv6_header.h"
-#include "wire/tcp_header.h"
 
 namespace cygnet::engine {
 namespace {
@@ -110,38 +108,6 @@ bool send_in_fragments(const Sending& sending, const OutboundSa& sa, ByteView pa
   return info && send_pieces(sending, sa, Ipv4Fragmentation::plan(packet, *info, mtu), way);
 }
 
-void wrap_segments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
-  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, sa.inner_mtu);
-  if (!plan) {
-    sending.drop(DropReason::kMalformedIp, packet.bytes);
-    return;
-  }
-  if (plan->packet_octets(0) > sa.inner_mtu) {
-    tell_too_big(sending, packet, sa.inner_mtu);
-    return;
-  }
-  const auto way = outer_way(packet, sa);
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    const auto segment = sending.state.ipcomp.scratch(plan->packet_octets(i));
-    plan->write(i, segment.data(), true);
-    if (!wrap_with_ah(sending, sa, segment, way)) return;
-  }
-}
-
-void wrap_fragments(const Sending& sending, const Parsed& packet, OutboundSa& sa) {
-  const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, sa.inner_mtu);
-  if (!plan) {
-    tell_too_big(sending, packet, sa.inner_mtu);
-    return;
-  }
-  const auto way = outer_way(packet, sa);
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    const auto fragment = sending.state.ipcomp.scratch(plan->packet_octets(i));
-    plan->write(i, fragment.data());
-    if (!wrap_with_ah(sending, sa, fragment, way)) return;
-  }
-}
-
 }  // namespace
 
 bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWay& way) {
@@ -189,29 +155,8 @@ bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const
 }
 
 void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa) {
-  if (packet.offload.gso != Offload::Gso::kNone) {
-    wrap_segments(sending, packet, sa);
-    return;
-  }
-  if (!complete_checksum(packet.bytes, packet.offload)) {
-    sending.drop(DropReason::kMalformedIp, packet.bytes);
-    return;
-  }
-  if (sa.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
-    (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets),
-                              mss_for(sa.inner_mtu, packet.info.family));
-  }
-  auto way = outer_way(packet, sa);
-  if (packet.info.total_octets <= sa.inner_mtu) {
-    (void)wrap_with_ah(sending, sa, packet.bytes, way);
-  } else if (outer_may_fragment(packet, sa)) {
-    way.dont_fragment = false;
-    (void)wrap_with_ah(sending, sa, packet.bytes, way);
-  } else if (packet.info.is_v4() && !packet.info.dont_fragment && !sa.transport) {
-    wrap_fragments(sending, packet, sa);
-  } else {
-    tell_too_big(sending, packet, packet.info.is_v4() ? sa.inner_mtu : std::max(sa.inner_mtu, wire::kIpv6MinimumMtu));
-  }
+  protect_one_by_one(sending, packet, sa, sa.inner_mtu,
+                     [&](ByteView whole, const OuterWay& way) { return wrap_with_ah(sending, sa, whole, way); });
 }
 
 }  // namespace cygnet::engine

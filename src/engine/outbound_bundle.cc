@@ -2,17 +2,14 @@
 // The way of a packet out through ESP and AH around it (RFC 4301 section 4.3, "nested SAs" of keys given by hand): ESP
 // as outbound.cc makes it, with the IP header that it would travel with, then AH in transport mode. For interoperation,
 // not for speed: one packet after the other.
-#include <algorithm>
 #include <cstring>
 
-#include "engine/fragment.h"
 #include "engine/outbound_sending.h"
 #include "engine/outbound_shape.h"
-#include "engine/segment.h"
+#include "engine/outbound_single.h"
 #include "wire/esp_header.h"
 #include "wire/ipv4_header.h"
 #include "wire/ipv6_header.h"
-#include "wire/tcp_header.h"
 
 namespace cygnet::engine {
 namespace {
@@ -30,11 +27,9 @@ class Bundle {
 
  private:
   // A whole clear-text packet.
-  bool seal(const Parsed& from, MutableByteView packet, const OuterWay& way);
+  bool seal(const Parsed& from, ByteView packet, const OuterWay& way);
   [[nodiscard]] std::size_t write_header(std::uint8_t* to, const Parsed& from, ByteView packet, std::size_t octets,
                                          const OuterWay& way);
-  template <typename Plan, typename Write>
-  void seal_pieces(const Parsed& packet, const Plan& plan, const Write& write);
 
   const Sending& sending_;
   OutboundSa& esp_;
@@ -72,7 +67,7 @@ std::size_t Bundle::write_header(std::uint8_t* to, const Parsed& from, ByteView 
   return wire::kIpv6HeaderOctets;
 }
 
-bool Bundle::seal(const Parsed& from, MutableByteView packet, const OuterWay& way) {
+bool Bundle::seal(const Parsed& from, ByteView packet, const OuterWay& way) {
   if (carries_options(from, esp_)) {
     sending_.drop(DropReason::kUnknownOption, packet);
     return false;
@@ -119,44 +114,9 @@ bool Bundle::seal(const Parsed& from, MutableByteView packet, const OuterWay& wa
   return wrap_with_ah(sending_, ah_, {to, front + esp}, way);
 }
 
-template <typename Plan, typename Write>
-void Bundle::seal_pieces(const Parsed& packet, const Plan& plan, const Write& write) {
-  if (!plan || plan->packet_octets(0) > mtu_) {
-    tell_too_big(sending_, packet, mtu_);
-    return;
-  }
-  const auto way = outer_way(packet, esp_);
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    const auto piece = sending_.state.ipcomp.scratch(plan->packet_octets(i));
-    write(i, piece.data());
-    if (!seal(packet, piece, way)) return;
-  }
-}
-
 void Bundle::protect(Parsed& packet) {
-  if (packet.offload.gso != Offload::Gso::kNone) {
-    const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, mtu_);
-    seal_pieces(packet, plan, [&](std::size_t i, std::uint8_t* to) { plan->write(i, to, true); });
-    return;
-  }
-  if (!complete_checksum(packet.bytes, packet.offload)) {
-    sending_.drop(DropReason::kMalformedIp, packet.bytes);
-    return;
-  }
-  if (esp_.clamp_mss && packet.info.protocol == wire::protocol::kTcp && !packet.info.fragment) {
-    (void)wire::clamp_tcp_mss(packet.bytes.subspan(packet.info.header_octets), mss_for(mtu_, packet.info.family));
-  }
-  const auto way = outer_way(packet, esp_);
-  if (packet.info.total_octets <= mtu_) {
-    (void)seal(packet, packet.bytes, way);
-  } else if (outer_may_fragment(packet, esp_)) {
-    (void)seal(packet, packet.bytes, {.tos = way.tos, .dont_fragment = false});
-  } else if (packet.info.is_v4() && !packet.info.dont_fragment && !esp_.transport) {
-    const auto plan = Ipv4Fragmentation::plan(packet.bytes, packet.info, mtu_);
-    seal_pieces(packet, plan, [&](std::size_t i, std::uint8_t* to) { plan->write(i, to); });
-  } else {
-    tell_too_big(sending_, packet, packet.info.is_v4() ? mtu_ : std::max(mtu_, wire::kIpv6MinimumMtu));
-  }
+  protect_one_by_one(sending_, packet, esp_, mtu_,
+                     [&](ByteView whole, const OuterWay& way) { return seal(packet, whole, way); });
 }
 
 }  // namespace

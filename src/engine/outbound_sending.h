@@ -46,6 +46,8 @@ void tell_too_big(const Sending& sending, const Parsed& packet, std::uint32_t mt
 void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa);
 // AH around one whole IP packet, which is sent, cut if the path wants it. False: dropped, and told.
 bool wrap_with_ah(const Sending& sending, OutboundSa& sa, ByteView packet, const OuterWay& way);
+// Protects with Diet-ESP (outbound_diet.cc), in tunnel mode.
+void protect_with_diet(const Sending& sending, Parsed& packet, OutboundSa& sa);
 // ESP, and AH of this group around it (outbound_bundle.cc).
 void protect_with_bundle(const Sending& sending, Parsed& packet, OutboundSa& esp, model::PolicyId ah_group);
 
@@ -59,7 +61,10 @@ struct TfsTurn {
   OuterWay way;
   bool idle = false;
   wire::AggfragReport heard;
+  Instant used{};        // of the SA, before
+  bool carried = false;  // more than padding went
 };
 [[nodiscard]] TfsTurn begin_tfs(EngineState& state, OutboundSa& sa, Instant now);
+void end_tfs(EngineState& state, OutboundSa& sa, const TfsTurn& turn, Instant now);
 
 }  // namespace cygnet::engine

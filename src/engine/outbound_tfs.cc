@@ -74,11 +74,23 @@ TfsTurn begin_tfs(EngineState& state, OutboundSa& sa, Instant now) {
   const auto sizes = derive_tfs_sizes(sa, state.settings.link_mtu);
   sa.tfs->set_sizes(sizes.outer_octets, sizes.payload_octets);
   // RFC 9347 section 2.2.5: neither DF, nor DSCP, nor ECN of inner packets shows outside.
-  TfsTurn turn{
-      .way = {.tos = 0, .dont_fragment = sa.df != model::DfPolicy::kClear}, .idle = is_superseded(sa), .heard = {}};
+  TfsTurn turn{.way = {.tos = 0, .dont_fragment = sa.df != model::DfPolicy::kClear},
+               .idle = is_superseded(sa),
+               .heard = {},
+               .used = sa.last_used};
   const auto* inbound = sa.tfs->carries_reports() ? state.sad.inbound_of(sa.spec.child) : nullptr;
   if (inbound != nullptr && inbound->tfs) turn.heard = inbound->tfs->report(now);
   return turn;
+}
+
+void end_tfs(EngineState& state, OutboundSa& sa, const TfsTurn& turn, Instant now) {
+  // Nothing but padding: the mapping of a NAT lives on by it, but nobody used the SA and waits for an answer.
+  if (!turn.carried && sa.last_used != turn.used) {
+    sa.last_used = turn.used;
+    sa.keepalive_at = now;
+  }
+  state.count(DropReason::kTooBig, sa.tfs->take_oversize());
+  state.schedule(sa);
 }
 
 }  // namespace cygnet::engine

@@ -67,7 +67,17 @@ TfsSizes derive_tfs_sizes(const OutboundSa& sa, std::uint32_t default_link_mtu) 
   return static_cast<std::uint32_t>(std::max<std::size_t>(inner, kMinInnerMtu));
 }
 
+// Diet-ESP has no trailer and no block to fill.
+[[nodiscard]] static std::uint32_t derive_inner_mtu_of_diet(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  const std::size_t around = fixed_octets(sa) - (wire::kEspSequenceOctets - sa.spec.diet.sn_octets);
+  const std::size_t path = outer_path_mtu(sa, default_link_mtu);
+  std::size_t inner = path > around ? path - around : kMinInnerMtu;
+  if (sa.spec.mtu != 0) inner = std::min<std::size_t>(inner, sa.spec.mtu);
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(inner, kMinInnerMtu, 65535));
+}
+
 std::uint32_t derive_inner_mtu(const OutboundSa& sa, std::uint32_t default_link_mtu) {
+  if (sa.spec.diet.enabled) return derive_inner_mtu_of_diet(sa, default_link_mtu);
   if (sa.spec.protocol == model::SaProtocol::kAh) return derive_inner_mtu_of_ah(sa, default_link_mtu);
   if (sa.tfs != nullptr) return derive_inner_mtu_of_tfs(sa, default_link_mtu);
   const std::size_t fixed = fixed_octets(sa);

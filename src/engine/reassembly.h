@@ -2,7 +2,7 @@
 #pragma once
 
 // Reassembly of IP fragments, bounded in octets and time. Needed in transport mode, "ESP is
-// applied only to whole IP datagrams (not to IP fragments)" (RFC 4303 section 3.1.1 note, RFC 4301 section 7), and
+// applied only to whole IP datagrams (not to IP fragments)" (RFC 4303 section 3.3.4), and
 // where policies look at ports (fragment_policy.h). Outer fragments are put together by the kernel before its raw and
 // UDP sockets see them.
 #include <cstdint>

@@ -43,6 +43,15 @@ std::uint64_t ReplayWindow::infer(std::uint32_t low) const {
   return (high << 32U) | low;
 }
 
+std::uint64_t ReplayWindow::infer_of(std::uint32_t low, unsigned bits) const {
+  if (bits >= 32) return infer(low);
+  const std::uint64_t cycle = std::uint64_t{1} << bits;
+  const std::uint64_t window = size_ == 0 ? cycle / 2 : std::min<std::uint64_t>(size_, cycle / 2);
+  const std::uint64_t bottom = top_ >= window ? top_ - window + 1 : 0;
+  const std::uint64_t sequence = bottom + ((low - bottom) & (cycle - 1));
+  return esn_ || sequence <= UINT32_MAX ? sequence : 0;
+}
+
 ReplayWindow::Verdict ReplayWindow::check(std::uint64_t sequence) const {
   // RFC 4303 section 2.2: "The first packet sent using a given SA will contain a sequence number of 1".
   if (sequence == 0) return size_ == 0 && !esn_ ? Verdict::kFresh : Verdict::kOld;

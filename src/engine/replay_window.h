@@ -19,6 +19,9 @@ class ReplayWindow {
   // The full sequence number of a packet that carries only the low half. Without ESN the low half itself.
   // Nothing fits below zero: then the answer is 0, which check() refuses.
   [[nodiscard]] std::uint64_t infer(std::uint32_t low) const;
+  // Of a packet that carries the lowest `bits` only (Diet-ESP): the number nearest to the window that ends so. What is
+  // taken for a window is half of what the bits can tell apart at most. 0 as above.
+  [[nodiscard]] std::uint64_t infer_of(std::uint32_t low, unsigned bits) const;
   // Before the ICV is verified: may this be a new packet?
   [[nodiscard]] Verdict check(std::uint64_t sequence) const;
   // After the ICV was verified: checks again (packets of one burst may be twins) and, if fresh, marks it as seen.

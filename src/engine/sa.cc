@@ -65,6 +65,7 @@ void OutboundSa::refresh() {
   pads = spec.tfc_octets != 0;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   aggfrag = spec.iptfs.enabled;
+  diet = spec.diet.enabled;
   compress = spec.ipcomp_cpi != 0;
   clamp_mss = spec.clamp_mss;
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
@@ -79,6 +80,7 @@ void InboundSa::refresh() {
   tunnel = spec.mode == model::Mode::kTunnel;
   inside_ah = spec.inside_ah;
   aggfrag = spec.iptfs.enabled;
+  diet = spec.diet.enabled;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   ecn = spec.ecn;
   udp = spec.udp_encapsulation;

@@ -6,6 +6,7 @@
 // Of a hundred thousand SAs each packet meets another one, so what a packet touches is small and stands together: one
 // cache line that both directions have, and one line of the direction. It is derived from the specification, which
 // stays the truth: refresh() after the specification changed.
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -73,6 +74,12 @@ struct SaCommon {
 
 struct OutboundSa;
 
+// SAs for single threads (RFC 9611) of the kind of one that is for all: by the number of the thread; null: none.
+struct ClonesOfSa {
+  static constexpr std::size_t kMostThreads = 16;
+  std::array<OutboundSa*, kMostThreads> of_thread{};
+};
+
 // Its place among the SAs of its policy; kept by Serving.
 struct ServingLinks {
   OutboundSa* older = nullptr;
@@ -97,6 +104,8 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   bool with_ah : 1 = false;
   bool pads : 1 = false;
   bool aggfrag : 1 = false;
+  bool diet : 1 = false;
+  bool has_clones : 1 = false;
   bool seals_from_elsewhere = false;  // see EspCipher
   std::uint8_t tos_mask = 0;          // what of the inner TOS or traffic class the outer header shows
   model::DfPolicy df = model::DfPolicy::kCopy;
@@ -112,8 +121,15 @@ struct OutboundSa : SaCommon, InSlab<OutboundSa> {
   std::uint64_t lane_ticket = 0;
   std::uint8_t lane = 0;
   ServingLinks serving;
+  std::unique_ptr<ClonesOfSa> clones;  // kept by Sad
 
   void begin();
+  // What this thread sends on.
+  [[nodiscard]] OutboundSa& for_thread(std::size_t thread) {
+    if (!has_clones || thread >= ClonesOfSa::kMostThreads) return *this;
+    auto* clone = clones->of_thread[thread];
+    return clone == nullptr || clone->dead ? *this : *clone;
+  }
   [[nodiscard]] Instant last_sent() const { return last_used > keepalive_at ? last_used : keepalive_at; }
   void refresh();
 };
@@ -142,6 +158,7 @@ struct InboundSa : SaCommon, InSlab<InboundSa> {
   bool with_ah : 1 = false;
   bool inside_ah : 1 = false;
   bool aggfrag : 1 = false;
+  bool diet : 1 = false;
   bool moved = false;           // reported_remote is set
   bool look_at_sibling = true;  // it may be standby; set again when another sibling comes
 

@@ -54,6 +54,12 @@ bool is_superseded(const OutboundSa& sa) {
   return false;
 }
 
+// A clone and what it is a clone of, or two clones of one.
+bool is_of_one_kind(const OutboundSa& a, const OutboundSa& b) {
+  return a.spec.remote == b.spec.remote && a.spec.mode == b.spec.mode && a.spec.connection == b.spec.connection &&
+         a.spec.local_selectors == b.spec.local_selectors && a.spec.remote_selectors == b.spec.remote_selectors;
+}
+
 bool same_keys(const model::SaSpec& a, const model::SaSpec& b) {
   return constant_time_equal(a.encryption_key, b.encryption_key) &&
          constant_time_equal(a.integrity_key, b.integrity_key);
@@ -91,6 +97,7 @@ OutboundSa& Sad::insert(std::unique_ptr<OutboundSa> sa) {
     serving_.insert(inserted.spec.policy, serving);
   }
   serving->insert(inserted);
+  link_clones(inserted);
   tell(inserted);
   if (auto* inbound = inbound_of(inserted.spec.child)) inbound->sibling = &inserted;
   return inserted;
@@ -107,6 +114,7 @@ void Sad::erase(OutboundSa& sa) {
       discard(*serving);
     }
   }
+  link_clones(sa);
   tell(sa);
   discard(sa);
 }
@@ -116,7 +124,42 @@ void Sad::move_outbound(OutboundSa& sa, const Endpoint& local, const Endpoint& r
   sa.spec.local = local;
   sa.spec.remote = remote;
   outbound_by_spi_.insert({sa.spec.spi, remote.address}, &sa);
+  link_all_clones(sa.spec.policy);
   tell(sa);
+}
+
+void Sad::spread_clones(std::size_t threads) {
+  threads_ = threads;
+  serving_.for_each([this](Serving& serving) { link_all_clones(serving.policy()); });
+}
+
+void Sad::link_clones(const OutboundSa& changed) {
+  const auto* serving = serving_.find(changed.spec.policy);
+  if (serving == nullptr || (serving->clones() == 0 && !changed.spec.resource)) return;
+  for (auto* sa = serving->newest(); sa != nullptr; sa = sa->serving.older) {
+    if (is_of_one_kind(*sa, changed)) link_clones_of(*serving, *sa);
+  }
+}
+
+void Sad::link_all_clones(model::PolicyId policy) {
+  const auto* serving = serving_.find(policy);
+  if (serving == nullptr || serving->clones() == 0) return;
+  for (auto* sa = serving->newest(); sa != nullptr; sa = sa->serving.older) link_clones_of(*serving, *sa);
+}
+
+// The newest of each thread's.
+void Sad::link_clones_of(const Serving& serving, OutboundSa& head) const {
+  if (head.spec.resource) return;
+  ClonesOfSa clones;
+  bool any = false;
+  for (auto* sa = serving.newest(); threads_ > 1 && sa != nullptr; sa = sa->serving.older) {
+    if (!sa->spec.resource || sa->dead || sa->spec.standby || !is_of_one_kind(*sa, head)) continue;
+    auto& place = clones.of_thread[*sa->spec.resource % threads_];
+    if (place == nullptr) place = sa;
+    any = true;
+  }
+  head.has_clones = any;
+  head.clones = any ? std::make_unique<ClonesOfSa>(clones) : nullptr;
 }
 
 void Sad::for_each_serving(model::PolicyId policy, const std::function<void(OutboundSa&)>& visit) const {

@@ -20,6 +20,7 @@
 namespace cygnet::engine {
 
 [[nodiscard]] bool same_keys(const model::SaSpec& a, const model::SaSpec& b);
+[[nodiscard]] bool is_of_one_kind(const OutboundSa& a, const OutboundSa& b);
 // A newer SA to the same peer takes its packets.
 [[nodiscard]] bool is_superseded(const OutboundSa& sa);
 
@@ -72,6 +73,10 @@ class Sad {
   void erase(OutboundSa& sa);
   // The peer's address is part of an outbound SA's name: change it only here.
   void move_outbound(OutboundSa& sa, const Endpoint& local, const Endpoint& remote);
+  // SAs for single threads (RFC 9611) are spread over so many; none, while there is one thread.
+  void spread_clones(std::size_t threads);
+  // The SA came into use: threads find their SAs again. For the thread whose turn it is.
+  void link_clones(const OutboundSa& changed);
   void for_each_inbound(const std::function<void(InboundSa&)>& visit) const;
   void for_each_outbound(const std::function<void(OutboundSa&)>& visit) const;
 
@@ -120,6 +125,8 @@ class Sad {
 
   Sad(Epochs* epochs, std::uint64_t seed, FlowRegions* regions);
   void tell(const OutboundSa& sa);
+  void link_all_clones(model::PolicyId policy);
+  void link_clones_of(const Serving& serving, OutboundSa& head) const;
   template <typename T>
   void discard(T& object);
 
@@ -132,6 +139,7 @@ class Sad {
   PointerTable<OutboundSa, ByChild> outbound_by_child_;
   PointerTable<OutboundSa, OutboundBySpi> outbound_by_spi_;
   PointerTable<Serving, ByPolicy> serving_;
+  std::size_t threads_ = 1;
 };
 
 }  // namespace cygnet::engine

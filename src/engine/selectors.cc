@@ -58,8 +58,14 @@ bool within(const PacketSelectors& packet, const model::SaSpec& spec) {
 }
 
 bool is_link_scoped(const IpAddress& address) {
-  if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) return true;
-  return address.is_v4() && address.v4_value() == 0xffffffffU;
+  // Asked for every packet that is looked up.
+  if (address.is_v4()) {
+    const auto value = address.v4_value();
+    return (value >> 28U) == 0xeU || (value >> 16U) == 0xa9feU || value == 0 || value == 0xffffffffU;
+  }
+  const auto* bytes = address.bytes().data();
+  return bytes[0] == 0xff || (bytes[0] == 0xfe && (bytes[1] & 0xc0U) == 0x80U) ||
+         (load_be64(bytes) | load_be64(bytes + 8)) == 0;
 }
 
 bool names_link_scoped(const IpRange& range) {

@@ -30,7 +30,8 @@ void insert_rules(classifier::Pool& pool, classifier::Classifier<V>& classifier,
   const classifier::BoxOptions options{.empty_is_all = !sa.spec.paired_selectors, .paired = sa.spec.paired_selectors};
   for (const auto& box : classifier::boxes_of<V>(sa.spec.local_selectors, sa.spec.remote_selectors, options)) {
     auto* rule = new (pool.allocate(sizeof(Rule<V>))) Rule<V>(box);
-    rule->rank = UINT64_MAX - 1 - sa.serving.age;  // the newest first
+    // The newest first, those for single threads behind all others.
+    rule->rank = (sa.spec.resource ? UINT64_MAX : UINT64_MAX >> 1U) - 1 - sa.serving.age;
     rule->owner = &sa;
     rule->sibling = std::exchange(rules, rule);
     classifier.insert(*rule);
@@ -103,7 +104,11 @@ void Serving::take_out(Index& index, OutboundSa& sa) {
 
 void Serving::publish_few() {
   auto* few = new Few();
-  for (auto* sa = newest_; sa != nullptr; sa = sa->serving.older) few->sa[few->count++] = sa;
+  for (const bool clones : {false, true}) {
+    for (auto* sa = newest_; sa != nullptr; sa = sa->serving.older) {
+      if (sa->spec.resource.has_value() == clones) few->sa[few->count++] = sa;
+    }
+  }
   auto* last = few_.exchange(few, std::memory_order_acq_rel);
   if (last == nullptr) return;
   pool_.epochs().retire(
@@ -123,6 +128,7 @@ void Serving::insert(OutboundSa& sa) {
   if (newest_ != nullptr) newest_->serving.newer = &sa;
   newest_ = &sa;
   ++count_;
+  if (sa.spec.resource) ++clones_;
   if (auto* index = index_.load(std::memory_order_relaxed)) {
     put_in(*index, sa);
   } else if (count_ <= kFew) {
@@ -136,6 +142,7 @@ void Serving::erase(OutboundSa& sa) {
   (sa.serving.newer == nullptr ? newest_ : sa.serving.newer->serving.older) = sa.serving.older;
   if (sa.serving.older != nullptr) sa.serving.older->serving.newer = sa.serving.newer;
   --count_;
+  if (sa.spec.resource) --clones_;
   auto* index = index_.load(std::memory_order_relaxed);
   if (index == nullptr) {
     publish_few();

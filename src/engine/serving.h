@@ -28,9 +28,10 @@ class Serving {
 
   void insert(OutboundSa& sa);
   void erase(OutboundSa& sa);
-  // The newest that takes the packet; null if none does.
+  // The newest that takes the packet, one for a single thread (RFC 9611) only where no other does; null if none does.
   [[nodiscard]] OutboundSa* find(const PacketSelectors& packet) const;
   [[nodiscard]] model::PolicyId policy() const { return policy_; }
+  [[nodiscard]] std::size_t clones() const { return clones_; }  // SAs for single threads among them
   [[nodiscard]] bool empty() const { return newest_ == nullptr; }
   // Newest first; for the writer. The next older one: OutboundSa::serving.older.
   [[nodiscard]] OutboundSa* newest() const { return newest_; }
@@ -62,6 +63,7 @@ class Serving {
   model::PolicyId policy_;
   OutboundSa* newest_ = nullptr;
   std::size_t count_ = 0;
+  std::size_t clones_ = 0;
   std::uint64_t next_age_ = 0;
   std::atomic<Few*> few_{nullptr};
   std::atomic<Index*> index_{nullptr};  // if not null it counts, few_ does not

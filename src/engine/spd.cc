@@ -49,6 +49,7 @@ Spd::Spd(Epochs* epochs, std::uint64_t seed, FlowRegions* regions)
       epochs_(epochs == nullptr ? *own_epochs_ : *epochs),
       regions_(regions),
       pool_(epochs_),
+      rule_pool_(epochs_),
       v4_(
           pool_,
           [](const void* owner, const PacketSelectors& packet, bool) {
@@ -75,7 +76,7 @@ void Spd::index(Policy& policy, Classifier<V>& classifier, Rule<V>*& rules) {
   const classifier::BoxOptions options{.device = policy.any_device ? classifier::kEveryDevice : policy.device,
                                        .on_purpose = meant_on_purpose(policy)};
   for (const auto& box : classifier::boxes_of<V>(policy.spec.local, policy.spec.remote, options)) {
-    auto* rule = new (pool_.allocate(sizeof(Rule<V>))) Rule<V>(box);
+    auto* rule = new (rule_pool_.allocate(sizeof(Rule<V>))) Rule<V>(box);
     rule->rank = rank(policy);
     rule->owner = &policy;
     rule->sibling = rules;
@@ -89,7 +90,7 @@ void Spd::unindex(Classifier<V>& classifier, Rule<V>* rules) {
   while (rules != nullptr) {
     auto* rule = std::exchange(rules, rules->sibling);
     classifier.erase(*rule);
-    pool_.release(rule, sizeof *rule);
+    rule_pool_.release(rule, sizeof *rule);
   }
 }
 
@@ -108,7 +109,7 @@ Policy& Spd::install(const model::PolicySpec& spec, DeviceId device) {
   policy->spec = spec;
   policy->device = device;
   policy->any_device = spec.device.empty();
-  policy->acquire_pending = old != nullptr && old->acquire_pending;
+  if (old != nullptr) policy->acquire_again = old->acquire_again;
   // The new one is there before the old one goes. (A reader on another thread that comes by just then sees one of them,
   // unless their boxes differ and it has passed the one place and not yet come to the other: it then finds what comes
   // after them, as if the policy were gone.)
@@ -146,9 +147,10 @@ Policy* Spd::search(const PacketSelectors& packet, std::uint32_t device) const {
   return owner_of(hit);
 }
 
+// Those of one family; says how many these are.
 template <typename V>
-void Spd::find_burst(const Classifier<V>& classifier, std::span<const PacketSelectors> packets,
-                     std::span<const DeviceId> devices, std::span<Policy*> found) const {
+std::size_t Spd::find_burst(const Classifier<V>& classifier, std::span<const PacketSelectors> packets,
+                            std::span<const DeviceId> devices, std::span<Policy*> found) const {
   std::array<Query<V>, kBurst> queries;
   std::array<std::uint8_t, kBurst> of;
   std::array<Hit, kBurst> hits;
@@ -158,9 +160,10 @@ void Spd::find_burst(const Classifier<V>& classifier, std::span<const PacketSele
     queries[count] = Query<V>::of(packets[i], devices[i]);
     of[count++] = static_cast<std::uint8_t>(i);
   }
-  if (count == 0) return;
+  if (count == 0) return 0;
   classifier.find(std::span(queries).first(count), hits);
   for (std::size_t k = 0; k < count; ++k) found[of[k]] = owner_of(hits[k]);
+  return count;
 }
 
 void Spd::find(std::span<const PacketSelectors> packets, std::span<const DeviceId> devices,
@@ -169,8 +172,9 @@ void Spd::find(std::span<const PacketSelectors> packets, std::span<const DeviceI
     const std::size_t count = std::min(kBurst, packets.size() - from);
     const auto answers = found.subspan(from, count);
     std::ranges::fill(answers, nullptr);
-    find_burst(v4_, packets.subspan(from, count), devices.subspan(from, count), answers);
-    find_burst(v6_, packets.subspan(from, count), devices.subspan(from, count), answers);
+    const auto some = packets.subspan(from, count);
+    const auto where = devices.subspan(from, count);
+    if (find_burst(v4_, some, where, answers) != count) find_burst(v6_, some, where, answers);
   }
 }
 

@@ -22,8 +22,9 @@ namespace cygnet::engine {
 struct Policy {
   model::PolicySpec spec;
   DeviceId device = 0;
-  bool any_device = false;       // spec.device is empty
-  bool acquire_pending = false;  // Acquire was raised and nothing came of it yet
+  bool any_device = false;  // spec.device is empty
+  static constexpr Duration kAcquireAgain = std::chrono::seconds(1);
+  Instant acquire_again{};  // before that no Acquire is raised: one was, and nothing came of it yet
   // Its places in the classifier; kept by Spd.
   classifier::Rule<classifier::V4>* v4_rules = nullptr;
   classifier::Rule<classifier::V6>* v6_rules = nullptr;
@@ -56,7 +57,7 @@ class Spd {
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   [[nodiscard]] std::vector<const Policy*> ordered() const;
   // Memory of the classifier and its rules, without the specs.
-  [[nodiscard]] std::size_t index_octets() const { return pool_.octets(); }
+  [[nodiscard]] std::size_t index_octets() const { return pool_.octets() + rule_pool_.octets(); }
 
  private:
   struct ById {
@@ -72,8 +73,8 @@ class Spd {
   template <typename V>
   void unindex(classifier::Classifier<V>& classifier, classifier::Rule<V>* rules);
   template <typename V>
-  void find_burst(const classifier::Classifier<V>& classifier, std::span<const PacketSelectors> packets,
-                  std::span<const DeviceId> devices, std::span<Policy*> found) const;
+  std::size_t find_burst(const classifier::Classifier<V>& classifier, std::span<const PacketSelectors> packets,
+                         std::span<const DeviceId> devices, std::span<Policy*> found) const;
   [[nodiscard]] Policy* search(const PacketSelectors& packet, std::uint32_t device) const;
   void discard(Policy& policy);
 
@@ -81,6 +82,7 @@ class Spd {
   Epochs& epochs_;
   FlowRegions* regions_;
   classifier::Pool pool_;
+  classifier::Pool rule_pool_;  // of their own: what every lookup needs lies closer together without them
   classifier::Classifier<classifier::V4> v4_;
   classifier::Classifier<classifier::V6> v6_;
   PointerTable<Policy, ById> by_id_;

@@ -101,6 +101,10 @@ struct EngineState {
   void give_turn();
   // Which flows the SA takes has changed.
   void changed(const SaCommon& sa) { regions.touch(sa.spec.remote_selectors); }
+  void came_into_use(OutboundSa& sa) {
+    sad.link_clones(sa);
+    changed(sa);
+  }
   // An SA or policy came into use: what waits tries again at the next on_timer().
   void held_may_go() { try_held = !holding.empty(); }
   // The newest SA of the policy that is in use and takes this packet.

@@ -75,7 +75,12 @@ void TfsReceiver::process(MutableByteView payload, Instant now, bool stays, Sink
     sink.on_report(*header->report);
   }
   const auto data = payload.subspan(header->octets());
-  if (carries_nothing(*header, data)) return;
+  ++counted_.payloads;
+  if (carries_nothing(*header, data)) {
+    ++counted_.empty;
+    counted_.padding += data.size();
+    return;
+  }
   const std::size_t offset = header->block_offset;
   if (offset == 0) {
     // Section 2.2.3: "The BlockOffset MUST be consistent with the remaining size".
@@ -89,6 +94,7 @@ void TfsReceiver::process(MutableByteView payload, Instant now, bool stays, Sink
 
 void TfsReceiver::continue_partial(ByteView data, std::size_t offset, Sink& sink) {
   const auto more = data.first(std::min(offset, data.size()));
+  ++counted_.fragments;
   if (partial_.empty()) {
     if (!told_) sink.on_lost(DropReason::kAggregationLost, more);
     told_ = offset > data.size();
@@ -103,6 +109,7 @@ void TfsReceiver::continue_partial(ByteView data, std::size_t offset, Sink& sink
   if (!agrees) {
     forget_partial(DropReason::kBadAggregation, sink);
   } else if (partial_.size() == block.octets) {
+    ++counted_.packets;
     sink.on_inner(partial_, false);
     partial_.clear();
   }
@@ -112,15 +119,20 @@ void TfsReceiver::take_blocks(MutableByteView data, bool stays, Sink& sink) {
   using Kind = wire::DataBlock::Kind;
   while (!data.empty()) {
     const auto block = wire::data_block_at(data);
-    if (block.kind == Kind::kPad) return;
+    if (block.kind == Kind::kPad) {
+      counted_.padding += data.size();
+      return;
+    }
     if (block.kind == Kind::kBad) {
       sink.on_lost(DropReason::kBadAggregation, data);
       return;
     }
     if (block.kind == Kind::kUnknown || block.octets > data.size()) {
+      ++counted_.fragments;
       partial_.assign(data.begin(), data.end());
       return;
     }
+    ++counted_.packets;
     sink.on_inner(data.first(block.octets), stays);
     data = data.subspan(block.octets);
   }

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "engine/tfs_congestion.h"
 #include "model/connection.h"
+#include "model/sa_spec.h"
 #include "wire/aggfrag_header.h"
 
 namespace cygnet::engine {
@@ -46,6 +47,7 @@ class TfsReceiver {
   [[nodiscard]] wire::AggfragReport report(Instant now) const;
   // In payloads that wait and in the packet that is put together.
   [[nodiscard]] std::size_t kept_octets() const;
+  [[nodiscard]] const model::TfsCounters& counters() const { return counted_; }
 
  private:
   void process(MutableByteView payload, Instant now, bool stays, Sink& sink);
@@ -69,6 +71,7 @@ class TfsReceiver {
   Duration peer_rtt_{};
   std::uint32_t value_ = 0;  // last TVal
   Instant value_at_{};
+  model::TfsCounters counted_;
 };
 
 }  // namespace cygnet::engine

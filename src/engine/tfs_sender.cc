@@ -98,6 +98,9 @@ void TfsSender::write(std::uint8_t* to, Instant now, const wire::AggfragReport& 
   const std::size_t used = fill(blocks);
   // Section 2.2.2: "the only time padding is required is when there is no data to encapsulate"; a pad block is zeros.
   std::memset(blocks.data() + used, 0, blocks.size() - used);
+  ++counted_.payloads;
+  counted_.empty += used == 0 ? 1 : 0;
+  counted_.padding += blocks.size() - used;
   waiting_since_ = now;
   last_sent_ = now;
   report_at_.reset();
@@ -121,7 +124,9 @@ std::size_t TfsSender::fill(MutableByteView to) {
     std::memcpy(to.data() + used, now_sent.data(), now_sent.size());
     used += now_sent.size();
     queued_octets_ -= now_sent.size();
+    counted_.fragments += !whole || sent_of_first_ != 0 ? 1 : 0;
     if (whole) {
+      ++counted_.packets;
       queue_.pop_front();
       sent_of_first_ = 0;
     } else {
@@ -155,6 +160,14 @@ void TfsSender::on_report(const wire::AggfragReport& report, Instant now) {
     if (path > wire::AggfragReport::kMostRtt) rtt = 0;
   }
   rate_->on_report(rtt, report.loss_event_rate, now);
+}
+
+model::TfsCounters TfsSender::counters() const {
+  auto out = counted_;
+  constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+  out.rate = rate_ ? std::uint64_t{outer_octets_} * 8 * kNanoseconds / static_cast<std::uint64_t>(interval().count())
+                   : config_.bits_per_s;
+  return out;
 }
 
 void TfsSender::owe_report(Instant now) {

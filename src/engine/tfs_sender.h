@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "engine/tfs_congestion.h"
 #include "model/connection.h"
+#include "model/sa_spec.h"
 #include "wire/aggfrag_header.h"
 
 namespace cygnet::engine {
@@ -53,6 +54,7 @@ class TfsSender {
   [[nodiscard]] Instant next_deadline(bool idle) const;
   // Payload octets of a fixed rate, not of what there is to send.
   [[nodiscard]] bool is_paced() const { return config_.bits_per_s != 0 || config_.congestion_control; }
+  [[nodiscard]] model::TfsCounters counters() const;
   [[nodiscard]] const RateControl* rate() const { return rate_ ? &*rate_ : nullptr; }
 
  private:
@@ -75,6 +77,7 @@ class TfsSender {
   std::uint32_t peer_delay_us_ = 0;
   Instant last_sent_{};
   std::optional<Instant> report_at_;
+  model::TfsCounters counted_;
 };
 
 }  // namespace cygnet::engine

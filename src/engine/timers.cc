@@ -116,7 +116,7 @@ void tend_held(EngineState& state, Instant now, Verdicts& out) {
   }
   // The next packet may ask again.
   for (const auto id : done) {
-    if (auto* policy = state.spd.find(id)) policy->acquire_pending = false;
+    if (auto* policy = state.spd.find(id)) policy->acquire_again = {};
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/diet.h"
 #include "engine/path_mtu.h"
 #include "engine/state.h"
 #include "wire/esp_header.h"
@@ -51,6 +52,13 @@ bool lower_path_mtu(EngineState& state, OutboundSa& sa, std::uint32_t mtu, Insta
 
 // The quoted sequence number must be one that was sent.
 [[nodiscard]] bool was_sent(const OutboundSa& sa, ByteView quoted_esp) {
+  if (sa.spec.diet.enabled) {
+    // Of what was sent lately, one whose low octets these are.
+    constexpr std::uint64_t kLately = 1U << 15U;
+    const std::uint64_t cycle = std::uint64_t{1} << (sa.spec.diet.sn_octets * 8U);
+    const auto back = (sa.sequence - diet_sequence_low(quoted_esp, sa.spec.diet)) & (cycle - 1);
+    return back < kLately && back < sa.sequence;
+  }
   const auto low = wire::esp_sequence_low(quoted_esp.data());
   if (sa.spec.esn && sa.sequence > UINT32_MAX) return true;
   return low != 0 && low <= sa.sequence;

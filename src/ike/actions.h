@@ -53,7 +53,7 @@ struct PuzzleJob {
   std::uint64_t job = 0;
   model::PrfId prf{};
   unsigned difficulty = 0;
-  Bytes cookie;
+  Bytes text;  // the PRF is over it: a cookie, or Nr | SPIr
 };
 struct PuzzleResult {
   std::uint64_t job = 0;

@@ -260,6 +260,7 @@ std::string meaning(wi::NotifyType type) {
     case wi::NotifyType::kFailedCpRequired: return "the peer insists on handing out an address, and we ask for none";
     case wi::NotifyType::kTsUnacceptable: return "the peer accepts no traffic between these networks";
     case wi::NotifyType::kTemporaryFailure: return "the peer is busy with another exchange";
+    case wi::NotifyType::kTsMaxQueue: return "the peer takes no further SAs of single threads for this child";
     case wi::NotifyType::kChildSaNotFound: return "the peer does not have this child any more";
     default: return "the peer answered " + wi::to_string(type);
   }

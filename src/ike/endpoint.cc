@@ -81,14 +81,11 @@ void IkeEndpoint::on_puzzle_done(Instant now, const PuzzleResult& result) {
 void IkeEndpoint::on_timer(Instant now) {
   auto& world = impl_->world;
   const Event event(world, now);
-  std::vector<IkeSpi> due;
-  for (const auto& [when, spi] : world.deadlines) {
-    if (when > world.now) break;
-    due.push_back(spi);
-  }
-  for (const auto spi : due) {
+  for (const auto spi : world.deadlines.take_due(world.sas, world.now)) {
     auto* sa = world.find_sa(spi);
-    if (sa != nullptr && sa->alive()) v2::on_sa_timer(world, *sa);
+    if (sa == nullptr) continue;
+    world.touch(*sa);
+    if (sa->alive()) v2::on_sa_timer(world, *sa);
   }
   v2::run_retries(world);
 }
@@ -96,7 +93,7 @@ void IkeEndpoint::on_timer(Instant now) {
 Instant IkeEndpoint::next_deadline() const {
   const auto& world = impl_->world;
   const auto retry = v2::next_retry(world);
-  return world.deadlines.empty() ? retry : std::min(retry, world.deadlines.begin()->first);
+  return std::min(retry, world.deadlines.next());
 }
 
 void IkeEndpoint::initiate(Instant now, const std::string& connection, const std::string& child,

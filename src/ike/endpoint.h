@@ -24,6 +24,9 @@ struct EndpointSettings {
   AddressSource* addresses = nullptr;  // outlives the endpoint; null: no address is assigned
   // What tokens for quick crash detection (RFC 6290) are made of: the same after a reboot. Empty: none are made.
   SecretBytes crash_secret;
+  // Whether the kernel carries a connection's packets, where our own engine carries those of others: each has its half
+  // of the SPIs (model::kKernelSpiBit). Empty: all SPIs are one engine's.
+  std::function<bool(const model::Connection&)> in_kernel;
 };
 
 // Keys for Wireshark; handed out only when config setup allows it.
@@ -44,6 +47,7 @@ struct ChildStatus {
   Instant established{};
   Instant rekey_at{};  // kNever: not planned
   std::uint64_t rekeys = 0;
+  std::optional<std::uint16_t> resource;  // the thread that it is for (RFC 9611); none: all
 };
 struct IkeStatus {
   std::string connection;
@@ -66,7 +70,9 @@ struct EndpointCounters {
                 retransmits_answered = 0, cookies_sent = 0, half_open_refused = 0, integrity_failed = 0, half_open = 0,
                 established = 0, negotiations_failed = 0, fragments_in = 0, fragments_out = 0, fragments_refused = 0,
                 cookies_refused = 0, crowd_refused = 0, puzzles_sent = 0, puzzles_solved = 0, puzzles_refused = 0,
-                identities_refused = 0;  // had as many IKE SAs as one may
+                auth_puzzles_sent = 0, auth_puzzles_solved = 0, auth_puzzles_refused = 0,
+                identities_refused = 0,  // had as many IKE SAs as one may
+      fragments_late = 0;                // of messages that were complete already: the peer has sent them again
 };
 
 class IkeEndpoint {

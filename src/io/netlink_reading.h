@@ -4,11 +4,13 @@
 // How messages of netlink are taken apart: a fixed body, then attributes. Lengths are looked at here.
 #include <libmnl/libmnl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "io/ether_frame.h"
 
 namespace cygnet::io {
 
@@ -26,6 +28,16 @@ namespace cygnet::io {
 
 [[nodiscard]] inline std::uint32_t u32_of(const nlattr* attribute) {
   return mnl_attr_get_payload_len(attribute) == 4 ? mnl_attr_get_u32(attribute) : 0;
+}
+
+[[nodiscard]] inline std::optional<MacAddress> mac_of(const nlattr* attribute) {
+  const auto bytes = payload_of(attribute);
+  MacAddress out{};
+  if (bytes.size() != out.size()) {
+    return std::nullopt;
+  }
+  std::ranges::copy(bytes, out.begin());
+  return out;
 }
 
 template <typename OnAttribute>

@@ -139,9 +139,7 @@ Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t ma
     (void)set_option(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   }
   set_common_options(fd->get(), family, encapsulation);
-  if (encapsulation) {
-    (void)set_option(fd->get(), SOL_UDP, UDP_GRO, 1);
-  }
+  (void)set_option(fd->get(), SOL_UDP, UDP_GRO, 1);
   if (auto marked = set_mark(fd->get(), mark); !marked) {
     return std::unexpected(marked.error());
   }
@@ -216,11 +214,13 @@ Result<OuterSocket> open_ah(Family family, std::uint32_t mark) {
   return OuterSocket{.fd = std::move(*fd), .kind = OuterKind::kAh, .family = family};
 }
 
-Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count) {
+Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count,
+                                std::uint32_t none_with) {
   // raw(7): with IPv4 the filter sees the IP header too, with IPv6 it begins behind it. The SPI stands first in ESP
   // (RFC 4303 section 2), and behind four octets in AH (RFC 4302 section 2).
   const std::uint32_t spi_at = socket.kind == OuterKind::kAh ? 4 : 0;
-  std::array<sock_filter, 5> code{{BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), BPF_STMT(BPF_LD | BPF_W | BPF_IND, spi_at),
+  std::array<sock_filter, 6> code{{BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), BPF_STMT(BPF_LD | BPF_W | BPF_IND, spi_at),
+                                   BPF_JUMP(BPF_JMP | BPF_JSET, none_with, 3, 0),
                                    BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count), BPF_JUMP(BPF_JMP | BPF_JEQ, index, 0, 1),
                                    BPF_STMT(BPF_RET | BPF_K, 0xffffffffU)}};
   std::vector<sock_filter> program(code.begin(), code.end());
@@ -235,6 +235,22 @@ Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, 
   }
   return {};
 }
+
+Result<void> part_by_spi(const OuterSocket& any_of_them, std::uint32_t count, std::uint32_t kernel_bit) {
+  // socket(7), SO_ATTACH_REUSEPORT_CBPF: what is returned is the number of the socket. The filter begins behind the UDP
+  // header; a datagram that is too short for the load (a keepalive) goes to the first one, and so does IKE, whose
+  // marker is zero (RFC 3948 section 2.2).
+  std::array<sock_filter, 5> program{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                                      BPF_JUMP(BPF_JMP | BPF_JSET, kernel_bit, 0, 1), BPF_STMT(BPF_RET | BPF_K, count),
+                                      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count), BPF_STMT(BPF_RET | BPF_A, 0)}};
+  const sock_fprog filter{.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
+  if (::setsockopt(any_of_them.fd.get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) != 0) {
+    return fail_errno("cannot part the kernel's ESP from our own (SO_ATTACH_REUSEPORT_CBPF)");
+  }
+  return {};
+}
+
+void take_single_datagrams(int udp_socket) { (void)set_option(udp_socket, SOL_UDP, UDP_GRO, 0); }
 
 Result<OuterSocket> open_clear(Family family, std::uint32_t mark) {
   auto fd = open_socket(family, SOCK_RAW, IPPROTO_RAW, "cannot open a raw socket");

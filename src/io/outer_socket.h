@@ -28,14 +28,21 @@ struct OuterSocket {
   std::uint16_t port = 0;  // UDP: the local port
 };
 
-// UDP on the wildcard address. encapsulation: UDP_GRO and path MTU discovery, as ESP in UDP wants them.
+// UDP on the wildcard address, with UDP_GRO. encapsulation: path MTU discovery, as ESP in UDP wants it.
 // `port` taken: the message says so and names the usual suspects.
 // one_of_several: others of ours have the port too, and the kernel gives each peer's packets to one of them.
 [[nodiscard]] Result<OuterSocket> open_udp(Family family, std::uint16_t port, std::uint32_t mark, bool encapsulation,
                                            bool one_of_several = false);
 // This raw socket takes only the packets whose SPI leaves the remainder `index` when divided by `count`: raw sockets
-// all get a copy of everything, and each SA has to have one reader.
-[[nodiscard]] Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count);
+// all get a copy of everything, and each SA has to have one reader. Those with a bit of `none_with` are nobody's.
+[[nodiscard]] Result<void> take_share_of_spis(const OuterSocket& socket, std::uint32_t index, std::uint32_t count,
+                                              std::uint32_t none_with = 0);
+// UDP sockets of one port, `count` of them ours and after these the kernel's (in the order in which they were bound):
+// ESP whose SPI has a bit of `kernel_bit` goes to the last one, other ESP to that of ours whose turn its SPI is, and
+// all else to the first.
+[[nodiscard]] Result<void> part_by_spi(const OuterSocket& any_of_them, std::uint32_t count, std::uint32_t kernel_bit);
+// Datagrams are not joined before they come: they could be meant for several sockets.
+void take_single_datagrams(int udp_socket);
 // Of another process: a UDP socket that is bound to this port. What it lacks is set.
 [[nodiscard]] Result<OuterSocket> adopt_udp(UniqueFd fd, Family family, std::uint16_t port);
 // An IPv6 socket that takes IPv4 as well.

@@ -7,6 +7,7 @@
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,43 +17,36 @@
 
 #include "io/errno_text.h"
 #include "io/netlink_reading.h"
+#include "io/netlink_request.h"
 
 namespace cygnet::io {
+
+using netlink::af_of;
+using netlink::family_of;
+using netlink::kOurRouteProtocol;
+using netlink::Request;
 
 namespace {
 
 // Largest netlink datagram the kernel makes for a dump.
 constexpr std::size_t kReceiveBuffer = 64UL * 1024;
 constexpr std::size_t kRoutesTogether = 64;  // in one datagram: their answers fit into the socket's buffer
-constexpr std::uint8_t kOurRouteProtocol =
-    89;  // not in /etc/iproute2/rt_protos: routes of ours are told from others by it
-
-std::uint8_t af_of(Family family) { return family == Family::kV4 ? AF_INET : AF_INET6; }
-
-std::optional<Family> family_of(std::uint8_t af) {
-  if (af == AF_INET) {
-    return Family::kV4;
-  }
-  return af == AF_INET6 ? std::optional(Family::kV6) : std::nullopt;
+void parse_kind(const nlattr* nested, Link& link) {
+  const auto inside = [](const nlattr* attribute, auto&& on_each) {
+    walk_attributes(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute), on_each);
+  };
+  inside(nested, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == IFLA_INFO_KIND) {
+      const auto text = payload_of(attribute);
+      link.kind.assign(text.begin(), text.end());
+      link.kind = link.kind.c_str();
+    } else if (type == IFLA_INFO_DATA && link.kind == "xfrm") {
+      inside(attribute, [&](std::uint16_t inner, const nlattr* value) {
+        if (inner == IFLA_XFRM_IF_ID) link.xfrm_id = u32_of(value);
+      });
+    }
+  });
 }
-
-// A request under construction, in a buffer of its own.
-struct Request {
-  alignas(nlmsghdr) std::array<char, 1024> buffer{};
-  nlmsghdr* header = nullptr;
-
-  Request(std::uint16_t type, std::uint16_t flags) {
-    header = mnl_nlmsg_put_header(buffer.data());
-    header->nlmsg_type = type;
-    header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  }
-  template <typename T>
-  T* body() {
-    return static_cast<T*>(mnl_nlmsg_put_extra_header(header, sizeof(T)));
-  }
-  void address(std::uint16_t type, const IpAddress& a) { mnl_attr_put(header, type, a.size(), a.bytes().data()); }
-  void u32(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header, type, value); }
-};
 
 std::optional<Link> parse_link(const nlmsghdr& message) {
   const auto* body = body_of<ifinfomsg>(message);
@@ -60,6 +54,7 @@ std::optional<Link> parse_link(const nlmsghdr& message) {
     return std::nullopt;
   }
   Link link{.index = body->ifi_index, .up = (body->ifi_flags & IFF_UP) != 0};
+  const bool ethernet = body->ifi_type == ARPHRD_ETHER;
   each_attribute<ifinfomsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
     if (type == IFLA_IFNAME) {
       const auto text = payload_of(attribute);
@@ -67,6 +62,12 @@ std::optional<Link> parse_link(const nlmsghdr& message) {
       link.name = link.name.c_str();  // without the trailing zero
     } else if (type == IFLA_MTU) {
       link.mtu = u32_of(attribute);
+    } else if (type == IFLA_ADDRESS && ethernet) {
+      link.mac = mac_of(attribute);
+    } else if (type == IFLA_NUM_RX_QUEUES) {
+      link.queues = u32_of(attribute);
+    } else if (type == IFLA_LINKINFO) {
+      parse_kind(attribute, link);
     }
   });
   return link;
@@ -128,6 +129,9 @@ std::optional<Route> parse_route(const nlmsghdr& message) {
       case RTA_GATEWAY: route.gateway = address_of(attribute, *family); break;
       case RTA_PRIORITY: route.metric = u32_of(attribute); break;
       case RTA_METRICS: parse_metrics(attribute, route); break;
+      case RTA_VIA:
+      case RTA_ENCAP:
+      case RTA_MULTIPATH: route.indirect = true; break;
       default: break;
     }
   });
@@ -203,6 +207,8 @@ Request rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t fla
   return request;
 }
 
+const auto kKeepsRoutes = IpAddress::v4(0xc0000008);
+
 Request address_request(int index, const IpAddress& address, std::uint16_t type, std::uint16_t flags) {
   Request request(type, flags);
   auto* body = request.body<ifaddrmsg>();
@@ -214,36 +220,6 @@ Request address_request(int index, const IpAddress& address, std::uint16_t type,
   request.address(IFA_LOCAL, address);
   request.address(IFA_ADDRESS, address);
   return request;
-}
-
-Request proxy_request(const ProxyNeighbour& proxy, std::uint16_t type, std::uint16_t flags) {
-  Request request(type, flags);
-  auto* body = request.body<ndmsg>();
-  body->ndm_family = af_of(proxy.address.family());
-  body->ndm_ifindex = proxy.device;
-  body->ndm_flags = NTF_PROXY;
-  request.address(NDA_DST, proxy.address);
-  mnl_attr_put_u8(request.header, NDA_PROTOCOL, kOurRouteProtocol);
-  return request;
-}
-
-std::optional<ProxyNeighbour> parse_our_proxy(const nlmsghdr& message) {
-  const auto* body = body_of<ndmsg>(message);
-  const auto family = body == nullptr ? std::nullopt : family_of(body->ndm_family);
-  if (!family || message.nlmsg_type != RTM_NEWNEIGH || (body->ndm_flags & NTF_PROXY) == 0) return std::nullopt;
-  ProxyNeighbour out{.device = body->ndm_ifindex, .address = {}};
-  bool ours = false;
-  std::optional<IpAddress> address;
-  each_attribute<ndmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
-    if (type == NDA_DST) {
-      address = address_of(attribute, *family);
-    } else if (type == NDA_PROTOCOL) {
-      ours = mnl_attr_get_payload_len(attribute) == 1 && mnl_attr_get_u8(attribute) == kOurRouteProtocol;
-    }
-  });
-  if (!ours || !address) return std::nullopt;
-  out.address = *address;
-  return out;
 }
 
 }  // namespace
@@ -335,9 +311,8 @@ Result<std::vector<InterfaceAddress>> RouteSocket::addresses() {
   const auto done = talk(
       *request.header,
       [&](const nlmsghdr& m) {
-        if (auto address = parse_address(m)) {
-          out.push_back(*address);
-        }
+        const auto address = parse_address(m);
+        if (address && address->prefix.address != kKeepsRoutes) out.push_back(*address);
       },
       "cannot list this machine's addresses");
   return done ? Result<std::vector<InterfaceAddress>>(std::move(out)) : std::unexpected(done.error());
@@ -425,6 +400,41 @@ Result<void> RouteSocket::remove_link(int index) {
   return talk(*request.header, {}, "cannot remove the device", ENODEV);
 }
 
+namespace {
+
+Request xfrm_interface_request(const std::string& name, std::uint32_t id) {
+  Request request(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+  (void)request.body<ifinfomsg>();
+  mnl_attr_put_strz(request.header, IFLA_IFNAME, name.c_str());
+  nlattr* info = mnl_attr_nest_start(request.header, IFLA_LINKINFO);
+  mnl_attr_put_str(request.header, IFLA_INFO_KIND, "xfrm");
+  nlattr* data = mnl_attr_nest_start(request.header, IFLA_INFO_DATA);
+  request.u32(IFLA_XFRM_IF_ID, id);
+  mnl_attr_nest_end(request.header, data);
+  mnl_attr_nest_end(request.header, info);
+  return request;
+}
+
+}  // namespace
+
+Result<void> RouteSocket::add_xfrm_interface(const std::string& name, std::uint32_t id) {
+  auto request = xfrm_interface_request(name, id);
+  return talk(*request.header, {}, "cannot make the XFRM interface " + name);
+}
+
+bool RouteSocket::has_xfrm_interfaces() {
+  // "Must specify if_id": where there is no such kind of interface, nobody looks at the ID.
+  auto request = xfrm_interface_request("cygnet-probe", 0);
+  errno = 0;
+  if (!talk(*request.header, {}, "no XFRM interfaces")) return errno != EOPNOTSUPP;
+  // Linux before 5.2 takes it.
+  const auto all = links();
+  for (const auto& link : all ? *all : std::vector<Link>{}) {
+    if (link.name == "cygnet-probe") (void)remove_link(link.index);
+  }
+  return true;
+}
+
 Result<void> RouteSocket::no_link_local_address(int index) {
   Request request(RTM_NEWLINK, NLM_F_ACK);
   request.body<ifinfomsg>()->ifi_index = index;
@@ -434,6 +444,12 @@ Result<void> RouteSocket::no_link_local_address(int index) {
   mnl_attr_nest_end(request.header, v6);
   mnl_attr_nest_end(request.header, families);
   return talk(*request.header, {}, "cannot turn the device's link-local address off");
+}
+
+Result<void> RouteSocket::keep_routes(int index) {
+  auto request = address_request(index, kKeepsRoutes, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+  static_cast<ifaddrmsg*>(mnl_nlmsg_get_payload(request.header))->ifa_scope = RT_SCOPE_HOST;
+  return talk(*request.header, {}, "cannot give the device an address that keeps its routes", EEXIST);
 }
 
 Result<void> RouteSocket::add_address(int index, const IpAddress& address) {
@@ -513,32 +529,6 @@ Result<void> RouteSocket::add_rule(const MarkRule& rule) {
 Result<void> RouteSocket::remove_rule(const MarkRule& rule) {
   auto request = rule_request(rule, RTM_DELRULE, NLM_F_ACK);
   return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
-}
-
-Result<void> RouteSocket::add_proxy(const ProxyNeighbour& proxy) {
-  auto request = proxy_request(proxy, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
-  return talk(*request.header, {}, "cannot answer for " + proxy.address.to_string(), EEXIST);
-}
-
-Result<void> RouteSocket::remove_proxy(const ProxyNeighbour& proxy) {
-  auto request = proxy_request(proxy, RTM_DELNEIGH, NLM_F_ACK);
-  return talk(*request.header, {}, "cannot stop answering for " + proxy.address.to_string(), ENOENT);
-}
-
-Result<std::vector<ProxyNeighbour>> RouteSocket::our_proxies(Family family) {
-  Request request(RTM_GETNEIGH, NLM_F_DUMP);
-  auto* body = request.body<ndmsg>();
-  body->ndm_family = af_of(family);
-  body->ndm_flags = NTF_PROXY;
-  std::vector<ProxyNeighbour> out;
-  const auto done = talk(
-      *request.header,
-      [&](const nlmsghdr& message) {
-        if (auto proxy = parse_our_proxy(message)) out.push_back(*proxy);
-      },
-      "cannot list the addresses answered for");
-  if (!done) return std::unexpected(done.error());
-  return out;
 }
 
 }  // namespace cygnet::io

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "io/ether_frame.h"
 #include "io/fd.h"
 
 struct nlmsghdr;
@@ -23,6 +24,10 @@ struct Link {
   std::string name;
   std::uint32_t mtu = 0;
   bool up = false;
+  std::optional<MacAddress> mac;  // of Ethernet interfaces
+  std::uint32_t queues = 1;       // for what is received
+  std::string kind;               // "xfrm", "tun", …; empty: hardware
+  std::uint32_t xfrm_id = 0;      // of an XFRM interface
 };
 struct InterfaceAddress {
   int index = 0;
@@ -41,6 +46,7 @@ struct Route {
   std::uint32_t mtu = 0;
   std::uint32_t metric = 0;
   std::uint8_t protocol = 0;  // who set it (RTPROT_*)
+  bool indirect = false;  // something else than this device and gateway is in it: a tunnel, a gateway of another family
   bool operator==(const Route&) const = default;
 };
 // `priority: not fwmark MARK lookup TABLE`.
@@ -59,12 +65,20 @@ struct ProxyNeighbour {
   auto operator<=>(const ProxyNeighbour&) const = default;
 };
 
+// Who is where on a network.
+struct Neighbour {
+  int device = 0;
+  IpAddress address;
+  std::optional<MacAddress> mac;  // none: not known, or no longer
+  bool operator==(const Neighbour&) const = default;
+};
+
 class RouteSocket {
  public:
   [[nodiscard]] static Result<RouteSocket> open();
 
   [[nodiscard]] Result<std::vector<Link>> links();
-  [[nodiscard]] Result<std::vector<InterfaceAddress>> addresses();
+  [[nodiscard]] Result<std::vector<InterfaceAddress>> addresses();  // without those of keep_routes()
   [[nodiscard]] Result<std::vector<Route>> routes(Family family, std::uint32_t table);
   [[nodiscard]] Result<std::vector<MarkRule>> mark_rules(Family family);  // of the form above only
   // The route the kernel takes to a destination; mark 0: as an ordinary program would.
@@ -73,7 +87,14 @@ class RouteSocket {
 
   [[nodiscard]] Result<void> set_up(int index, std::uint32_t mtu);
   [[nodiscard]] Result<void> remove_link(int index);
+  // id: that of its SAs and policies, not 0.
+  [[nodiscard]] Result<void> add_xfrm_interface(const std::string& name, std::uint32_t id);
+  // Whether this kernel has any (CONFIG_XFRM_INTERFACE): it is asked for one that cannot be.
+  [[nodiscard]] bool has_xfrm_interfaces();
   [[nodiscard]] Result<void> no_link_local_address(int index);  // no fe80:: of its own, no router solicitation
+  // With a device's last IPv4 address the kernel takes all IPv4 routes through it. This gives it one that stays: the
+  // dummy address of RFC 7600, of host scope, so that nothing is sent from it.
+  [[nodiscard]] Result<void> keep_routes(int index);
   // Adding what is there and removing what is not both succeed.
   [[nodiscard]] Result<void> add_address(int index, const IpAddress& address);
   [[nodiscard]] Result<void> remove_address(int index, const IpAddress& address);
@@ -86,6 +107,8 @@ class RouteSocket {
   [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<void> remove_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<std::vector<ProxyNeighbour>> our_proxies(Family family);  // those add_proxy() made
+  // As the kernel knows it now; it is not asked for.
+  [[nodiscard]] Result<Neighbour> neighbour(int device, const IpAddress& address);
   // Notices of changes that this socket made carry it.
   [[nodiscard]] std::uint32_t port() const { return port_; }
 
@@ -102,8 +125,8 @@ class RouteSocket {
   std::vector<char> received_;
 };
 
-// A socket that turns readable when links, addresses, routes or rules change; routes that the RouteSocket with this port
-// changes are left out (0: none are).
+// A socket that turns readable when links, addresses, routes or rules change; routes that the RouteSocket with this
+// port changes are left out (0: none are).
 [[nodiscard]] Result<UniqueFd> open_route_changes(std::uint32_t own_port = 0);
 struct RouteChangeFilter {
   std::uint32_t own_port = 0;  // RouteSocket::port() of who asks
@@ -113,5 +136,10 @@ struct RouteChangeFilter {
 // Empties it. Whether somebody else may have taken away a rule, a route of the table, or an address of the devices,
 // or has changed the devices themselves.
 bool drain_route_changes(int fd, const RouteChangeFilter& ours = {});
+
+// A socket that turns readable when neighbours change.
+[[nodiscard]] Result<UniqueFd> open_neighbour_changes();
+// Empties it. False: some were lost.
+[[nodiscard]] bool read_neighbour_changes(int fd, const std::function<void(const Neighbour&)>& on_change);
 
 }  // namespace cygnet::io

@@ -30,6 +30,11 @@ void swap_ends(Connection& connection) {
 
 }  // namespace
 
+const Child* Connection::find_child(std::string_view child) const {
+  const auto it = std::ranges::find(children, child, &Child::name);
+  return it == children.end() ? nullptr : &*it;
+}
+
 Result<void> orient(Connection& connection, const std::vector<IpAddress>& own_addresses) {
   const bool left_ours = is_ours(connection.local.host, own_addresses);
   const bool right_ours = is_ours(connection.remote.host, own_addresses);

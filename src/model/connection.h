@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -96,6 +97,12 @@ struct IpTfs {
   bool reports = false;  // outbound: the peer asked for reports, so headers carry them (section 6.1.2)
   bool operator==(const IpTfs&) const = default;
 };
+// Diet-ESP (draft-ietf-ipsecme-diet-esp-04): what both ends of an SA know is left out of its packets.
+struct DietEsp {
+  bool enabled = false;
+  std::uint8_t sn_octets = 2;  // of the sequence number, 1 to 4: the draft's esp_sn_lsb in octets
+  bool operator==(const DietEsp&) const = default;
+};
 // Kernel backends: packets whose mark, masked, is the value. A mask of 0: all packets.
 struct SaMark {
   std::uint32_t value = 0, mask = 0;
@@ -126,14 +133,27 @@ struct Child {
   SaProtocol protocol = SaProtocol::kEsp;
   std::uint32_t tfc_octets = 0;  // tunnel mode: packets are padded to so many octets (RFC 4303 section 2.7); 0: not
   IpTfs iptfs;
+  DietEsp diet;  // offer and accept it
   NicOffload nic_offload = NicOffload::kNo;
   // Of the kernel's XFRM interface; 0: none.
   std::uint32_t interface_id_in = 0, interface_id_out = 0;
+  // ipsec-interface=N: device is ipsecN; where the kernel carries this child, an XFRM interface with this ID, which the
+  // daemon makes. 0: not written.
+  std::uint32_t interface_number = 0;
   SaMark mark_in, mark_out;  // of the kernel's SAs and policies
-  bool gather = false;       // see SaSpec
-  std::uint32_t clones = 1;  // SAs for as many threads (RFC 9611)
+  // SAs of single threads beside the one for all (RFC 9611); unset: none of ours, and some for a peer that brings them.
+  std::optional<std::uint32_t> clones;
   bool operator==(const Child&) const = default;
 };
+
+inline constexpr std::uint32_t kMostClones = 64;  // that clones= can ask for
+
+// Who carries the packets: our own engine, the kernel (driven over NETLINK_XFRM or PF_KEY), or whichever can do all
+// that is asked for.
+enum class EngineKind : std::uint8_t { kUser, kXfrm, kAuto, kPfkey };
+// Where both carry packets, each has its half of the inbound SPIs: the kernel's have this bit set. Filters on sockets
+// know by it whose ESP comes in.
+inline constexpr std::uint32_t kKernelSpiBit = 0x80000000U;
 
 struct Connection {
   std::string name;
@@ -170,7 +190,10 @@ struct Connection {
   bool proxy_arp = false;  // this machine answers for the peers' addresses in the networks it is attached to
   Fragmentation fragmentation = Fragmentation::kYes;
   std::uint32_t fragment_octets = 0;  // of an IP datagram that carries a fragment; 0: what every usual path takes
+  std::optional<EngineKind> engine;   // unset: as config setup says
   bool operator==(const Connection&) const = default;
+
+  [[nodiscard]] const Child* find_child(std::string_view child) const;  // by name
 };
 
 // Decides which end is ours: swaps local and remote if only the remote one lies on this machine.
@@ -186,13 +209,17 @@ enum class UniqueIds : std::uint8_t {
   kNever            // both live, whatever the peer says
 };
 
-// Who carries the packets: our own engine, the kernel (driven over NETLINK_XFRM or PF_KEY), or the kernel (XFRM) where
-// it can do all that is asked for.
-enum class EngineKind : std::uint8_t { kUser, kXfrm, kAuto, kPfkey };
+// An interface of the kernel's that has policies and SAs with its ID of its own.
+struct XfrmInterface {
+  std::string name;
+  std::uint32_t id = 0;  // never 0
+  bool operator==(const XfrmInterface&) const = default;
+};
 
 struct Setup {
   EngineKind engine = EngineKind::kUser;
-  std::vector<std::string> devices = {"ipsec0"};
+  std::vector<std::string> devices = {"ipsec0"};  // TUN devices
+  std::vector<XfrmInterface> interfaces;          // made beside them where the kernel carries packets
   bool allow_key_export = false;
   std::uint16_t ike_port = 500;
   std::uint16_t nat_port = 4500;
@@ -206,6 +233,9 @@ struct Setup {
   std::uint32_t half_open_per_network = 2500;  // of one IPv4 /24, or one IPv6 /48
   std::uint32_t puzzle_threshold = 3000;       // half-open SAs before puzzles are asked (RFC 8019); 0: never
   std::uint32_t puzzle_difficulty = 14;        // zero bits at the threshold; more, the more SAs are half-open
+  std::uint32_t auth_puzzle_threshold = 50;    // percent of newcomers that never show keys; 0: never
+  std::uint32_t auth_puzzle_difficulty = 10;   // zero bits of the puzzles that then come with IKE_SA_INIT responses
+  std::uint32_t hardest_puzzle = 20;           // that we solve as initiator; 0: those that leave it to us
   UniqueIds unique_ids = UniqueIds::kInitialContact;
   std::uint32_t ike_sas_per_identity = 100;  // nobodies (RFC 7619): of one address; 0: any number
   Severity log_level = Severity::kInfo;

@@ -16,6 +16,9 @@ struct EngineThreads {
   std::uint32_t crypto_count = 0;          // at most kMostCryptoThreads
   std::uint32_t crypto_percent = 0;        // of a CPU, that each of them may use; 0: all of it
   std::vector<std::uint16_t> crypto_cpus;  // as cpus
+  // Plain ESP past the kernel's stack where that can be had: one thread that does everything (count 1, no
+  // crypto_count).
+  bool esp_over_xdp = false;
   bool operator==(const EngineThreads&) const = default;
 };
 

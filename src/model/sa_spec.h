@@ -61,6 +61,7 @@ struct SaSpec {
   std::uint16_t ipcomp_cpi = 0;
   std::uint32_t tfc_octets = 0;  // outbound, tunnel mode: inner packets are padded to so many octets; 0: not
   IpTfs iptfs;                   // tunnel mode
+  DietEsp diet;                  // tunnel mode, selectors of one family
   bool inside_ah = false;        // inbound ESP: taken out of an AH packet only (a bundle of keys given by hand)
   NicOffload nic_offload = NicOffload::kNo;  // kernel backends
   std::uint32_t replay_window = 1024;
@@ -79,7 +80,6 @@ struct SaSpec {
   std::optional<std::uint32_t> mark;
   SaMark kernel_mark;                     // kernel backends
   std::uint32_t interface_id = 0;         // kernel backends: of an XFRM interface; 0: none
-  bool gather = false;                    // outbound: traffic=throughput, packets may wait a moment for others
   std::optional<std::uint16_t> resource;  // RFC 9611: the thread that sends on it; none: all
 
   // Outbound only: installed but not used before the first packet arrives on the inbound SA of the same child, or
@@ -117,6 +117,17 @@ struct PolicySpec {
   bool operator==(const PolicySpec&) const = default;
 };
 
+// IP-TFS of one direction.
+struct TfsCounters {
+  std::uint64_t payloads = 0;   // AGGFRAG payloads
+  std::uint64_t packets = 0;    // inner packets, each counted with its end
+  std::uint64_t fragments = 0;  // pieces of those that were cut
+  std::uint64_t empty = 0;      // payloads that carried nothing but padding
+  std::uint64_t padding = 0;    // octets of padding
+  std::uint64_t rate = 0;       // outbound: bits of outer packets a second now; 0: as there is traffic
+  bool operator==(const TfsCounters&) const = default;
+};
+
 struct SaCounters {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;   // clear text octets, as RFC 4301 lifetimes count them
@@ -125,6 +136,7 @@ struct SaCounters {
   Instant installed{};
   std::uint64_t sequence = 0;  // outbound: last sent; inbound: highest seen
   bool standby = false;
+  TfsCounters tfs;  // Cygnet's own engine
 };
 
 }  // namespace cygnet::model

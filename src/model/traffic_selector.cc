@@ -266,6 +266,18 @@ TrafficSelectors narrow(const TrafficSelectors& proposed, const TrafficSelectors
   return without_contained(out);
 }
 
+std::optional<Family> family_of(const TrafficSelectors& local, const TrafficSelectors& remote) {
+  std::optional<Family> family;
+  for (const auto* side : {&local, &remote}) {
+    for (const auto& selector : *side) {
+      const auto its = selector.range.first.family();
+      if (family && *family != its) return std::nullopt;
+      family = its;
+    }
+  }
+  return family;
+}
+
 bool covers(const TrafficSelectors& outer, const TrafficSelectors& inner) {
   return std::all_of(inner.begin(), inner.end(), [&](const TrafficSelector& i) {
     return std::any_of(outer.begin(), outer.end(), [&](const TrafficSelector& o) { return o.contains(i); }) ||

@@ -45,6 +45,8 @@ using TrafficSelectors = std::vector<TrafficSelector>;
 
 // RFC 7296 section 2.9: the largest subset of what the peer proposes that our policy allows; empty if they don't meet.
 [[nodiscard]] TrafficSelectors narrow(const TrafficSelectors& proposed, const TrafficSelectors& allowed);
+// Of all selectors of both sides; unset: they differ, or there are none.
+[[nodiscard]] std::optional<Family> family_of(const TrafficSelectors& local, const TrafficSelectors& remote);
 [[nodiscard]] bool covers(const TrafficSelectors& outer, const TrafficSelectors& inner);
 
 }  // namespace cygnet::model

@@ -71,6 +71,10 @@ constexpr std::array kTransforms{
     TransformInfo{{kInteg, 2, 0}, "HMAC_SHA1_96", "sha1", "sha1", true, true, true},
     TransformInfo{{kInteg, 5, 0}, "AES_XCBC_96", "aes_xcbc", "aesxcbc", true, false, true},
     TransformInfo{{kInteg, 8, 0}, "AES_CMAC_96", "aes_cmac", "aescmac", true, false, true},
+    // RFC 4543 section 4, for AH only; written as the ciphers that they are for ESP (section 3).
+    TransformInfo{{kInteg, 9, 0}, "AES_128_GMAC", "", "", true, false, true},
+    TransformInfo{{kInteg, 10, 0}, "AES_192_GMAC", "", "", true, false, true},
+    TransformInfo{{kInteg, 11, 0}, "AES_256_GMAC", "", "", true, false, true},
     TransformInfo{{kInteg, 12, 0}, "HMAC_SHA2_256_128", "sha2_256", "sha256", true, true, true},
     TransformInfo{{kInteg, 13, 0}, "HMAC_SHA2_384_192", "sha2_384", "sha384", true, true, true},
     TransformInfo{{kInteg, 14, 0}, "HMAC_SHA2_512_256", "sha2_512", "sha512", true, true, true},
@@ -195,7 +199,7 @@ std::size_t key_octets(IntegrityId id) {
     case IntegrityId::kHmacSha2_256_128: return 32;
     case IntegrityId::kHmacSha2_384_192: return 48;
     case IntegrityId::kHmacSha2_512_256: return 64;
-    // RFC 4543 section 5.2: "the ... salt value" stands behind the key.
+    // RFC 4543 section 5.4: "the remaining four octets are used as the salt value in the nonce".
     case IntegrityId::kAes128Gmac: return 16 + 4;
     case IntegrityId::kAes192Gmac: return 24 + 4;
     case IntegrityId::kAes256Gmac: return 32 + 4;
@@ -215,6 +219,15 @@ std::size_t icv_octets(IntegrityId id) {
     case IntegrityId::kAes256Gmac: return 16;
     case IntegrityId::kNone: return 0;
     default: return 12;
+  }
+}
+
+std::size_t iv_octets(IntegrityId id) {
+  switch (id) {
+    case IntegrityId::kAes128Gmac:
+    case IntegrityId::kAes192Gmac:
+    case IntegrityId::kAes256Gmac: return 8;
+    default: return 0;
   }
 }
 

@@ -103,6 +103,8 @@ struct TransformInfo {
 [[nodiscard]] std::size_t salt_octets(EncryptionId id);
 [[nodiscard]] std::size_t key_octets(IntegrityId id);  // RFC 4868 section 2.1.1: the size of the hash output
 [[nodiscard]] std::size_t icv_octets(IntegrityId id);
+// What stands in front of the check value in AH: 8 for AES-GMAC (RFC 4543 section 3.1), else 0.
+[[nodiscard]] std::size_t iv_octets(IntegrityId id);
 [[nodiscard]] std::size_t key_octets(PrfId id);         // preferred key size = output size
 [[nodiscard]] std::size_t icv_octets(EncryptionId id);  // 16 for AEADs, else 0
 [[nodiscard]] std::size_t iv_octets(EncryptionId id);   // on the wire: 8 for AEADs, 16 for AES-CBC, 0 for NULL

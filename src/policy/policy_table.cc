@@ -50,6 +50,16 @@ bool holds_packets(model::StartAction start) {
   return start == model::StartAction::kOnDemand || start == model::StartAction::kStart;
 }
 
+// What is kept up by itself must be able to ask for its peer's name, and whether its certificate is revoked: to hold
+// back everything would hold back these questions.
+bool needs_the_network(const model::Connection& connection, const model::Child& child) {
+  const auto& peer = connection.remote;
+  const bool asks_first = peer.auth == model::AuthMethod::kSignature && peer.revocation == model::Revocation::kStrict;
+  const auto whole = [](const model::TrafficSelector& s) { return s.range == IpRange::all(s.range.first.family()); };
+  return child.start == model::StartAction::kStart && (asks_first || peer.host.kind == model::HostSpec::Kind::kName) &&
+         std::ranges::any_of(child.remote, whole);
+}
+
 }  // namespace
 
 void Changes::append(Changes other) {
@@ -66,10 +76,10 @@ std::uint32_t order_of(const model::TrafficSelectors& local, const model::Traffi
 model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child) {
   if (!child.local.empty()) return child.local;
   if (!connection.local.requests_address()) return host_selector(connection.local.host);
-  // The address is not known before the peer has assigned it. Whoever waits for traffic takes any packet as the sign;
-  // what is kept up by itself holds nothing back meanwhile.
+  // The address is not known before the peer has assigned it: meanwhile any packet is held back, and is the sign to
+  // begin.
   model::TrafficSelectors any;
-  if (child.start != model::StartAction::kOnDemand) return any;
+  if (!holds_packets(child.start) || needs_the_network(connection, child)) return any;
   if (connection.local.request_ip4) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV4)));
   if (connection.local.request_ip6) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV6)));
   return any;
@@ -279,6 +289,13 @@ PolicyTable::Place PolicyTable::erase(Place it) {
 const model::PolicySpec* PolicyTable::find(model::PolicyId id) const {
   const auto it = by_id_.find(id);
   return it == by_id_.end() ? nullptr : &it->second->spec;
+}
+
+std::vector<const model::PolicySpec*> PolicyTable::all() const {
+  std::vector<const model::PolicySpec*> out;
+  out.reserve(entries_.size());
+  for (const auto& [key, entry] : entries_) out.push_back(&entry.spec);
+  return out;
 }
 
 std::vector<model::PolicyId> PolicyTable::acquiring(const std::string& connection, const std::string& child) const {

@@ -82,11 +82,18 @@ struct HandOver {
   std::uint64_t batches = 0, waits = 0, full = 0, failed = 0;
   bool operator==(const HandOver&) const = default;
 };
+// An interface whose plain ESP goes past the kernel's stack (esp-path=xdp).
+struct EspInterface {
+  std::string name;
+  std::uint64_t packets_in = 0, packets_out = 0;
+  bool operator==(const EspInterface&) const = default;
+};
 struct Statistics {
   DropCounters drops{};
   std::uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0, bypassed = 0, acquires = 0;
   std::vector<EngineThread> threads;  // of Cygnet's own engine
   HandOver ciphers;
+  std::vector<EspInterface> esp_interfaces;
 };
 // `cygnet explain`: what would happen to this packet.
 struct Explanation {

@@ -71,6 +71,12 @@ void fields(A& a, V& v) {
   a.flag(v.reports);
 }
 
+template <typename A, Is<model::DietEsp> V>
+void fields(A& a, V& v) {
+  a.flag(v.enabled);
+  a.number(v.sn_octets);
+}
+
 template <typename A, Is<model::SaMark> V>
 void fields(A& a, V& v) {
   a.number(v.value);
@@ -104,6 +110,7 @@ void fields(A& a, V& v) {
   a.number(v.ipcomp_cpi);
   a.number(v.tfc_octets);
   fields(a, v.iptfs);
+  fields(a, v.diet);
   a.flag(v.inside_ah);
   a.enumeration(v.nic_offload, model::NicOffload::kPacket);
   a.number(v.replay_window);
@@ -119,7 +126,6 @@ void fields(A& a, V& v) {
   optional_number(a, v.mark);
   fields(a, v.kernel_mark);
   a.number(v.interface_id);
-  a.flag(v.gather);
   optional_number(a, v.resource);
   a.flag(v.standby);
 }
@@ -145,6 +151,16 @@ void fields(A& a, V& v) {
   fields(a, v.mark_out);
 }
 
+template <typename A, Is<model::TfsCounters> V>
+void fields(A& a, V& v) {
+  a.number(v.payloads);
+  a.number(v.packets);
+  a.number(v.fragments);
+  a.number(v.empty);
+  a.number(v.padding);
+  a.number(v.rate);
+}
+
 template <typename A, Is<SaState> V>
 void fields(A& a, V& v) {
   fields(a, v.spec);
@@ -155,6 +171,7 @@ void fields(A& a, V& v) {
   a.instant(v.counters.installed);
   a.number(v.counters.sequence);
   a.flag(v.counters.standby);
+  fields(a, v.counters.tfs);
 }
 
 template <typename A, Is<EngineThread> V>
@@ -164,6 +181,12 @@ void fields(A& a, V& v) {
   a.number(v.cpu);
   a.number(v.cpu_ms);
   a.number(v.load);
+}
+template <typename A, Is<EspInterface> V>
+void fields(A& a, V& v) {
+  a.text(v.name);
+  a.number(v.packets_in);
+  a.number(v.packets_out);
 }
 template <typename A, Is<Statistics> V>
 void fields(A& a, V& v) {
@@ -181,6 +204,7 @@ void fields(A& a, V& v) {
   a.number(v.ciphers.waits);
   a.number(v.ciphers.full);
   a.number(v.ciphers.failed);
+  a.list(v.esp_interfaces, [](A& each, auto& one) { fields(each, one); });
 }
 
 template <typename A, Is<Dump> V>

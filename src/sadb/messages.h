@@ -24,7 +24,7 @@
 
 namespace cygnet::sadb {
 
-inline constexpr std::uint8_t kVersion = 3;
+inline constexpr std::uint8_t kVersion = 4;
 inline constexpr std::size_t kMaxEncoded = 60 * 1024;  // octets of one message
 // Value of a checkpoint: an IKE SA with thousands of children. What is longer than a message travels in pieces.
 inline constexpr std::size_t kMaxCheckpoint = std::size_t{16} << 20U;

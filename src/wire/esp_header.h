@@ -25,7 +25,8 @@
 namespace cygnet::wire {
 
 inline constexpr std::size_t kEspHeaderOctets = 8;
-inline constexpr std::size_t kEspTrailerOctets = 2;  // pad length and next header
+inline constexpr std::size_t kEspSequenceOctets = 4;  // of these
+inline constexpr std::size_t kEspTrailerOctets = 2;   // pad length and next header
 
 [[nodiscard]] inline Spi esp_spi(const std::uint8_t* esp) noexcept { return Spi{load_be32(esp)}; }
 [[nodiscard]] inline std::uint32_t esp_sequence_low(const std::uint8_t* esp) noexcept { return load_be32(esp + 4); }

@@ -2,6 +2,8 @@
 // AH instead of ESP (RFC 7296 section 3.3.1, Protocol ID 2), and traffic flow confidentiality padding (section 3.10.1).
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "exchange/arrows.h"
 
 namespace cygnet::test {
@@ -58,6 +60,20 @@ TEST(Ah, AgreedOnInTheFirstChildAndInEachRekey) {
     EXPECT_EQ(e.b().plane.entries().size(), 2U);
   }
   EXPECT_NE(sa(e.a(), model::Direction::kOutbound).spi, before);
+}
+
+// RFC 4543 section 5.2: the keying material is the key and four octets of salt.
+TEST(Ah, GmacTakesKeysWithSalt) {
+  for (const auto& [id, octets] : std::map<std::uint16_t, std::size_t>{{9, 20}, {10, 28}, {11, 36}}) {
+    Exchange e(with_ah(id));
+    e.initiate(e.a());
+    e.advance_and_run(1s);
+    const auto& out = sa(e.a(), model::Direction::kOutbound);
+    EXPECT_EQ(static_cast<std::uint16_t>(out.integrity), id);
+    EXPECT_EQ(out.integrity_key.size(), octets);
+    EXPECT_EQ(out.integrity_key, sa(e.b(), model::Direction::kInbound).integrity_key);
+    EXPECT_EQ(out.iv_mask, 0U);
+  }
 }
 
 TEST(Ah, EspAndAhDoNotMeet) {

@@ -130,6 +130,14 @@ TEST(Fragmentation, ARepeatedRequestIsAnsweredOnce) {
   EXPECT_EQ(again.bytes, first_answer.bytes);
   EXPECT_EQ(e.drop().bytes, second_answer.bytes);
   EXPECT_EQ(e.b().endpoint().counters().retransmits_answered, 1U);
+  e.inject(first_answer);
+  e.inject(second_answer);
+  EXPECT_EQ(e.a().endpoint().counters().established, 1U);
+  // The answer to the repeated request comes late, too.
+  e.inject(again);
+  e.inject(second_answer);
+  EXPECT_EQ(e.a().endpoint().counters().fragments_late, 2U);
+  EXPECT_EQ(e.a().endpoint().counters().fragments_refused, 0U);
   // A forged first piece calls for nothing.
   auto forged = one;
   forged.bytes.back() ^= 1U;
@@ -291,7 +299,8 @@ TEST(Fragmentation, PiecesThatNobodyWaitsForAreNotOpened) {
     for (const auto& p : e.a().keys().seal_pieces(header, {wire::ike::NoncePayload{Bytes(100, 7)}}, 100))
       e.inject(e.b(), path, p);
   }
-  EXPECT_EQ(e.b().endpoint().counters().fragments_refused, 9U);
+  EXPECT_EQ(e.b().endpoint().counters().fragments_late, 3U);
+  EXPECT_EQ(e.b().endpoint().counters().fragments_refused, 6U);
   e.expect_in_the_air({});
   // And they are forgotten after a while if the rest never comes.
   header.message_id = MessageId{2};

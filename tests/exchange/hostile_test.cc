@@ -224,6 +224,61 @@ TEST(Hostile, AHundredThousandSpoofedInits) {
   EXPECT_TRUE(e.packet(e.a(), e.b()));
 }
 
+// RFC 7296 section 2.21.3: the initiator of an exchange cannot report an error in its response; it deletes the IKE SA.
+TEST(Hostile, AnUnreadableAnswerToAnIkeRekeyEndsTheIkeSaOnBothSides) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.rekey_ike(e.b());
+  e.deliver("CREATE_CHILD_SA request");
+  const Flight answer = e.drop("CREATE_CHILD_SA response");
+  auto payloads = answer.decoded.payloads;
+  std::erase_if(payloads, [](const auto& p) { return wire::ike::first_type({p}) == PayloadType::kNonce; });
+  const auto bytes = e.a().keys().seal(answer.decoded.header, payloads);
+  ASSERT_TRUE(bytes);
+  e.inject(e.b(), path_to_b(e), *bytes);
+  EXPECT_TRUE(e.b().reported("answer-unacceptable"));
+  e.expect({"A <- B INFORMATIONAL request 1: D(IKE)", "A -> B INFORMATIONAL response 1:"});
+  EXPECT_TRUE(e.b().endpoint().status().empty());
+  EXPECT_TRUE(e.b().plane.entries().empty());
+}
+
+TEST(Hostile, AnUnreadableAnswerToAnIkeRekeyThatWasTakenDownMeanwhile) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.rekey_ike(e.b());
+  e.deliver("CREATE_CHILD_SA request");
+  const Flight answer = e.drop("CREATE_CHILD_SA response");
+  e.terminate(e.b());
+  auto payloads = answer.decoded.payloads;
+  std::erase_if(payloads, [](const auto& p) { return wire::ike::first_type({p}) == PayloadType::kNonce; });
+  const auto bytes = e.a().keys().seal(answer.decoded.header, payloads);
+  ASSERT_TRUE(bytes);
+  e.inject(e.b(), path_to_b(e), *bytes);
+  e.expect({"A <- B INFORMATIONAL request 1: D(IKE)", "A -> B INFORMATIONAL response 1:"});
+  EXPECT_TRUE(e.b().endpoint().status().empty());
+}
+
+TEST(Hostile, AnUnsoundPublicValueInAnIkeRekeyLeavesTheIkeSaInUse) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  e.rekey_ike(e.b());
+  e.deliver("CREATE_CHILD_SA request");
+  const Flight answer = e.drop("CREATE_CHILD_SA response");
+  auto payloads = answer.decoded.payloads;
+  for (auto& payload : payloads) {
+    if (auto* ke = std::get_if<wire::ike::KePayload>(&payload)) ke->data.pop_back();
+  }
+  const auto bytes = e.a().keys().seal(answer.decoded.header, payloads);
+  ASSERT_TRUE(bytes);
+  e.inject(e.b(), path_to_b(e), *bytes);
+  EXPECT_TRUE(e.b().reported("ike-rekey-failed"));
+  ASSERT_EQ(e.b().endpoint().status().size(), 1U);
+  EXPECT_EQ(e.b().endpoint().status()[0].state, "ESTABLISHED");
+  e.terminate(e.b());
+  e.expect({"A <- B INFORMATIONAL request 1: D(IKE)", "A -> B INFORMATIONAL response 1:"});
+  EXPECT_TRUE(e.b().plane.entries().empty());
+}
+
 TEST(Hostile, EapAndCertificatesAreRefusedWithAReason) {
   Exchange e(tunnel("tun"));
   e.initiate(e.a());

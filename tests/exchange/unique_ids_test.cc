@@ -154,6 +154,28 @@ TEST(IkeSasPerIdentity, AFreshStartIsNeverRefused) {
   EXPECT_EQ(e.b().endpoint().counters().identities_refused, 0U);
 }
 
+// The older children still receive for a moment; a peer that rebooted gets all of its children at once.
+TEST(UniqueIds, ChildrenThatFadeTakeNoRoom) {
+  auto of_a = tunnel("tun");
+  of_a.children.push_back(child("more", "10.3.0.0/16", "10.4.0.0/16"));
+  auto of_b = mirrored(of_a);
+  of_b.max_children = 2;
+  Exchange e(of_a, of_b);
+  const auto both = [&] {
+    for (const auto* name : {"tun", "more"}) {
+      e.initiate(e.a(), "tun", name);
+      e.run();
+      EXPECT_TRUE(last_done(e.a()).ok) << last_done(e.a()).message;
+    }
+  };
+  both();
+  e.a().lose_power();
+  e.a().restart(e.now());
+  both();
+  EXPECT_FALSE(e.b().reported("too-many-children"));
+  EXPECT_TRUE(e.packet(e.a(), e.b(), "tun", "more"));
+}
+
 TEST(UniqueIds, NeverDoesNotEvenListenToInitialContact) {
   for (const auto rule : {model::UniqueIds::kInitialContact, model::UniqueIds::kNever}) {
     ike::EndpointSettings settings;

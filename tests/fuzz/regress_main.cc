@@ -2,6 +2,8 @@
 // Runs a fuzz target over its committed corpus, and over seeded mutations of it, without libFuzzer.
 // Takes the flags of a GoogleTest program, so that the test run can treat both alike; --gtest_output=xml:FILE is
 // obeyed.
+#include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -26,7 +28,27 @@ std::vector<cygnet::Bytes> read_corpus(const std::filesystem::path& folder) {
     std::ifstream in(entry.path(), std::ios::binary);
     inputs.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
   }
+  // A folder's order is another one on each machine, and the mutations follow from it.
+  std::ranges::sort(inputs);
   return inputs;
+}
+
+// What was tried when the target gave up, to be kept as a seed.
+const cygnet::Bytes* under_test = nullptr;
+
+void tell_input(int /*signal*/) {
+  if (under_test != nullptr) {
+    std::fprintf(stderr, "\nthe input, in hexadecimal (xxd -r -p makes a seed of it): ");
+    for (const auto octet : *under_test) std::fprintf(stderr, "%02x", static_cast<unsigned>(octet));
+    std::fprintf(stderr, "\n");
+  }
+  (void)std::signal(SIGABRT, SIG_DFL);  // returns into abort(), which ends the program now
+}
+
+void run(const cygnet::Bytes& input) {
+  under_test = &input;
+  (void)LLVMFuzzerTestOneInput(input.data(), input.size());
+  under_test = nullptr;
 }
 
 cygnet::Bytes mutate(cygnet::Bytes input, cygnet::Random& random) {
@@ -61,13 +83,11 @@ int main(int argc, char** argv) {
   const bool corpus_only = argc > 1 && std::strcmp(argv[1], "--corpus-only") == 0;
   const int mutations = corpus_only ? 0 : kMutationsPerSeed;
   std::size_t runs = 0;
+  (void)std::signal(SIGABRT, tell_input);
   // A crash or an abort() in the target ends the program: that is the failure.
   for (const auto& input : corpus) {
-    (void)LLVMFuzzerTestOneInput(input.data(), input.size());
-    for (int i = 0; i < mutations; ++i, ++runs) {
-      const auto changed = mutate(input, random);
-      (void)LLVMFuzzerTestOneInput(changed.data(), changed.size());
-    }
+    run(input);
+    for (int i = 0; i < mutations; ++i, ++runs) run(mutate(input, random));
   }
   const std::string flag = "--gtest_output=xml:";
   for (int i = 1; i < argc; ++i) {

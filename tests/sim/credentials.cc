@@ -49,5 +49,6 @@ const Credentials& credentials_of(const std::string& name, bool impostor) {
 }
 
 bool are_valid(std::int64_t wrong_s) { return wrong_s > -kValidBefore && wrong_s < kValidAfter - kDay; }
+bool are_invalid(std::int64_t wrong_s) { return wrong_s <= -kValidBefore - kDay || wrong_s >= kValidAfter; }
 
 }  // namespace cygnet::sim

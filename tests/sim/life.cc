@@ -54,7 +54,8 @@ Life::Life(Plan plan, LifeOptions options)
     : plan_(std::move(plan)),
       options_(std::move(options)),
       network_(plan_.seed ^ 0x6e6574776f726b00ULL),
-      attacker_(plan_.seed ^ 0x61747461636b0000ULL) {
+      attacker_(plan_.seed ^ 0x61747461636b0000ULL),
+      knockers_(plan_.seed ^ 0x6b6e6f636b000000ULL) {
   for (std::size_t i = 0; i < plan_.links.size(); ++i) {
     const auto& link = plan_.links[i];
     for (const auto& child : link.children) {
@@ -82,6 +83,13 @@ void Life::add_side(const Party& party) {
   options.toy_key_exchange = !options_.real_key_exchange;
   options.keep_history = false;
   options.sabotage = sabotage_of(options_.mutation);
+  if (plan_.knocks_a_second != 0) {
+    auto& setup = options.settings.setup;
+    setup.cookie_threshold = 0;
+    setup.puzzle_threshold = 1;
+    setup.puzzle_difficulty = 1;
+    setup.auth_puzzle_difficulty = plan_.auth_puzzle_bits;
+  }
   sides_.push_back(std::make_unique<test::Side>(std::move(options)));
   asleep_.push_back(false);
   clocks_.emplace_back();
@@ -118,7 +126,7 @@ void Life::on_report(std::size_t index, const ike::Report& report) {
   const auto c = std::ranges::find(own, report.connection, &model::Connection::name);
   const bool by_certificate = c != own.end() && c->remote.auth == model::AuthMethod::kSignature;
   // It may have been looked at before the clock was set, and the answer be ready only now.
-  const bool wrong = !are_valid(clocks_[index].wrong_s) && now_ - clocks_[index].since > 4 * plan_.job_delay_max + 1ms;
+  const bool wrong = are_invalid(clocks_[index].wrong_s) && now_ - clocks_[index].since > 4 * plan_.job_delay_max + 1ms;
   if (by_certificate && wrong) fail(side(index).name() + " believed a certificate that is not valid by its own clock");
 }
 
@@ -127,6 +135,9 @@ LifeResult Life::run() {
   const Instant end = start_ + plan_.length + plan_.healing;
   while (!result_.fault && now_ < end) step();
   if (!result_.fault) check_healed();
+  for (const auto& each : sides_) {
+    if (each->alive()) result_.second_puzzles += each->endpoint().counters().auth_puzzles_solved;
+  }
   return result_;
 }
 

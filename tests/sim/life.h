@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sim/attacker.h"
+#include "sim/knockers.h"
 #include "sim/nat_box.h"
 #include "sim/plan.h"
 #include "sim/wire_watch.h"
@@ -51,7 +52,8 @@ struct LifeResult {
   std::uint64_t datagrams = 0;
   std::uint64_t packets = 0;
   std::uint64_t forgeries = 0;
-  std::uint64_t digest = 0;  // of everything sent, in order: equal runs are equal
+  std::uint64_t second_puzzles = 0;  // solved before IKE_AUTH, at those who live in the end
+  std::uint64_t digest = 0;          // of everything sent, in order: equal runs are equal
 };
 
 class Life {
@@ -135,6 +137,8 @@ class Life {
   [[nodiscard]] bool translate(ike::Path& path) { return !nat_ || nat_->translate(path); }
   void fly(std::size_t to, const ike::Path& path, const Bytes& bytes);
   void be_attacked();
+  void be_bothered();
+  void add_forgery(std::optional<Forgery> forgery);
   [[nodiscard]] Bytes perverted(std::size_t from, const Bytes& bytes);
 
   void tick();
@@ -149,6 +153,8 @@ class Life {
   void check_no_lease_leaks();
   void check_links();
   void check_healed();
+  [[nodiscard]] std::optional<std::string> clones_missing(const Link& link,
+                                                          const std::vector<ike::IkeStatus>& rows) const;
   [[nodiscard]] std::optional<std::string> disagreement(const Link& link,
                                                         const std::vector<std::vector<ike::IkeStatus>>& all) const;
   void fail(const std::string& what);
@@ -159,6 +165,7 @@ class Life {
   LifeOptions options_;
   SeededRandom network_;  // fate of datagrams
   Attacker attacker_;
+  Knockers knockers_;
   std::vector<std::unique_ptr<test::Side>> sides_;
   std::vector<bool> asleep_;
   std::vector<Worker> workers_;

@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // At the end of healing; longer than an end waits for a peer that never deletes what it should.
+constexpr unsigned kStrangersStay_s = 35;  // with strangers who send rubbish
 constexpr Duration kLastStretch = 150s;
 constexpr unsigned kMinAgreedSeconds = 30;
 // What a link may say in that time: rekeys of all its children every minute, and a liveness check every ten seconds.
@@ -91,7 +92,7 @@ void Life::check_no_lease_leaks() {
 void Life::check_always() {
   if (result_.fault) return;
   std::size_t children = 0;
-  for (const auto& link : plan_.links) children += link.children.size();
+  for (const auto& link : plan_.links) children += link.children.size() * (plan_.clones ? 4 : 1);
   const std::size_t links = plan_.links.size();
   for (std::size_t i = 0; i < sides_.size(); ++i) {
     const auto& each = *sides_[i];
@@ -99,7 +100,7 @@ void Life::check_always() {
     if (each.plane.entries().size() > children * 24 + 24) return fail(each.name() + " holds too many SAs: they leak");
     if (!each.alive()) continue;
     const auto half_open = each.endpoint().counters().half_open;
-    if (half_open > 20 * links + 20)
+    if (half_open > 20 * links + 20 + kStrangersStay_s * plan_.knocks_a_second)
       return fail(each.name() + " holds " + std::to_string(half_open) + " half-open IKE SAs");
     if (each.checkpoints.size() > 24 * links) return fail(each.name() + " holds too many checkpoints: they leak");
   }
@@ -164,13 +165,32 @@ void Life::check_selectors(std::size_t index) {
   }
 }
 
+// As many as both ends want, in quiet lives: a refusal stands for longer than healing takes, and where trouble made the
+// other end begin, it is that end's configuration that asks.
+std::optional<std::string> Life::clones_missing(const Link& link, const std::vector<ike::IkeStatus>& rows) const {
+  if (!plan_.clones || !plan_.strict || plan_.both_start) return std::nullopt;
+  const auto wanted = [&](std::size_t party) {
+    const auto& own = plan_.parties[party].connections;
+    return std::ranges::find(own, link.connection, &model::Connection::name)->children.at(0).clones;
+  };
+  const auto each = std::min(wanted(link.starts).value_or(0), wanted(link.answers).value_or(UINT32_MAX));
+  std::size_t there = 0;
+  for (const auto& row : rows) {
+    there += static_cast<std::size_t>(
+        std::ranges::count_if(row.children, [](const auto& child) { return child.resource.has_value(); }));
+  }
+  if (there >= each * link.children.size()) return std::nullopt;
+  return "clones are missing: " + std::to_string(there) + " of " + std::to_string(each * link.children.size());
+}
+
 std::optional<std::string> Life::disagreement(const Link& link,
                                               const std::vector<std::vector<ike::IkeStatus>>& all) const {
   auto a = rows_of(all[link.starts], link.connection);
   auto b = rows_of(all[link.answers], link.connection);
-  // What an impostor begins, again and again, stands there half-open and is no part of the link.
+  // What an impostor or a stranger begins, again and again, stands there half-open and is no part of the link.
   for (auto* rows : {&a, &b}) {
     std::erase_if(*rows, [&](const auto& row) {
+      if (Knockers::is_one(row.path.remote.address)) return row.established == Instant{};
       const auto party = find_side(row.path.remote.address);
       return party && plan_.parties[*party].impostor && row.established == Instant{};
     });
@@ -188,15 +208,18 @@ std::optional<std::string> Life::disagreement(const Link& link,
   if (!gateways.empty() &&
       std::ranges::any_of(a, [&](const auto& sa) { return sa.path.remote.address != gateways[0]; }))
     return "the IKE SA is still with " + a[0].path.remote.to_string();
-  std::size_t children = 0;
+  std::size_t children = 0, heads = 0;
   for (const auto& sa : a) {
     const auto same =
         std::ranges::find_if(b, [&](const auto& other) { return other.spi_i == sa.spi_i && other.spi_r == sa.spi_r; });
     if (same == b.end()) return "the IKE SAs are not the same ones";
     if (same->children.size() != sa.children.size()) return "the IKE SAs have different children";
     children += sa.children.size();
+    heads +=
+        static_cast<std::size_t>(std::ranges::count_if(sa.children, [](const auto& child) { return !child.resource; }));
   }
-  if (children < link.children.size()) return "children are missing";
+  if (auto missing = clones_missing(link, a)) return missing;
+  if (heads < link.children.size()) return "children are missing";
   const auto& start = *sides_[link.starts];
   const auto& answer = *sides_[link.answers];
   if (auto differ = sas_differ(start, answer, link.connection, children)) return differ;
@@ -236,7 +259,7 @@ void Life::check_healed() {
                 " after the last trouble: " + links_[i].last_disagreement);
   }
   const auto said = result_.datagrams - datagrams_before_last_stretch_;
-  if (said > kMostDatagrams * (links_.size() + 1))
+  if (said > kMostDatagrams * (links_.size() + 1) * (plan_.clones ? 4 : 1))
     fail("there is no end of talk: " + std::to_string(said) + " datagrams in 150 s of peace");
 }
 

@@ -19,6 +19,7 @@ std::optional<std::size_t> Life::find_side(const IpAddress& address) const {
 }
 
 void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
+  if (Knockers::is_one(datagram.path.remote.address)) return add_forgery(knockers_.go_on(from, datagram));
   ++result_.datagrams;
   const Bytes bytes = perverted(from, datagram.bytes);
   for (const auto octet : bytes) result_.digest = (result_.digest ^ octet) * 0x100000001b3ULL;
@@ -50,6 +51,7 @@ void Life::on_send(std::size_t from, const ike::SendDatagram& datagram) {
     return;
   }
   fly(*to, path, bytes);
+  if (plan_.knocks_a_second != 0) knockers_.see(*to, path, bytes);
   if (healing_) return;
   if (network_.below(100) < plan_.duplicate_percent) fly(*to, path, bytes);
   attacker_.see(*to, path, bytes);
@@ -70,6 +72,20 @@ void Life::be_attacked() {
     return "   … and somebody sends " + std::to_string(forgery->bytes.size()) + " octets to " +
            side(forgery->to).name();
   });
+  add_forgery(std::move(forgery));
+}
+
+// By strangers, as long as the life lasts: at those who answer.
+void Life::be_bothered() {
+  for (std::size_t i = 0; i < sides_.size(); ++i) {
+    const bool answers = std::ranges::any_of(plan_.links, [i](const Link& link) { return link.answers == i; });
+    if (!answers || asleep_[i] || !side(i).alive()) continue;
+    for (unsigned n = 0; n < plan_.knocks_a_second; ++n) add_forgery(knockers_.knock(i));
+  }
+}
+
+void Life::add_forgery(std::optional<Forgery> forgery) {
+  if (!forgery) return;
   air_.push({now_ + forgery->after, order_++, forgery->to, forgery->path, std::move(forgery->bytes)});
 }
 
@@ -94,6 +110,7 @@ void Life::arrive_late() {
 
 void Life::tick() {
   next_tick_ = now_ + 1s;
+  if (plan_.knocks_a_second != 0) be_bothered();
   const bool busy = healing_ || network_.below(100) < plan_.traffic_percent;
   for (auto& flow : flows_) carry(flow, busy);
   check_identities();

@@ -15,9 +15,9 @@ constexpr std::array<std::string_view, 27> kNames = {
     "bring up",     "crash",        "crash midway", "power loss",     "restart",        "suspend",      "resume",
     "NAT rebinds",  "move",         "reload",       "reload changed", "reload removed", "reload back",  "blackout",
     "IKE blackout", "ESP blackout", "light",        "gateway dark",   "gateway light",  "clock step"};
-constexpr std::array<std::string_view, 14> kFeatures = {"pair",       "gateway",      "nat",     "impostor",  "attack",
-                                                        "both-start", "strict",       "violent", "move",      "reauth",
-                                                        "backup",     "certificates", "clock",   "small-path"};
+constexpr std::array<std::string_view, 16> kFeatures = {
+    "pair", "gateway", "nat",    "impostor",     "attack", "both-start", "strict", "violent",
+    "move", "reauth",  "backup", "certificates", "clock",  "small-path", "clones", "puzzles"};
 
 void choose_network(Random& random, Plan& plan, std::optional<Feature> only) {
   plan.strict = only ? only == Feature::kStrict : chance(random, 25);
@@ -68,7 +68,9 @@ Plan make_plan(std::uint64_t seed, std::optional<Feature> only, Edition edition)
   choose_moves(plan, only);
   plan.healing = kHealing;
   plan.dark_bound = plan.violent || plan.attack_percent != 0 ? 250s : 120s;
-  if (edition == Edition::kSecond) choose_second_edition(plan, only);
+  if (edition >= Edition::kSecond) choose_second_edition(plan, only);
+  if (edition >= Edition::kThird) choose_third_edition(plan, only);
+  if (edition >= Edition::kFourth) choose_fourth_edition(plan, only);
   return plan;
 }
 
@@ -78,6 +80,11 @@ std::string Plan::describe() const {
   out += nat ? ", NAT" : "";
   out += both_start ? ", both start" : "";
   out += certificates ? ", certificates" : "";
+  out += clones ? ", clones" : "";
+  if (knocks_a_second != 0) {
+    out += ", " + std::to_string(knocks_a_second) + " strangers a second and puzzles of " +
+           std::to_string(auth_puzzle_bits) + " bits";
+  }
   out += path_octets == 0 ? "" : ", at most " + std::to_string(path_octets) + " octets";
   const auto ms = [](Duration d) {
     return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());

@@ -85,6 +85,9 @@ struct Plan {
   bool strict = false;   // no loss and no violence: not one packet may be lost once the tunnel is up
   unsigned loss_percent = 0;
   unsigned duplicate_percent = 0;
+  bool clones = false;           // SAs for single threads
+  unsigned knocks_a_second = 0;  // of strangers who send rubbish, at each who answers; 0: none
+  unsigned auth_puzzle_bits = 0;
   bool certificates = false;    // the parties prove who they are with them; else with pre-shared keys
   std::size_t path_octets = 0;  // IP datagrams larger than this get lost; 0: none
   unsigned attack_percent = 0;  // of datagrams that somebody copies, mangles or answers falsely
@@ -114,21 +117,26 @@ enum class Feature : std::uint8_t {
   kBackup,
   kCertificates,
   kClock,
-  kSmallPath
+  kSmallPath,
+  kClones,
+  kPuzzles
 };
-// The first edition knows of nothing from kReauth on: the lives that showed faults then stay what they were.
-enum class Edition : std::uint8_t { kFirst, kSecond };
+// The first edition knows of nothing from kReauth on, the second of no clones, the third of no puzzles: the lives that
+// showed faults then stay what they were.
+enum class Edition : std::uint8_t { kFirst, kSecond, kThird, kFourth };
 [[nodiscard]] std::optional<Feature> parse_feature(std::string_view name);
 [[nodiscard]] std::string feature_names();
 
 [[nodiscard]] Plan make_plan(std::uint64_t seed, std::optional<Feature> only = std::nullopt,
-                             Edition edition = Edition::kSecond);
+                             Edition edition = Edition::kFourth);
 
 // ---- pieces of make_plan
 void choose_parties(Random& random, Plan& plan, std::optional<Feature> only);
 void choose_events(Random& random, Plan& plan);
 void choose_moves(Plan& plan, std::optional<Feature> only);
 void choose_second_edition(Plan& plan, std::optional<Feature> only);
+void choose_third_edition(Plan& plan, std::optional<Feature> only);
+void choose_fourth_edition(Plan& plan, std::optional<Feature> only);
 [[nodiscard]] std::uint32_t between(Random& random, std::uint32_t low, std::uint32_t high);
 [[nodiscard]] bool chance(Random& random, unsigned percent);
 [[nodiscard]] inline Duration milliseconds(std::uint32_t ms) { return std::chrono::milliseconds(ms); }

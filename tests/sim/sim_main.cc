@@ -20,7 +20,7 @@ struct Arguments {
   std::string mutation;
   std::optional<Feature> only;
   std::string feature;
-  Edition edition = Edition::kSecond;
+  Edition edition = Edition::kFourth;
 };
 
 [[noreturn]] void usage(int status) {
@@ -34,7 +34,7 @@ struct Arguments {
                      "  --verbose      every datagram, report and SA, with its time\n"
                      "  --real         real X25519 instead of a toy of the same shape\n"
                      "  --only NAME    lives with this in them:%s\n"
-                     "  --edition 1    lives as they were before the second edition of plans\n"
+                     "  --edition N    lives as they were in the first, second or third edition of plans\n"
                      "  --mutate NAME  break something on purpose:%s\n",
                      feature_names().c_str(), mutations.c_str());
   std::exit(status);
@@ -57,8 +57,8 @@ Arguments parse(int argc, char** argv) {
       out.verbose = true;
     } else if (word == "--real") {
       out.life.real_key_exchange = true;
-    } else if (word == "--edition" && next != nullptr && (next[0] == '1' || next[0] == '2') && next[1] == '\0') {
-      out.edition = next[0] == '1' ? Edition::kFirst : Edition::kSecond;
+    } else if (word == "--edition" && next != nullptr && next[0] >= '1' && next[0] <= '4' && next[1] == '\0') {
+      out.edition = static_cast<Edition>(next[0] - '1');
       ++i;
     } else if (word == "--seeds") {
       out.seeds = number(next), ++i;
@@ -102,7 +102,10 @@ int main(int argc, char** argv) {
     std::printf("replay: ./dev sim --seed %llu --verbose%s%s%s%s%s%s\n", static_cast<unsigned long long>(seed),
                 arguments.life.real_key_exchange ? " --real" : "", arguments.mutation.empty() ? "" : " --mutate ",
                 arguments.mutation.c_str(), arguments.only ? " --only " : "", arguments.feature.c_str(),
-                arguments.edition == Edition::kFirst ? " --edition 1" : "");
+                arguments.edition == Edition::kFirst    ? " --edition 1"
+                : arguments.edition == Edition::kSecond ? " --edition 2"
+                : arguments.edition == Edition::kThird  ? " --edition 3"
+                                                        : "");
     return 1;
   }
   const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

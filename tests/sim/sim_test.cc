@@ -54,7 +54,7 @@ TEST(Sim, FaultsOfThePastStayAway) {
 // while ESP passed all the time; the gateway's requests went to the old mapping for ever (MOBIKE).
 TEST(Sim, FaultsOfTheSecondEditionToo) {
   for (const std::uint64_t seed : {288U, 401168U, 403535U, 410552U, 503360U}) {
-    const auto result = Life(make_plan(seed), {}).run();
+    const auto result = Life(make_plan(seed, std::nullopt, Edition::kSecond), {}).run();
     EXPECT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("");
   }
 }
@@ -63,8 +63,9 @@ TEST(Sim, FaultsOfTheSecondEditionToo) {
 // the old one was given up, and what it carried with it. 2013752: taken down while both ends rekeyed the IKE SA, and
 // brought up again on what the peer's rekey had made, which went with the old one.
 TEST(Sim, FaultsOfOneKindOfLifeToo) {
-  for (const auto& [seed, only] : {std::pair{2001997U, Feature::kAttack}, std::pair{2013752U, Feature::kViolent}}) {
-    const auto result = Life(make_plan(seed, only), {}).run();
+  for (const auto& [seed, only] : {std::pair{2001997U, Feature::kAttack}, std::pair{2013752U, Feature::kViolent},
+                                   std::pair{20029224U, Feature::kReauth}}) {
+    const auto result = Life(make_plan(seed, only, Edition::kSecond), {}).run();
     EXPECT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("");
   }
 }
@@ -91,6 +92,18 @@ TEST(Sim, RealKeyExchangesToo) {
     ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("")
                                << "\nreplay: ./dev sim --seed " << seed << " --verbose --real";
   }
+}
+
+// Strangers who send rubbish make a gateway ask for a second puzzle, and its peers come up all the same.
+TEST(Sim, PeersSolveTheirPuzzlesAmongStrangers) {
+  std::uint64_t solved = 0;
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    const auto result = Life(make_plan(seed, Feature::kPuzzles), {}).run();
+    ASSERT_FALSE(result.fault) << "seed " << seed << " failed " << result.fault.value_or("")
+                               << "\nreplay: ./dev sim --seed " << seed << " --only puzzles --verbose";
+    solved += result.second_puzzles;
+  }
+  EXPECT_GT(solved, 30U);
 }
 
 class Mutations : public ::testing::TestWithParam<std::pair<std::string_view, Mutation>> {};

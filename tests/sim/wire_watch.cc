@@ -32,7 +32,9 @@ bool may_be_in_init(const wi::Message& message) {
   return std::ranges::all_of(message.payloads, [](const wi::Payload& payload) {
     return std::holds_alternative<wi::SaPayload>(payload) || std::holds_alternative<wi::KePayload>(payload) ||
            std::holds_alternative<wi::NoncePayload>(payload) || std::holds_alternative<wi::NotifyPayload>(payload) ||
-           std::holds_alternative<wi::VendorIdPayload>(payload) || std::holds_alternative<wi::CertReqPayload>(payload);
+           std::holds_alternative<wi::VendorIdPayload>(payload) ||
+           std::holds_alternative<wi::CertReqPayload>(payload) ||
+           std::holds_alternative<wi::PuzzleSolutionPayload>(payload);
   });
 }
 

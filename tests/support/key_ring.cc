@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/key_ring.h"
 
+#include <iterator>
+
 #include "crypto/ike_cipher.h"
 #include "wire/ike/describe.h"
 
@@ -29,7 +31,11 @@ Decoded KeyRing::decode(ByteView datagram) const {
     const auto cipher = cipher_for(known->second, message->header.initiator);
     if (cipher) {
       if (auto inner = wire::ike::open_message(datagram, *message, *cipher)) {
-        out.payloads = std::move(*inner);
+        // What stands in front of the Encrypted payload counts too.
+        std::erase_if(out.payloads,
+                      [](const auto& p) { return std::holds_alternative<wire::ike::EncryptedPayload>(p); });
+        out.payloads.insert(out.payloads.end(), std::make_move_iterator(inner->begin()),
+                            std::make_move_iterator(inner->end()));
         out.opened = true;
       }
     }

@@ -14,7 +14,7 @@ namespace cygnet::test {
 
 struct Decoded {
   wire::ike::Header header;
-  wire::ike::Payloads payloads;  // of the Encrypted payload, if it could be opened
+  wire::ike::Payloads payloads;  // with those of the Encrypted payload, if it could be opened
   bool opened = false;           // false: there was nothing to open, or no key
   std::string text;              // "IKE_AUTH request 1: IDi AUTH …"
 };

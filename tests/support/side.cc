@@ -158,7 +158,7 @@ void Side::run(Instant now, const ike::Action& action) {
                                      ? ike::auth::verify_signature(*auth, trust_, kWallSeconds + wall_wrong_s).result
                                      : long_term_keys_.perform(*auth));
   } else if (const auto* puzzle = std::get_if<ike::PuzzleJob>(&action)) {
-    auto keys = ike::solve_puzzle(puzzle->prf, puzzle->difficulty, puzzle->cookie);
+    auto keys = ike::solve_puzzle(puzzle->prf, puzzle->difficulty, puzzle->text);
     endpoint_->on_puzzle_done(now, {puzzle->job, keys ? *keys : Bytes{}, keys ? std::string() : keys.error().message});
   }
 }

@@ -15,6 +15,7 @@
 #include "daemon/engine_role/packet_loop.h"
 #include "daemon/engine_role/pfkey_service.h"
 #include "daemon/engine_role/thread_watch.h"
+#include "daemon/engine_role/warm_up.h"
 #include "daemon/engine_role/worker.h"
 #include "daemon/privileges.h"
 #include "daemon/role_messages.h"
@@ -23,7 +24,6 @@
 #include "io/process.h"
 #include "io/tun.h"
 #include "io/unix_socket.h"
-#include "model/legacy.h"
 #include "sadb/packing.h"
 
 namespace cygnet::daemon {
@@ -39,31 +39,6 @@ constexpr std::uint32_t kFirstToken = 5;
 constexpr int kIkeBacklogOctets = 1 << 20;  // IKE datagrams waiting for ike; beyond they are dropped, answers are not
 constexpr Duration kRetryInterval = std::chrono::milliseconds(5);
 constexpr int kControlBudget = 256;  // requests of ike a round, so that packets are not kept waiting
-
-// Loads the ciphers' libraries while files can still be opened: after confine() they cannot.
-void warm_up_ciphers() {
-  struct Kind {
-    model::EncryptionId encryption;
-    model::IntegrityId integrity;
-  };
-  for (const auto& kind : {Kind{model::EncryptionId::kAesGcm16, model::IntegrityId::kNone},
-                           Kind{model::EncryptionId::kAesCbc, model::IntegrityId::kHmacSha2_256_128},
-                           Kind{model::EncryptionId::kAesCtr, model::IntegrityId::kHmacSha1_96},
-                           Kind{model::EncryptionId::kAesCcm16, model::IntegrityId::kNone},
-                           Kind{model::EncryptionId::kNull, model::IntegrityId::kAesCmac96},
-                           Kind{model::EncryptionId::kChaCha20Poly1305, model::IntegrityId::kNone}}) {
-    model::SaSpec spec{.encryption = kind.encryption, .encryption_bits = 256, .integrity = kind.integrity};
-    spec.encryption_key.resize(model::key_octets(kind.encryption, 256) + model::salt_octets(kind.encryption));
-    spec.integrity_key.resize(model::key_octets(kind.integrity));
-    const auto cipher = crypto::create_esp_cipher(spec);
-    if (!cipher) {
-      continue;
-    }
-    Bytes packet(8 + (*cipher)->iv_octets() + 32 + (*cipher)->icv_octets());
-    crypto::EspJob job{.esp = packet.data(), .octets = packet.size(), .sequence = 1};
-    (*cipher)->seal({&job, 1});
-  }
-}
 
 class EngineProcess {
  public:
@@ -109,6 +84,7 @@ class EngineProcess {
   Duration busy_poll_{};
   ThreadWatch threads_;
   std::uint64_t events_collected_ = 0;
+  std::unique_ptr<EspPorts> ports_;
   std::unique_ptr<PacketLoop> packets_;
   std::unique_ptr<PfkeyService> pfkey_;
   std::size_t forwarded_octets_ = 0;  // of IKE datagrams in the queue to ike
@@ -188,9 +164,16 @@ Result<void> EngineProcess::take_descriptors(const StartEngine& start, std::vect
         return forward_ike(local, remote, message);
       },
       PacketPlace{crew_.get(), lane_});
+  if (start.esp_over_xdp && !crew_) {
+    ports_ = std::make_unique<EspPorts>(poller_, log_, [this](const WantNextHops& wanted) {
+      (void)io::send_message(monitor_.get(), encode(ToMonitor{wanted}));
+    });
+    packets_->use_ports(*ports_);
+  }
   if (needed < fds.size()) {
     PfkeyHost host{.devices = start.devices,
                    .monitor = monitor_.get(),
+                   .foreign_spis = start.foreign_spis,
                    .begin_socket = [this](io::OuterSocket socket) { return begin_socket(std::move(socket)); },
                    .end_socket = [this](std::size_t socket) { end_socket(socket); }};
     pfkey_ = PfkeyService::open(engine_, std::move(fds[needed]), std::move(fds[needed + 1]), std::move(host), log_);
@@ -306,6 +289,7 @@ void EngineProcess::watch_threads() {
       const auto& counted = flights->counters();
       statistics.ciphers = {counted.batches, counted.waits, counted.full, counted.failed};
     }
+    if (ports_) statistics.esp_interfaces = ports_->statistics();
   });
 }
 
@@ -416,6 +400,10 @@ void EngineProcess::on_ready(const io::Poller::Ready& ready, Instant now) {
     crypto_->has_woken();  // what is done was looked at already
     return;
   }
+  if (ready.token >= EspPorts::kFirstToken) {
+    packets_->on_port_readable(ready.token, now);
+    return;
+  }
   const std::size_t index = ready.token - kFirstToken;
   const std::size_t devices = packets_->devices().size();
   if (index < devices) {
@@ -446,6 +434,8 @@ void EngineProcess::on_monitor() {
   const auto decoded = decode_from_monitor(message.bytes);
   if (decoded && std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1) {
     attach_ike(std::move(message.fds[0]));
+  } else if (decoded && ports_) {
+    ports_->on_monitor(*decoded, std::move(message.fds));
   }
 }
 

@@ -161,14 +161,28 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
   }
   in_.clear();
   read_socket(socket, receiver_, in_);
-  if (!in_.empty()) {
-    if (place_.lane != nullptr) {
-      engine_.process_inbound(*place_.lane, in_, now, verdicts_);
-    } else {
-      engine_.process_inbound(in_, now, verdicts_);
-    }
-    perform(verdicts_, now);
+  process_in(now);
+}
+
+void PacketLoop::process_in(Instant now) {
+  if (in_.empty()) return;
+  if (place_.lane != nullptr) {
+    engine_.process_inbound(*place_.lane, in_, now, verdicts_);
+  } else {
+    engine_.process_inbound(in_, now, verdicts_);
   }
+  perform(verdicts_, now);
+}
+
+void PacketLoop::on_port_readable(std::uint32_t token, Instant now) {
+  in_.clear();
+  std::size_t malformed = 0;
+  for (const auto& datagram : ports_->receive(token, malformed)) {
+    demultiplex(datagram, io::OuterKind::kEsp, in_);
+  }
+  if (malformed != 0) count_drop(DropReason::kMalformedIp, malformed);
+  process_in(now);
+  ports_->give_back(token);
 }
 
 // More ESP than the ciphers can take: IKE stands in the same queue and must not wait for them.
@@ -251,7 +265,7 @@ void PacketLoop::hand_ciphers_to(CryptoPool& pool) {
   // Each thread works on one burst while another is on its way to it; one is read and one is sent.
   constexpr std::size_t kBeside = 2;
   const std::size_t each_way =
-      std::min<std::size_t>(2 * pool.settings().threads + kBeside, engine::Flights::kMostEachWay);
+      std::min<std::size_t>(std::size_t{2} * pool.settings().threads + kBeside, engine::Flights::kMostEachWay);
   pool_ = &pool;
   flights_ = std::make_unique<engine::Flights>(engine_, pool, each_way);
   for (std::size_t i = 0; i < each_way; ++i) {
@@ -287,7 +301,7 @@ void PacketLoop::on_ciphers_done(Instant now) {
 void PacketLoop::perform(engine::Verdicts& verdicts, Instant now) {
   for (const auto& verdict : verdicts) {
     if (const auto* send = std::get_if<engine::SendToPeer>(&verdict.action)) {
-      queue(*send);
+      queue(*send, now);
     } else if (const auto* delivered = std::get_if<engine::DeliverToDevice>(&verdict.action)) {
       deliver(*delivered);
     } else if (const auto* bypass = std::get_if<engine::Bypass>(&verdict.action)) {
@@ -329,22 +343,38 @@ void PacketLoop::count_drop(DropReason reason, std::size_t packets) {
   engine_.count_drop(reason, packets);
 }
 
-void PacketLoop::queue(const engine::SendToPeer& send) {
+void PacketLoop::queue(const engine::SendToPeer& send, Instant now) {
   if (send.whole_packet) {
     queue_whole(send.data, send.remote.address);
     return;
   }
+  if (ports_ != nullptr && !send.udp && sent_by_port(send, now)) return;
   const auto socket = socket_for(send);
   if (!socket) {
     count_drop(DropReason::kSendFailed, send.segments());
     return;
   }
-  outgoing_[*socket].push_back({.local = send.local,
-                                .remote = {send.remote.address, send.udp ? send.remote.port : std::uint16_t{0}},
-                                .data = send.data,
-                                .segment_octets = send.segment_octets,
-                                .tos = send.tos,
-                                .dont_fragment = send.dont_fragment});
+  put(*socket, send);
+}
+
+bool PacketLoop::sent_by_port(const engine::SendToPeer& send, Instant now) {
+  const auto way = ports_->send(send, now);
+  if (way == EspPorts::Way::kSent) return true;
+  const auto socket = way == EspPorts::Way::kInOrder ? socket_for(send) : std::nullopt;
+  if (!socket) return false;
+  flush(now);
+  put(*socket, send);
+  flush(now);
+  return true;
+}
+
+void PacketLoop::put(std::size_t socket, const engine::SendToPeer& send) {
+  outgoing_[socket].push_back({.local = send.local,
+                               .remote = {send.remote.address, send.udp ? send.remote.port : std::uint16_t{0}},
+                               .data = send.data,
+                               .segment_octets = send.segment_octets,
+                               .tos = send.tos,
+                               .dont_fragment = send.dont_fragment});
 }
 
 void PacketLoop::queue_clear(const engine::Bypass& bypass) {
@@ -382,6 +412,9 @@ void PacketLoop::deliver(const engine::DeliverToDevice& deliver) {
 }
 
 void PacketLoop::flush(Instant now) {
+  if (ports_ != nullptr) {
+    if (const auto lost = ports_->flush(); lost != 0) count_drop(DropReason::kSendFailed, lost);
+  }
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     if (outgoing_[i].empty()) {
       continue;

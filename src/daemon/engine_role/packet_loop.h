@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/engine_role/crew.h"
 #include "daemon/engine_role/crypto_pool.h"
+#include "daemon/engine_role/esp_ports.h"
 #include "engine/engine.h"
 #include "engine/flights.h"
 #include "io/outer_socket.h"
@@ -48,6 +49,10 @@ class PacketLoop {
   void on_socket_error(std::size_t socket, Instant now);
   void on_timer(Instant now);
 
+  // Plain ESP goes and comes there too. With one thread that does everything.
+  void use_ports(EspPorts& ports) { ports_ = &ports; }
+  void on_port_readable(std::uint32_t token, Instant now);
+
   // ---- ciphers on threads of their own: bursts are flights from now on (engine/flights.h). Not with several threads
   // that move packets.
   void hand_ciphers_to(CryptoPool& pool);
@@ -79,7 +84,11 @@ class PacketLoop {
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
   void perform(engine::Verdicts& verdicts, Instant now);
   [[nodiscard]] std::optional<std::size_t> socket_for(const engine::SendToPeer& send) const;
-  void queue(const engine::SendToPeer& send);
+  void queue(const engine::SendToPeer& send, Instant now);
+  // True: it needs no socket any more.
+  [[nodiscard]] bool sent_by_port(const engine::SendToPeer& send, Instant now);
+  void put(std::size_t socket, const engine::SendToPeer& send);
+  void process_in(Instant now);
   void queue_clear(const engine::Bypass& bypass);
   void queue_whole(ByteView packet, const IpAddress& destination);
   void deliver(const engine::DeliverToDevice& deliver);
@@ -99,6 +108,7 @@ class PacketLoop {
   engine::Verdicts verdicts_;
   std::vector<engine::OutPacket> out_;
   std::vector<engine::InPacket> in_;
+  EspPorts* ports_ = nullptr;
   CryptoPool* pool_ = nullptr;
   std::unique_ptr<engine::Flights> flights_;
   std::array<std::vector<Buffers>, 2> flight_buffers_;       // by way and number

@@ -10,6 +10,7 @@
 
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
+#include "engine/ah.h"
 #include "io/errno_text.h"
 #include "io/unix_socket.h"
 
@@ -70,7 +71,8 @@ bool PfkeyEngineAdapter::supports(model::EncryptionId encryption, std::uint16_t 
     model::SaSpec spec{.encryption = encryption, .encryption_bits = bits, .integrity = integrity};
     spec.encryption_key.resize(model::key_octets(encryption, bits) + model::salt_octets(encryption));
     spec.integrity_key.resize(model::key_octets(integrity));
-    entry->second = crypto::create_esp_cipher(spec).has_value();
+    const bool ah = encryption == model::EncryptionId::kNone;
+    entry->second = ah ? engine::AhTransform::create(spec).has_value() : crypto::create_esp_cipher(spec).has_value();
   }
   return entry->second;
 }
@@ -130,7 +132,8 @@ std::unique_ptr<PfkeyService> PfkeyService::open(engine::Engine& engine, io::Uni
   } else {
     log.warning("pfkey", opened.error().message);
   }
-  PfkeyEngineAdapter adapter(engine, host.devices.empty() ? std::string{} : host.devices.front(), std::move(addresses));
+  PfkeyEngineAdapter adapter(engine, host.devices.empty() ? std::string{} : host.devices.front(), std::move(addresses),
+                             host.foreign_spis);
   return std::unique_ptr<PfkeyService>(
       new PfkeyService(engine, std::move(adapter), std::move(pfkey), std::move(xfrm), std::move(host), log));
 }

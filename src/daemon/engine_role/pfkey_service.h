@@ -26,8 +26,10 @@ namespace cygnet::daemon {
 class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
  public:
   // device: where clear text appears, and where routes lead.
-  PfkeyEngineAdapter(engine::Engine& engine, std::string device, std::optional<io::LocalAddresses> addresses)
-      : engine_(engine), device_(std::move(device)), addresses_(std::move(addresses)) {}
+  // foreign_spis: bits of SPIs that are the kernel's.
+  PfkeyEngineAdapter(engine::Engine& engine, std::string device, std::optional<io::LocalAddresses> addresses,
+                     std::uint32_t foreign_spis = 0)
+      : engine_(engine), device_(std::move(device)), addresses_(std::move(addresses)), foreign_spis_(foreign_spis) {}
 
   [[nodiscard]] Result<void> install_sa(const model::SaSpec& spec, Instant now) override;
   [[nodiscard]] Result<void> remove_sa(model::Direction direction, Spi spi, model::ChildId child) override;
@@ -41,6 +43,7 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
   [[nodiscard]] Result<void> remove_policy(model::PolicyId id) override;
   void acquire_failed(model::PolicyId id) override;
   [[nodiscard]] bool spi_in_use(Spi spi) const override;
+  [[nodiscard]] std::uint32_t foreign_spis() const override { return foreign_spis_; }
   void expect_spi(Spi spi, Instant now) override;
   [[nodiscard]] bool supports(model::EncryptionId encryption, std::uint16_t bits,
                               model::IntegrityId integrity) const override;
@@ -57,6 +60,7 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
   engine::Engine& engine_;
   std::string device_;
   std::optional<io::LocalAddresses> addresses_;
+  std::uint32_t foreign_spis_;
   mutable std::map<std::tuple<model::EncryptionId, std::uint16_t, model::IntegrityId>, bool> tried_;
   std::map<IpPrefix, unsigned> led_;  // policies that lead to each network
   std::map<std::tuple<model::TrafficSelector, model::TrafficSelector, std::uint32_t, bool>, unsigned> clear_text_;
@@ -67,6 +71,7 @@ class PfkeyEngineAdapter final : public sadb::PfkeyEngine {
 struct PfkeyHost {
   std::vector<std::string> devices;
   int monitor = -1;
+  std::uint32_t foreign_spis = 0;  // bits of SPIs that are the kernel's
   // For programs that share a UDP port with the engine.
   LentSockets::Begin begin_socket;
   LentSockets::End end_socket;

@@ -2,6 +2,8 @@
 
 // IKE datagrams from the IKE port (our own socket) and from the encapsulation port (through the engine), and what the
 // engine tells.
+#include <algorithm>
+
 #include "daemon/ike_role/ike_process.h"
 
 namespace cygnet::daemon {
@@ -24,7 +26,13 @@ void IkeProcess::watch_sockets() {
 void IkeProcess::on_ike_port(std::size_t socket) {
   const auto now = clock_.monotonic();
   for (const auto& datagram : receiver_.receive(sockets_[socket])) {
-    endpoint_->handle_datagram(now, {datagram.local, datagram.remote, false}, datagram.bytes);
+    // UDP_GRO joins what comes from one peer with one size.
+    const auto bytes = ByteView(datagram.bytes);
+    const auto step = datagram.segment_octets == 0 ? bytes.size() : datagram.segment_octets;
+    for (std::size_t at = 0; at < bytes.size(); at += step) {
+      endpoint_->handle_datagram(now, {datagram.local, datagram.remote, false},
+                                 bytes.subspan(at, std::min(step, bytes.size() - at)));
+    }
   }
   pump_soon();
 }

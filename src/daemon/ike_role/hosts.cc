@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "daemon/engine_plan.h"
 #include "io/outer_socket.h"
 
 namespace cygnet::daemon {
@@ -258,9 +259,10 @@ void Hosts::orient_into(Oriented& out, model::Connection written, const std::vec
 
 std::vector<IpAddress> Hosts::own_addresses() {
   std::set<int> ours;
+  const auto devices = device_names(setup_);
   if (const auto links = netlink_.links()) {
     for (const auto& link : *links) {
-      if (std::ranges::find(setup_.devices, link.name) != setup_.devices.end()) {
+      if (std::ranges::find(devices, link.name) != devices.end()) {
         ours.insert(link.index);
       }
     }

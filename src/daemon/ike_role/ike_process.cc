@@ -10,6 +10,8 @@
 #include "daemon/privileges.h"
 #include "io/log_sink.h"
 #include "io/process.h"
+#include "sadb/kernel/terms.h"
+#include "sadb/kernel/translate.h"
 
 namespace cygnet::daemon {
 
@@ -32,13 +34,16 @@ int IkeProcess::run() {
   (void)std::signal(SIGPIPE, SIG_IGN);
   started_ = clock_.monotonic();
   engine_.set_event_handler([this](const sadb::Event& event) { on_engine_event(event); });
-  engine_.set_batch_handler([this] {
-    if (!ending_) pump_soon();
-  });
+  for (auto* client : {&first_engine_, &kernel_engine_}) {
+    client->set_batch_handler([this] {
+      if (!ending_) pump_soon();
+    });
+  }
   monitor_ = std::make_unique<io::Channel>(
       loop_, io::UniqueFd(io::kInheritedChannel),
       [this](io::Message message) { on_monitor_message(std::move(message)); }, [this] { loop_.stop(); });
   loop_.run();
+  puzzles_wanted_ = false;
   return status_;
 }
 
@@ -72,11 +77,13 @@ void IkeProcess::on_monitor_message(io::Message message) {
       fail_start(ok.error().message);
     }
   } else if (std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
-    engine_.attach(std::move(message.fds[0]));
+    first_engine_.attach(std::move(message.fds[0]));
     engine_.query_sas(true, [this](Result<sadb::Dump> dump) {
       hosts_->resolve(configuration_.conf.connections,
                       [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
     });
+  } else if (std::holds_alternative<KernelPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
+    kernel_engine_.attach(std::move(message.fds[0]));
   } else if (std::holds_alternative<KeysPeer>(*decoded) && message.fds.size() == 1) {
     keys_.attach(std::move(message.fds[0]));
   } else if (std::holds_alternative<TokenPeer>(*decoded) && message.fds.size() == 1) {
@@ -108,6 +115,11 @@ Result<void> IkeProcess::on_start(const StartIke& start, std::vector<io::UniqueF
     return std::unexpected(loaded.error());
   }
   configuration_.conf = std::move(*loaded);
+  if (auto taken = take_interfaces(start_.engines, configuration_.conf); !taken) return taken;
+  if (start_.engines.both()) {
+    engine_.split([this](const std::string& connection) { return kernels_.contains(connection); });
+  }
+  use_engines();
   use_log_level();
   take_over_leases(fds[2]);
   for (std::size_t i = 0; i < start.sockets.size(); ++i) {
@@ -164,10 +176,12 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
   verifier_->on_own_status([this](std::map<Bytes, Bytes> responses) {
     if (endpoint_ != nullptr) endpoint_->use_status_responses(std::move(responses));
   });
-  endpoint_ = std::make_unique<ike::IkeEndpoint>(
-      ike::EndpointSettings{
-          .setup = configuration_.conf.setup, .addresses = &address_pools_, .crash_secret = start_.crash_secret},
-      random_);
+  ike::EndpointSettings settings{
+      .setup = configuration_.conf.setup, .addresses = &address_pools_, .crash_secret = start_.crash_secret};
+  if (start_.engines.both()) {
+    settings.in_kernel = [this](const model::Connection& c) { return daemon::in_kernel(start_.engines, c); };
+  }
+  endpoint_ = std::make_unique<ike::IkeEndpoint>(std::move(settings), random_);
   std::vector<model::SaSpec> sas;
   for (const auto& sa : dump->sas) {
     sas.push_back(sa.spec);
@@ -216,6 +230,37 @@ void IkeProcess::use_log_level() {
   }
 }
 
+bool IkeProcess::in_kernel(const std::string& connection) const {
+  return start_.engines.both() ? kernels_.contains(connection) : start_.engines.kernel;
+}
+
+void IkeProcess::use_engines() {
+  if (!start_.engines.both()) return;
+  kernels_.clear();
+  for (const auto& connection : configuration_.conf.connections) {
+    if (daemon::in_kernel(start_.engines, connection)) kernels_.insert(connection.name);
+  }
+}
+
+bool IkeProcess::wants_routes(const model::PolicySpec& policy) const {
+  if (!in_kernel(policy.connection)) return true;
+  const auto* child = find_child(policy.connection, policy.child_name);
+  return sadb::kernel::leads_through_device(policy, child != nullptr && child->interface_number != 0);
+}
+
+void IkeProcess::move_policies() {
+  if (!start_.engines.both()) return;
+  for (const auto* policy : policies_.all()) {
+    if (!engine_.is_elsewhere(*policy)) continue;
+    auto moved = *policy;
+    if (const auto* child = find_child(moved.connection, moved.child_name)) sadb::kernel::apply_terms(*child, moved);
+    // A route that both engines need stays where it is: not one packet leaves in the clear.
+    if (!wants_routes(moved)) routes_.remove(*policy);
+    engine_.install_policy(moved, or_log("a policy was not given to another engine", moved.connection));
+    add_routes(*policy);
+  }
+}
+
 void IkeProcess::apply_configuration() {
   own_addresses_ = hosts_->own_addresses();
   auto oriented = hosts_->orient(configuration_.conf.connections);
@@ -233,7 +278,9 @@ void IkeProcess::apply_configuration() {
   address_pools_.pools().configure(connections_);
   auto protect = connections_;
   std::ranges::move(oriented.waiting, std::back_inserter(protect));
+  use_engines();
   apply(policies_.configure(protect));
+  move_policies();
   verifier_->use(configuration_.conf.credentials);
   verifier_->use_own(own_certificates(configuration_.conf.credentials, connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
@@ -249,6 +296,7 @@ void IkeProcess::on_network_changed() {
   if (hosts_->own_addresses() != own_addresses_ || ways_out != default_sources_) {
     log_.info("network", "addresses or the default route of this machine have changed");
     apply_configuration();
+    look_at_routes_again();
     pump();
   }
 }
@@ -298,11 +346,7 @@ const model::Connection* IkeProcess::find_connection(const std::string& name) co
 
 const model::Child* IkeProcess::find_child(const std::string& connection, const std::string& child) const {
   const auto* c = find_connection(connection);
-  if (c == nullptr) {
-    return nullptr;
-  }
-  const auto it = std::ranges::find(c->children, child, &model::Child::name);
-  return it == c->children.end() ? nullptr : &*it;
+  return c == nullptr ? nullptr : c->find_child(child);
 }
 
 int run_ike_role(const Options& options, Logger& log) {

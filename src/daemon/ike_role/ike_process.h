@@ -8,18 +8,24 @@
 //   reload.cc          another configuration
 //   datagrams.cc       sockets, engine events
 //   perform_actions.cc what the endpoint asks for
+//   key_work.cc        Diffie-Hellman (key_queue.h)
+//   sending.cc         datagrams out
 //   requests.cc        what the command line asks for
 //   reports.cc         state as the command line shows it
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "config/ambiguity.h"
 #include "config/reload.h"
 #include "daemon/config_bundle.h"
+#include "daemon/ike_role/acknowledgements.h"
 #include "daemon/ike_role/control_server.h"
 #include "daemon/ike_role/hosts.h"
+#include "daemon/ike_role/key_queue.h"
 #include "daemon/ike_role/keys_client.h"
 #include "daemon/ike_role/pool_source.h"
 #include "daemon/ike_role/routes.h"
@@ -34,6 +40,7 @@
 #include "policy/on_demand.h"
 #include "policy/policy_table.h"
 #include "sadb/engine_client.h"
+#include "sadb/split_backend.h"
 
 namespace cygnet::daemon {
 
@@ -69,6 +76,13 @@ class IkeProcess {
   void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
   void apply_configuration();
   void use_log_level();
+  // Which connections the kernel carries may be others now.
+  void use_engines();
+  // Policies that were there before, of connections that have another engine now.
+  void move_policies();
+  [[nodiscard]] bool in_kernel(const std::string& connection) const;
+  // Whether routes lead the packets of this policy into its device.
+  [[nodiscard]] bool wants_routes(const model::PolicySpec& policy) const;
   void recall_names(const std::vector<model::SaSpec>& sas);
   // ---- reload.cc
   // What a reload does, once the names in it are looked up; and what it was about.
@@ -121,8 +135,9 @@ class IkeProcess {
   void perform(ike::KeyExchangeJob&& action);
   void perform(const ike::PuzzleJob& action);
   void perform(ike::auth::AuthJob&& action);
-  void on_auth_results(std::vector<ike::auth::AuthResult> results);
+  void on_auth_results(const std::vector<ike::auth::AuthResult>& results);
   void perform(ike::InstallSa&& action);
+  void on_refused(model::ChildId child, const std::string& connection, const std::string& why);
   void perform(const ike::RemoveSa& action);
   void perform(const ike::ExpectSpi& action);
   void perform(const ike::ActivateChild& action);
@@ -140,15 +155,26 @@ class IkeProcess {
   void perform(const ike::DropCheckpoint& action);
   void apply(const policy::Changes& changes);
   void add_routes(const model::PolicySpec& policy);
-  void start_key_jobs();
+  // Sources, MTU and neighbours are not in the policies: they follow our addresses and the configuration.
+  void look_at_routes_again();
+  void look_at_routes_of(const std::vector<std::string>& connections);
   void send_what_may_go();
-  void send_all(const std::vector<ike::SendDatagram>& datagrams);
-  [[nodiscard]] const io::OuterSocket* socket_for(const ike::Path& path) const;
-  // A Done that counts as an acknowledgement for datagrams that wait.
-  [[nodiscard]] sadb::Done counted(sadb::Done then);
+  // For the engine's acknowledgements: an error becomes a log line, `what` was not done for this connection.
+  [[nodiscard]] sadb::Done or_log(const char* what, std::string connection);
+  // The same, and datagrams wait for it.
+  [[nodiscard]] sadb::Done counted(const char* what);  // of no one connection: nothing to allocate
+  void log_failed(const Result<void>& done, const char* what, const std::string& connection);
   void ask_usage();
-  // For the engine's acknowledgements: an error becomes a log line.
-  [[nodiscard]] sadb::Done or_log(std::string what);
+
+  // ---- sending.cc
+  void send_all(const std::vector<ike::SendDatagram>& datagrams);
+  void send_through(const io::OuterSocket& socket, std::span<const ike::SendDatagram* const> datagrams);
+  [[nodiscard]] const io::OuterSocket* socket_for(const ike::Path& path) const;
+
+  // ---- key_work.cc
+  void take_key_results();
+  // Once the storm is over: the memory that it took and tunnels do not need.
+  void give_memory_back();
 
   // ---- requests.cc
   void on_request(ClientId client, const control::Request& request);
@@ -186,6 +212,8 @@ class IkeProcess {
   // Counters of the engine by child.
   struct ChildCounters {
     model::SaCounters in, out;
+    model::IpTfs tfs_in, tfs_out;
+    model::DietEsp diet;
   };
   using Counters = std::unordered_map<model::ChildId, ChildCounters>;
   // The IKE SAs that are of a connection or have a child of it, in their order.
@@ -210,19 +238,30 @@ class IkeProcess {
   Logger& log_;
   io::EventLoop loop_;
   io::WorkPool pool_{loop_, 2};
+  // Puzzles take seconds, and whoever answers us in an IKE SA's name may ask for them: nothing else waits behind them.
+  std::atomic<bool> puzzles_wanted_ = true;  // false: ike ends
+  io::WorkPool puzzle_pool_{loop_, 1};
   io::WorkPool names_pool_{loop_, 2};  // a resolver may take its time
   io::SystemRandom random_;
   io::SystemClock clock_;
   std::unique_ptr<io::Channel> monitor_;
-  sadb::EngineClient engine_{loop_};
+  sadb::EngineClient first_engine_{loop_};   // our own engine, or the kernel's in its place
+  sadb::EngineClient kernel_engine_{loop_};  // the kernel's, where both carry packets
+  sadb::SplitBackend engine_{first_engine_, kernel_engine_};
+  struct Refused {
+    unsigned times = 0;  // one after the other
+    Instant last{};
+  };
+  std::map<std::string, Refused> refused_;   // SAs that the engine did not take, by connection
+  std::unordered_set<std::string> kernels_;  // connections that are the kernel's, where both carry packets
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
   PoolSource address_pools_{clock_};
   bool leases_timer_ = false;
   std::unique_ptr<ike::IkeEndpoint> endpoint_;
-  KeysClient keys_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); }};
+  KeysClient keys_{loop_, [this](const std::vector<ike::auth::AuthResult>& results) { on_auth_results(results); }};
   // Signs with keys on PKCS#11 tokens, behind the same questions.
-  KeysClient tokens_{loop_, [this](std::vector<ike::auth::AuthResult> results) { on_auth_results(std::move(results)); },
+  KeysClient tokens_{loop_, [this](const std::vector<ike::auth::AuthResult>& results) { on_auth_results(results); },
                      "the key is on a token, and the process that asks tokens (cygnetd-token) ended before it had an "
                      "answer: look into the log for why"};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
@@ -265,7 +304,8 @@ class IkeProcess {
   };
   std::deque<Ordered> ordered_;
   std::vector<ike::SendDatagram> at_once_;  // wait for the end of the turn only
-  std::uint64_t engine_asked_ = 0, engine_done_ = 0, network_asked_ = 0, network_done_ = 0;
+  Acknowledgements engines_;
+  std::uint64_t network_asked_ = 0, network_done_ = 0;
   std::vector<NetworkRequest> network_requests_;  // of this turn
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;
@@ -273,9 +313,10 @@ class IkeProcess {
   io::EventLoop::TimerId timer_ = 0;
   Instant timer_at_ = kNever;
   Instant started_{};
-  std::deque<ike::KeyExchangeJob> key_jobs_;  // wait for a thread
-  std::size_t key_work_ = 0;                  // threads at work on such
-  ike::Actions actions_;                      // being performed; kept for its memory
+  KeyQueue key_queue_{loop_, pool_, [this] { pump_soon(); }};
+  std::size_t key_jobs_done_ = 0;  // since memory was given back the last time,
+  std::size_t key_jobs_seen_ = 0;  // and when that was last thought of
+  ike::Actions actions_;           // being performed; kept for its memory
   bool pump_posted_ = false;
   bool pumping_ = false;
   bool waiting_timer_ = false;

@@ -6,7 +6,6 @@
 #include <tuple>
 
 #include "daemon/ike_role/ike_process.h"
-#include "daemon/ike_role/key_jobs.h"
 #include "ike/puzzle.h"
 #include "sadb/archive.h"
 #include "sadb/kernel/translate.h"
@@ -15,10 +14,9 @@ namespace cygnet::daemon {
 
 namespace {
 
-constexpr std::size_t kMarker = 4;      // RFC 7296 section 3.1: "four octets of zero" before IKE on port 4500
-constexpr std::size_t kKeyThreads = 2;  // as pool_ has
-constexpr std::size_t kMostKeyJobsTogether = 16;
 constexpr std::size_t kActionsKept = 1024;  // room for as many stays between turns
+constexpr Duration kForgotten = std::chrono::minutes(5);
+constexpr unsigned kLongestPauseBits = 6;  // 64 s
 constexpr Duration kUsageGathering = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -27,7 +25,9 @@ void IkeProcess::pump() {
   if (!endpoint_ || std::exchange(pumping_, true)) {
     return;
   }
-  engine_.hold();
+  take_key_results();
+  first_engine_.hold();
+  kernel_engine_.hold();
   for (endpoint_->take_actions(actions_); !actions_.empty(); endpoint_->take_actions(actions_)) {
     for (auto& action : actions_) {
       std::visit([this](auto& a) { perform(std::move(a)); }, action);
@@ -35,13 +35,14 @@ void IkeProcess::pump() {
   }
   if (actions_.capacity() > kActionsKept) actions_ = {};
   pumping_ = false;
-  start_key_jobs();
+  key_queue_.start();
   keep_leases();
   check_waiting();
   set_timer();
   // Last what wakes the monitor and the engines, ours and the peer's: they take the CPU at once.
   send_network_requests();
-  engine_.release();
+  first_engine_.release();
+  kernel_engine_.release();
   send_what_may_go();
 }
 
@@ -74,19 +75,22 @@ void IkeProcess::set_timer() {
   }
 }
 
-sadb::Done IkeProcess::or_log(std::string what) {
-  return [this, what = std::move(what)](const Result<void>& done) {
-    if (!done && !ending_) {
-      log_.warning("engine", what + ": " + done.error().message);
-    }
+void IkeProcess::log_failed(const Result<void>& done, const char* what, const std::string& connection) {
+  if (!done && !ending_) {
+    log_.warning(connection.empty() ? "engine" : connection, what + (": " + done.error().message));
+  }
+}
+
+sadb::Done IkeProcess::or_log(const char* what, std::string connection) {
+  return [this, what, connection = std::move(connection)](const Result<void>& done) {
+    log_failed(done, what, connection);
   };
 }
 
-sadb::Done IkeProcess::counted(sadb::Done then) {
-  ++engine_asked_;
-  return [this, then = std::move(then)](const Result<void>& done) {
-    ++engine_done_;
-    then(done);
+sadb::Done IkeProcess::counted(const char* what) {
+  return [this, what, number = engines_.ask()](const Result<void>& done) {
+    log_failed(done, what, {});
+    engines_.acknowledge(number);
     pump_soon();
   };
 }
@@ -96,14 +100,14 @@ void IkeProcess::perform(ike::SendDatagram&& action) {
     at_once_.push_back(std::move(action));
     return;
   }
-  ordered_.push_back({.engine = engine_asked_, .network = network_asked_, .datagram = std::move(action)});
+  ordered_.push_back({.engine = engines_.asked(), .network = network_asked_, .datagram = std::move(action)});
 }
 
 void IkeProcess::send_what_may_go() {
   auto datagrams = std::exchange(at_once_, {});
   // At the end nobody may answer any more.
   while (!ordered_.empty() &&
-         (ending_ || (ordered_.front().engine <= engine_done_ && ordered_.front().network <= network_done_))) {
+         (ending_ || (engines_.has_all_to(ordered_.front().engine) && ordered_.front().network <= network_done_))) {
     auto next = std::move(ordered_.front());
     ordered_.pop_front();
     if (next.client != 0) {
@@ -115,90 +119,11 @@ void IkeProcess::send_what_may_go() {
   send_all(datagrams);
 }
 
-const io::OuterSocket* IkeProcess::socket_for(const ike::Path& path) const {
-  const auto& setup = configuration_.conf.setup;
-  const auto port = path.marked ? setup.nat_port : setup.ike_port;
-  const auto socket = std::ranges::find_if(
-      sockets_, [&](const auto& s) { return s.family == path.remote.address.family() && s.port == port; });
-  return socket == sockets_.end() ? nullptr : &*socket;
-}
-
-// In order; those that leave through one socket after the other in one call.
-void IkeProcess::send_all(const std::vector<ike::SendDatagram>& datagrams) {
-  const io::OuterSocket* socket = nullptr;
-  std::deque<Bytes> marked;
-  std::vector<io::OutgoingDatagram> batch;
-  std::vector<const ike::SendDatagram*> sources;  // of the batch
-  const auto flush = [&] {
-    if (socket == nullptr || batch.empty()) {
-      return;
-    }
-    sender_.send(*socket, batch, [&](const io::SendFailure& failure) {
-      // Whoever forges addresses that cannot be reached does not fill the log.
-      if (sources[static_cast<std::size_t>(failure.what - batch.data())]->at_once) return;
-      const auto& remote = failure.what->remote;
-      log_.warning(remote.to_string(), "cannot send IKE from " + failure.what->local.to_string() + ": " +
-                                           std::generic_category().message(failure.error) +
-                                           " (is there a route? ip route get " + remote.address.to_string() + ")");
-    });
-    batch.clear();
-    sources.clear();
-    marked.clear();
-  };
-  for (const auto& one : datagrams) {
-    const auto* next = socket_for(one.path);
-    if (next == nullptr) {
-      log_.warning(one.path.remote.to_string(), "cannot be reached: there is no socket of its address family");
-      continue;
-    }
-    if (next != socket) {
-      flush();
-      socket = next;
-    }
-    ByteView bytes = one.bytes;
-    if (one.path.marked) {
-      auto& with_marker = marked.emplace_back(kMarker);
-      append(with_marker, one.bytes);
-      bytes = with_marker;
-    }
-    batch.push_back({.local = one.path.local, .remote = one.path.remote, .data = bytes});
-    sources.push_back(&one);
-  }
-  flush();
-}
-
-void IkeProcess::perform(ike::KeyExchangeJob&& action) { key_jobs_.push_back(std::move(action)); }
-
-// Those of one turn go to the threads in a few pieces: a way to another thread and back costs as much as a part of the
-// mathematics.
-void IkeProcess::start_key_jobs() {
-  while (!key_jobs_.empty() && key_work_ < kKeyThreads) {
-    const auto idle = kKeyThreads - key_work_;
-    const auto count = std::min((key_jobs_.size() + idle - 1) / idle, kMostKeyJobsTogether);
-    const auto last = key_jobs_.begin() + static_cast<std::ptrdiff_t>(count);
-    std::vector<ike::KeyExchangeJob> jobs(std::make_move_iterator(key_jobs_.begin()), std::make_move_iterator(last));
-    key_jobs_.erase(key_jobs_.begin(), last);
-    ++key_work_;
-    auto results = std::make_shared<std::vector<ike::JobResult>>();
-    pool_.run(
-        [jobs = std::move(jobs), results] {
-          results->reserve(jobs.size());
-          for (const auto& job : jobs) results->push_back(run_key_job(job));
-        },
-        [this, results] {
-          --key_work_;
-          if (ending_) return;
-          for (const auto& result : *results) endpoint_->on_job_done(clock_.monotonic(), result);
-          pump_soon();
-        });
-  }
-}
-
 void IkeProcess::perform(const ike::PuzzleJob& action) {
   auto result = std::make_shared<ike::PuzzleResult>();
-  pool_.run(
-      [job = action, result] {
-        auto keys = ike::solve_puzzle(job.prf, job.difficulty, job.cookie);
+  puzzle_pool_.run(
+      [this, job = action, result] {
+        auto keys = ike::solve_puzzle(job.prf, job.difficulty, job.text, [this] { return puzzles_wanted_.load(); });
         *result = keys ? ike::PuzzleResult{job.job, std::move(*keys), {}}
                        : ike::PuzzleResult{job.job, {}, keys.error().message};
       },
@@ -220,7 +145,7 @@ void IkeProcess::perform(ike::auth::AuthJob&& action) {
   (signature != nullptr && tokens_.holds(signature->key_id) ? tokens_ : keys_).ask(std::move(action));
 }
 
-void IkeProcess::on_auth_results(std::vector<ike::auth::AuthResult> results) {
+void IkeProcess::on_auth_results(const std::vector<ike::auth::AuthResult>& results) {
   if (ending_ || endpoint_ == nullptr) return;
   for (const auto& result : results) endpoint_->on_auth_done(clock_.monotonic(), result);
   pump_soon();
@@ -234,9 +159,32 @@ void IkeProcess::perform(ike::InstallSa&& action) {
     std::tie(spec.policy, changes) = policies_.on_sa_installing(spec);
   }
   children_[spec.child] = {spec.connection, spec.child_name, spec.device};
-  engine_.install_sa(spec, counted(or_log("an SA of " + spec.connection + " was not installed")));
+  auto done = [this, child = spec.child, connection = spec.connection,
+               number = engines_.ask()](const Result<void>& result) {
+    if (!result && !ending_) on_refused(child, connection, result.error().message);
+    engines_.acknowledge(number);
+    pump_soon();
+  };
+  engine_.install_sa(spec, std::move(done));
   // The SA before its policy: a waiting packet that meets the new policy must find the SA.
   apply(changes);
+}
+
+// It would count as up and carry nothing. An engine that is gone is another story. Where the engine goes on refusing,
+// the next attempt would come at once: the pauses grow.
+void IkeProcess::on_refused(model::ChildId child, const std::string& connection, const std::string& why) {
+  auto& refused = refused_[connection];
+  const auto now = clock_.monotonic();
+  if (now - std::exchange(refused.last, now) > kForgotten) refused.times = 0;
+  const auto times = refused.times++;
+  log_.error(connection, "an SA was not installed: " + why + "; its tunnel is taken down");
+  if (!first_engine_.connected()) return;
+  const auto pause = times == 0 ? Duration{} : std::chrono::seconds(1U << std::min(times, kLongestPauseBits));
+  loop_.after(pause, [this, child] {
+    if (ending_ || endpoint_ == nullptr) return;
+    endpoint_->on_child_expiring(clock_.monotonic(), child, true);
+    pump();
+  });
 }
 
 void IkeProcess::perform(const ike::RemoveSa& action) {
@@ -251,10 +199,12 @@ void IkeProcess::perform(const ike::ActivateChild& action) { engine_.activate(ac
 
 void IkeProcess::perform(const ike::UpdateChildEndpoints& action) {
   engine_.update_endpoints(action.child, action.local, action.remote, action.udp_encapsulation, action.keepalive_s,
-                           or_log("a peer's new address was not taken"));
+                           or_log("a peer's new address was not taken", {}));
 }
 
-void IkeProcess::perform(const ike::ExpectSpi& action) { engine_.expect_spi(action.spi, counted(or_log("expecting"))); }
+void IkeProcess::perform(const ike::ExpectSpi& action) {
+  engine_.expect_spi(action.spi, counted("the engine did not note the SPI of an SA to come"));
+}
 
 // One question to the engine for all of a moment.
 void IkeProcess::perform(const ike::QueryUsage& action) {
@@ -332,8 +282,11 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
 }
 
 void IkeProcess::perform(const ike::Report& action) {
-  const std::string subject = action.connection.empty() ? action.peer : action.connection;
-  log_.write({action.severity, subject, action.message});
+  // Most are read by nobody.
+  if (action.severity >= configuration_.conf.setup.log_level) {
+    log_.write({action.severity, action.connection.empty() ? action.peer : action.connection, action.message});
+  }
+  if (waiting_.empty()) return;
   tell_followers({.time_s = clock_.wall_seconds(),
                   .severity = action.severity,
                   .connection = action.connection,
@@ -343,7 +296,7 @@ void IkeProcess::perform(const ike::Report& action) {
 }
 
 void IkeProcess::perform(const ike::Checkpoint& action) {
-  engine_.put_checkpoint(action.key, action.value, counted(or_log("the state of an IKE SA will not outlive a crash")));
+  engine_.put_checkpoint(action.key, action.value, counted("the state of an IKE SA will not outlive a crash"));
 }
 
 void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_checkpoint(action.key, {}); }
@@ -354,19 +307,28 @@ void IkeProcess::apply(const policy::Changes& changes) {
     if (const auto* child = find_child(policy.connection, policy.child_name)) {
       sadb::kernel::apply_terms(*child, policy);
     }
-    engine_.install_policy(policy, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection +
-                                          " was not installed"));
+    engine_.install_policy(policy, or_log("the engine did not install a policy", policy.connection));
     add_routes(policy);
   }
   for (const auto& policy : changes.remove) {
     routes_.remove(policy);
-    engine_.remove_policy(policy.id, or_log("policy " + std::to_string(policy.id.value) + " of " + policy.connection +
-                                            " was not removed"));
+    engine_.remove_policy(policy.id, or_log("the engine did not remove a policy", policy.connection));
+  }
+}
+
+void IkeProcess::look_at_routes_again() {
+  for (const auto* policy : policies_.all()) add_routes(*policy);
+}
+
+void IkeProcess::look_at_routes_of(const std::vector<std::string>& connections) {
+  const std::set<std::string_view> meant(connections.begin(), connections.end());
+  for (const auto* policy : policies_.all()) {
+    if (meant.contains(policy->connection)) add_routes(*policy);
   }
 }
 
 void IkeProcess::add_routes(const model::PolicySpec& policy) {
-  if (start_.kernel && !sadb::kernel::leads_through_device(policy)) return;
+  if (!wants_routes(policy)) return;
   const auto* connection = find_connection(policy.connection);
   const auto* child = find_child(policy.connection, policy.child_name);
   auto sources = connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips;

@@ -80,6 +80,7 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
   hosts_->resolve(configuration_.conf.connections, [this, reload = std::move(*reload)](bool changed) {
     if (changed || !reload.only) {
       apply_configuration();
+      look_at_routes_again();
     } else {
       apply_change(reload);
     }
@@ -96,9 +97,11 @@ Result<IkeProcess::Reload> IkeProcess::take_configuration(const NewConfiguration
   if (!files) return std::unexpected(files.error());
   Reload reload;
   auto change = reloader_.reload(start_.config_path, *files);
+  if (change) name_interfaces(start_.engines, change->fresh);
   if (!change || !take_change(std::move(*change), reload)) {
     auto loaded = load(*files);
     if (!loaded) return std::unexpected(loaded.error());
+    if (auto taken = take_interfaces(start_.engines, *loaded); !taken) return std::unexpected(taken.error());
     reload = take_whole(std::move(*loaded));
   }
   auto& report = reload.report;
@@ -164,6 +167,7 @@ void IkeProcess::apply_change(const Reload& reload) {
   // be told apart from; what shares its ends with others does not come here (config/reload.h).
   if (hosts_->own_addresses() != own_addresses_ || some_ambiguous_) {
     apply_configuration();
+    look_at_routes_again();
     return;
   }
   const auto& written = configuration_.conf.connections;
@@ -190,6 +194,7 @@ void IkeProcess::apply_change(const Reload& reload) {
   if (!put_in_order(connections_, oriented.connections, order)) {
     // Another reload came while names were looked up.
     apply_configuration();
+    look_at_routes_again();
     return;
   }
   connection_places_.clear();
@@ -200,7 +205,10 @@ void IkeProcess::apply_change(const Reload& reload) {
   address_pools_.pools().configure(connections_);
   auto protect = oriented.connections;
   std::ranges::move(oriented.waiting, std::back_inserter(protect));
+  use_engines();
   apply(policies_.reconfigure(protect, gone));
+  move_policies();
+  look_at_routes_of(*reload.only);
   endpoint_->reconfigure(clock_.monotonic(), std::move(oriented.connections), order);
 }
 

@@ -29,6 +29,12 @@ control::Traffic traffic(const model::SaCounters& counters, Instant now) {
           counters.last_used == Instant{} ? std::nullopt : std::optional(seconds(now - counters.last_used))};
 }
 
+// What the engine counts of IP-TFS in one direction; the kernel counts nothing of it.
+std::optional<control::TfsTraffic> tfs_traffic(const model::IpTfs& config, const model::TfsCounters& counted) {
+  if (!config.enabled || counted == model::TfsCounters{}) return std::nullopt;
+  return control::TfsTraffic{counted.payloads, counted.packets, counted.fragments, counted.empty, counted.padding};
+}
+
 std::vector<std::string> texts(const model::TrafficSelectors& selectors) {
   std::vector<std::string> out;
   for (const auto& s : selectors) {
@@ -60,10 +66,12 @@ std::string algorithms_of(const model::SaSpec& spec) {
 }
 
 control::IkeCounters counters_of(const ike::EndpointCounters& c) {
-  return {c.datagrams_in,         c.datagrams_out,       c.malformed,         c.unknown_spi,      c.retransmits_sent,
-          c.retransmits_answered, c.cookies_sent,        c.half_open_refused, c.integrity_failed, c.half_open,
-          c.established,          c.negotiations_failed, c.cookies_refused,   c.crowd_refused,    c.puzzles_sent,
-          c.puzzles_solved,       c.puzzles_refused,     c.identities_refused};
+  return {
+      c.datagrams_in,         c.datagrams_out,       c.malformed,          c.unknown_spi,       c.retransmits_sent,
+      c.retransmits_answered, c.cookies_sent,        c.half_open_refused,  c.integrity_failed,  c.half_open,
+      c.established,          c.negotiations_failed, c.cookies_refused,    c.crowd_refused,     c.puzzles_sent,
+      c.puzzles_solved,       c.puzzles_refused,     c.identities_refused, c.auth_puzzles_sent, c.auth_puzzles_solved,
+      c.auth_puzzles_refused, c.fragments_in,        c.fragments_out,      c.fragments_refused, c.fragments_late};
 }
 
 std::string hex(Spi spi) {
@@ -108,6 +116,7 @@ control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, con
                               .established_s = seconds(now - child.established),
                               .rekey_in_s = seconds_until(child.rekey_at, now),
                               .rekeys = child.rekeys,
+                              .resource = child.resource,
                               .in = {},
                               .out = {}};
   if (const auto owner = children_.find(child.id); owner != children_.end()) {
@@ -116,6 +125,16 @@ control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, con
   if (const auto it = counters.find(child.id); it != counters.end()) {
     report.in = traffic(it->second.in, now);
     report.out = traffic(it->second.out, now);
+    const auto& found = it->second;
+    if (found.tfs_in.enabled || found.tfs_out.enabled) {
+      report.iptfs = {.rate_bits_s = found.out.tfs.rate,
+                      .most_bits_s = found.tfs_out.congestion_control ? found.tfs_out.bits_per_s : 0,
+                      .congestion_control = found.tfs_out.congestion_control,
+                      .packet_bytes = found.tfs_out.packet_octets,
+                      .in = tfs_traffic(found.tfs_in, found.in.tfs),
+                      .out = tfs_traffic(found.tfs_out, found.out.tfs)};
+    }
+    if (found.diet.enabled) report.diet_esp = found.diet.sn_octets;
   }
   return report;
 }
@@ -141,7 +160,8 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
   const auto now = clock_.monotonic();
   control::ConnectionReport report{.name = connection.name,
                                    .local = connection.local.host.to_string(),
-                                   .remote = connection.remote.host.to_string()};
+                                   .remote = connection.remote.host.to_string(),
+                                   .engine = std::string(engine_word(start_.engines, connection))};
   std::set<std::string> up;
   bool connecting = false;
   for (const auto* sa : sas) {
@@ -186,7 +206,7 @@ control::SummaryReport IkeProcess::make_summary() const {
   const auto& counters = endpoint_->counters();
   return {.version = std::string(version()),
           .uptime_s = seconds(clock_.monotonic() - started_),
-          .engine_connected = engine_.connected(),
+          .engine_connected = first_engine_.connected() && (!start_.engines.both() || kernel_engine_.connected()),
           .connections = connections_.size() + unusable_.size(),
           .ike_sas = counters.established,
           .children = children_.size(),
@@ -204,7 +224,10 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
   if (dump) {
     for (const auto& sa : dump->sas) {
       auto& child = counters[sa.spec.child];
-      (sa.spec.direction == model::Direction::kInbound ? child.in : child.out) = sa.counters;
+      const bool inbound = sa.spec.direction == model::Direction::kInbound;
+      (inbound ? child.in : child.out) = sa.counters;
+      (inbound ? child.tfs_in : child.tfs_out) = sa.spec.iptfs;
+      child.diet = sa.spec.diet;
     }
   }
   const auto all = endpoint_->status(only);
@@ -223,7 +246,8 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
                                     .state = control::State::kDown,
                                     .local = connection.local.host.to_string(),
                                     .remote = connection.remote.host.to_string(),
-                                    .last_error = why->second});
+                                    .last_error = why->second,
+                                    .engine = std::string(engine_word(start_.engines, connection))});
     }
   }
   report.ike = counters_of(endpoint_->counters());
@@ -239,7 +263,7 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
     // A source that is not ours: the packet is one that this machine forwards.
     route = hosts_->route_to(question.destination, std::nullopt, 0);
   }
-  const auto& devices = configuration_.conf.setup.devices;
+  const auto devices = device_names(configuration_.conf.setup);
   if (route) {
     report.route_device = hosts_->device_name(route->device);
     if (const auto& from = route->source) {
@@ -344,7 +368,7 @@ control::DoctorFacts IkeProcess::make_facts(control::StatusReport status, contro
   for (const auto& process : processes_) {
     facts.processes.push_back({process.role, static_cast<std::int64_t>(process.pid), process.restarts});
   }
-  facts.devices = setup.devices;
+  facts.devices = device_names(setup);
   facts.ike_port = setup.ike_port;
   facts.nat_port = setup.nat_port;
   facts.route_table = setup.route_table;

@@ -32,7 +32,7 @@ void IkeProcess::done(ClientId client, bool ok, std::string message, control::Da
 }
 
 void IkeProcess::done_when_in_place(ClientId client, bool ok, std::string message) {
-  ordered_.push_back({.engine = engine_asked_,
+  ordered_.push_back({.engine = engines_.asked(),
                       .network = network_asked_,
                       .datagram = {},
                       .client = client,
@@ -175,6 +175,9 @@ void add_threads(const sadb::Statistics& statistics, control::StatusReport& stat
   }
   const auto& c = statistics.ciphers;
   status.ciphers = {.batches = c.batches, .waits = c.waits, .full = c.full, .failed = c.failed};
+  for (const auto& e : statistics.esp_interfaces) {
+    status.esp_interfaces.push_back({.name = e.name, .packets_in = e.packets_in, .packets_out = e.packets_out});
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "daemon/ike_role/routes.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cygnet::daemon {
 
@@ -48,35 +49,62 @@ NetworkRequest::What Routes::removing(What what) {
   return NetworkRequest::What::kRemoveRoute;
 }
 
+void Routes::Held::use(model::PolicyId policy, Way way) {
+  const bool has_source = way.source.has_value();
+  users.erase({!has_source, policy});
+  users.insert_or_assign({has_source, policy}, std::move(way));
+}
+
+void Routes::Held::let_go(model::PolicyId policy) {
+  users.erase({false, policy});
+  users.erase({true, policy});
+}
+
 void Routes::request(NetworkRequest::What what, const Wanted& wanted, const Held& held) {
-  send_({next_request_++, what, wanted.prefix, wanted.device, held.source, held.mtu, {}, {}, 0});
+  send_({next_request_++, what, wanted.prefix, wanted.device, held.asked.source, held.asked.mtu, {}, {}, 0});
 }
 
 void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu) {
   auto [it, fresh] = held_.try_emplace(wanted);
   auto& held = it->second;
-  const bool differs = !fresh && (held.source != source || held.mtu != mtu);
-  held.users.insert(policy);
+  held.use(policy, {source, mtu});
   of_policy_[policy].insert(wanted);
-  if (differs) {
-    // The kernel may keep the old source as another entry: out with it first.
-    request(NetworkRequest::What::kRemoveRoute, wanted, held);
+  if (!fresh && held.asked == held.wanted()) return;
+  // It takes the place of the old one in one step: without a route packets would leave in the clear.
+  held.asked = held.wanted();
+  request(adding(wanted.what), wanted, held);
+}
+
+void Routes::give_back(const Wanted& wanted, model::PolicyId policy) {
+  const auto it = held_.find(wanted);
+  if (it == held_.end()) return;
+  auto& held = it->second;
+  held.let_go(policy);
+  if (!held.users.empty()) {
+    if (held.asked == held.wanted()) return;
+    held.asked = held.wanted();
+    return request(adding(wanted.what), wanted, held);
   }
-  if (fresh || differs) {
-    held.source = source;
-    held.mtu = mtu;
-    request(adding(wanted.what), wanted, held);
-  }
+  request(removing(wanted.what), wanted, held);
+  if (wanted.what == What::kClear) --clear_;
+  held_.erase(it);
 }
 
 void Routes::add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
                  const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy) {
-  if (policy.action == model::PolicyAction::kBypass) {
-    add_clear(policy);
+  const auto before = std::exchange(of_policy_[policy.id], {});
+  if (policy.action == model::PolicyAction::kBypass) add_clear(policy);
+  if (policy.action == model::PolicyAction::kProtect) add_protected(policy, source_ips, own, mtu, proxy);
+  // Routes before the addresses they use: they sort first.
+  const auto& now = of_policy_[policy.id];
+  for (const auto& wanted : before) {
+    if (!now.contains(wanted)) give_back(wanted, policy.id);
   }
-  if (policy.action != model::PolicyAction::kProtect) {
-    return;
-  }
+  if (now.empty()) of_policy_.erase(policy.id);
+}
+
+void Routes::add_protected(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
+                           const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy) {
   // Addresses first: a route's source must exist.
   for (const auto& ip : source_ips) {
     hold({What::kAddress, IpPrefix::host(ip), policy.device}, policy.id, std::nullopt, 0);
@@ -168,8 +196,8 @@ void Routes::add_clear(const model::PolicySpec& policy) {
       hold(wanted, policy.id, std::nullopt, 0);
       std::vector<std::pair<Wanted, model::PolicyId>> whole;
       each_overlapping(What::kRoute, prefix, [&](const Wanted& route, const Held& held) {
-        for (const auto user : held.users) {
-          if (!limited_.contains(user)) whole.emplace_back(route, user);
+        for (const auto& [user, way] : held.users) {
+          if (!limited_.contains(user.second)) whole.emplace_back(route, user.second);
         }
       });
       for (const auto& [route, user] : whole) guard_all_of(route.prefix, route.device, user);
@@ -204,19 +232,7 @@ void Routes::remove(const model::PolicySpec& policy) {
   if (of == of_policy_.end()) {
     return;
   }
-  // Routes before the addresses they use: they sort first.
-  for (const auto& wanted : of->second) {
-    const auto it = held_.find(wanted);
-    if (it == held_.end()) {
-      continue;
-    }
-    it->second.users.erase(policy.id);
-    if (it->second.users.empty()) {
-      request(removing(wanted.what), wanted, it->second);
-      if (wanted.what == What::kClear) --clear_;
-      held_.erase(it);
-    }
-  }
+  for (const auto& wanted : of->second) give_back(wanted, policy.id);
   of_policy_.erase(of);
 }
 
@@ -224,7 +240,8 @@ std::vector<control::RouteFact> Routes::facts() const {
   std::vector<control::RouteFact> out;
   for (const auto& [wanted, held] : held_) {
     if (wanted.what == What::kRoute) {
-      out.push_back({wanted.prefix.to_string(), wanted.device, held.source ? held.source->to_string() : ""});
+      out.push_back(
+          {wanted.prefix.to_string(), wanted.device, held.asked.source ? held.asked.source->to_string() : ""});
     }
   }
   return out;

@@ -24,8 +24,9 @@ class Routes {
   using Send = std::function<void(NetworkRequest)>;
   explicit Routes(Send send) : send_(std::move(send)) {}
 
-  // A policy was installed (or replaced). source_ips: of its connection; own: addresses of this machine.
-  // proxy: this machine answers for the policy's single remote addresses in the networks it is attached to.
+  // What a policy needs: when it is installed or replaced, and again whenever something else here is not what it was;
+  // what it needed before and does not need now is given back. source_ips: of its connection; own: addresses of this
+  // machine. proxy: this machine answers for the policy's single remote addresses in the networks it is attached to.
   void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own,
            std::uint32_t mtu, bool proxy = false);
   void remove(const model::PolicySpec& policy);
@@ -44,14 +45,26 @@ class Routes {
     auto operator<=>(const Wanted&) const = default;
   };
   struct Held {
-    std::set<model::PolicyId> users;
-    std::optional<IpAddress> source;
-    std::uint32_t mtu = 0;
+    struct Way {
+      std::optional<IpAddress> source;
+      std::uint32_t mtu = 0;
+      bool operator==(const Way&) const = default;
+    };
+    // Where several policies share a route the last of these decides: the newest with a source of its own, if there is
+    // one. That is the policy of an SA whose address the peer has assigned, and not the one that waits for packets.
+    std::map<std::pair<bool, model::PolicyId>, Way> users;
+    Way asked;  // of the monitor
+    [[nodiscard]] const Way& wanted() const { return users.rbegin()->second; }
+    void use(model::PolicyId policy, Way way);
+    void let_go(model::PolicyId policy);
   };
+  void give_back(const Wanted& wanted, model::PolicyId policy);
   void hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu);
   [[nodiscard]] static NetworkRequest::What adding(What what);
   [[nodiscard]] static NetworkRequest::What removing(What what);
   void request(NetworkRequest::What what, const Wanted& wanted, const Held& held);
+  void add_protected(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
+                     const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy);
   void add_guards(const model::PolicySpec& policy);
   void add_clear(const model::PolicySpec& policy);
   void guard(const Traffic& traffic, const std::string& device, model::PolicyId policy);

@@ -51,6 +51,7 @@ class KernelProcess {
   void look_at_standby();
   void each_second();
   void look_for_lost();
+  void tell(const sadb::kernel::KernelEngine::PutBack& found);
   void flush();
   [[nodiscard]] bool ike_is_behind() const;
   [[nodiscard]] sadb::kernel::Moment moment() const {
@@ -206,17 +207,26 @@ void KernelProcess::on_kernel_events() {
     log_.notice("", "the kernel had more to tell than could be taken: looking at its SAs");
     engine_->on_messages_lost();
   }
-  if (const auto gone = engine_->put_back(); gone.policies + gone.sas != 0) {
-    log_.warning("", "others took " + std::to_string(gone.policies) + " of our policies and " +
-                         std::to_string(gone.sas) +
-                         " of our SAs out of the kernel (ip xfrm … flush?): the policies are back, SAs are negotiated "
-                         "anew where they are wanted");
-  }
+  tell(engine_->put_back());
   flush();
 }
 
+void KernelProcess::tell(const sadb::kernel::KernelEngine::PutBack& found) {
+  if (found.policies + found.sas != 0) {
+    log_.warning("", "others took " + std::to_string(found.policies) + " of our policies and " +
+                         std::to_string(found.sas) +
+                         " of our SAs out of the kernel (ip xfrm … flush?): the policies are back, SAs are negotiated "
+                         "anew where they are wanted");
+  }
+  if (found.overwritten != 0) {
+    log_.warning("", "others wrote over " + std::to_string(found.overwritten) +
+                         " of our policies in the kernel, with policies of the same selectors (another key manager? ip "
+                         "xfrm monitor shows who): ours are back");
+  }
+}
+
 void KernelProcess::look_at_standby() {
-  engine_->on_timer(moment());
+  tell(engine_->on_timer(moment()));
   flush();
   standby_timer_ = engine_->has_standby();
   if (standby_timer_) loop_.after(kStandbyInterval, [this] { look_at_standby(); });
@@ -255,7 +265,7 @@ void KernelProcess::each_second() {
   static constexpr std::array<std::uint8_t, 1> kKeepalive{0xff};
   const auto now = clock_.monotonic();
   look_for_lost();
-  engine_->on_timer(moment());
+  tell(engine_->on_timer(moment()));
   flush();
   const auto wanted = engine_->keepalives();
   std::erase_if(kept_open_, [&](const auto& entry) { return !wanted.contains(entry.first); });

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <memory>
 
+#include "crypto/prf.h"
 #include "daemon/config_bundle.h"
 #include "daemon/keys_role/key_messages.h"
 #include "daemon/privileges.h"
@@ -92,6 +93,8 @@ void KeysProcess::on_monitor(io::Message message) {
 
 Result<void> KeysProcess::start() {
   lock_memory();
+  // OpenSSL makes itself ready when it is first used: now, and not while the first peer waits.
+  (void)crypto::prf(model::PrfId::kHmacSha2_256, {}, {});
   if (auto dropped = drop_privileges(options_.user); !dropped) return dropped;
   pool_ = std::make_unique<io::WorkPool>(loop_, kThreads);
   if (auto confined = confine(Confinement::kKeys, options_.allow_unconfined, log_); !confined) return confined;

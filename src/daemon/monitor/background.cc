@@ -19,7 +19,7 @@
 namespace cygnet::daemon {
 
 Result<void> Monitor::listen_to_programs() {
-  if (kernel_) return {};
+  if (!plan_.user) return {};
   auto pfkey = io::listen_seqpacket(path(std::string(wire::pfkey::kSocketName)), 0600);
   if (!pfkey) return std::unexpected(pfkey.error());
   pfkey_ = std::move(*pfkey);
@@ -45,7 +45,8 @@ int Monitor::clean_up() {
   }
   auto loaded = read_configuration();
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
-  resolver_.clean_up_earlier();
+  // Another daemon's, which lives, is not ours to take back.
+  if (const auto lock = lock_directory(options_.state_dir)) resolver_.clean_up_earlier();
   remove_from_kernel(path(std::string(kInKernelFile)));
   if (auto done = network_->clean_up(); !done) {
     log_.error("network", done.error().message);

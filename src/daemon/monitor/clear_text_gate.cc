@@ -178,8 +178,8 @@ std::string ClearTextGate::table_text() const {
     type filter hook prerouting priority mangle + 5; policy accept;
     iifname { "lo", )" +
          devices + R"( } accept
-    fib saddr . mark oifname != { )" +
-         devices + R"( } accept
+)" + (setup_.beside_kernel ? "    meta ipsec exists accept\n" : "") +
+         R"(    fib saddr . mark oifname != { )" + devices + R"( } accept
     ip saddr { 0.0.0.0/8, 224.0.0.0/3 } accept
     ip6 saddr { ::/128, fe80::/10, ff00::/8 } accept
     icmpv6 type { 133, 134, 135, 136, 137 } ip6 hoplimit 255 accept

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Clear text from outside that a policy says must come protected is refused: RFC 4301 section 5.2, "if the packet is
-// not IPsec protected ... and the matching entry is PROTECT ... the packet MUST be discarded".
+// Clear text from outside that a policy says must come protected is refused: RFC 4301 section 4.4.1, "if a packet that
+// is looked up in the SPD-I cannot be matched to an entry there, then the packet MUST be discarded".
 //
 // Who may come in the clear is seen from the way back: what is answered through one of our devices must have come out
 // of one of them. The packet filter asks the routing tables just that (`fib saddr oifname`), so there is no list to
@@ -42,6 +42,8 @@ struct GateSetup {
   // The kernel's IPsec carries the packets: its own policies refuse clear text, and what it has taken out of an SA
   // comes past the gate a second time, from the outer device. No table then.
   bool kernel = false;
+  // It carries some of them: what it has taken out of an SA, its own policies have allowed.
+  bool beside_kernel = false;
 };
 
 class ClearTextGate {

@@ -44,9 +44,7 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
       end_shut_down();
     } else if (engine_lost_) {
       ++ike_.restarts;
-      if (engine_.ready && engine_.pid != 0) {
-        start_ike();
-      }
+      start_ike();
     } else {
       log_.error("ike", "the process " + how + (clean ? "" : "; tunnels keep running") + ": starting it again");
       restart_later(ike_, &Monitor::start_ike);
@@ -76,27 +74,49 @@ void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {
   if (resolver_.on_child_ended(pid, how, clean)) {
     return;
   }
+  if (pid == beside_.pid) {
+    on_kernel_ended(how);
+    return;
+  }
   if (pid != engine_.pid) {
     return;
   }
   engine_.pid = 0;
+  engine_.ready = false;
   engine_.channel.reset();
   if (shutting_down_) {
     return;
   }
   log_.error("engine",
              "the process " + how +
-                 (kernel_ ? ": the kernel's SAs go on until new ones are there"
-                          : ": all tunnels are lost and negotiated again; nothing leaves in the clear meanwhile"));
+                 (!plan_.user ? ": the kernel's SAs go on until new ones are there"
+                              : ": all tunnels are lost and negotiated again; nothing leaves in the clear meanwhile"));
   engine_lost_ = true;
   // With the kernel's SAs alive nothing is said to the peers: they would delete their halves.
-  if (!kernel_) send(ike_, ShutDown{});
+  if (plan_.user) send(ike_, ShutDown{});
   if (const pid_t lost_ike = ike_.pid; lost_ike != 0) {
-    loop_.after(kernel_ ? Duration{} : Duration(kGoodbyeTime), [this, lost_ike] {
+    loop_.after(!plan_.user ? Duration{} : Duration(kGoodbyeTime), [this, lost_ike] {
       if (ike_.pid == lost_ike) ::kill(lost_ike, SIGKILL);
     });
   }
   restart_later(engine_, &Monitor::start_engine);
+}
+
+// Our own engine keeps what ike must find again, and the kernel its SAs, though the next process does not know of what
+// they are. ike begins anew as after a crash of its own: tunnels in user space stay, those in the kernel are made anew.
+void Monitor::on_kernel_ended(const std::string& how) {
+  beside_.pid = 0;
+  beside_.ready = false;
+  beside_.channel.reset();
+  if (shutting_down_) {
+    return;
+  }
+  log_.error("kernel", "the process " + how + ": the kernel's SAs go on until new ones are there");
+  if (ike_.pid != 0 && !engine_lost_) {
+    engine_lost_ = true;
+    ::kill(ike_.pid, SIGKILL);
+  }
+  restart_later(beside_, &Monitor::start_kernel);
 }
 
 void Monitor::begin_shut_down() {
@@ -114,7 +134,7 @@ void Monitor::begin_shut_down() {
 }
 
 void Monitor::end_shut_down() {
-  for (auto* child : {&ike_, &keys_, &token_, &engine_}) {
+  for (auto* child : {&ike_, &keys_, &token_, &engine_, &beside_}) {
     if (child->pid != 0) {
       // Only when it is gone are its devices: the next cygnetd must find none of them.
       io::end_child(child->pid);

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 
 #include "daemon/kernel_role/kernel_link.h"
 #include "io/process.h"
+#include "io/rtnetlink.h"
 #include "sadb/kernel/pfkey_language.h"
 
 namespace cygnet::daemon {
@@ -74,19 +76,10 @@ std::string words_of(const Kind& kind) {
   return out;
 }
 
-std::string word_of(EngineKind engine) { return engine == EngineKind::kPfkey ? "pfkey" : "xfrm"; }
-
-std::string why_not(const model::Connection& connection, EngineKind language) {
-  for (const auto& child : connection.children) {
-    if (auto why = sadb::kernel::why_not(child); !why.empty()) return why;
-  }
-  return language == EngineKind::kPfkey ? sadb::kernel::why_not_pfkey(connection) : std::string{};
-}
-
 // Whether the network card takes what it must take. What has no address yet is found out when it is set up.
 std::string why_not_card(const model::Connection& connection, const model::Child& child,
                          sadb::kernel::KernelPort& port) {
-  if (child.nic_offload != model::NicOffload::kCrypto) return {};
+  if (child.nic_offload != model::NicOffload::kCrypto && child.nic_offload != model::NicOffload::kPacket) return {};
   // Which end is ours has not been found out yet.
   const auto is_here = [&](const model::HostSpec& host) {
     return host.has_address() && port.interface_of(host.address) != 0;
@@ -106,38 +99,49 @@ std::string why_not_card(const model::Connection& connection, const model::Child
   return {};
 }
 
+// Whether the kernel has an SA for the last of the CPUs.
+std::string why_no_clones(const model::Connection& connection, const model::Child& child,
+                          sadb::kernel::KernelPort& port) {
+  const auto clones = child.clones.value_or(0);
+  std::set<Kind> kinds;
+  add_kinds(child, kinds);
+  if (clones == 0 || kinds.empty()) return {};
+  auto spec = probe_of(*kinds.begin(), Family::kV4);
+  spec.resource = static_cast<std::uint16_t>(clones - 1);
+  const auto taken = sadb::kernel::probe(port, spec);
+  if (taken) return {};
+  return "connection " + connection.name + " (" + connection.source + ") has clones=" + std::to_string(clones) +
+         ", and " + taken.error().message;
+}
+
+std::string why_no_interfaces(const Connections& connections) {
+  const auto wants = [](const auto* connection) {
+    return std::ranges::any_of(connection->children, [](const auto& child) { return child.interface_number != 0; });
+  };
+  const auto it = std::ranges::find_if(connections, wants);
+  if (it == connections.end()) return {};
+  auto routes = io::RouteSocket::open();
+  if (!routes) return routes.error().message;
+  if (routes->has_xfrm_interfaces()) return {};
+  return "connection " + (*it)->name + " (" + (*it)->source +
+         ") has ipsec-interface=, and this kernel has no XFRM interfaces (CONFIG_XFRM_INTERFACE)";
+}
+
 }  // namespace
 
-std::string why_not_user(const std::vector<model::Connection>& connections) {
-  for (const auto& connection : connections) {
-    for (const auto& child : connection.children) {
-      if (const auto word = sadb::kernel::needs_kernel(child); !word.empty()) {
-        return "connection " + connection.name + " (" + connection.source + ") has " + word +
-               ", which only the kernel's IPsec heeds (engine=xfrm)";
-      }
-    }
-  }
-  return {};
-}
-
-std::string why_not_engine(const std::vector<model::Connection>& connections, EngineKind engine) {
-  return engine == EngineKind::kUser ? why_not_user(connections) : why_not_kernel(connections, engine);
-}
-
-std::string why_not_kernel(const std::vector<model::Connection>& connections, EngineKind language) {
+std::string why_not_kernel(const Connections& connections, EngineKind language) {
   auto port = open_kernel_port(language);
   if (!port) return port.error().message;
+  if (auto why = why_no_interfaces(connections); !why.empty()) return why;
   std::set<std::pair<Kind, Family>> probed;  // good ones, each asked for once
-  for (const auto& connection : connections) {
+  for (const auto* each : connections) {
+    const auto& connection = *each;
     std::set<Kind> kinds;
-    if (const auto why = why_not(connection, language); !why.empty()) {
-      return "connection " + connection.name + " (" + connection.source + ") has " + why +
-             (language == EngineKind::kPfkey ? ", which cannot be asked of the kernel over PF_KEY"
-                                             : ", which is not built for the kernel's IPsec");
-    }
+    if (auto why = why_not_in_kernel(connection, language); !why.empty()) return why;
     for (const auto& child : connection.children) {
       add_kinds(child, kinds);
       if (const auto why = why_not_card(connection, child, **port); !why.empty()) return why;
+      if (const auto why = why_no_clones(connection, child, **port); !why.empty()) return why;
     }
     const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
     for (const auto& kind : kinds) {
@@ -153,34 +157,79 @@ std::string why_not_kernel(const std::vector<model::Connection>& connections, En
   return {};
 }
 
-Result<EngineKind> choose_engine(const config::LoadedConfiguration& configuration, Logger& log) {
-  const auto wanted = configuration.setup.engine;
-  if (wanted == EngineKind::kUser) {
-    if (const auto why = why_not_user(configuration.connections); !why.empty()) return fail("engine=user: " + why);
-    return wanted;
+namespace {
+
+constexpr std::string_view kThreadWords =
+    "workers=, worker-cpus=, busy-poll=, crypto-threads=, crypto-cpus= and crypto-cpu= are for Cygnet's own engine";
+
+// Of the connections with engine=auto, all together.
+EngineKind choose_automatic(const EnginePlan& plan, const config::LoadedConfiguration& configuration, Logger& log) {
+  Connections all;
+  for (const auto& connection : configuration.connections) {
+    if (wanted_engine(plan, connection) == EngineKind::kAuto) all.push_back(&connection);
   }
-  const auto language = wanted == EngineKind::kPfkey ? EngineKind::kPfkey : EngineKind::kXfrm;
-  auto why = why_not_kernel(configuration.connections, language);
-  if (why.empty() && configuration.threads != model::EngineThreads{}) {
-    why =
-        "workers=, worker-cpus=, busy-poll=, crypto-threads=, crypto-cpus= and crypto-cpu= are for Cygnet's own engine";
+  if (all.empty() && plan.usual != EngineKind::kAuto) return EngineKind::kUser;
+  auto why = why_not_kernel(all, plan.language);
+  if (why.empty() && configuration.threads != model::EngineThreads{}) why = kThreadWords;
+  if (why.empty()) return EngineKind::kXfrm;
+  const auto other = why_not_user(all);
+  log.notice("monitor", other.empty()
+                            ? "engine=auto: Cygnet's own engine carries the packets, since " + why
+                            : "engine=auto: the kernel carries what needs it and Cygnet's own engine the rest, since " +
+                                  why + "; and " + other);
+  return other.empty() ? EngineKind::kUser : EngineKind::kAuto;
+}
+
+void tell(const EnginePlan& plan, Logger& log) {
+  if (!plan.kernel) return;
+  log.info("monitor", plan.user
+                          ? "the kernel's IPsec carries the packets of some connections, Cygnet's own engine those "
+                            "of the others (engine=)"
+                          : "the kernel's IPsec carries the packets (engine=)");
+  if (plan.language == EngineKind::kPfkey) {
+    log.notice("monitor", "engine=pfkey: anti-replay windows have 32 packets, since PF_KEY knows no larger ones");
   }
-  if (why.empty()) {
-    log.info("monitor", "the kernel's IPsec carries the packets (engine=)");
-    if (language == EngineKind::kPfkey) {
-      log.notice("monitor", "engine=pfkey: anti-replay windows have 32 packets, since PF_KEY knows no larger ones");
+}
+
+}  // namespace
+
+std::string why_not_plan(const EnginePlan& plan, const std::vector<model::Connection>& connections) {
+  if (auto why = why_not_running(plan, connections); !why.empty()) return why;
+  if (auto why = why_not_user(those_of(plan, connections, false)); !why.empty()) return "engine=user: " + why;
+  const auto in_kernel = those_of(plan, connections, true);
+  // Without such connections the kernel is asked for all the same, if it alone is there.
+  if (plan.kernel && (!in_kernel.empty() || !plan.user)) {
+    if (auto why = why_not_kernel(in_kernel, plan.language); !why.empty()) {
+      return "engine=" + std::string(word_of(plan.language)) + ": " + why +
+             ". Change the connection, or write engine=user (or auto) in it or in config setup";
     }
-    return language;
   }
-  if (wanted != EngineKind::kAuto) {
-    return fail("engine=" + word_of(wanted) + ": " + why +
-                ". Change the connection, or write engine=user (or auto) in config setup");
+  return why_not_apart(plan, connections);
+}
+
+Result<EnginePlan> choose_engines(const config::LoadedConfiguration& configuration, Logger& log) {
+  const auto& all = configuration.connections;
+  EnginePlan plan{.user = false, .usual = configuration.setup.engine};
+  const auto wants = [&](EngineKind engine) {
+    return plan.usual == engine || std::ranges::any_of(all, [&](const auto& c) { return c.engine == engine; });
+  };
+  // One that has connections with either is told below why not.
+  if (wants(EngineKind::kPfkey) && plan.usual != EngineKind::kXfrm) plan.language = EngineKind::kPfkey;
+  plan.automatic = choose_automatic(plan, configuration, log);
+  const auto runs = [&](EngineKind engine) {
+    engine = engine == EngineKind::kAuto ? plan.automatic : engine;
+    plan.user = plan.user || engine == EngineKind::kUser || engine == EngineKind::kAuto;
+    plan.kernel = plan.kernel || engine != EngineKind::kUser;
+  };
+  runs(plan.usual);
+  for (const auto& connection : all) runs(wanted_engine(plan, connection));
+  if (!plan.user && configuration.threads != model::EngineThreads{}) {
+    return fail("engine=" + std::string(word_of(plan.language)) + ": " + std::string(kThreadWords) +
+                ". Remove them, or write engine=user (or auto) in config setup");
   }
-  if (const auto other = why_not_user(configuration.connections); !other.empty()) {
-    return fail("engine=auto: the kernel cannot: " + why + "; and " + other);
-  }
-  log.notice("monitor", "engine=auto: Cygnet's own engine carries the packets, since " + why);
-  return EngineKind::kUser;
+  if (auto why = why_not_plan(plan, all); !why.empty()) return fail(why);
+  tell(plan, log);
+  return plan;
 }
 
 namespace {
@@ -205,12 +254,12 @@ char larval_drop_before(const std::string& file) {
 
 }  // namespace
 
-void note_in_kernel(EngineKind chosen, const std::string& file, Logger& log) {
-  if (chosen == EngineKind::kUser) {
+void note_in_kernel(const EnginePlan& plan, const std::string& file, Logger& log) {
+  if (!plan.kernel) {
     remove_from_kernel(file);
     return;
   }
-  const auto text = "engine=" + word_of(chosen) + " " + larval_drop_before(file) + '\n';
+  const auto text = "engine=" + std::string(word_of(plan.language)) + " " + larval_drop_before(file) + '\n';
   if (auto kept = io::replace_file(file, text, 0600); !kept) {
     log.warning("monitor", kept.error().message + ": if cygnetd is killed, --clean-up leaves the kernel's SAs alone");
   }

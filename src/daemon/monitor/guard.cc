@@ -28,6 +28,7 @@ void Monitor::on_route_changes() {
     if (shutting_down_) return;
     repair_network();
     network_->on_network_changed();
+    if (esp_path_) esp_path_->on_network_changed();
     send(ike_, NetworkChanged{});
   });
 }

@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 
+#include "config/setup_changes.h"
 #include "control/messages.h"
 #include "daemon/monitor/crash_secret.h"
 #include "daemon/monitor/engine_choice.h"
@@ -21,12 +23,6 @@
 #include "io/process.h"
 
 namespace cygnet::daemon {
-
-namespace {
-
-PassedSocket describe(const io::OuterSocket& socket) { return {socket.kind, socket.family, socket.port}; }
-
-}  // namespace
 
 Monitor::Monitor(Options options, Logger& log)
     : options_(std::move(options)), log_(log), resolver_(loop_, {.state_dir = options_.state_dir}, log_) {}
@@ -77,6 +73,12 @@ Result<void> Monitor::start() {
   if (auto made = make_own_directory(options_.run_dir, "the run directory"); !made) return made;
   if (auto made = make_own_directory(options_.state_dir, "the state directory"); !made)
     log_.warning("monitor", made.error().message);
+  auto lock = lock_directory(options_.state_dir);
+  if (!lock) {
+    return fail("another cygnetd keeps its state in " + options_.state_dir +
+                ": give this one a directory of its own with --state-dir");
+  }
+  state_lock_ = std::move(*lock);
   io::SystemRandom random;
   if (auto secret = load_crash_secret(options_.state_dir, random)) {
     crash_secret_ = std::move(*secret);
@@ -93,35 +95,36 @@ Result<void> Monitor::start() {
     return std::unexpected(control.error());
   }
   control_ = std::move(*control);
-  const auto engine = choose_engine(loaded.configuration.conf, log_);
-  if (!engine) return std::unexpected(engine.error());
-  engine_kind_ = *engine;
-  kernel_ = engine_kind_ != model::EngineKind::kUser;
-  note_in_kernel(engine_kind_, path(std::string(kInKernelFile)), log_);
+  const auto plan = choose_engines(loaded.configuration.conf, log_);
+  if (!plan) return std::unexpected(plan.error());
+  plan_ = *plan;
+  if (auto taken = take_interfaces(plan_, loaded.configuration.conf); !taken) return taken;
+  note_in_kernel(plan_, path(std::string(kInKernelFile)), log_);
   if (auto listening = listen_to_programs(); !listening) {
     return listening;
   }
+  threads_ = loaded.configuration.conf.threads;
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
-                                       kernel_ ? model::EngineThreads{} : loaded.configuration.conf.threads, kernel_);
+                                       plan_.user ? threads_ : model::EngineThreads{}, plan_);
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
+  if (network_->engine_threads().esp_over_xdp) open_esp_path();
   leases_.open(options_.state_dir);
   resolver_.clean_up_earlier();
-  bundle_ = std::move(loaded.bundle);
   loop_.watch(signals_.get(), [this] { on_signal(); });
   if (auto changes = io::open_route_changes(network_->ours().own_port)) {
     route_changes_ = std::move(*changes);
     loop_.watch(route_changes_.get(), [this] { on_route_changes(); });
   }
-  use_bounds(loaded);
+  use(loaded);
   watch_clear_text();
   (void)io::write_pid_file(path("monitor.pid"), ::getpid());
   start_keys_with(std::move(loaded.secrets));
   if (wants_token) {
     wait_for_tokens(loaded.tokens);
   } else {
-    start_engine();
+    start_engines();
   }
   return {};
 }
@@ -140,6 +143,8 @@ Monitor::Loaded Monitor::read_configuration(bool again) {
   RecordingFiles conf(files);
   RecordingFiles secrets(disk);
   Loaded out;
+  // What the reloader remembers from here on is only read so far.
+  in_force_ = false;
   if (again) out.change = reloader_.reload(options_.config, conf);
   const bool in_part = out.change.has_value();
   if (in_part) {
@@ -183,7 +188,7 @@ Result<void> Monitor::start_process(Child& child) {
   if (!pair) {
     return std::unexpected(pair.error());
   }
-  const std::string role = &child == &engine_ && kernel_ ? "kernel" : child.role;
+  const std::string role = &child == &engine_ && !plan_.user ? "kernel" : child.role;
   std::vector<std::string> arguments{"cygnetd", "--role", role, "--user", options_.user};
   if (options_.foreground) {
     arguments.emplace_back("--foreground");
@@ -211,55 +216,9 @@ void Monitor::send(Child& child, const FromMonitor& message, std::vector<io::Uni
   }
 }
 
-void Monitor::start_engine() {
-  if (auto started = start_process(engine_); !started) {
-    log_.error("monitor", started.error().message);
-    begin_shut_down();
-    return;
-  }
-  network_->on_engine_gone();
-  settle_gate();
-  for (const auto& worker : network_->workers()) {
-    std::vector<io::UniqueFd> fds;
-    for (const auto* list : {&worker.devices, &worker.sockets}) {
-      for (const auto& fd : *list) {
-        fds.push_back(fd.duplicate());
-      }
-    }
-    send(engine_, EngineWorker{}, std::move(fds));
-  }
-  const auto& setup = network_->setup();
-  StartEngine start{.log_level = setup.log_level,
-                    .cpus = network_->engine_threads().cpus,
-                    .busy_poll_us = network_->engine_threads().busy_poll_us,
-                    .crypto_threads = network_->engine_threads().crypto_count,
-                    .crypto_percent = network_->engine_threads().crypto_percent,
-                    .crypto_cpus = network_->engine_threads().crypto_cpus,
-                    .nat_port = setup.nat_port,
-                    .mark = setup.fwmark,
-                    .language = engine_kind_};
-  std::vector<io::UniqueFd> fds;
-  for (const auto& device : network_->devices()) {
-    start.devices.push_back(device.name);
-    fds.push_back(device.fd.duplicate());
-  }
-  const auto pass = [&](const io::OuterSocket& socket) {
-    start.sockets.push_back(describe(socket));
-    fds.push_back(socket.fd.duplicate());
-  };
-  for (const auto* socket : network_->engine_sockets()) pass(*socket);
-  for (const auto& socket : network_->sockets()) {
-    // The kernel is told to let IKE through.
-    if (kernel_ && socket.kind == io::OuterKind::kUdp && socket.port == setup.ike_port) pass(socket);
-  }
-  if (!kernel_) {
-    fds.push_back(pfkey_.duplicate());
-    fds.push_back(xfrm_.duplicate());
-  }
-  send(engine_, start, std::move(fds));
-}
-
 void Monitor::start_ike() {
+  // It may have been started by whatever came first; and without engines it has nothing to begin with.
+  if (ike_.pid != 0 || !engines_ready()) return;
   if (auto started = start_process(ike_); !started) {
     log_.error("monitor", started.error().message);
     begin_shut_down();
@@ -269,24 +228,25 @@ void Monitor::start_ike() {
   network_done_ = {.request = 0, .count = 0, .error = {}};
   network_->begin_sync();
   resolver_.begin_sync();
-  StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_, kernel_};
+  StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_, plan_};
   std::vector<io::UniqueFd> fds;
   fds.push_back(bundle_file());
   fds.push_back(control_.duplicate());
   fds.push_back(leases_file());
   for (const auto& socket : network_->sockets()) {
     if (socket.kind == io::OuterKind::kUdp) {
-      start.sockets.push_back(describe(socket));
+      start.sockets.push_back(passed(socket));
       fds.push_back(socket.fd.duplicate());
     }
   }
   send(ike_, start, std::move(fds));
-  connect_ike_to(engine_, NewPeer{});
+  if (plan_.both()) connect_ike_to(beside_, NewPeer{}, KernelPeer{});
+  connect_ike_to(engine_, NewPeer{}, NewPeer{});
   if (keys_.pid != 0) {
-    connect_ike_to(keys_, KeysPeer{});
+    connect_ike_to(keys_, KeysPeer{}, KeysPeer{});
   }
   if (token_.pid != 0) {
-    connect_ike_to(token_, TokenPeer{});
+    connect_ike_to(token_, TokenPeer{}, TokenPeer{});
   }
   send_processes();
   clear_text_told_ = {};
@@ -312,12 +272,12 @@ void Monitor::start_keys_with(io::UniqueFd secrets) {
   fds.push_back(std::move(secrets));
   send(keys_, StartKeys{options_.secrets}, std::move(fds));
   if (ike_.pid != 0) {
-    connect_ike_to(keys_, KeysPeer{});
+    connect_ike_to(keys_, KeysPeer{}, KeysPeer{});
     send_processes();
   }
 }
 
-void Monitor::connect_ike_to(Child& other, const FromMonitor& peer) {
+void Monitor::connect_ike_to(Child& other, const FromMonitor& for_other, const FromMonitor& for_ike) {
   auto pair = io::seqpacket_pair();
   if (!pair) {
     log_.error("monitor", pair.error().message);
@@ -325,10 +285,10 @@ void Monitor::connect_ike_to(Child& other, const FromMonitor& peer) {
   }
   std::vector<io::UniqueFd> to_other;
   to_other.push_back(std::move(pair->first));
-  send(other, peer, std::move(to_other));
+  send(other, for_other, std::move(to_other));
   std::vector<io::UniqueFd> to_ike;
   to_ike.push_back(std::move(pair->second));
-  send(ike_, peer, std::move(to_ike));
+  send(ike_, for_ike, std::move(to_ike));
 }
 
 io::UniqueFd Monitor::bundle_file() {
@@ -351,8 +311,8 @@ io::UniqueFd Monitor::leases_file() {
 
 void Monitor::send_processes() {
   Processes processes{{{"monitor", static_cast<std::uint64_t>(::getpid()), 0}}};
-  for (const auto* child : {&ike_, &keys_, &token_, &engine_}) {
-    if (child == &token_ && child->pid == 0) continue;
+  for (const auto* child : {&ike_, &keys_, &token_, &engine_, &beside_}) {
+    if ((child == &token_ || child == &beside_) && child->pid == 0) continue;
     processes.list.push_back({child->role, static_cast<std::uint64_t>(child->pid), child->restarts});
   }
   send(ike_, processes);
@@ -366,8 +326,8 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   }
   if (std::holds_alternative<Ready>(*decoded)) {
     from.ready = true;
-    if (&from == &engine_ && ike_.pid == 0) {
-      start_ike();
+    if (&from == &engine_ || &from == &beside_) {
+      on_engine_ready();
     } else if (&from == &ike_) {
       io::notify_service_manager("READY=1");
     }
@@ -375,6 +335,10 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   }
   if (const auto* report = std::get_if<TokenReport>(&*decoded); report != nullptr && &from == &token_) {
     on_token_report(*report, message);
+    return;
+  }
+  if (const auto* wanted = std::get_if<WantNextHops>(&*decoded)) {
+    if (&from == &engine_ && esp_path_) esp_path_->on_wanted(*wanted);
     return;
   }
   if (&from == &engine_) {
@@ -392,7 +356,7 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
     // A name that nobody has configured would be kept for ever.
     if (asked->servers.empty() || bounds_.contains(asked->connection))
-      resolver_.request(*asked, network_->setup().devices);
+      resolver_.request(*asked, network_->device_names());
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();
     settle_gate();
@@ -436,23 +400,50 @@ void Monitor::on_signal() {
   }
 }
 
+void Monitor::use(Loaded& loaded) {
+  bundle_ = std::move(loaded.bundle);
+  use_bounds(loaded);
+  // Where both engines carry packets, all connections are looked at together.
+  in_force_ = !plan_.both();
+}
+
+// Who carries what was decided at the start: what does not go with it is refused.
+std::string Monitor::why_not(Loaded& loaded) const {
+  if (!loaded.configuration.ok()) return loaded.configuration.problems();
+  // A change of some connections leaves config setup as it is.
+  if (loaded.change) {
+    name_interfaces(plan_, loaded.change->fresh);
+    return why_not_plan(plan_, loaded.change->fresh);
+  }
+  auto& conf = loaded.configuration.conf;
+  if (auto taken = take_interfaces(plan_, conf); !taken) return taken.error().message;
+  for (const auto& wanted : conf.setup.interfaces) {
+    const auto& made = network_->setup().interfaces;
+    if (std::ranges::find(made, wanted) == made.end()) {
+      return "ipsec-interface=" + std::to_string(wanted.id) + ": " + wanted.name +
+             " is made when cygnetd starts: restart it";
+    }
+  }
+  const auto words = config::words_for_restart({network_->setup(), threads_}, {conf.setup, conf.threads});
+  if (!words.empty()) {
+    return "config setup says something else of " + words +
+           " than when cygnetd was started, which only a restart of it puts into force (systemctl restart cygnet): "
+           "restart it, or take that back and reload again";
+  }
+  return why_not_plan(plan_, conf.connections);
+}
+
 void Monitor::reload() {
   io::notify_service_manager("RELOADING=1");
-  auto loaded = read_configuration(true);
+  auto loaded = read_configuration(in_force_);
   NewConfiguration message;
   std::vector<io::UniqueFd> fds;
-  if (!loaded.configuration.ok()) {
-    message.error = loaded.configuration.problems();
-  } else {
-    message.error =
-        why_not_engine(loaded.change ? loaded.change->fresh : loaded.configuration.conf.connections, engine_kind_);
-  }
+  message.error = why_not(loaded);
   if (!message.error.empty()) {
     log_.error("config", "not reloaded, the old configuration stays: " + message.error);
   } else {
     warn_about_secrets_file();
-    bundle_ = std::move(loaded.bundle);
-    use_bounds(loaded);
+    use(loaded);
     fds.push_back(bundle_file());
     for (const auto& d : loaded.configuration.secrets.diagnostics) {
       message.secrets_warnings.push_back(config::to_line(d));
@@ -465,15 +456,6 @@ void Monitor::reload() {
       tell_token(loaded.tokens);
     } else if (!loaded.tokens.empty()) {
       start_token_with(loaded.tokens);
-    }
-    const auto& now = loaded.configuration.conf.setup;
-    const auto& was = network_->setup();
-    if (now.devices != was.devices || now.ike_port != was.ike_port || now.nat_port != was.nat_port ||
-        now.fwmark != was.fwmark || now.route_table != was.route_table || now.rule_priority != was.rule_priority ||
-        now.unique_ids != was.unique_ids || now.engine != was.engine) {
-      log_.warning("config",
-                   "engine, devices, ports, mark, table, rule and uniqueids of config setup change only with a restart "
-                   "of cygnetd");
     }
   }
   send(ike_, message, std::move(fds));

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/reload.h"
 #include "daemon/config_bundle.h"
+#include "daemon/monitor/esp_path.h"
 #include "daemon/monitor/lease_keeper.h"
 #include "daemon/monitor/network.h"
 #include "daemon/monitor/resolver.h"
@@ -58,7 +59,14 @@ class Monitor {
   [[nodiscard]] Result<void> listen_to_programs();
   void warn_about_secrets_file();
   [[nodiscard]] Result<void> start_process(Child& child);
+  // Both, where both carry packets: then our own is the engine, and the kernel's stands beside it.
+  void start_engines();
   void start_engine();
+  void open_esp_path();
+  void start_kernel();
+  [[nodiscard]] bool engines_ready() const;
+  void on_engine_ready();
+  void on_kernel_ended(const std::string& how);
   void start_ike();
   void start_keys_again();
   void start_keys_with(io::UniqueFd secrets);
@@ -71,8 +79,8 @@ class Monitor {
   // What is on tokens is known now, or whoever asks them takes too long.
   void go_on_without_waiting();
   void tell_warnings(const Configuration& configuration);
-  // A fresh socket pair between ike and another: one end is given to each, as `peer`.
-  void connect_ike_to(Child& other, const FromMonitor& peer);
+  // A fresh socket pair between ike and another: one end is given to each, with these words.
+  void connect_ike_to(Child& other, const FromMonitor& for_other, const FromMonitor& for_ike);
   [[nodiscard]] io::UniqueFd bundle_file();
   [[nodiscard]] io::UniqueFd leases_file();
   void send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds = {});
@@ -86,7 +94,10 @@ class Monitor {
   void settle_gate();
   void watch_clear_text();
   void tell_clear_text();
-  // What ike may ask for from now on.
+  // Why what was read cannot be put into force; empty: it can.
+  [[nodiscard]] std::string why_not(Loaded& loaded) const;
+  // Puts it into force: for ike, when it starts, and what ike may ask for from now on.
+  void use(Loaded& loaded);
   void use_bounds(const Loaded& loaded);
   void on_child_ended(pid_t pid, const std::string& how, bool clean);
   void restart_later(Child& child, void (Monitor::*how)());
@@ -98,17 +109,22 @@ class Monitor {
   Options options_;
   Logger& log_;
   io::EventLoop loop_;
+  io::UniqueFd state_lock_;
   io::UniqueFd signals_;
   io::UniqueFd route_changes_;
   io::UniqueFd control_;
   io::UniqueFd pfkey_;
   io::UniqueFd xfrm_;
   std::unique_ptr<Network> network_;
+  std::unique_ptr<EspPath> esp_path_;  // with esp-path=xdp
   config::Reloader reloader_;
+  bool in_force_ = false;  // what reloader_ remembers: only then what is different from it is all that is new
+  model::EngineThreads threads_;
   TokenWork named_tokens_;  // by the configuration, as last read
   LeaseKeeper leases_{loop_, log_};
   Resolver resolver_;
-  Child engine_{.role = "engine"};
+  Child engine_{.role = "engine"};  // our own, or the kernel's in its place
+  Child beside_{.role = "kernel"};  // the kernel's, where both carry packets
   Child ike_{.role = "ike"};
   Child keys_{.role = "keys"};
   Child token_{.role = "token"};
@@ -126,10 +142,12 @@ class Monitor {
   bool settling_ = false;
   Instant next_settlement_{};  // of the packet filter, not before
   bool shutting_down_ = false;
-  model::EngineKind engine_kind_ = model::EngineKind::kUser;
-  bool kernel_ = false;       // the kernel's IPsec takes the engine's place
+  EnginePlan plan_;
   bool engine_lost_ = false;  // ike says goodbye, then both start again
 };
+
+// What a socket is, for whom a copy of it is passed to.
+[[nodiscard]] PassedSocket passed(const io::OuterSocket& socket);
 
 // As a classic daemon: returns when the background process has started, or has not.
 int run_monitor_in_background(const Options& options, Logger& log);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "io/process.h"
+#include "io/xfrm_socket.h"
 #include "model/address_pool.h"
 
 namespace cygnet::daemon {
@@ -66,18 +67,21 @@ std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std
   return out;
 }
 
-Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads, bool kernel)
+Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads,
+                 const EnginePlan& plan)
     : setup_(std::move(setup)),
       threads_(daemon::engine_threads(threads)),
       wanted_threads_(std::move(threads)),
       state_path_(std::move(state_path)),
       log_(log),
-      kernel_(kernel),
-      gate_({.devices = setup_.devices,
+      kernel_(!plan.user),
+      both_(plan.both()),
+      gate_({.devices = daemon::device_names(setup_),
              .ike_port = setup_.ike_port,
              .nat_port = setup_.nat_port,
              .route_table = setup_.route_table,
-             .kernel = kernel},
+             .kernel = !plan.user,
+             .beside_kernel = plan.both()},
             log) {}
 
 NetworkBounds bounds_of(const model::Connection& connection) {
@@ -99,6 +103,12 @@ NetworkBounds bounds_of(const model::Connection& connection) {
 }
 
 Result<void> Network::open() {
+  auto opened = open_all();
+  if (!opened) remove_interfaces();
+  return opened;
+}
+
+Result<void> Network::open_all() {
   auto netlink = io::RouteSocket::open();
   if (!netlink) {
     return std::unexpected(netlink.error());
@@ -112,12 +122,7 @@ Result<void> Network::open() {
   if (auto ok = open_devices(); !ok) {
     return ok;
   }
-  std::ostringstream state;
-  state << setup_.route_table << ' ' << setup_.rule_priority << ' ' << setup_.fwmark;
-  for (const auto& device : devices_) state << ' ' << device.name;
-  if (auto ok = io::replace_file(state_path_, state.str() + '\n', 0600); !ok) {
-    return ok;
-  }
+  if (auto ok = write_state(); !ok) return ok;
   opened_ = true;
   for (const auto& device : devices_) {
     if (auto kept = io::keep_tun(device, true); !kept) {
@@ -129,6 +134,16 @@ Result<void> Network::open() {
   if (auto added = add_rules(); !added) return added;
   gate_.open();
   return {};
+}
+
+Result<void> Network::write_state() const {
+  std::ostringstream state;
+  state << setup_.route_table << ' ' << setup_.rule_priority << ' ' << setup_.fwmark;
+  for (const auto& device : devices_) state << ' ' << device.name;
+  for (const auto& each : interfaces_) {
+    if (each.made) state << ' ' << each.is.name;
+  }
+  return io::replace_file(state_path_, state.str() + '\n', 0600);
 }
 
 Result<void> Network::clean_up() {
@@ -162,6 +177,8 @@ Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier
   if (auto up = netlink_[0].set_up(device->index, kDeviceMtu); !up) {
     return fail(name + ": " + up.error().message);
   }
+  if (auto kept = netlink_[0].keep_routes(device->index); !kept)
+    log_.warning("network", name + ": " + kept.error().message);
   if (const auto setting = why_not_without_carrier(name); !setting.empty()) {
     log_.warning("network", setting +
                                 " is 1: if cygnetd is killed, packets for its tunnels leave in the clear. Set it "
@@ -179,11 +196,33 @@ Result<void> Network::open_devices() {
     }
     devices_.push_back(std::move(*device));
   }
-  auto workers = open_worker_queues(setup_.fwmark, threads_, devices_, engine_sockets());
+  if (auto made = open_interfaces(earlier ? earlier->devices : std::vector<std::string>{}); !made) return made;
+  auto workers =
+      open_worker_queues(setup_.fwmark, threads_, devices_, engine_sockets(), both_ ? model::kKernelSpiBit : 0);
   if (!workers) {
     return std::unexpected(workers.error());
   }
   workers_ = std::move(*workers);
+  return both_ ? open_kernel_sockets() : Result<void>{};
+}
+
+Result<void> Network::open_kernel_sockets() {
+  const auto sockets = engine_sockets();
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    // No policy of the kernel's is for what our own engine has sealed, or will open.
+    if (auto passed = io::bypass_policies(sockets[i]->fd.get(), sockets[i]->family); !passed) return passed;
+    for (const auto& worker : workers_) {
+      if (auto passed = io::bypass_policies(worker.sockets[i].get(), sockets[i]->family); !passed) return passed;
+    }
+    if (sockets[i]->kind != io::OuterKind::kUdp) continue;
+    // After ours: the filter counts them in this order.
+    auto kernels = io::open_udp(sockets[i]->family, setup_.nat_port, setup_.fwmark, true, true);
+    if (!kernels) return std::unexpected(kernels.error());
+    if (auto parted = io::part_by_spi(*kernels, threads_, model::kKernelSpiBit); !parted) return parted;
+    io::take_single_datagrams(sockets[i]->fd.get());
+    for (const auto& worker : workers_) io::take_single_datagrams(worker.sockets[i].get());
+    kernel_sockets_.push_back(std::move(*kernels));
+  }
   return {};
 }
 
@@ -209,7 +248,7 @@ Result<void> Network::open_sockets() {
   for (const auto family : {Family::kV4, Family::kV6}) {
     for (const bool encapsulation : {false, true}) {
       const auto port = encapsulation ? setup_.nat_port : setup_.ike_port;
-      const bool several = encapsulation && threads_ > 1;
+      const bool several = encapsulation && (threads_ > 1 || both_);
       const auto free = several ? expect_free_port(family, port) : Result<void>{};
       auto socket = free ? io::open_udp(family, port, setup_.fwmark, encapsulation, several)
                          : Result<io::OuterSocket>(std::unexpected(free.error()));
@@ -293,8 +332,9 @@ void Network::clean_up_earlier(bool keep_what_fits) {
   log_.notice("network",
               same ? "an earlier cygnetd did not end by itself: taking over the rule, devices and routes it left"
                    : "an earlier cygnetd did not end by itself: removing the rule and routes it left");
+  const auto wanted = daemon::device_names(setup_);
   for (const auto& name : earlier->devices) {
-    if (!same || std::ranges::find(setup_.devices, name) == setup_.devices.end()) remove_device(name);
+    if (!same || std::ranges::find(wanted, name) == wanted.end()) remove_device(name);
   }
   if (same) return;
   remove_ours(earlier->table, earlier->priority, earlier->mark);
@@ -303,8 +343,8 @@ void Network::clean_up_earlier(bool keep_what_fits) {
 }
 
 Result<Network::Placed> Network::check(const NetworkRequest& request) const {
-  const auto device = std::ranges::find(devices_, request.device, &io::TunDevice::name);
-  if (device == devices_.end()) {
+  const int device = index_of(request.device);
+  if (device == 0) {
     return fail("'" + request.device + "' is not one of our devices: name it in config setup");
   }
   Placed what;
@@ -331,7 +371,7 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
   }
   what.route = {.destination = {request.prefix.network(), request.prefix.length},
                 .table = setup_.route_table,
-                .device = device->index,
+                .device = device,
                 .source = request.source,
                 .mtu = request.mtu};
   return what;
@@ -379,20 +419,29 @@ Result<void> Network::place(const Placed& what) {
     case Placed::What::kGuard: gate_.want_guard(what.traffic, true); return {};
     case Placed::What::kRoute: break;
   }
-  return netlink_[0].add_route(what.route);
+  const auto failed = set_routes({what.route});
+  return failed.empty() ? Result<void>() : std::unexpected(failed.front().second);
 }
 
-// With the last IPv4 address of a device the kernel takes all IPv4 routes through it.
-Result<void> Network::displace_address(const Placed& what) {
-  const auto& address = what.route.destination.address;
-  auto done = netlink_[0].remove_address(what.route.device, address);
-  if (address.is_v4()) repair_routes(Family::kV4);
-  return done;
+// The kernel takes no source that is not an address of this machine. Without one the route still keeps packets from
+// leaving in the clear.
+std::vector<std::pair<std::size_t, Error>> Network::set_routes(const std::vector<io::Route>& routes) {
+  auto failed = netlink_[0].add_routes(routes);
+  std::erase_if(failed, [&](const auto& one) {
+    auto route = routes[one.first];
+    if (!route.source) return false;
+    route.source.reset();
+    if (!netlink_[0].add_route(route)) return false;
+    log_.warning("network", "the route " + route.destination.to_string() + " is there without its source " +
+                                routes[one.first].source->to_string() + ", which is no address of this machine");
+    return true;
+  });
+  return failed;
 }
 
 Result<void> Network::displace(const Placed& what) {
   switch (what.what) {
-    case Placed::What::kAddress: return displace_address(what);
+    case Placed::What::kAddress: return netlink_[0].remove_address(what.route.device, what.route.destination.address);
     case Placed::What::kProxy: proxies_->stop_wanting(what.route.destination.address); return {};
     case Placed::What::kClear: gate_.want_clear(what.route.destination, false); return {};
     case Placed::What::kGuard: gate_.want_guard(what.traffic, false); return {};
@@ -500,7 +549,7 @@ void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& er
   std::vector<io::Route> wanted;
   for (const auto& what : routes) wanted.push_back(what.route);
   std::vector<bool> good(routes.size(), true);
-  for (auto& [place, error] : netlink_[0].add_routes(wanted)) {
+  for (auto& [place, error] : set_routes(wanted)) {
     good[place] = false;
     errors.push_back(std::move(error));
   }
@@ -524,6 +573,7 @@ void Network::close() {
     remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
     gate_.close();
     for (const auto& device : devices_) (void)io::keep_tun(device, false);
+    remove_interfaces();
     io::remove_file(state_path_);
   }
   placed_.clear();
@@ -531,6 +581,7 @@ void Network::close() {
   guarded_ = 0;
   thrown_.clear();
   workers_.clear();
+  kernel_sockets_.clear();
   devices_.clear();  // the devices vanish with their last descriptor
   sockets_.clear();
 }

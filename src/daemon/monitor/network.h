@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/engine_plan.h"
 #include "daemon/monitor/clear_text_gate.h"
 #include "daemon/monitor/proxy_neighbours.h"
 #include "daemon/monitor/worker_queues.h"
@@ -49,9 +50,9 @@ class Network {
   static constexpr std::size_t kMostGuarded =
       100'000;  // clear networks and guards: all of it is one text for the filter
 
-  // kernel: the kernel's IPsec carries the packets.
+  // plan: who carries the packets.
   Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads = {},
-          bool kernel = false);
+          const EnginePlan& plan = {});
 
   // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
@@ -80,7 +81,11 @@ class Network {
   [[nodiscard]] Result<void> clean_up();
 
   [[nodiscard]] const std::vector<io::TunDevice>& devices() const { return devices_; }
+  // Their names, and those of XFRM interfaces.
+  [[nodiscard]] std::vector<std::string> device_names() const;
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
+  // Where both engines carry packets: of the encapsulation port, for ESP that is the kernel's.
+  [[nodiscard]] const std::vector<io::OuterSocket>& kernel_sockets() const { return kernel_sockets_; }
   // Of the further threads of the engine; sockets as engine_sockets().
   [[nodiscard]] const std::vector<WorkerQueues>& workers() const { return workers_; }
   // All but those of the IKE port, which carries no ESP.
@@ -98,9 +103,27 @@ class Network {
     auto key() const { return std::tie(what, route.destination, route.device, traffic); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
   };
+  struct Interface {  // of the kernel's IPsec
+    model::XfrmInterface is;
+    int index = 0;
+    bool made = false;  // by us, and not by an administrator
+  };
+  [[nodiscard]] Result<void> open_all();
   [[nodiscard]] Result<void> open_devices();
+  void remove_interfaces();  // those that we made
+  [[nodiscard]] Result<void> open_interfaces(const std::vector<std::string>& earlier);
+  [[nodiscard]] Result<Interface> open_interface(const model::XfrmInterface& wanted, bool earlier);
+  [[nodiscard]] Result<void> write_state() const;
+  void renumber(int from, int to);
+  void repair_interfaces(const std::vector<io::Link>& links);
+  void put_up_again(const std::string& name, int index);
+  // Whether this is a TUN device or an XFRM interface of ours; 0: the name is none.
+  [[nodiscard]] bool is_ours(int index) const;
+  [[nodiscard]] int index_of(const std::string& device) const;
   [[nodiscard]] Result<void> open_sockets();
   void open_optional_socket(Result<io::OuterSocket> socket);
+  // The kernel's ESP and that of our own engine go apart.
+  [[nodiscard]] Result<void> open_kernel_sockets();
   [[nodiscard]] Result<void> add_rules();
   struct Earlier {  // what the file in the run directory says about an earlier monitor
     std::uint32_t table = 0, priority = 0, mark = 0;
@@ -119,8 +142,9 @@ class Network {
   void remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark);
   [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
   [[nodiscard]] Result<void> place(const Placed& what);
+  // Those that could not be set, by their place.
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_routes(const std::vector<io::Route>& routes);
   [[nodiscard]] Result<void> displace(const Placed& what);
-  [[nodiscard]] Result<void> displace_address(const Placed& what);
   void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
   void remember(const Placed& what);
   void forget(const Placed& what);
@@ -137,12 +161,15 @@ class Network {
   model::EngineThreads wanted_threads_;  // theirs
   std::string state_path_;
   Logger& log_;
-  bool kernel_;                           // its IPsec carries the packets
+  bool kernel_;                           // its IPsec carries all packets
+  bool both_;                             // it carries those of some connections
   std::vector<io::RouteSocket> netlink_;  // one, once opened
   std::optional<ProxyNeighbours> proxies_;
   std::vector<io::TunDevice> devices_;
+  std::vector<Interface> interfaces_;
   std::vector<io::OuterSocket> sockets_;
   std::vector<WorkerQueues> workers_;
+  std::vector<io::OuterSocket> kernel_sockets_;
   std::set<Placed> placed_;
   std::set<Placed> wanted_;                       // what ike asked for
   std::set<Placed> before_;                       // what the ike before it did, until end_sync()

@@ -130,14 +130,14 @@ void Network::on_network_changed() {
   not_proxied_.clear();
   const auto addresses = netlink_[0].addresses();
   for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
-    const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == one.index; });
+    const bool ours = is_ours(one.index);
     if (!ours) not_proxied_.insert(one.prefix.address);
   }
   std::vector<AttachedNetwork> attached;
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto routes = netlink_[0].routes(family, kMainTable);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
+      const bool ours = is_ours(route.device);
       if (route.gateway) not_proxied_.insert(*route.gateway);
       if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
         connected_.push_back(route.destination);
@@ -178,7 +178,7 @@ void Network::take_over_routes() {
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto routes = netlink_[0].routes(family, setup_.route_table);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == route.device; });
+      const bool ours = is_ours(route.device);
       if (route.protocol != kOurRouteProtocol) continue;
       if (route.kind == io::Route::Kind::kThrow) {
         thrown_.insert(route.destination);
@@ -191,7 +191,7 @@ void Network::take_over_routes() {
   }
   const auto addresses = netlink_[0].addresses();
   for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
-    const bool ours = std::ranges::any_of(devices_, [&](const auto& d) { return d.index == one.index; });
+    const bool ours = is_ours(one.index);
     if (!ours || one.prefix.address.is_link_local()) continue;
     remember(
         {.route = {.destination = IpPrefix::host(one.prefix.address), .table = setup_.route_table, .device = one.index},
@@ -202,6 +202,7 @@ void Network::take_over_routes() {
 io::RouteChangeFilter Network::ours() const {
   io::RouteChangeFilter out{.own_port = netlink_.empty() ? 0 : netlink_[0].port(), .table = setup_.route_table};
   for (const auto& device : devices_) out.devices.push_back(device.index);
+  for (const auto& each : interfaces_) out.devices.push_back(each.index);
   return out;
 }
 
@@ -223,10 +224,7 @@ bool Network::repair_devices() {
     const auto link = std::ranges::find(*links, device.index, &io::Link::index);
     if (link != links->end()) {
       if (link->up) continue;
-      log_.warning("network", device.name +
-                                  " was taken down: without its routes packets would leave in the clear, so "
-                                  "it is up again (to end this, stop cygnetd)");
-      (void)netlink_[0].set_up(device.index, 0);
+      put_up_again(device.name, device.index);
       continue;
     }
     log_.error("network", "the device " + device.name +
@@ -246,22 +244,39 @@ bool Network::repair_devices() {
       worker.devices[static_cast<std::size_t>(&device - devices_.data())] = std::move(*queue);
     }
     const int old = std::exchange(device, std::move(*fresh)).index;
-    for (auto* set : {&placed_, &wanted_, &before_, &kept_}) {
-      std::set<Placed> renumbered;
-      for (auto what : *set) {
-        if (what.route.device == old) what.route.device = device.index;
-        renumbered.insert(std::move(what));
-      }
-      *set = std::move(renumbered);
-    }
+    renumber(old, device.index);
     anew = true;
   }
+  repair_interfaces(*links);
   return anew;
+}
+
+void Network::put_up_again(const std::string& name, int index) {
+  log_.warning("network", name +
+                              " was taken down: without its routes packets would leave in the clear, so it is up "
+                              "again (to end this, stop cygnetd)");
+  (void)netlink_[0].set_up(index, 0);
+}
+
+void Network::renumber(int from, int to) {
+  for (auto* set : {&placed_, &wanted_, &before_, &kept_}) {
+    std::set<Placed> renumbered;
+    for (auto what : *set) {
+      if (what.route.device == from) what.route.device = to;
+      renumbered.insert(std::move(what));
+    }
+    *set = std::move(renumbered);
+  }
 }
 
 void Network::repair_addresses() {
   const auto listed = netlink_[0].addresses();
   if (!listed) return;
+  const auto keep_routes = [&](int index) {
+    if (auto kept = netlink_[0].keep_routes(index); !kept) log_.warning("network", kept.error().message);
+  };
+  for (const auto& device : devices_) keep_routes(device.index);
+  for (const auto& each : interfaces_) keep_routes(each.index);
   std::set<std::pair<int, IpAddress>> there;
   for (const auto& one : *listed) there.emplace(one.index, one.prefix.address);
   for (const auto& what : placed_) {
@@ -294,7 +309,7 @@ void Network::repair_routes(Family family) {
   if (missing.empty()) return;
   log_.notice("network", std::to_string(missing.size()) + " of our routes were gone, among them " +
                              missing.front().destination.to_string() + ": putting them back");
-  for (const auto& [place, error] : netlink_[0].add_routes(missing)) log_.warning("network", error.message);
+  for (const auto& [place, error] : set_routes(missing)) log_.warning("network", error.message);
 }
 
 }  // namespace cygnet::daemon

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/monitor/own_directory.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +29,13 @@ Result<void> make_own_directory(const std::string& path, const std::string& what
   return fail("others than root may write into " + what + " " + path +
               ", and cygnetd believes what stands there: chown root " + path + " && chmod go-w " + path +
               ", once you know who made it");
+}
+
+std::optional<io::UniqueFd> lock_directory(const std::string& path) {
+  io::UniqueFd fd(::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return fd;
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return std::nullopt;
+  return fd;
 }
 
 }  // namespace cygnet::daemon

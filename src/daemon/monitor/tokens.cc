@@ -53,7 +53,7 @@ void Monitor::start_token_with(const TokenWork& work) {
   }
   tell_token(work);
   if (ike_.pid != 0) {
-    connect_ike_to(token_, TokenPeer{});
+    connect_ike_to(token_, TokenPeer{}, TokenPeer{});
     send_processes();
   }
 }
@@ -94,8 +94,12 @@ void Monitor::go_on_without_waiting() {
   if (!std::exchange(token_awaited_, false) || shutting_down_) return;
   auto loaded = read_configuration();
   tell_warnings(loaded.configuration);
-  if (loaded.configuration.ok()) bundle_ = std::move(loaded.bundle);
-  start_engine();
+  if (const auto problem = why_not(loaded); problem.empty()) {
+    use(loaded);
+  } else {
+    log_.error("config", "the files have changed while the token was asked: " + problem);
+  }
+  start_engines();
 }
 
 }  // namespace cygnet::daemon

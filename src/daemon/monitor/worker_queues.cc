@@ -26,7 +26,7 @@ Result<io::OuterSocket> open_beside(const io::OuterSocket& first, std::uint32_t 
   return io::open_clear(first.family, mark);
 }
 
-Result<WorkerQueues> open_one(std::uint32_t mark, std::uint32_t index, std::uint32_t threads,
+Result<WorkerQueues> open_one(std::uint32_t mark, std::uint32_t index, std::uint32_t threads, std::uint32_t none_with,
                               std::span<const io::TunDevice> devices, std::span<const io::OuterSocket* const> sockets) {
   WorkerQueues queues;
   for (const auto& device : devices) {
@@ -42,7 +42,7 @@ Result<WorkerQueues> open_one(std::uint32_t mark, std::uint32_t index, std::uint
       return std::unexpected(socket.error());
     }
     if (is_divided(*first)) {
-      if (auto shared = io::take_share_of_spis(*socket, index, threads); !shared) {
+      if (auto shared = io::take_share_of_spis(*socket, index, threads, none_with); !shared) {
         return std::unexpected(shared.error());
       }
     }
@@ -71,18 +71,19 @@ Result<void> expect_free_port(Family family, std::uint16_t port) {
 
 Result<std::vector<WorkerQueues>> open_worker_queues(std::uint32_t mark, std::uint32_t threads,
                                                      std::span<const io::TunDevice> devices,
-                                                     std::span<const io::OuterSocket* const> sockets) {
+                                                     std::span<const io::OuterSocket* const> sockets,
+                                                     std::uint32_t none_with) {
   std::vector<WorkerQueues> all;
   for (std::uint32_t index = 1; index < threads; ++index) {
-    auto queues = open_one(mark, index, threads, devices, sockets);
+    auto queues = open_one(mark, index, threads, none_with, devices, sockets);
     if (!queues) {
       return fail(queues.error().message + " (workers=1 in config setup does without)");
     }
     all.push_back(std::move(*queues));
   }
   for (const auto* socket : sockets) {
-    if (threads > 1 && is_divided(*socket)) {
-      if (auto shared = io::take_share_of_spis(*socket, 0, threads); !shared) {
+    if ((threads > 1 || none_with != 0) && is_divided(*socket)) {
+      if (auto shared = io::take_share_of_spis(*socket, 0, threads, none_with); !shared) {
         return std::unexpected(shared.error());
       }
     }

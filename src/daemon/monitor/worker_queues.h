@@ -27,9 +27,11 @@ struct WorkerQueues {
 // That nobody else has the port. The sockets of several threads share it, and would share it with anybody who does.
 [[nodiscard]] Result<void> expect_free_port(Family family, std::uint16_t port);
 
-// For threads - 1 further threads. The devices were opened with queues, the UDP sockets as one of several.
+// For threads - 1 further threads. The devices were opened with queues, the UDP sockets as one of several. Raw sockets
+// take no SPI with a bit of `none_with`.
 [[nodiscard]] Result<std::vector<WorkerQueues>> open_worker_queues(std::uint32_t mark, std::uint32_t threads,
                                                                    std::span<const io::TunDevice> devices,
-                                                                   std::span<const io::OuterSocket* const> sockets);
+                                                                   std::span<const io::OuterSocket* const> sockets,
+                                                                   std::uint32_t none_with = 0);
 
 }  // namespace cygnet::daemon

@@ -82,8 +82,8 @@ void Classifier<V>::Set::widen(const Rule<V>& rule) {
     return;
   }
   for (unsigned value = window_of(range.first, window_skip); value <= window_of(range.last, window_skip); ++value) {
-    auto& bits = word[1 + value / 64];
-    std::atomic_ref(bits).store(bits | (1ULL << (value % 64)), std::memory_order_relaxed);
+    auto& bits = word[value / 128];
+    std::atomic_ref(bits).store(bits | (1ULL << (value / 2 % 64)), std::memory_order_relaxed);
   }
 }
 
@@ -101,6 +101,28 @@ auto Classifier<V>::few_set(std::span<Rule<V>* const> rules) -> Set* {
   return set;
 }
 
+// The filter of a word at a prefix; used: dimensions in which packets that come there agree already.
+template <typename V>
+std::uint64_t Classifier<V>::filter_of(std::uint64_t word, unsigned used) {
+  if (word == 0) return kNoFilter;
+  if (kind_of(word) == Kind::kRule) return filter_of_rule(*target_of<const Rule<V>>(word), used);
+  const auto& set = *target_of<const Set>(word);
+  if (set.form == Set::Form::kPile) return kNoFilter;
+  FilterBits bits;
+  if (set.form == Set::Form::kIndexed) {
+    for (unsigned i = 0; i < 2; ++i) bits.add_pairs(i, set.word[i]);
+  } else {
+    for (std::size_t i = 0; i < set.count; ++i) bits.add(set.low[i], set.high[i]);
+  }
+  return bits.filter(set.window_dim, set.window_skip);
+}
+
+template <typename V>
+auto Classifier<V>::trie_of(std::uint64_t& slot, unsigned used) -> TrieWriter<Key> {
+  static_assert(sizeof(Set) == 2 * sizeof(Node) && offsetof(Set, word) + 2 * sizeof(std::uint64_t) == sizeof(Node));
+  return {pool_, slot, &Classifier::filter_of, used};
+}
+
 template <typename V>
 void Classifier<V>::insert(Rule<V>& rule) {
   if (root_ == 0) {
@@ -111,15 +133,22 @@ void Classifier<V>::insert(Rule<V>& rule) {
     store_word(root_, word_of(set, Kind::kSet, 0));
   }
   references_now_ = 0;
-  add_indexed(*target_of<Set>(root_), 1U << static_cast<unsigned>(Dim::kRemote), rule);
+  add_indexed(root_, 1U << static_cast<unsigned>(Dim::kRemote), rule);
   ++rules_;
 }
 
 template <typename V>
 void Classifier<V>::erase(Rule<V>& rule) {
   if (root_ == 0) return;
-  remove(root_, rule);
+  remove(root_, 0, rule);
   --rules_;
+}
+
+// The word is there before its filter: readers see the rules that were there through either filter.
+template <typename V>
+void Classifier<V>::add(const Place& place, unsigned used, Rule<V>& rule) {
+  add(*place.word, used, rule);
+  if (place.filter != nullptr) store_word(*place.filter, filter_of(*place.word, used));
 }
 
 template <typename V>
@@ -140,44 +169,47 @@ void Classifier<V>::add(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
     auto& set = *target_of<Set>(word);
     if (set.form != Set::Form::kFew) {
       store_word(slot, word_of(&set, Kind::kSet, best));
-      set.form == Set::Form::kIndexed ? add_indexed(set, used | (1U << set.dim), rule)
-                                      : add_piled(set, slot, used, rule);
+      set.form == Set::Form::kIndexed ? add_indexed(slot, used | (1U << set.dim), rule) : add_piled(slot, used, rule);
       return;
     }
     for (; count < set.count; ++count) rules[count] = target_of<Rule<V>>(set.word[count]);
   }
   rules[count++] = &rule;
   std::ranges::stable_sort(rules.begin(), rules.begin() + count, {}, [](const Rule<V>* r) { return r->rank; });
-  Set* made = nullptr;
+  std::uint64_t made = 0;
   if (count <= kFlat) {
     ++references_;
     ++references_now_;
-    made = few_set({rules.data(), count});
+    made = word_of(few_set({rules.data(), count}), Kind::kSet, best);
   } else {
     references_ -= kFlat;
     const std::span<Rule<V>* const> all(rules.data(), count);
     const unsigned dim = references_now_ > kMaxReferences ? kDims : best_dim<V>(all, used);
-    made = dim == kDims ? pile_of(all) : indexed_set(all, used, dim);
+    made = dim == kDims ? word_of(pile_of(all), Kind::kSet, best) : indexed_set(all, used, dim, best);
   }
-  store_word(slot, word_of(made, Kind::kSet, best));
+  store_word(slot, made);
   if (kind_of(word) == Kind::kSet) retire_set(*target_of<Set>(word));
 }
 
+// The word of it.
 template <typename V>
-auto Classifier<V>::indexed_set(std::span<Rule<V>* const> rules, unsigned used, unsigned dim) -> Set* {
+std::uint64_t Classifier<V>::indexed_set(std::span<Rule<V>* const> rules, unsigned used, unsigned dim,
+                                         std::uint64_t best) {
   auto* set = new_set();
   set->form = Set::Form::kIndexed;
   set->dim = static_cast<std::uint8_t>(dim);
   set->choose_window(rules.first(std::min(rules.size(), kSample)));
-  for (auto* rule : rules) add_indexed(*set, used | (1U << dim), *rule);
-  return set;
+  auto word = word_of(set, Kind::kSet, best);
+  for (auto* rule : rules) add_indexed(word, used | (1U << dim), *rule);
+  return word;
 }
 
-// used: with the set's own dimension.
+// slot: of the set, which may be another one afterwards. used: with the set's own dimension.
 template <typename V>
-void Classifier<V>::add_indexed(Set& set, unsigned used, Rule<V>& rule) {
-  TrieWriter<Key> trie(pool_, set.word[0]);
-  ++set.rules;
+void Classifier<V>::add_indexed(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
+  auto trie = trie_of(slot, used);
+  auto& set = *target_of<Set>(slot);
+  const auto dim = static_cast<Dim>(set.dim);
   set.widen(rule);
   if (references_now_ > kMaxReferences) {
     // Enough: from here on it stands where every packet comes by.
@@ -185,7 +217,7 @@ void Classifier<V>::add_indexed(Set& set, unsigned used, Rule<V>& rule) {
     add(trie.insert({}), used, rule);
     return;
   }
-  for (const auto& piece : pieces_of(rule, static_cast<Dim>(set.dim))) add(trie.insert(piece), used, rule);
+  for (const auto& piece : pieces_of(rule, dim)) add(trie.insert(piece), used, rule);
 }
 
 template <typename V>
@@ -195,17 +227,16 @@ auto Classifier<V>::pile_of(std::span<Rule<V>* const> rules) -> Set* {
   auto* pile = new Pile();
   set->word[0] = reinterpret_cast<std::uint64_t>(pile);
   for (auto* rule : rules) put_in_pile(*pile, *rule);
-  set->rules = static_cast<std::uint32_t>(rules.size());
   return set;
 }
 
 template <typename V>
-void Classifier<V>::add_piled(Set& set, std::uint64_t& slot, unsigned used, Rule<V>& rule) {
-  auto& pile = *target_of<Pile>(set.word[0]);
+void Classifier<V>::add_piled(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
+  auto& set = *target_of<Set>(slot);
+  auto& pile = set.pile();
   put_in_pile(pile, rule);
-  ++set.rules;
   // Whenever it has doubled: perhaps something tells its rules apart by now.
-  if (!std::has_single_bit(set.rules) || references_now_ > kMaxReferences) return;
+  if (!std::has_single_bit(pile.order.size()) || references_now_ > kMaxReferences) return;
   std::vector<Rule<V>*> rules;
   const std::size_t step = std::max<std::size_t>(1, pile.order.size() / kSample);
   std::size_t i = 0;
@@ -217,7 +248,7 @@ void Classifier<V>::add_piled(Set& set, std::uint64_t& slot, unsigned used, Rule
   rules.clear();
   for (const auto& [rank, entry] : pile.order) rules.push_back(const_cast<Rule<V>*>(entry->rule));
   references_ -= rules.size();
-  store_word(slot, word_of(indexed_set(rules, used, dim), Kind::kSet, coarse_of(slot)));
+  store_word(slot, indexed_set(rules, used, dim, coarse_of(slot)));
   retire_set(set);
 }
 
@@ -248,7 +279,7 @@ void Classifier<V>::take_from_pile(Pile& pile, Rule<V>& rule) {
 }
 
 template <typename V>
-void Classifier<V>::remove(std::uint64_t& slot, Rule<V>& rule) {
+void Classifier<V>::remove(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
   const std::uint64_t word = slot;
   if (kind_of(word) == Kind::kRule) {
     if (target_of<Rule<V>>(word) != &rule) return;
@@ -271,39 +302,41 @@ void Classifier<V>::remove(std::uint64_t& slot, Rule<V>& rule) {
   }
   bool gone = false;
   if (set.form == Set::Form::kIndexed) {
-    remove_indexed(set, rule);
-    gone = set.word[0] == 0;
+    remove_indexed(slot, used | (1U << set.dim), rule);
+    gone = target_of<Set>(slot)->root().empty();
   } else {
     // A loose rule is looked for in piles that it never reached: what is left counts, not how often somebody asked.
-    auto& pile = *target_of<Pile>(set.word[0]);
-    take_from_pile(pile, rule);
-    set.rules = static_cast<std::uint32_t>(pile.order.size());
-    gone = pile.order.empty();
+    take_from_pile(set.pile(), rule);
+    gone = set.pile().order.empty();
   }
   if (!gone) return;
+  auto& last = *target_of<Set>(slot);
   store_word(slot, 0);
-  retire_set(set);
+  retire_set(last);
 }
 
 template <typename V>
-void Classifier<V>::remove_indexed(Set& set, Rule<V>& rule) {
-  TrieWriter<Key> trie(pool_, set.word[0]);
-  auto pieces = pieces_of(rule, static_cast<Dim>(set.dim));
+void Classifier<V>::remove_indexed(std::uint64_t& slot, unsigned used, Rule<V>& rule) {
+  auto trie = trie_of(slot, used);
+  auto pieces = pieces_of(rule, static_cast<Dim>(target_of<Set>(slot)->dim));
   if (rule.loose) pieces.push_back({});
   for (const auto& piece : pieces) {
-    auto* slot = trie.find(piece);
-    if (slot == nullptr) continue;
-    remove(*slot, rule);
-    if (*slot == 0) trie.erase(piece);
+    const auto place = trie.find(piece);
+    if (!place) continue;
+    remove(*place->word, used, rule);
+    if (*place->word == 0) {
+      trie.erase(piece);
+    } else if (place->filter != nullptr) {
+      store_word(*place->filter, filter_of(*place->word, used));
+    }
   }
-  --set.rules;
 }
 
 template <typename V>
 void Classifier<V>::retire_set(Set& set) {
   if (set.form == Set::Form::kPile) {
     pool_.epochs().retire(
-        target_of<Pile>(set.word[0]), sizeof(Pile),
+        &set.pile(), sizeof(Pile),
         [](void*, void* memory, std::size_t) {
           auto* pile = static_cast<Pile*>(memory);
           for (const auto& [rank, entry] : pile->order) delete entry;
@@ -318,25 +351,25 @@ template <typename V>
 void Classifier<V>::drop_word(std::uint64_t word) {
   if (word == 0 || kind_of(word) != Kind::kSet) return;
   auto& set = *target_of<Set>(word);
-  if (set.form == Set::Form::kIndexed && set.word[0] != 0) drop_trie(set.word[0], 1);
+  if (set.form == Set::Form::kIndexed) drop_node(set.root());
   retire_set(set);
 }
 
+// What it refers to.
 template <typename V>
-void Classifier<V>::drop_trie(std::uint64_t block, unsigned count) {
-  auto* nodes = nodes_at(block);
-  for (unsigned i = 0; i < count; ++i) {
-    const auto& node = nodes[i];
-    if (Node::is_leaf(node.word[3])) {
-      drop_word(node.word[2]);
-      continue;
-    }
-    const unsigned values = ones(node.word[0]);
-    for (unsigned k = 0; k < values; ++k) drop_word(values == 1 ? node.word[2] : words_at(node.word[2])[k]);
-    if (values > 1) pool_.release(words_at(node.word[2]), values * sizeof(std::uint64_t));
-    if (node.word[1] != 0) drop_trie(node.word[3], ones(node.word[1]));
+void Classifier<V>::drop_node(const Node& node) {
+  if (Node::is_leaf(node.word[3])) {
+    drop_word(node.word[2]);
+    return;
   }
-  pool_.release(nodes, count * sizeof(Node));
+  const unsigned values = ones(node.word[0]);
+  for (unsigned k = 0; k < values; ++k) drop_word(values == 1 ? node.word[2] : values_at(node.word[2])[k].word);
+  if (values > 1) pool_.release(values_at(node.word[2]), values * sizeof(Value));
+  const unsigned children = ones(node.word[1]);
+  if (children == 0) return;
+  auto* nodes = nodes_at(node.word[3]);
+  for (unsigned i = 0; i < children; ++i) drop_node(nodes[i]);
+  pool_.release(nodes, children * sizeof(Node));
 }
 
 // Readers must be gone.

@@ -7,9 +7,9 @@
 // stands at one prefix is a rule, or up to kFlat rules in order, or, if there are more, a trie over the dimension that
 // tells them apart best: local addresses, protocol and remote port, local port, device, then the same ranges in exact
 // pieces. Rules that nothing tells apart lie in one list by rank; there the first one that takes the packet is the
-// answer. All words carry the best rank below them, so that what cannot win is not looked at; a set knows of eight bits
-// of the packets, those that tell its rules apart best, which values its rules take, so that most rules that do not
-// take a packet are never touched.
+// answer. All words carry the best rank below them, so that what cannot win is not looked at. Beside each word that has
+// neighbours stands a filter: which values of eight bits of the packets, those that tell most, its rules take; a large
+// set has the same more finely. So most rules and sets that do not take a packet are never touched.
 //
 // A burst is looked up in one go: each step of a packet is a task in a queue that first asks for its memory, so that
 // the misses of 64 packets overlap; steps of one kind are taken together.
@@ -74,20 +74,24 @@ class Classifier {
 
   static constexpr std::size_t kMaxReferences = 4096;
 
+  [[nodiscard]] static std::uint64_t filter_of(std::uint64_t word, unsigned used);
+  [[nodiscard]] TrieWriter<Key> trie_of(std::uint64_t& slot, unsigned used);
+  void add(const Place& place, unsigned used, Rule<V>& rule);
   void add(std::uint64_t& slot, unsigned used, Rule<V>& rule);
-  void add_indexed(Set& set, unsigned used, Rule<V>& rule);
-  void add_piled(Set& set, std::uint64_t& slot, unsigned used, Rule<V>& rule);
-  void remove(std::uint64_t& slot, Rule<V>& rule);
-  void remove_indexed(Set& set, Rule<V>& rule);
+  void add_indexed(std::uint64_t& slot, unsigned used, Rule<V>& rule);
+  void add_piled(std::uint64_t& slot, unsigned used, Rule<V>& rule);
+  void remove(std::uint64_t& slot, unsigned used, Rule<V>& rule);
+  void remove_indexed(std::uint64_t& slot, unsigned used, Rule<V>& rule);
   [[nodiscard]] Set* new_set();
   [[nodiscard]] Set* few_set(std::span<Rule<V>* const> rules);
-  [[nodiscard]] Set* indexed_set(std::span<Rule<V>* const> rules, unsigned used, unsigned dim);
+  [[nodiscard]] std::uint64_t indexed_set(std::span<Rule<V>* const> rules, unsigned used, unsigned dim,
+                                          std::uint64_t best);
   [[nodiscard]] Set* pile_of(std::span<Rule<V>* const> rules);
   void put_in_pile(Pile& pile, Rule<V>& rule);
   void take_from_pile(Pile& pile, Rule<V>& rule);
   void retire_set(Set& set);
   void drop_word(std::uint64_t word);
-  void drop_trie(std::uint64_t block, unsigned count);
+  void drop_node(const Node& node);
 
   Pool& pool_;
   Accept accept_;

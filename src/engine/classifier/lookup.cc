@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lookup: tasks of all packets of a burst, each in the queue of its kind. A task's memory was asked for when it was
-// queued. The queues are emptied in turn: whole rounds of the same work keep the processor's guesses right, and rules
-// found in one round spare the next ones what they outrank. Whether a task is wanted is mostly as random as the packet,
-// so it is written down in any case and counted if it is wanted, instead of jumping.
+// The lookup: tasks of all packets of a burst, each in the list of its kind. A task's memory was asked for when it was
+// written down. The lists are gone through in turn: whole rounds of the same work keep the processor's guesses right,
+// and rules found in one round spare the next ones what they outrank. Whether a task is wanted is mostly as random as
+// the packet, so it is written down in any case and counted if it is wanted, instead of jumping. Lengths of lists are
+// in registers meanwhile (Grown): in memory they were a third of the instructions.
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "engine/classifier/classifier.h"
 #include "engine/classifier/sets.h"
@@ -11,7 +14,7 @@
 namespace cygnet::engine::classifier {
 namespace {
 
-// Tasks are without initial values: queues of them are made for each burst.
+// Tasks are without initial values: lists of them are made for each burst.
 template <typename Key>
 struct NodeTask {
   Node* node;
@@ -19,34 +22,16 @@ struct NodeTask {
   std::uint16_t lane;
   std::uint16_t dim;  // of its trie
 };
-struct SlotTask {  // a word of a trie
-  std::uint64_t* slot;
-  std::uint16_t lane;
+struct SlotTask {  // of a node with several
+  Value* value;
+  std::uint64_t lane;
 };
 struct WordTask {  // a set or a rule
   std::uint64_t word;
-  std::uint16_t lane;
+  std::uint64_t lane;
 };
 
-constexpr std::uint32_t kQueue = 512;  // a power of two, at least kBurst; a set is entered at once if there is no room
-
-template <typename Task>
-class Queue {
- public:
-  [[nodiscard]] std::uint32_t room() const { return kQueue - (tail_ - head_); }
-  // There must be room, wanted or not.
-  void put_if(bool wanted, const Task& task) {
-    tasks_[tail_ % kQueue] = task;
-    tail_ += wanted ? 1 : 0;
-  }
-  [[nodiscard]] bool empty() const { return head_ == tail_; }
-  [[nodiscard]] Task take() { return tasks_[head_++ % kQueue]; }
-
- private:
-  std::array<Task, kQueue> tasks_;
-  std::uint32_t head_ = 0;
-  std::uint32_t tail_ = 0;
-};
+constexpr std::uint32_t kRoom = 512;  // of each list; at least kBurst
 
 }  // namespace
 
@@ -61,20 +46,20 @@ class Classifier<V>::Lookup {
   void run(std::uint64_t root) {
     for (auto& hit : hits_.first(queries_.size())) hit = {};
     best_.fill(UINT64_MAX);
-    const auto trie = load_word(target_of<Set>(root)->word[0]);
-    if (trie == 0) return;
+    auto* trie = &target_of<Set>(root)->root();
     for (std::size_t lane = 0; lane < queries_.size(); ++lane) {
-      go_to(nodes_at(trie), true, queries_[lane].keys[0], static_cast<std::uint16_t>(lane), 0);
+      node_tasks_[lane] = {trie, queries_[lane].keys[0], static_cast<std::uint16_t>(lane), 0};
     }
+    nodes_ = static_cast<std::uint32_t>(queries_.size());
     for (;;) {
-      while (!nodes_.empty()) {
-        visit(nodes_.take());
-        if (slots_.room() < kStride) read_slots();
+      while (nodes_ != 0) {
+        visit_nodes();
+        if (slots_ >= kBurst) read_slots();  // what was asked for first has come, and more would not stay in the cache
       }
       read_slots();
       try_rules();
-      if (sets_.empty()) return;
-      while (!sets_.empty()) enter(sets_.take());  // at most a node for each
+      if (sets_ == 0) return;
+      enter_sets();
     }
   }
 
@@ -82,46 +67,66 @@ class Classifier<V>::Lookup {
   static_assert(static_cast<unsigned>(Dim::kRemote) == 0);
   [[nodiscard]] static unsigned count(std::uint64_t x) { return kInstruction ? ones_by_instruction(x) : ones(x); }
 
+  // How many tasks there are in the lists that grow, in registers while one is gone through.
+  struct Grown {
+    std::uint32_t nodes, slots, sets, rules;
+  };
+  [[nodiscard]] Grown grown() const { return {nodes_, slots_, sets_, rules_}; }
+  void keep(const Grown& now) { nodes_ = now.nodes, slots_ = now.slots, sets_ = now.sets, rules_ = now.rules; }
+
   // ---- what comes next
-  void go_to(Node* node, bool wanted, Key key, std::uint16_t lane, std::uint16_t dim) {
+  void go_to(Grown& now, Node* node, bool wanted, Key key, std::uint16_t lane, std::uint16_t dim) {
     __builtin_prefetch(wanted ? static_cast<const void*>(node) : best_.data());
-    nodes_.put_if(wanted, {node, key, lane, dim});
+    node_tasks_[now.nodes] = {node, key, lane, dim};
+    now.nodes += wanted ? 1 : 0;
   }
 
-  void look_at(std::uint64_t* slot, bool wanted, std::uint16_t lane) {
-    __builtin_prefetch(slot);
-    slots_.put_if(wanted, {slot, lane});
-  }
-
-  // A word of a trie or a set.
-  void follow(std::uint64_t word, std::uint16_t lane) {
+  // A word of a trie or a set. There must be room for it.
+  void follow(Grown& now, std::uint64_t word, std::uint64_t lane) {
     const bool wanted = (word != 0) & (coarse_of(word) <= best_[lane]);
     const bool set = kind_of(word) == Kind::kSet;
-    if (rules_.room() == 0) [[unlikely]]
-      try_rules();
-    if (sets_.room() == 0) [[unlikely]] {
-      if (wanted) walk(word, lane);
-      return;
-    }
     const char* memory = wanted ? target_of<const char>(word) : reinterpret_cast<const char*>(best_.data());
     __builtin_prefetch(memory);
     if constexpr (sizeof(Rule<V>) > 64) __builtin_prefetch(memory + 64);
-    sets_.put_if(wanted & set, {word, lane});
-    rules_.put_if(wanted & !set, {word, lane});
+    set_tasks_[now.sets] = {word, lane};
+    now.sets += (wanted & set) ? 1 : 0;
+    rule_tasks_[now.rules] = {word, lane};
+    now.rules += (wanted & !set) ? 1 : 0;
+  }
+
+  // Room for so many words, after which there are more rules to try or a set less to wait for.
+  void make_room(Grown& now, std::uint32_t words) {
+    if (now.rules + words > kRoom) {
+      rules_ = now.rules;
+      try_rules();
+      now.rules = 0;
+    }
+    for (; now.sets + words > kRoom; --now.sets) {
+      const auto& last = set_tasks_[now.sets - 1];
+      walk(last.word, static_cast<std::uint16_t>(last.lane));
+    }
   }
 
   // ---- the tasks
   void read_slots() {
-    while (!slots_.empty()) {
-      const auto task = slots_.take();
-      follow(load_word(*task.slot), task.lane);
+    auto now = grown();
+    const auto slots = std::exchange(now.slots, 0);
+    for (std::uint32_t i = 0; i < slots; ++i) {
+      const auto task = slot_tasks_[i];
+      const auto word = load_word(task.value->word);
+      const bool may = filter_takes<Key>(load_word(task.value->filter), queries_[task.lane].keys);
+      if (std::max(now.sets, now.rules) == kRoom) [[unlikely]]
+        make_room(now, 1);
+      follow(now, may ? word : 0, task.lane);
     }
+    keep(now);
   }
 
   void try_rules() {
-    while (!rules_.empty()) {
-      const auto task = rules_.take();
-      try_rule(*target_of<const Rule<V>>(task.word), task.lane);
+    const auto rules = std::exchange(rules_, 0);
+    for (std::uint32_t i = 0; i < rules; ++i) {
+      const auto task = rule_tasks_[i];
+      try_rule(*target_of<const Rule<V>>(task.word), static_cast<std::uint16_t>(task.lane));
     }
   }
 
@@ -134,24 +139,44 @@ class Classifier<V>::Lookup {
     best_[lane] = coarse(rule.rank);
   }
 
-  void enter(const WordTask& task) {
+  // Those that come in do not see those that come out: a node for each at most, and what a small set holds is put
+  // where it came from, behind what is still to be entered.
+  void enter_sets() {
+    auto now = grown();
+    const auto sets = std::exchange(now.sets, 0);
+    std::copy_n(set_tasks_.begin(), sets, entered_.begin());
+    for (std::uint32_t i = 0; i < sets; ++i) {
+      if (now.slots + kStride > kRoom) [[unlikely]] {
+        keep(now);
+        read_slots();
+        now = grown();
+      }
+      if (std::max(now.sets, now.rules) + kFlat > kRoom) [[unlikely]]
+        make_room(now, kFlat);
+      enter(now, entered_[i]);
+    }
+    keep(now);
+  }
+
+  void enter(Grown& now, const WordTask& task) {
     auto& set = *target_of<Set>(task.word);
-    const auto& query = queries_[task.lane];
+    const auto lane = static_cast<std::uint16_t>(task.lane);
+    const auto& query = queries_[lane];
     if (set.form == Set::Form::kIndexed) {
       if (asks_all(set, query)) [[unlikely]] {
-        walk(task.word, task.lane);
+        walk(task.word, lane);
         return;
       }
-      const auto trie = load_word(set.word[0]);
-      go_to(nodes_at(trie), set.may_take(set.window(query.keys)) & (trie != 0), query.keys[key_index(set.dim)],
-            task.lane, set.dim);
+      if (set.may_take(set.window(query.keys))) {
+        visit(now, {&set.root(), query.keys[key_index(set.dim)], lane, set.dim});
+      }
     } else if (set.form == Set::Form::kFew) {
       // Most of the time none.
       for (auto take = taken_of(set, query); take != 0; take &= take - 1) {
-        follow(set.word[static_cast<unsigned>(std::countr_zero(take))], task.lane);
+        follow(now, set.word[static_cast<unsigned>(std::countr_zero(take))], lane);
       }
     } else {
-      search(*target_of<const Pile>(set.word[0]), task.lane);
+      search(set.pile(), lane);
     }
   }
 
@@ -184,27 +209,52 @@ class Classifier<V>::Lookup {
     return ((key ^ leaf_key<Key>(leaf)) & prefix_mask<Key>(Node::leaf_length(word3))) == 0;
   }
 
-  [[nodiscard]] static std::uint64_t* words_of(Node& node) {
-    const bool single = (node.word[0] & (node.word[0] - 1)) == 0;
-    return single ? &node.word[2] : words_at(load_word(node.word[2]));
+  [[nodiscard]] static bool is_single(std::uint64_t present) { return (present & (present - 1)) == 0; }
+
+  // One step down for each. A node leads to one at most, which takes its place in the list.
+  void visit_nodes() {
+    auto now = grown();
+    const auto nodes = std::exchange(now.nodes, 0);
+    for (std::uint32_t i = 0; i < nodes; ++i) {
+      if ((now.slots + kStride > kRoom) | (std::max(now.sets, now.rules) == kRoom)) [[unlikely]] {
+        keep(now);
+        read_slots();
+        const auto kept = now.nodes;
+        now = grown();
+        now.nodes = kept;
+        make_room(now, 1);
+      }
+      const auto task = node_tasks_[i];
+      visit(now, task);
+    }
+    keep(now);
   }
 
-  void visit(const NodeTask<Key>& task) {
+  [[gnu::always_inline]] void visit(Grown& now, const NodeTask<Key>& task) {
     auto& node = *task.node;
     const std::uint64_t word3 = load_word(node.word[3]);
     if (Node::is_leaf(word3)) {
-      follow(leaf_takes(node, word3, task.lane, task.dim) ? load_word(node.word[2]) : 0, task.lane);
+      follow(now, leaf_takes(node, word3, task.lane, task.dim) ? load_word(node.word[2]) : 0, task.lane);
       return;
     }
     const auto chunk = static_cast<unsigned>(task.key >> (kKeyBits<Key> - kStride));
     const std::uint64_t child = 1ULL << chunk;
-    go_to(nodes_at(word3) + count(node.word[1] & (child - 1)), (node.word[1] & child) != 0,
+    go_to(now, children_at(word3) + count(node.word[1] & (child - 1)), (node.word[1] & child) != 0,
           static_cast<Key>(task.key << kStride), task.lane, task.dim);
     const std::uint64_t present = node.word[0];
     auto taken = present & kTakes[chunk];
     if (taken == 0) return;
-    auto* words = words_of(node);
-    for (; taken != 0; taken &= taken - 1) look_at(words + count(present & ((taken & -taken) - 1)), true, task.lane);
+    const auto word2 = load_word(node.word[2]);
+    if (is_single(present)) {
+      follow(now, word2, task.lane);
+      return;
+    }
+    auto* values = values_at(word2);
+    for (; taken != 0; taken &= taken - 1) {
+      auto* value = values + count(present & ((taken & -taken) - 1));
+      __builtin_prefetch(value);
+      slot_tasks_[now.slots++] = {value, task.lane};
+    }
   }
 
   // ---- all of it at once, without waiting for memory
@@ -217,22 +267,26 @@ class Classifier<V>::Lookup {
     auto& set = *target_of<Set>(word);
     const auto& query = queries_[lane];
     if (set.form == Set::Form::kPile) {
-      search(*target_of<const Pile>(set.word[0]), lane);
+      search(set.pile(), lane);
     } else if (set.form == Set::Form::kFew) {
       for (auto take = taken_of(set, query); take != 0; take &= take - 1) {
         walk(set.word[static_cast<unsigned>(std::countr_zero(take))], lane);
       }
     } else if (asks_all(set, query)) {
-      if (const auto trie = load_word(set.word[0]); trie != 0) walk_all(*nodes_at(trie), lane);
+      walk_all(set.root(), lane);
     } else if (set.may_take(set.window(query.keys))) {
       walk_trie(set, lane);
     }
   }
 
+  [[nodiscard]] static std::uint64_t value_of(Node& node, unsigned index) {
+    const auto word2 = load_word(node.word[2]);
+    return is_single(node.word[0]) ? word2 : load_word(values_at(word2)[index].word);
+  }
+
   void walk_trie(Set& set, std::uint16_t lane) {
-    const auto trie = load_word(set.word[0]);
     Key key = queries_[lane].keys[key_index(set.dim)];
-    for (auto* node = trie == 0 ? nullptr : nodes_at(trie); node != nullptr; key = static_cast<Key>(key << kStride)) {
+    for (auto* node = &set.root(); node != nullptr; key = static_cast<Key>(key << kStride)) {
       const std::uint64_t word3 = load_word(node->word[3]);
       if (Node::is_leaf(word3)) {
         if (leaf_takes(*node, word3, lane, set.dim)) walk(load_word(node->word[2]), lane);
@@ -240,12 +294,11 @@ class Classifier<V>::Lookup {
       }
       const auto chunk = static_cast<unsigned>(key >> (kKeyBits<Key> - kStride));
       const std::uint64_t present = node->word[0];
-      auto* words = words_of(*node);
       for (auto taken = present & kTakes[chunk]; taken != 0; taken &= taken - 1) {
-        walk(load_word(words[count(present & ((taken & -taken) - 1))]), lane);
+        walk(value_of(*node, count(present & ((taken & -taken) - 1))), lane);
       }
       const std::uint64_t child = 1ULL << chunk;
-      node = (node->word[1] & child) == 0 ? nullptr : nodes_at(word3) + count(node->word[1] & (child - 1));
+      node = (node->word[1] & child) == 0 ? nullptr : children_at(word3) + count(node->word[1] & (child - 1));
     }
   }
 
@@ -256,18 +309,18 @@ class Classifier<V>::Lookup {
       return;
     }
     const unsigned values = count(node.word[0]);
-    for (unsigned i = 0; i < values; ++i) walk(load_word(words_of(node)[i]), lane);
-    for (unsigned i = 0; i < count(node.word[1]); ++i) walk_all(nodes_at(word3)[i], lane);
+    for (unsigned i = 0; i < values; ++i) walk(value_of(node, i), lane);
+    for (unsigned i = 0; i < count(node.word[1]); ++i) walk_all(children_at(word3)[i], lane);
   }
 
   const Classifier& classifier_;
   std::span<const Query<V>> queries_;
   std::span<Hit> hits_;
   std::array<std::uint64_t, kBurst> best_;  // coarse
-  Queue<NodeTask<Key>> nodes_;
-  Queue<SlotTask> slots_;
-  Queue<WordTask> sets_;
-  Queue<WordTask> rules_;
+  std::uint32_t nodes_ = 0, slots_ = 0, sets_ = 0, rules_ = 0;
+  std::array<NodeTask<Key>, kRoom + 1> node_tasks_;
+  std::array<SlotTask, kRoom + 1> slot_tasks_;
+  std::array<WordTask, kRoom + 1> set_tasks_, rule_tasks_, entered_;
 };
 
 template <typename V>

@@ -186,14 +186,12 @@ Query<V> Query<V>::of(const PacketSelectors& packet, std::uint32_t device) {
   Query q;
   q.remote = V::address(packet.remote);
   q.local = V::address(packet.local);
-  if (packet.has_ports) {
-    q.remote_port = packet.remote_port;
-    q.local_port = packet.local_port;
-  }
+  q.remote_port = packet.has_ports ? packet.remote_port : kNoPort;
+  q.local_port = packet.has_ports ? packet.local_port : kNoPort;
   q.device = device;
   q.protocol = packet.protocol;
-  if (is_link_scoped(packet.remote)) q.scoped |= kRemoteScoped;
-  if (is_link_scoped(packet.local)) q.scoped |= kLocalScoped;
+  q.scoped = static_cast<std::uint8_t>((is_link_scoped(packet.remote) ? kRemoteScoped : 0) |
+                                       (is_link_scoped(packet.local) ? kLocalScoped : 0));
   q.packet = &packet;
   constexpr unsigned kAddressBits = sizeof(typename V::Address) * 8;
   q.keys[static_cast<unsigned>(Dim::kRemote)] = to_top<Key>(q.remote, kAddressBits);

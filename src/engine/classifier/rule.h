@@ -75,16 +75,16 @@ static_assert(sizeof(Rule<V6>) == 128);
 inline constexpr std::uint8_t kRemoteScoped = 1;
 inline constexpr std::uint8_t kLocalScoped = 2;
 
-// A packet to be looked up.
+// A packet to be looked up. Without initial values: room for many is made for each burst.
 template <typename V>
 struct Query {
-  typename V::Address remote{}, local{};
-  std::uint32_t remote_port = kNoPort, local_port = kNoPort;
-  std::uint32_t device = kEveryDevice;  // of rules for whatever device
-  std::uint8_t protocol = 0;
-  std::uint8_t scoped = 0;
-  const PacketSelectors* packet = nullptr;
-  std::array<typename V::Key, kKeys> keys{};
+  typename V::Address remote, local;
+  std::uint32_t remote_port, local_port;
+  std::uint32_t device;  // kEveryDevice: of rules for whatever device
+  std::uint8_t protocol;
+  std::uint8_t scoped;
+  const PacketSelectors* packet;
+  std::array<typename V::Key, kKeys> keys;
 
   // device: kEveryDevice for a packet that came from elsewhere.
   [[nodiscard]] static Query of(const PacketSelectors& packet, std::uint32_t device);

@@ -11,8 +11,10 @@ namespace {
 [[nodiscard]] std::uint64_t bit(unsigned i) { return 1ULL << i; }
 [[nodiscard]] unsigned rank_of(std::uint64_t bitmap, unsigned position) { return ones(bitmap & (bit(position) - 1)); }
 
-[[nodiscard]] std::uint64_t& value_slot(Node& node, unsigned index) {
-  return ones(node.word[0]) == 1 ? node.word[2] : words_at(node.word[2])[index];
+[[nodiscard]] Place place_of(Node& node, unsigned index) {
+  if (ones(node.word[0]) == 1) return {&node.word[2], nullptr};
+  auto& value = values_at(node.word[2])[index];
+  return {&value.word, &value.filter};
 }
 
 template <typename Key>
@@ -35,7 +37,7 @@ void TrieWriter<Key>::replace(const Step& step, const Node& node) {
   auto* block = new_nodes(step.size);
   std::uninitialized_copy_n(nodes_at(old), step.size, block);
   block[step.index] = node;
-  store_word(*step.owner, word_of(block));
+  store_word(*step.owner, word_of(block) | (old & ~kAddressMask));
   retire_nodes(old, step.size);
 }
 
@@ -70,11 +72,15 @@ template <typename Key>
 std::uint64_t TrieWriter<Key>::insert_value(const Node& node, unsigned index) {
   const unsigned count = ones(node.word[0]);
   if (count == 0) return 0;
-  auto* block = static_cast<std::uint64_t*>(pool_.allocate((count + 1) * sizeof(std::uint64_t)));
-  const auto* old = count == 1 ? &node.word[2] : words_at(node.word[2]);
-  std::copy_n(old, index, block);
-  block[index] = 0;
-  std::copy_n(old + index, count - index, block + index + 1);
+  auto* block = new_values(count + 1);
+  if (count == 1) {
+    block[1 - index] = {node.word[2], filter_of_(node.word[2], context_)};
+  } else {
+    const auto* old = values_at(node.word[2]);
+    std::uninitialized_copy_n(old, index, block);
+    std::uninitialized_copy_n(old + index, count - index, block + index + 1);
+  }
+  block[index] = {};
   return word_of(block);
 }
 
@@ -93,25 +99,21 @@ template <typename Key>
 std::uint64_t TrieWriter<Key>::without_value(const Node& node, unsigned index) {
   const unsigned count = ones(node.word[0]);
   if (count == 1) return 0;
-  const auto* old = words_at(node.word[2]);
-  if (count == 2) return old[1 - index];
-  auto* block = static_cast<std::uint64_t*>(pool_.allocate((count - 1) * sizeof(std::uint64_t)));
-  std::copy_n(old, index, block);
-  std::copy_n(old + index + 1, count - index - 1, block + index);
+  const auto* old = values_at(node.word[2]);
+  if (count == 2) return old[1 - index].word;
+  auto* block = new_values(count - 1);
+  std::uninitialized_copy_n(old, index, block);
+  std::uninitialized_copy_n(old + index + 1, count - index - 1, block + index);
   return word_of(block);
 }
 
 template <typename Key>
-std::uint64_t& TrieWriter<Key>::insert(const Prefix<Key>& prefix) {
-  if (root_ == 0) {
-    auto* block = new (new_nodes(1)) Node(Node::leaf(prefix.key, prefix.length, 0));
-    store_word(root_, word_of(block));
-    return block->word[2];
-  }
-  Step step{&root_, 1, 0};
+Place TrieWriter<Key>::insert(const Prefix<Key>& prefix) {
+  Step step = root();
+  if (step.node().empty()) replace(step, Node::leaf(prefix.key, prefix.length, 0));
   for (unsigned depth = 0;; ++depth) {
     if (Node::is_leaf(step.node().word[3])) {
-      if (is_prefix(step.node(), prefix)) return step.node().word[2];
+      if (is_prefix(step.node(), prefix)) return {&step.node().word[2], nullptr};
       replace(step, branch_of(step.node(), depth));
     }
     auto& node = step.node();
@@ -119,15 +121,15 @@ std::uint64_t& TrieWriter<Key>::insert(const Prefix<Key>& prefix) {
     if (prefix.length < (depth + 1) * kStride) {
       const unsigned position = position_of(chunk, prefix.length - depth * kStride);
       const unsigned index = rank_of(node.word[0], position);
-      if ((node.word[0] & bit(position)) != 0) return value_slot(node, index);
+      if ((node.word[0] & bit(position)) != 0) return place_of(node, index);
       Node changed = node;
       changed.word[2] = insert_value(node, index);
       changed.word[0] |= bit(position);
       const auto old = node.word[2];
       const auto count = ones(node.word[0]);
       replace(step, changed);
-      retire_words(old, count);
-      return value_slot(step.node(), index);
+      retire_values(old, count);
+      return place_of(step.node(), index);
     }
     if ((node.word[1] & bit(chunk)) == 0) {
       const unsigned index = rank_of(node.word[1], chunk);
@@ -138,26 +140,29 @@ std::uint64_t& TrieWriter<Key>::insert(const Prefix<Key>& prefix) {
       const auto count = ones(node.word[1]);
       replace(step, changed);
       retire_nodes(old, count);
-      return nodes_at(changed.word[3])[index].word[2];
+      return {&nodes_at(changed.word[3])[index].word[2], nullptr};
     }
     step = below(step, chunk);
   }
 }
 
 template <typename Key>
-std::uint64_t* TrieWriter<Key>::find(const Prefix<Key>& prefix) const {
-  if (root_ == 0) return nullptr;
-  Step step{&root_, 1, 0};
+std::optional<Place> TrieWriter<Key>::find(const Prefix<Key>& prefix) const {
+  if (empty()) return std::nullopt;
+  Step step = root();
   for (unsigned depth = 0;; ++depth) {
     auto& node = step.node();
-    if (Node::is_leaf(node.word[3])) return is_prefix(node, prefix) ? &node.word[2] : nullptr;
+    if (Node::is_leaf(node.word[3])) {
+      if (!is_prefix(node, prefix)) return std::nullopt;
+      return Place{&node.word[2], nullptr};
+    }
     const unsigned chunk = chunk_of(prefix.key, depth);
     if (prefix.length < (depth + 1) * kStride) {
       const unsigned position = position_of(chunk, prefix.length - depth * kStride);
-      if ((node.word[0] & bit(position)) == 0) return nullptr;
-      return &value_slot(node, rank_of(node.word[0], position));
+      if ((node.word[0] & bit(position)) == 0) return std::nullopt;
+      return place_of(node, rank_of(node.word[0], position));
     }
-    if ((node.word[1] & bit(chunk)) == 0) return nullptr;
+    if ((node.word[1] & bit(chunk)) == 0) return std::nullopt;
     step = below(step, chunk);
   }
 }
@@ -173,9 +178,7 @@ template <typename Key>
 void TrieWriter<Key>::remove(std::array<Step, kMaxSteps>& way, std::array<unsigned, kMaxSteps>& chunks,
                              unsigned depth) {
   if (depth == 0) {
-    const auto old = root_;
-    store_word(root_, 0);
-    retire_nodes(old, 1);
+    replace(way[0], Node{});
     return;
   }
   const Step& parent = way[depth - 1];
@@ -208,10 +211,10 @@ void TrieWriter<Key>::collapse(std::array<Step, kMaxSteps>& way, unsigned depth)
 
 template <typename Key>
 void TrieWriter<Key>::erase(const Prefix<Key>& prefix) {
-  if (root_ == 0) return;
+  if (empty()) return;
   std::array<Step, kMaxSteps> way{};
   std::array<unsigned, kMaxSteps> chunks{};
-  way[0] = {&root_, 1, 0};
+  way[0] = root();
   for (unsigned depth = 0;; ++depth) {
     const Node node = way[depth].node();
     if (Node::is_leaf(node.word[3])) {
@@ -231,7 +234,7 @@ void TrieWriter<Key>::erase(const Prefix<Key>& prefix) {
       changed.word[2] = without_value(node, rank_of(node.word[0], position));
       changed.word[0] &= ~bit(position);
       replace(way[depth], changed);
-      retire_words(node.word[2], count);
+      retire_values(node.word[2], count);
       collapse(way, depth);
       return;
     }

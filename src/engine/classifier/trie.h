@@ -11,6 +11,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <optional>
 
 #include "engine/classifier/pool.h"
 
@@ -51,9 +52,16 @@ inline void store_word(std::uint64_t& word, std::uint64_t value) {
 #endif
 }
 
+// What belongs to a prefix: its word, and a few bits of whoever made it that tell which numbers have no business there.
+// The filter of a prefix that stands alone is not kept.
+struct Value {
+  std::uint64_t word = 0;
+  std::uint64_t filter = 0;
+};
+
 struct alignas(32) Node {
-  // Branch: [0] which prefixes end here, [1] which children there are, [2] their words (the word itself if it is one),
-  // [3] the children. Leaf: [0], [1] its prefix, [2] its word, [3] length << 8 | 1.
+  // Branch: [0] which prefixes end here, [1] which children there are, [2] their Values (the word itself if it is one
+  // prefix), [3] the children. Leaf: [0], [1] its prefix, [2] its word, [3] length << 8 | 1.
   std::array<std::uint64_t, 4> word{};
 
   [[nodiscard]] static Node leaf(U128 key, unsigned length, std::uint64_t value) {
@@ -62,16 +70,28 @@ struct alignas(32) Node {
   // Word 3 of a branch changes while readers look at it; whether it is a leaf does not.
   [[nodiscard]] static bool is_leaf(std::uint64_t word3) { return (word3 & 1U) != 0; }
   [[nodiscard]] static unsigned leaf_length(std::uint64_t word3) { return static_cast<unsigned>(word3 >> 8U); }
+  // Of a trie that holds nothing: a branch without anything.
+  [[nodiscard]] bool empty() const { return word == decltype(word){}; }
 };
 
-[[nodiscard]] inline Node* nodes_at(std::uint64_t word) { return reinterpret_cast<Node*>(word); }
-[[nodiscard]] inline std::uint64_t* words_at(std::uint64_t word) { return reinterpret_cast<std::uint64_t*>(word); }
+// A word that refers to memory may say more in its other bits.
+inline constexpr std::uint64_t kAddressMask = 0x0000fffffffffff8ULL;
+[[nodiscard]] inline Node* nodes_at(std::uint64_t word) { return reinterpret_cast<Node*>(word & kAddressMask); }
+// The same for word 3 of a branch, which says nothing else.
+[[nodiscard]] inline Node* children_at(std::uint64_t word3) { return reinterpret_cast<Node*>(word3); }
+[[nodiscard]] inline Value* values_at(std::uint64_t word) { return reinterpret_cast<Value*>(word); }
 
 inline constexpr unsigned kStride = 6;
 
-// Where prefixes of 0 to 5 further bits stand in a node's bitmap: all of one length next to each other.
+// Where prefixes of 0 to 5 further bits stand in a node's bitmap: those of 0 to 2 bits first, then each prefix of 3
+// bits with the longer ones within it, so that those that take one number are in few cache lines.
 [[nodiscard]] constexpr unsigned position_of(unsigned chunk, unsigned length) {
-  return (1U << length) - 1 + (chunk >> (kStride - length));
+  constexpr unsigned kUpper = 3;
+  constexpr unsigned kGroup = 7;
+  const unsigned prefix = chunk >> (kStride - length);
+  if (length < kUpper) return (1U << length) - 1 + prefix;
+  const unsigned below = length - kUpper;
+  return kGroup + (prefix >> below) * kGroup + (1U << below) - 1 + (prefix & ((1U << below) - 1));
 }
 // The prefixes of a node that take a number whose next six bits are these.
 inline constexpr std::array<std::uint64_t, 64> kTakes = [] {
@@ -114,18 +134,29 @@ template <typename Key>
   }
 }
 
-// The writer's side. root: the word that holds the trie, 0 if empty. Bits of keys beyond their length are zero.
+// Where a prefix has its value.
+struct Place {
+  std::uint64_t* word = nullptr;
+  std::uint64_t* filter = nullptr;  // null: none is kept
+};
+
+// The writer's side. owner: the word that refers to a piece of memory of two nodes' size, of which the second one is
+// the root of the trie; the first one is the caller's, and is copied whenever the root changes. What the word says
+// besides where the piece is stays as it is. Bits of keys beyond their length are zero.
 template <typename Key>
 class TrieWriter {
  public:
-  TrieWriter(Pool& pool, std::uint64_t& root) : pool_(pool), root_(root) {}
+  // The filter of a word that is there, whose prefix is alone no longer.
+  using FilterOf = std::uint64_t (*)(std::uint64_t word, unsigned context);
+  TrieWriter(Pool& pool, std::uint64_t& owner, FilterOf filter_of, unsigned context)
+      : pool_(pool), owner_(owner), filter_of_(filter_of), context_(context) {}
 
-  // The word of this prefix, made with value 0 if it was not there; readers skip zeros. Valid until the next change.
-  [[nodiscard]] std::uint64_t& insert(const Prefix<Key>& prefix);
-  // Null if it is not there.
-  [[nodiscard]] std::uint64_t* find(const Prefix<Key>& prefix) const;
+  // The place of this prefix, made with word and filter 0 if it was not there; readers skip zeros. Valid until the next
+  // change.
+  [[nodiscard]] Place insert(const Prefix<Key>& prefix);
+  [[nodiscard]] std::optional<Place> find(const Prefix<Key>& prefix) const;
   void erase(const Prefix<Key>& prefix);
-  [[nodiscard]] bool empty() const { return root_ == 0; }
+  [[nodiscard]] bool empty() const { return root().node().empty(); }
 
  private:
   // The way down: at each depth the block that holds the node, and the word that points to the block.
@@ -135,6 +166,7 @@ class TrieWriter {
     unsigned index = 0;
     [[nodiscard]] Node& node() const { return nodes_at(*owner)[index]; }
   };
+  [[nodiscard]] Step root() const { return {&owner_, 2, 1}; }
   static constexpr unsigned kMaxSteps = kKeyBits<Key> / kStride + 2;
 
   [[nodiscard]] Step below(const Step& step, unsigned chunk) const;
@@ -151,12 +183,15 @@ class TrieWriter {
   void retire_nodes(std::uint64_t block, unsigned count) {
     if (count != 0) pool_.release(nodes_at(block), count * sizeof(Node));
   }
-  void retire_words(std::uint64_t block, unsigned count) {
-    if (count > 1) pool_.release(words_at(block), count * sizeof(std::uint64_t));
+  [[nodiscard]] Value* new_values(unsigned count) { return static_cast<Value*>(pool_.allocate(count * sizeof(Value))); }
+  void retire_values(std::uint64_t block, unsigned count) {
+    if (count > 1) pool_.release(values_at(block), count * sizeof(Value));
   }
 
   Pool& pool_;
-  std::uint64_t& root_;
+  std::uint64_t& owner_;
+  FilterOf filter_of_;
+  unsigned context_;
 };
 
 extern template class TrieWriter<std::uint64_t>;

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "ike/v2/clones.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/gateways.h"
 #include "ike/v2/lifecycle.h"
@@ -287,7 +288,9 @@ void claim_children(World& world, IkeSa& sa, const DataPlane& data_plane) {
     }
     world.report(sa, Severity::kWarning, "child-not-adopted", "child " + child.name + " is gone from the data plane");
     remove_child(world, sa, id, "it is gone from the data plane", copy.replaced_by.has_value());
-    if (copy.usable()) after_child_loss(world, copy, Aftermath::kKeepUp);
+    if (!copy.usable()) continue;
+    close_orphans(world, sa, copy);
+    after_child_loss(world, copy, Aftermath::kKeepUp);
   }
 }
 
@@ -390,6 +393,7 @@ ChildStatus status_of(const ChildSa& child) {
   out.established = child.established;
   out.rekey_at = child.rekey_at;
   out.rekeys = child.rekeys;
+  out.resource = child.resource;
   return out;
 }
 

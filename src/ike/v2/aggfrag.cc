@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ike/v2/aggfrag.h"
 
+
 namespace cygnet::ike::v2 {
 namespace {
 
@@ -48,6 +49,11 @@ model::IpTfs outbound_tfs(const model::IpTfs& config, const AggfragTerms& terms)
   out.fragment = config.fragment && terms.peer_takes_fragments;
   out.reports = terms.peer_wants_reports;
   return out;
+}
+
+model::IpTfs tfs_config(const model::Connection& connection, const std::string& child) {
+  const auto* config = connection.find_child(child);
+  return config != nullptr && wants_aggfrag(*config) ? config->iptfs : model::IpTfs{};
 }
 
 }  // namespace cygnet::ike::v2

@@ -17,6 +17,8 @@ struct AggfragTerms {
 };
 
 [[nodiscard]] bool wants_aggfrag(const model::Child& child);
+// As it is configured for this child of the connection; not enabled: it is not wanted.
+[[nodiscard]] model::IpTfs tfs_config(const model::Connection& connection, const std::string& child);
 // Ours, with what we require of the peer.
 [[nodiscard]] wire::ike::NotifyPayload use_aggfrag(const model::IpTfs& config);
 // The peer's, in a request or an answer. Not agreed: there is none, or it requires what nobody here knows.

@@ -103,7 +103,7 @@ const model::Child* add_first_child(World& world, IkeSa& sa, wi::Payloads& paylo
   auto& h = *sa.handshake;
   const auto* child = h.wants.empty() || begins_childless(sa) ? nullptr : child_of(h.wants.front());
   if (child != nullptr) {
-    h.child_spi = world.new_esp_spi();
+    h.child_spi = world.new_esp_spi(*h.wants.front().connection);
     auto request = request_child(sa, h.wants.front(), *child, h.child_spi, model::ChildKeyExchange::kIgnore);
     if (auto wishes = ask_for_addresses(world, sa)) payloads.emplace_back(std::move(*wishes));
     for (auto& n : request.notifies) payloads.emplace_back(std::move(n));
@@ -150,7 +150,7 @@ Outcome on_proof_ready(Turn& turn) {
   add_own_certificates(world, sa, payloads);
   ask_for_certificate(world, {sa.connection}, kAuthoritiesInAuth, payloads);
   if (is_first_contact(world, sa, peer_id)) payloads.emplace_back(notify(wi::NotifyType::kInitialContact));
-  // RFC 7296 section 1.2: IDr says "with which of the responder's identities it wants to talk".
+  // RFC 7296 section 1.2: IDr says "to which of the responder's identities it wants to talk".
   if (peer_id) payloads.emplace_back(wi::make_id(false, *peer_id));
   payloads.emplace_back(wi::AuthPayload{turn.auth->method, Bytes(turn.auth->auth.begin(), turn.auth->auth.end())});
   add_mobike_support(world, sa, payloads);

@@ -43,7 +43,7 @@ Outcome refuse_initiator(Turn& turn, MessageId id, const std::string& event, con
   return Outcome::kStay;
 }
 
-// IDr, "with which of the responder's identities it wants to talk" (RFC 7296 section 1.2); null: with whichever.
+// IDr, "to which of the responder's identities it wants to talk" (RFC 7296 section 1.2); null: with whichever.
 const model::Identity* asked_for(const wi::Payloads& request) {
   const auto* idr = wi::find_id(request, false);
   return idr == nullptr ? nullptr : &idr->identity;
@@ -94,7 +94,7 @@ void answer_first_child(Turn& turn, const wi::Payloads& request, wi::Payloads& a
     const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d),
                                         ByteView(sa.handshake->nonce_i), ByteView(sa.handshake->nonce_r), {});
     if (keys) {
-      const Spi spi_in = world.new_esp_spi();
+      const Spi spi_in = world.new_esp_spi(*terms->connection);
       for (auto& payload : answer_child(*terms, spi_in)) answer.push_back(std::move(payload));
       install_child(
           world, sa, *terms, *keys,

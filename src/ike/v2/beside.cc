@@ -64,7 +64,10 @@ ChildSa* twin_of(const World& world, const IkeSa& sa, const Wanted& wanted) {
 // for: whatever becomes of that exchange goes down with the old IKE SA.
 void hand_over_wants(IkeSa& old, IkeSa& fresh) {
   const auto take = [&](const Task& task) {
-    if (task.about != About::kNewChild || fresh.has_usable_child(task.want.connection->name, task.want.child)) return;
+    // Clones (RFC 9611) follow their child.
+    if (task.about != About::kNewChild || task.want.resource ||
+        fresh.has_usable_child(task.want.connection->name, task.want.child))
+      return;
     Task again;
     again.about = About::kNewChild;
     again.want = task.want;
@@ -248,6 +251,24 @@ bool outlives_silence(World& world, IkeSa& sa) {
   return true;
 }
 
+namespace {
+
+// When something came on another SA of the same child: on its clones (RFC 9611), on what it is a clone of.
+Instant last_heard_beside(const IkeSa& sa, const ChildSa& child) {
+  Instant last{};
+  const bool has_clones = std::ranges::any_of(sa.children, [&](const auto& c) {
+    return c->resource && c->name == child.name && c->connection->name == child.connection->name;
+  });
+  for (const auto& c : sa.children) {
+    if (has_clones && c.get() != &child && c->name == child.name && c->connection->name == child.connection->name &&
+        c->last_inbound != Instant{})
+      last = std::max(last, c->last_inbound);
+  }
+  return last;
+}
+
+}  // namespace
+
 void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound) {
   if (child.last_inbound >= child.established && child.last_inbound + kHeardLately > world.now)
     child.replaced_unheard = 0;
@@ -255,6 +276,8 @@ void check_child(World& world, IkeSa& sa, ChildSa& child, Instant last_outbound)
     return;
   const Duration delay = std::chrono::seconds(sa.connection->dpd_delay_s);
   if (delay == Duration(0) || child.established + delay > world.now || last_outbound + delay < world.now) return;
+  // What leaves on a clone is answered on another one; what is known of the others may be one round old.
+  if (last_heard_beside(sa, child) + 2 * delay > world.now) return;
   // Not answered is what was sent a whole `delay` ago: somebody who sends now and then is not dead between two packets.
   const Instant quiet_since = std::max({child.last_inbound, child.established, child.moved});
   if (child.unanswered_since <= quiet_since) child.unanswered_since = kNever;

@@ -23,9 +23,10 @@ struct ChildWant {
   std::string child;
   // The packet that asked (local, remote), RFC 7296 section 2.9.
   std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>> narrow_to;
-  std::uint32_t tries = 0;   // attempts that failed so far
-  bool given_up = false;     // nobody wants it any more, yet the peer has been asked in IKE_AUTH
-  bool keep_trying = false;  // come back after failure though the configuration does not say start
+  std::optional<std::uint16_t> resource;  // not the child for all threads, but another one for this thread (RFC 9611)
+  std::uint32_t tries = 0;                // attempts that failed so far
+  bool given_up = false;                  // nobody wants it any more, yet the peer has been asked in IKE_AUTH
+  bool keep_trying = false;               // come back after failure though the configuration does not say start
 };
 
 enum class ChildState : std::uint8_t {
@@ -46,7 +47,12 @@ struct ChildSa {
   model::Mode mode = model::Mode::kTunnel;
   model::TrafficSelectors local;
   model::TrafficSelectors remote;
-  std::uint16_t peer_cpi = 0;  // IPComp is agreed on: what the peer wants to see; ours is cpi_of(spi_in)
+  // RFC 9611, see ike/v2/clones.h. Of a clone: the thread that it is for.
+  std::optional<std::uint16_t> resource;
+  bool may_have_clones = false;  // both ends said that they know of it
+  std::uint32_t clones = 0;      // that this end keeps up beside it
+  Instant clones_at = kNever;    // then they are looked after
+  std::uint16_t peer_cpi = 0;    // IPComp is agreed on: what the peer wants to see; ours is cpi_of(spi_in)
   bool udp_encapsulation = false;
   bool we_created = false;
   bool announced_down = false;  // ChildDown was said

@@ -253,8 +253,8 @@ std::optional<Refusal> assign_addresses(World& world, IkeSa& sa, const wi::Paylo
     const bool only_assigned = std::all_of(connection.children.begin(), connection.children.end(),
                                            [](const model::Child& c) { return c.remote.empty(); });
     if (!only_assigned) return std::nullopt;
-    // RFC 7296 section 3.10.1, FAILED_CP_REQUIRED: "Sent by responder in the case where CP(CFG_REQUEST) was expected
-    // but not received".
+    // RFC 7296 section 2.19: if CP is required "but IRAC has failed to send a CP(CFG_REQUEST), IRAS MUST fail the
+    // request, and terminate the Child SA creation with a FAILED_CP_REQUIRED error".
     return Refusal{wi::NotifyType::kFailedCpRequired,
                    {},
                    "configuration-required",

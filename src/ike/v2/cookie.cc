@@ -19,6 +19,8 @@ void rotate_if_due(World& world) {
   world.cookie_secret.resize(kSecretOctets);
   world.random.fill(world.cookie_secret);
   world.cookie_rotated = world.now;
+  world.spent_puzzles.turn_over();
+  if (stale) world.spent_puzzles.turn_over();
   ++world.cookie_version;
 }
 

@@ -5,6 +5,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
 #include "ike/v2/beside.h"
+#include "ike/v2/clones.h"
 #include "ike/v2/collision.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -32,17 +33,24 @@ const model::Child* config_of(const Task& task, const IkeSa& sa) {
   return nullptr;
 }
 
+// Those that only fade are bounded by what was there before them, clones (RFC 9611) by most_clones().
 bool has_room(const IkeSa& sa, const model::Connection& connection) {
-  const auto has = std::count_if(sa.children.begin(), sa.children.end(),
-                                 [&](const auto& child) { return child->connection->name == connection.name; });
+  const auto has = std::count_if(sa.children.begin(), sa.children.end(), [&](const auto& child) {
+    return !child->resource && child->state != ChildState::kFading && child->connection->name == connection.name;
+  });
   return static_cast<std::size_t>(has) < connection.max_children;
 }
 
 // A rekeyed child stays until the peer deletes it: whoever rekeys without end and deletes nothing gets no more.
-bool has_room_for_another(const IkeSa& sa, const model::Connection& connection) {
-  const auto has = std::count_if(sa.children.begin(), sa.children.end(),
-                                 [&](const auto& child) { return child->connection->name == connection.name; });
-  return static_cast<std::size_t>(has) < 2 * static_cast<std::size_t>(connection.max_children) + 2;
+bool has_room_for_another(const World& world, const IkeSa& sa, const ChildSa& old) {
+  const auto* config = old.config();
+  const std::size_t most =
+      old.resource && config != nullptr ? most_clones(world, *old.connection, *config) : old.connection->max_children;
+  const auto has = std::count_if(sa.children.begin(), sa.children.end(), [&](const auto& child) {
+    return child->resource.has_value() == old.resource.has_value() && child->connection->name == old.connection->name &&
+           (!old.resource || child->name == old.name);
+  });
+  return static_cast<std::size_t>(has) < 2 * most + 2;
 }
 
 std::string group_name(model::KeGroup group) {
@@ -54,13 +62,15 @@ std::string group_name(model::KeGroup group) {
 void send_child_request(World& world, IkeSa& sa) {
   auto& task = *sa.task;
   const auto* old = task.about == About::kRekeyChild ? sa.find_child(task.child) : nullptr;
-  task.new_spi = world.new_esp_spi();
+  task.new_spi = world.new_esp_spi(old != nullptr ? *old->connection : *task.want.connection);
   task.nonce = world.random.bytes(kNonceOctets);
-  auto request = old != nullptr ? request_rekey(*old, task.new_spi)
-                                : request_child(sa, task.want, *config_of(task, sa), task.new_spi,
-                                                model::ChildKeyExchange::kNegotiate);
+  const auto* head = old == nullptr && task.want.resource ? find_head(sa, task.want) : nullptr;
+  auto request = old != nullptr    ? request_rekey(*old, task.new_spi)
+                 : head != nullptr ? request_clone(*head, task.new_spi, *task.want.resource)
+                                   : request_child(sa, task.want, *config_of(task, sa), task.new_spi,
+                                                   model::ChildKeyExchange::kNegotiate);
   wi::Payloads payloads;
-  // RFC 7296 section 1.3.3: REKEY_SA names the SA "as it would be in the header of inbound ESP packets" of the sender.
+  // RFC 7296 section 1.3.3: "the SPI the exchange initiator would expect in inbound ESP or AH packets".
   if (old != nullptr)
     payloads.emplace_back(notify_child(wi::NotifyType::kRekeySa, old->spi_in, old->algorithms.protocol()));
   for (auto& n : request.notifies) payloads.emplace_back(std::move(n));
@@ -74,7 +84,9 @@ void send_child_request(World& world, IkeSa& sa) {
   task.tsr = std::move(request.tsr);
   world.report(sa, Severity::kInfo, old != nullptr ? "child-rekey-sent" : "child-sent",
                "sent CREATE_CHILD_SA request to " + sa.peer() +
-                   (old != nullptr ? " to rekey child " + old->name : " for child " + task.want.child));
+                   (old != nullptr    ? " to rekey child " + old->name
+                    : head != nullptr ? " for clone " + std::to_string(*task.want.resource) + " of child " + head->name
+                                      : " for child " + task.want.child));
   // The peer may send on it as soon as it has answered, while our half of the keys is still being computed.
   world.act(ExpectSpi{task.new_spi});
   send_request(world, sa, wi::ExchangeType::kCreateChildSa, payloads);
@@ -154,7 +166,7 @@ void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const Chil
   if (!rekey) return want_succeeded(world, task.want, "child " + fresh.name + " up: " + child_words(fresh));
   auto* old = sa.find_child(task.child);
   if (old == nullptr || old->state == ChildState::kFading) return;
-  // RFC 7296 section 2.8: "the initiator ... deletes the old one" once the new one is in place.
+  // RFC 7296 section 2.8: "when the new one is established, delete the old one".
   old->state = ChildState::kDeleting;
   old->replaced_by = fresh.id;
   old->rekey_at = old->remove_at = kNever;
@@ -167,6 +179,10 @@ void finish_child(Turn& turn, ByteView shared_secret) {
   auto& task = *sa.task;
   auto terms = read_answer(world, sa, task.want.connection, task.want.child, task.offered, task.tsi, task.tsr,
                            model::ChildKeyExchange::kNegotiate, task.answer);
+  if (terms) {
+    terms->resource = task.want.resource;
+    if (auto why = differs_from_head(sa, task, *terms)) terms = std::unexpected(std::move(*why));
+  }
   if (terms) {
     const auto keys = derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(task.nonce),
                                         ByteView(task.peer_nonce), shared_secret);
@@ -222,15 +238,18 @@ void rekey_failed(World& world, IkeSa& sa, const wi::NotifyPayload& error) {
   const auto message = sa.peer() + " refused to rekey child " + old->name + ": " + diagnosis::meaning(error) + " (" +
                        wi::to_string(error.type) + ")";
   if (error.type == wi::NotifyType::kChildSaNotFound) {
-    // RFC 7296 section 2.25: "the peer that receives ... CHILD_SA_NOT_FOUND SHOULD silently delete the Child SA (if it
+    // RFC 7296 section 2.25: "A peer that receives a CHILD_SA_NOT_FOUND ... SHOULD silently delete the Child SA (if it
     // still exists) and send a request to create a new Child SA from scratch".
     world.report(sa, Severity::kNotice, "child-sa-not-found", message + ": making it anew");
     ChildWant want;
     want.connection = old->connection;
     want.child = old->name;
     want.keep_trying = true;
+    const bool was_clone = old->resource.has_value();
     remove_child(world, sa, sa.task->child, "the peer does not have it any more", false);
     task_done(world, sa);
+    // A clone (RFC 9611) is made anew when its head is looked after.
+    if (was_clone) return;
     return want_child(world, std::move(want));
   }
   // One more attempt when half of what is left has passed; after that the child ends and comes up again.
@@ -287,7 +306,8 @@ void note_collision(World& world, IkeSa& sa, ChildSa& fresh, ChildSa* old, const
   // A request that is not yet sent is not sent any more once its key pair is there.
   if (!sa.task || sa.task->nonce.empty()) return;
   const bool same_rekey = old != nullptr && sa.task->about == About::kRekeyChild && sa.task->child == old->id;
-  const bool same_new = old == nullptr && sa.task->about == About::kNewChild && sa.task->want.child == fresh.name &&
+  const bool same_new = old == nullptr && sa.task->about == About::kNewChild && !fresh.resource &&
+                        !sa.task->want.resource && sa.task->want.child == fresh.name &&
                         sa.task->want.connection->name == fresh.connection->name;
   if (same_rekey || same_new) sa.task->collision = Collision{peer_nonce, own_nonce, fresh.id, IkeSpi(), false};
 }
@@ -306,6 +326,7 @@ void begin_child_task(World& world, IkeSa& sa) {
   if (task.about == About::kRekeyChild) {
     task.want.connection = sa.find_child(task.child)->connection;
     task.want.child = config->name;
+    task.want.resource = sa.find_child(task.child)->resource;
   }
   const auto groups = model::groups_of(config->proposals);
   if (groups.empty()) return send_child_request(world, sa);
@@ -321,7 +342,8 @@ Outcome on_child_key_ready(Turn& turn) {
   const auto* old = sa.find_child(task.child);
   const bool settled = task.about == About::kRekeyChild
                            ? old == nullptr || !old->usable()
-                           : sa.has_usable_child(task.want.connection->name, task.want.child);
+                           : sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource) ||
+                                 (task.want.resource && find_head(sa, task.want) == nullptr);
   if (settled || !turn.job->own) {
     if (settled && task.about == About::kNewChild)
       want_succeeded(turn.world, task.want, "child " + task.want.child + " is up (the peer was faster)");
@@ -391,6 +413,8 @@ Outcome on_child_refused(Turn& turn) {
   }
   if (task.collision && sa.find_child(task.collision->child) != nullptr) {
     want_succeeded(world, task.want, "child " + task.want.child + " is up (the peer was faster)");
+  } else if (task.want.resource) {
+    clone_refused(world, sa, error);
   } else {
     const auto why = explain_refusal(sa, error, task.offered, task.tsi, task.tsr);
     world.report(sa, Severity::kError, why.event, why.message);
@@ -431,15 +455,23 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
     world.report(sa, Severity::kError, terms.error().event, terms.error().message);
     return answer(world, sa, request, refusal(terms.error().notify, terms.error().data));
   }
-  // RFC 7296 section 3.10.1, NO_ADDITIONAL_SAS: "the responder is unwilling to accept any more Child SAs on this IKE
+  if (*old != nullptr) {
+    // RFC 9611 section 4: "the rekeyed Child SA should be bound to the same resource(s)".
+    terms->resource = (*old)->resource;
+  } else if (auto why = admit_clone(world, sa, request.payloads, *terms)) {
+    ++world.counters.negotiations_failed;
+    world.report(sa, Severity::kWarning, why->event, why->message);
+    return answer(world, sa, request, refusal(why->notify));
+  }
+  // RFC 7296 section 1.3, NO_ADDITIONAL_SAS: "the responder is unwilling to accept any more Child SAs on this IKE
   // SA".
-  if (*old == nullptr && !has_room(sa, *terms->connection)) {
+  if (*old == nullptr && !terms->resource && !has_room(sa, *terms->connection)) {
     world.report(sa, Severity::kError, "too-many-children",
                  sa.peer() + " has " + std::to_string(terms->connection->max_children) + " children of connection " +
                      terms->connection->name + " already and asks for another: write a larger max-children= if it may");
     return answer(world, sa, request, refusal(wi::NotifyType::kNoAdditionalSas));
   }
-  if (*old != nullptr && !has_room_for_another(sa, *terms->connection))
+  if (*old != nullptr && !has_room_for_another(world, sa, **old))
     return answer(world, sa, request, refusal(wi::NotifyType::kTemporaryFailure));
   const auto group = terms->algorithms.group;
   if (group != model::KeGroup::kNone && job == nullptr) {
@@ -464,11 +496,11 @@ void answer_child_request(World& world, IkeSa& sa, const JobResult* job) {
       derive_child_keys(terms->algorithms, sa.algorithms.prf, ByteView(sa.keys.d), ByteView(peer_nonce),
                         ByteView(nonce), group == model::KeGroup::kNone ? ByteView() : ByteView(*job->shared_secret));
   if (!keys) return answer(world, sa, request, refusal(wi::NotifyType::kNoProposalChosen));
-  const Spi spi_in = world.new_esp_spi();
+  const Spi spi_in = world.new_esp_spi(*terms->connection);
   std::optional<Duration> standby;
   if (*old != nullptr)
     standby = kRekeyPatience;
-  else if (has_twin(world, sa, *terms))
+  else if (terms->resource || has_twin(world, sa, *terms))  // a clone's head carries what there is, meanwhile
     standby = kTwinPatience;
   auto& fresh = install_child(
       world, sa, *terms, *keys,

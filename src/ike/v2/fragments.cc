@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/v2/lifecycle.h"
+#include "ike/v2/puzzles.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -16,12 +17,20 @@ constexpr std::size_t kUsualV4 = 1200;
 constexpr std::size_t kSmallestV4 = 576;
 constexpr std::size_t kUsualV6 = 1280;
 constexpr std::size_t kUdpHeader = 8, kMarker = 4;
+
 // Is the piece of a message that is waited for? RFC 7383 section 2.6: all else is decided by the Message ID, as for
 // whole messages.
 bool is_waited_for(const IkeSa& sa, const wi::Header& header) {
   if (header.response)
     return sa.outstanding && sa.outstanding->id == header.message_id && sa.outstanding->exchange == header.exchange;
   return header.message_id == sa.expected && !(sa.peer_request && sa.peer_request->id == header.message_id);
+}
+
+// Of a message that is complete and done with: the peer has sent it again before it knew.
+bool is_late(const IkeSa& sa, const wi::Header& header) {
+  const auto id = header.message_id;
+  if (header.response) return id < sa.next_request && !(sa.outstanding && sa.outstanding->id == id);
+  return id < sa.expected || (sa.peer_request && sa.peer_request->id == id);
 }
 
 // RFC 7296 section 2.2: each end numbers its own requests, so a request and a response of the peer may have the same
@@ -97,6 +106,10 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
                                                            const wi::Message& outer) {
   const auto& piece = *wi::find_payload<wi::EncryptedFragmentPayload>(outer.payloads);
   ++world.counters.fragments_in;
+  if (sa.fragmentation && is_late(sa, outer.header)) {
+    ++world.counters.fragments_late;
+    return std::nullopt;
+  }
   if (!sa.fragmentation || piece.total_fragments > wi::kMostFragments || !is_waited_for(sa, outer.header))
     return refuse(world);
   auto& pieces = pieces_of(sa, outer.header);
@@ -105,6 +118,7 @@ std::optional<wi::ParseResult<wi::Payloads>> take_fragment(World& world, IkeSa& 
   auto plaintext = wi::open_fragment(datagram, piece, *sa.open);
   if (!plaintext) {
     ++world.counters.integrity_failed;
+    judge_newcomer(world, sa, false);
     return refuse(world);
   }
   const auto place = is_half_open(sa) ? std::optional(sa.path.remote.address) : std::nullopt;

@@ -5,6 +5,7 @@
 
 #include "ike/puzzle.h"
 #include "ike/v2/cookie.h"
+#include "ike/v2/puzzles.h"
 #include "wire/ike/message.h"
 
 namespace cygnet::ike::v2 {
@@ -100,7 +101,7 @@ std::uint8_t difficulty(World& world) {
   const auto room = setup.half_open_limit > setup.puzzle_threshold ? setup.half_open_limit - setup.puzzle_threshold : 1;
   const auto over = std::min<std::size_t>(total - setup.puzzle_threshold, room);
   return static_cast<std::uint8_t>(
-      std::min<std::size_t>(setup.puzzle_difficulty + kHarderByMost * over / room, kHardestPuzzle));
+      std::min<std::size_t>(setup.puzzle_difficulty + kHarderByMost * over / room, kHardestDemand));
 }
 
 // RFC 8019 section 7.1.1.2: one of those that the initiator offers. kNone: none that we have.
@@ -145,7 +146,8 @@ void demand(World& world, const Path& path, const wi::Header& request, const Gla
 // Its address is proven. Has it done the work that it was asked for, or may it be spared?
 bool has_worked(World& world, const Path& path, const wi::Header& header, const Glance& glance,
                 const wi::PuzzleDemand& asked) {
-  if (asked.difficulty != 0 && puzzle_is_solved(asked.prf, asked.difficulty, glance.cookie, glance.solution)) {
+  if (asked.difficulty != 0 && !world.spent_puzzles.contains(glance.cookie) &&
+      puzzle_is_solved(asked.prf, asked.difficulty, glance.cookie, glance.solution)) {
     ++world.counters.puzzles_solved;
     return true;
   }
@@ -208,6 +210,7 @@ void enter_half_open(World& world, const IkeSa& sa) {
 
 void leave_half_open(World& world, const IkeSa& sa) {
   if (!sa.handshake) return;
+  judge_newcomer(world, sa, false);
   world.half_open.leave(sa.handshake->peer.address);
   world.counters.half_open = world.half_open.total();
   // Another request with the same SPI may have taken the place.

@@ -17,6 +17,11 @@ Outcome on_init_refused(Turn& turn);
 Outcome on_init_secret_ready(Turn& turn);
 Outcome on_init_request(Turn& turn);
 Outcome on_answer_ready(Turn& turn);
+// Puzzles before IKE_AUTH (puzzles.cc)
+Outcome on_auth_puzzle_solved(Turn& turn);
+Outcome on_guarded_key_ready(Turn& turn);
+Outcome on_solution(Turn& turn);  // its payloads are those in front of the encrypted ones
+Outcome on_guarded_secret_ready(Turn& turn);
 
 // IKE_AUTH, initiator (auth_initiator.cc)
 // Orders our proof; what is wrong, if there can be none.

@@ -17,6 +17,8 @@ std::string_view to_string(State state) {
     case State::kProving: return "PROVING";
     case State::kAnswering: return "ANSWERING";
     case State::kInitAnswered: return "INIT_ANSWERED";
+    case State::kInitGuarded: return "INIT_GUARDED";
+    case State::kGuardDeriving: return "GUARD_DERIVING";
     case State::kEstablished: return "ESTABLISHED";
     case State::kRekeyed: return "REKEYED";
     case State::kDeleting: return "DELETING";
@@ -45,10 +47,7 @@ std::string_view to_string(About about) {
 }
 
 const model::Child* ChildSa::config() const {
-  if (!connection) return nullptr;
-  const auto found = std::find_if(connection->children.begin(), connection->children.end(),
-                                  [&](const model::Child& c) { return c.name == name; });
-  return found == connection->children.end() ? nullptr : &*found;
+  return connection ? connection->find_child(name) : nullptr;
 }
 
 ChildSa* IkeSa::find_child(model::ChildId id) const {
@@ -65,15 +64,17 @@ ChildSa* IkeSa::find_child_out(Spi spi_out) const {
   return nullptr;
 }
 
-bool IkeSa::has_usable_child(const std::string& connection_name, const std::string& child_name) const {
+bool IkeSa::has_usable_child(const std::string& connection_name, const std::string& child_name,
+                             std::optional<std::uint16_t> resource) const {
   return std::any_of(children.begin(), children.end(), [&](const auto& c) {
-    return c->usable() && c->connection->name == connection_name && c->name == child_name;
+    return c->usable() && c->resource == resource && c->connection->name == connection_name && c->name == child_name;
   });
 }
 
-bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name) const {
+bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name,
+                        std::optional<std::uint16_t> resource) const {
   const auto wanted = [&](const ChildWant& w) {
-    return !w.given_up && w.connection->name == connection_name && w.child == child_name;
+    return !w.given_up && w.resource == resource && w.connection->name == connection_name && w.child == child_name;
   };
   if (handshake && std::any_of(handshake->wants.begin(), handshake->wants.end(), wanted)) return true;
   const auto asks = [&](const Task& t) { return t.about == About::kNewChild && wanted(t.want); };

@@ -32,6 +32,8 @@ enum class State : std::uint8_t {
   kProving,         // our own proof is being made
   kAnswering,       // responder: key pair and shared secret are being computed
   kInitAnswered,    // responder: waiting for IKE_AUTH
+  kInitGuarded,     // responder: the same, with the solution of a puzzle; there are no keys before it
+  kGuardDeriving,   // responder: the solution is there, the shared secret is being computed
   kEstablished,
   kRekeyed,   // a newer IKE SA took over; waits for the Delete
   kDeleting,  // our Delete is on its way
@@ -63,7 +65,8 @@ struct Handshake {
   crypto::KeyPair own;
   model::KeGroup group{};
   Bytes peer_public;
-  Bytes request, response;                  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
+  Bytes request, response;  // both IKE_SA_INIT messages as they went over the wire: AUTH covers them
+  std::optional<wire::ike::PuzzleDemand> auth_puzzle;  // to be solved before IKE_AUTH (RFC 8019 section 7.2)
   std::vector<crypto::HashId> peer_hashes;  // the peer verifies signatures over these; empty: it knows no RFC 7427
   bool raw_key_wanted = false;              // the peer asked for our raw public key
   bool certificate_wanted = false;          // the peer asked for a certificate,
@@ -72,6 +75,7 @@ struct Handshake {
   // initiator
   std::vector<model::Proposal> offered;
   Bytes cookie, solution;  // what a busy responder wants back
+  Bytes auth_solution;     // of the puzzle that goes with IKE_AUTH
   unsigned cookies_seen = 0;
   std::string refusal;  // what an unprotected answer said; it may be forged
   std::vector<model::KeGroup> groups_tried;
@@ -85,6 +89,7 @@ struct Handshake {
   std::string verified_with;              // what proved the peer's identity, for people
   Endpoint peer;                          // where the request came from
   unsigned repeats = 0;                   // how often its answer was sent again
+  bool judged = false;                    // it counts as somebody who has the keys, or as one who has not
   model::Proposal reply;                  // with the number of the accepted proposal
   std::uint8_t reply_number = 1;
 };
@@ -236,7 +241,8 @@ struct IkeSa {
   bool silent_reported = false;        // "no answer" was said for the outstanding request
   bool doomed = false;                 // to be deleted as soon as the request under way is answered
   std::string end_reason;              // why it is kDead, kDeleting or doomed
-  Instant scheduled = kNever;          // as it stands in the world's deadlines
+  Instant due = kNever;                // when it has something to do next, as of the last turn that touched it
+  Instant scheduled = kNever;          // its entry in the world's deadlines: then, or before
   bool initiating = false;             // as the world counts it
   std::vector<std::uint64_t> indexed;  // as it stands in the world's index
 
@@ -248,9 +254,12 @@ struct IkeSa {
   [[nodiscard]] ChildSa* find_child(model::ChildId id) const;
   // By the SPI the peer names: the one it expects in what we send, or the one it sends with.
   [[nodiscard]] ChildSa* find_child_out(Spi spi_out) const;
-  [[nodiscard]] bool has_usable_child(const std::string& connection_name, const std::string& child_name) const;
+  // resource: its clone for this thread (RFC 9611); none: the one for all threads.
+  [[nodiscard]] bool has_usable_child(const std::string& connection_name, const std::string& child_name,
+                                      std::optional<std::uint16_t> resource = {}) const;
   // Is there, of this child, a request queued or under way?
-  [[nodiscard]] bool wants_child(const std::string& connection_name, const std::string& child_name) const;
+  [[nodiscard]] bool wants_child(const std::string& connection_name, const std::string& child_name,
+                                 std::optional<std::uint16_t> resource = {}) const;
 };
 
 // Takes the keys into use. SPIs, roles and algorithms are set already.

@@ -5,6 +5,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/authorize.h"
 #include "ike/v2/beside.h"
+#include "ike/v2/clones.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
@@ -26,8 +27,8 @@ std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound, mode
     if (may_come) sa.task->gone.push_back(peers_inbound);
     return std::nullopt;
   }
-  // RFC 7296 section 1.4.1: "If ... both ends ... close at the same time ... the response MUST NOT include" the SPI
-  // again.
+  // RFC 7296 section 1.4.1, if both ends decide to close them: "the responses MUST NOT include Delete payloads for the
+  // deleted SAs".
   if (child->state == ChildState::kDeleting) return std::nullopt;
   const Spi ours = child->spi_in;
   if (sa.task && sa.task->collision && sa.task->about == About::kRekeyChild && sa.task->child == child->id)
@@ -45,6 +46,7 @@ std::optional<Spi> delete_child(World& world, IkeSa& sa, Spi peers_inbound, mode
   world.report(sa, Severity::kNotice, "child-deleted", "child " + child->name + " " + reason);
   const ChildSa copy = *child;
   remove_child(world, sa, child->id, reason, false);
+  close_orphans(world, sa, copy);
   after_child_loss(world, copy, Aftermath::kKeepUp);
   return ours;
 }
@@ -100,7 +102,7 @@ Outcome on_informational_request(Turn& turn) {
     }
   }
   read_crash_token(sa, *turn.payloads);
-  read_auth_lifetime(world, sa, *turn.payloads);  // RFC 4478 section 3: in an exchange of its own too
+  read_auth_lifetime(world, sa, *turn.payloads);  // RFC 4478 section 2: in an exchange of its own too
   wi::Payloads answer;
   for (auto* payload : {&closed, &closed_ah}) {
     if (!payload->spis.empty()) answer.emplace_back(std::move(*payload));

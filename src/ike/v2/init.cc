@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // IKE_SA_INIT (RFC 7296 section 1.2), initiator's half first.
+#include "ike/v2/init.h"
+
 #include <algorithm>
 
 #include "ike/diagnosis.h"
-#include "ike/puzzle.h"
 #include "ike/v2/certificates.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/gate.h"
@@ -12,6 +13,7 @@
 #include "ike/v2/match.h"
 #include "ike/v2/nat.h"
 #include "ike/v2/proofs.h"
+#include "ike/v2/puzzles.h"
 #include "ike/v2/request.h"
 #include "model/selection.h"
 
@@ -24,7 +26,6 @@ namespace wi = wire::ike;
 // octets.
 constexpr std::size_t kNonceOctets = 32;
 constexpr unsigned kMostCookies = 4;
-constexpr unsigned kOwnDifficulty = 12;  // of a puzzle whose difficulty is left to us
 // An honest initiator sends its request some six times; who forges its address gets no more out of us than this.
 constexpr unsigned kMostRepeats = 8;
 constexpr Duration kRefusalPatience = std::chrono::seconds(2);
@@ -45,14 +46,6 @@ std::vector<model::Proposal> understood(const wi::SaPayload& sa) {
   std::vector<model::Proposal> out;
   for (const auto& p : sa.proposals) out.push_back(p.understood());
   return out;
-}
-
-bool offers_prf(const std::vector<model::Proposal>& offered, model::PrfId prf) {
-  return model::key_octets(prf) != 0 && std::ranges::any_of(offered, [&](const auto& proposal) {
-           return std::ranges::any_of(proposal.transforms, [&](const auto& t) {
-             return t.type == model::TransformType::kPrf && t.id == static_cast<std::uint16_t>(prf);
-           });
-         });
 }
 
 void send_init_request(World& world, IkeSa& sa) {
@@ -89,7 +82,7 @@ Outcome init_failed(Turn& turn, const std::string& event, const std::string& mes
   return Outcome::kDie;
 }
 
-// A refusal that nobody signed. RFC 7296 section 2.21.1: "the initiator ... SHOULD continue trying for some time before
+// A refusal that nobody signed. RFC 7296 section 2.21.1: "the recipient should continue trying for some time before
 // giving up": the honest peer may still answer.
 Outcome soft_refusal(Turn& turn, const std::string& event, const std::string& message) {
   auto& sa = *turn.sa;
@@ -125,7 +118,8 @@ bool is_retransmission(Turn& turn) {
   auto* sa = world.find_sa(known->second);
   if (sa == nullptr || !sa->handshake) return false;
   if (sa->handshake->request != Bytes(turn.datagram.begin(), turn.datagram.end())) return false;
-  if (sa->state == State::kInitAnswered && sa->handshake->repeats < kMostRepeats) {
+  const bool was_answered = sa->state == State::kInitAnswered || sa->state == State::kInitGuarded;
+  if (was_answered && sa->handshake->repeats < kMostRepeats) {
     ++sa->handshake->repeats;
     ++world.counters.retransmits_answered;
     world.send_raw(turn.path, sa->handshake->response);
@@ -177,7 +171,11 @@ void begin_answer(Turn& turn, const Choice& choice, const wi::KePayload& ke, con
   world.report(
       sa, Severity::kInfo, "ike-sa-init-received",
       "received IKE_SA_INIT request from " + sa.peer() + ": " + model::to_string(sa.algorithms) + "; " + nat_words(sa));
-  world.order_job(sa, About::kPeerRequest, ke.group, std::nullopt, ke.data);
+  // RFC 8019 section 7.2.1: "The Responder MUST NOT use puzzles in the IKE_AUTH exchange unless a puzzle has been
+  // previously presented and solved in the preceding IKE_SA_INIT exchange."
+  const bool guarded = has_paid(world, turn) && wants_auth_puzzle(world);
+  // Then there is no shared secret before IKE_AUTH came with the solution.
+  world.order_job(sa, About::kPeerRequest, ke.group, std::nullopt, guarded ? std::nullopt : std::optional(ke.data));
 }
 
 }  // namespace
@@ -217,7 +215,11 @@ Outcome on_puzzle_wanted(Turn& turn) {
   const auto puzzle = wi::parse_puzzle_demand(ByteView(notification->data));
   // RFC 8019 section 7.1.1.2: the PRF is one of those offered. Who asks for another, or for too much, gets the cookie
   // alone, as from an initiator that knows no puzzles.
-  const bool fair = puzzle && offers_prf(h.offered, puzzle->prf) && puzzle->difficulty <= kHardestPuzzle;
+  const bool fair = puzzle && is_fair(world, sa, *puzzle);
+  if (puzzle && !fair)
+    world.report(sa, Severity::kWarning, "puzzle-refused",
+                 sa.peer() + " is very busy and asks for the solution of a puzzle of difficulty " +
+                     std::to_string(puzzle->difficulty) + ": trying without, see hardest-puzzle= and ike=");
   if (!fair || cookie->data == h.cookie) {
     (void)on_cookie_wanted(turn);
     return Outcome::kStay;
@@ -228,12 +230,11 @@ Outcome on_puzzle_wanted(Turn& turn) {
   }
   h.cookie = cookie->data;
   request_answered(world, sa);
-  // RFC 8019 section 8.1: difficulty zero leaves it to the initiator.
-  const unsigned difficulty = puzzle->difficulty == 0 ? kOwnDifficulty : puzzle->difficulty;
+  const auto difficulty = bits_wanted(*puzzle);
   world.report(
       sa, Severity::kInfo, "puzzle-received",
       sa.peer() + " is very busy and asks for the solution of a puzzle of difficulty " + std::to_string(difficulty));
-  world.order_puzzle(sa, puzzle->prf, difficulty, h.cookie);
+  world.order_puzzle(sa, About::kInit, puzzle->prf, difficulty, h.cookie);
   return Outcome::kNext;
 }
 
@@ -290,10 +291,14 @@ Outcome on_init_response(Turn& turn) {
         answer.proposals.empty() ? std::string("nothing") : model::to_string(answer.proposals[0].proposal);
     return soft_refusal(turn, "answer-unacceptable", sa.peer() + " chose " + what + ", which we did not offer");
   }
-  // RFC 7296 section 3.4: the group of KE "MUST match ... the group selected".
+  // RFC 7296 section 3.4: the group of KE "MUST match a Diffie-Hellman group specified in a proposal".
   if (ke.group != chosen->group || ke.group != h.group) {
     return soft_refusal(turn, "answer-unacceptable", sa.peer() + "'s public value is not in the group that was chosen");
   }
+  // RFC 8019 section 9: "Initiators SHOULD set a maximum difficulty level beyond which they won't try to solve the
+  // puzzle and log or display a failure message".
+  if (const auto fault = read_auth_puzzle(turn.world, sa, *turn.payloads); !fault.empty())
+    return soft_refusal(turn, "puzzle-refused", fault);
   request_answered(turn.world, sa);
   sa.give_up_at = kNever;
   sa.algorithms = *chosen;
@@ -338,15 +343,15 @@ Outcome on_init_secret_ready(Turn& turn) {
     return init_failed(turn, "key-exchange-failed",
                        "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
   }
-  const auto seed =
-      initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
-  auto keys =
-      derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
-  if (!keys) return init_failed(turn, "key-exchange-failed", keys.error().message);
-  if (const auto set = set_keys(sa, std::move(*keys)); !set)
-    return init_failed(turn, "key-exchange-failed", set.error().message);
+  if (const auto keyed = use_shared_secret(sa, ByteView(*turn.job->shared_secret)); !keyed)
+    return init_failed(turn, "key-exchange-failed", keyed.error().message);
   h.own = {};
   move_to_nat_port(turn.world, sa);
+  if (h.auth_puzzle) {
+    order_auth_puzzle(turn.world, sa);
+    sa.state = State::kInitSolving;
+    return Outcome::kStay;
+  }
   const auto fault = begin_auth(turn.world, sa);
   return fault.empty() ? Outcome::kNext : init_failed(turn, "no-proof", fault);
 }
@@ -384,7 +389,7 @@ Outcome on_init_request(Turn& turn) {
     return Outcome::kStay;
   }
   if (choice->selected.chosen.group != ke->group) {
-    // RFC 7296 section 1.2: "the responder MUST ... reject with INVALID_KE_PAYLOAD", naming the group it wants.
+    // RFC 7296 section 3.4: "the message MUST be rejected with a Notify payload of type INVALID_KE_PAYLOAD".
     Bytes wanted(2);
     store_be16(wanted.data(), static_cast<std::uint16_t>(choice->selected.chosen.group));
     stray_report(
@@ -399,21 +404,28 @@ Outcome on_init_request(Turn& turn) {
 }
 
 Outcome on_answer_ready(Turn& turn) {
-  auto& world = turn.world;
   auto& sa = *turn.sa;
-  auto& h = *sa.handshake;
   if (!turn.job->shared_secret || !turn.job->own) {
     return init_failed(turn, "key-exchange-failed",
                        "the public value of " + sa.peer() + " is not sound: " + turn.job->error);
   }
-  const auto seed =
-      initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), ByteView(*turn.job->shared_secret));
+  if (const auto keyed = use_shared_secret(sa, ByteView(*turn.job->shared_secret)); !keyed)
+    return init_failed(turn, "key-exchange-failed", keyed.error().message);
+  answer_init(turn.world, sa, turn.job->own->public_value);
+  return Outcome::kNext;
+}
+
+Result<void> use_shared_secret(IkeSa& sa, ByteView secret) {
+  const auto& h = *sa.handshake;
+  const auto seed = initial_skeyseed(sa.algorithms.prf, ByteView(h.nonce_i), ByteView(h.nonce_r), secret);
   auto keys =
       derive_ike_keys(sa.algorithms, ByteView(seed), ByteView(h.nonce_i), ByteView(h.nonce_r), sa.spi_i, sa.spi_r);
-  if (!keys) return init_failed(turn, "key-exchange-failed", keys.error().message);
-  if (const auto set = set_keys(sa, std::move(*keys)); !set)
-    return init_failed(turn, "key-exchange-failed", set.error().message);
+  if (!keys) return std::unexpected(keys.error());
+  return set_keys(sa, std::move(*keys));
+}
 
+void answer_init(World& world, IkeSa& sa, const Bytes& public_value) {
+  auto& h = *sa.handshake;
   wi::Message message;
   message.header.spi_i = sa.spi_i;
   message.header.spi_r = sa.spi_r;
@@ -425,8 +437,10 @@ Outcome on_answer_ready(Turn& turn) {
   proposal.proposal = h.reply;
   answer.proposals.push_back(std::move(proposal));
   message.payloads.emplace_back(std::move(answer));
-  message.payloads.emplace_back(wi::KePayload{h.group, turn.job->own->public_value});
+  message.payloads.emplace_back(wi::KePayload{h.group, public_value});
   message.payloads.emplace_back(wi::NoncePayload{h.nonce_r});
+  if (h.auth_puzzle)
+    message.payloads.emplace_back(notify(wi::NotifyType::kPuzzle, wi::serialize_puzzle_demand(*h.auth_puzzle)));
   // Which connection it is, only IKE_AUTH will tell: any that this peer may be counts.
   const auto candidates = world.connections_for(sa.path);
   ask_for_certificate(world, candidates, kAuthoritiesInInit, message.payloads);
@@ -443,7 +457,6 @@ Outcome on_answer_ready(Turn& turn) {
   sa.expected = MessageId(1);
   world.report(sa, Severity::kInfo, "ike-sa-init-answered", "sent IKE_SA_INIT response to " + sa.peer());
   world.send_raw(sa.path, h.response);
-  return Outcome::kNext;
 }
 
 }  // namespace cygnet::ike::v2

@@ -178,12 +178,14 @@ void want_child(World& world, ChildWant want) {
 }
 
 void want_succeeded(World& world, const ChildWant& want, const std::string& message) {
+  if (want.resource) return;  // nobody asked for it by name
   world.retries.drop(want.connection->name, want.child);
   world.act(InitiationDone{want.connection->name, want.child, true, false, message});
 }
 
 void want_failed(World& world, ChildWant want, const std::string& message, bool may_retry) {
   ++world.counters.negotiations_failed;
+  if (want.resource) return;  // ask_for_clones() looks after it
   const auto* child = child_config(want);
   ++want.tries;
   const auto tries = want.connection->keying_tries;
@@ -253,7 +255,7 @@ void activate(World& world, IkeSa& sa, ChildSa& child) {
 }
 
 void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
-  if (aftermath == Aftermath::kForget || !child.connection) return;
+  if (aftermath == Aftermath::kForget || !child.connection || child.resource) return;
   ChildWant want;
   want.connection = world.find_connection(child.connection->name);
   want.child = child.name;
@@ -271,8 +273,8 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
 
 bool is_half_open(const IkeSa& sa) {
   if (sa.initiator) return false;
-  return sa.state == State::kAnswering || sa.state == State::kInitAnswered || sa.state == State::kVerifying ||
-         sa.state == State::kProving;
+  return sa.state == State::kAnswering || sa.state == State::kInitAnswered || sa.state == State::kInitGuarded ||
+         sa.state == State::kGuardDeriving || sa.state == State::kVerifying || sa.state == State::kProving;
 }
 
 void end_sa(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath, bool replaced) {

@@ -106,7 +106,8 @@ void move_children(World& world, IkeSa& sa) {
   for (const auto& child : sa.children) {
     child->udp_encapsulation = sa.udp_encapsulation;
     child->moved = world.now;
-    const auto keepalive = sa.udp_encapsulation && sa.nat_local ? child->connection->keepalive_s : 0;
+    const auto keepalive =
+        sa.udp_encapsulation && sa.nat_local && !child->resource ? child->connection->keepalive_s : 0;
     world.act(UpdateChildEndpoints{child->id, local, remote, child->udp_encapsulation, keepalive});
   }
 }
@@ -289,7 +290,7 @@ void move_esp(World& world, IkeSa& sa, const Endpoint& remote) {
   for (const auto& child : sa.children) {
     if (!child->udp_encapsulation) continue;
     child->moved = world.now;
-    const auto keepalive = sa.nat_local ? child->connection->keepalive_s : 0;
+    const auto keepalive = sa.nat_local && !child->resource ? child->connection->keepalive_s : 0;
     world.act(UpdateChildEndpoints{child->id, sa.path.local, remote, true, keepalive});
   }
   world.touch(sa);

@@ -62,7 +62,7 @@ void read_nat_detection(IkeSa& sa, const wi::Payloads& payloads, IkeSpi spi_i, I
 }
 
 void move_to_nat_port(World& world, IkeSa& sa) {
-  // RFC 7296 section 2.23: "If either NAT_DETECTION ... do not match, ... [the initiator] MUST use port 4500".
+  // RFC 7296 section 2.23: "MUST tunnel all future IKE and ESP packets ... over UDP port 4500" if there is a NAT.
   // RFC 4555 section 3.3: implementations of both "MUST change to port 4500 if the correspondent also supports both,
   // even if no NAT was detected": a NAT may come later.
   const bool mobile = wants_mobike(sa) && sa.peer_speaks_nat_t && wish(sa) != model::Encapsulation::kNever;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/diagnosis.h"
+#include "ike/v2/clones.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
@@ -82,12 +83,8 @@ Refusal ah_behind_nat(const IkeSa& sa) {
 }
 
 bool compresses(const model::Connection& connection, const std::string& child) {
-  return std::ranges::any_of(connection.children, [&](const auto& c) { return c.name == child && c.compress; });
-}
-
-model::IpTfs tfs_config(const model::Connection& connection, const std::string& child) {
-  const auto it = std::ranges::find(connection.children, child, &model::Child::name);
-  return it != connection.children.end() && wants_aggfrag(*it) ? it->iptfs : model::IpTfs{};
+  const auto* config = connection.find_child(child);
+  return config != nullptr && config->compress;
 }
 
 std::string iptfs_missing(const IkeSa& sa, const std::string& child) {
@@ -212,6 +209,7 @@ model::SaSpec spec_of(const World& world, const IkeSa& sa, const ChildSa& child,
   spec.child = child.id;
   spec.connection = child.connection->name;
   spec.child_name = child.name;
+  spec.resource = child.resource;
   spec.protocol = child.algorithms.is_ah() ? model::SaProtocol::kAh : model::SaProtocol::kEsp;
   spec.mode = child.mode;
   // RFC 4555 section 3.7: nothing is sent to an address before it is known that the peer receives there.
@@ -272,6 +270,8 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   // RFC 7296 section 3.10.1: what we take in ESP is for us to say.
   if (child.compress) out.notifies.push_back(ipcomp_supported(spi_in));
   if (wants_aggfrag(child)) out.notifies.push_back(use_aggfrag(child.iptfs));
+  if (wants_diet(child)) out.notifies.push_back(propose_diet(child.diet));
+  if (wants_clones(child)) out.notifies.push_back(resource_info({}));
   if (want.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
@@ -281,7 +281,10 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   return out;
 }
 
-ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
+namespace {
+
+// With the terms that a child has.
+ChildRequest request_like(const ChildSa& old, Spi spi_in) {
   ChildRequest out;
   const auto* config = old.config();
   if (config != nullptr) out.offered = config->proposals;
@@ -290,12 +293,28 @@ ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
   if (old.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
   if (config != nullptr && config->compress) out.notifies.push_back(ipcomp_supported(spi_in));
   if (config != nullptr && wants_aggfrag(*config)) out.notifies.push_back(use_aggfrag(config->iptfs));
+  if (config != nullptr && wants_diet(*config)) out.notifies.push_back(propose_diet(config->diet));
   if (old.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   const auto payload = sa_payload(out.offered, spi_in);
   for (std::size_t i = 0; i < out.offered.size(); ++i) out.offered[i] = payload.proposals[i].proposal;
   out.sa = payload;
   out.tsi_payload = ts_payload(true, out.tsi);
   out.tsr_payload = ts_payload(false, out.tsr);
+  return out;
+}
+
+}  // namespace
+
+ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
+  auto out = request_like(old, spi_in);
+  // RFC 9611 section 4: "the SA_RESOURCE_INFO notification MAY be included".
+  if (old.may_have_clones || old.resource) out.notifies.push_back(resource_info(old.resource));
+  return out;
+}
+
+ChildRequest request_clone(const ChildSa& head, Spi spi_in, std::uint16_t resource) {
+  auto out = request_like(head, spi_in);
+  out.notifies.push_back(resource_info(resource));
   return out;
 }
 
@@ -350,8 +369,10 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     }
     if (m.child->compress && !terms.algorithms.is_ah()) terms.peer_cpi = ipcomp_of(request);
     terms.refuses_tfc = wi::find_notify(request, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
+    terms.may_have_clones = says_resource_info(request) && most_clones(world, *m.connection, *m.child) > 0;
     terms.local = m.local;
     terms.remote = m.remote;
+    if (wants_diet(*m.child)) terms.diet = choose_diet(request, terms.algorithms, terms.local, terms.remote);
     terms.proposal_number = chosen_proposal.number;
     terms.reply = selected->reply;
     terms.tsi = translated ? with_hosts_of(m.remote, tsi->selectors) : m.remote;
@@ -373,6 +394,10 @@ wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   wi::Payloads out;
   if (terms.peer_cpi != 0) out.emplace_back(ipcomp_supported(spi_in));
   if (terms.aggfrag.agreed) out.emplace_back(use_aggfrag(tfs_config(*terms.connection, terms.child)));
+  if (terms.diet.use.enabled) out.emplace_back(accept_diet(terms.diet));
+  // RFC 9611 section 4: "A responder that is willing to have multiple Child SAs for the same Traffic Selectors will
+  // respond by also adding the SA_RESOURCE_INFO notify payload".
+  if (terms.may_have_clones) out.emplace_back(resource_info(terms.resource));
   if (terms.connection->refuse_tfc) out.emplace_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
   if (terms.mode == model::Mode::kTransport) out.emplace_back(notify(wi::NotifyType::kUseTransportMode));
   wi::SaPayload sa;
@@ -415,6 +440,7 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   terms.algorithms = *chosen;
   terms.refuses_tfc = wi::find_notify(answer, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
   terms.peer_spi = Spi(load_be32(proposal.spi.data()));
+  terms.may_have_clones = says_resource_info(answer);
   // RFC 9347 section 5.1: "If this is unacceptable to the initiator, the initiator MUST delete the Child SA".
   const auto tfs = tfs_config(*connection, child);
   if (tfs.enabled && !chosen->is_ah()) terms.aggfrag = aggfrag_in(answer);
@@ -447,6 +473,13 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
     return c.name == child && c.mode == model::Mode::kTransport;
   });
   if (terms.mode == model::Mode::kTransport && !asked) return bad("it chooses transport mode, which nobody asked for");
+  if (const auto diet = diet_config(*connection, child); diet.enabled) {
+    const auto agreed = diet_in_answer(answer, diet);
+    if (!agreed || (agreed->use.enabled && !goes_with_diet(*chosen, terms.local, terms.remote))) {
+      return bad("it chose a Diet-ESP that we did not offer");
+    }
+    terms.diet = *agreed;
+  }
   return terms;
 }
 
@@ -487,10 +520,12 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
     if (terms.connection->rekey && terms.connection->rekey_children) child.rekey_at = world.now + soft;
   }
   if (how.standby) child.activate_at = world.now + *how.standby;
+  plan_clones(world, sa, child, terms, how.we_initiated && !how.replaces);
   if (how.replaces) {
     if (const auto* old = sa.find_child(*how.replaces)) {
       child.rekeys = old->rekeys + 1;
       child.replaced_unheard = old->replaced_unheard;
+      take_over_clones(child, *old);
     }
   }
 
@@ -506,17 +541,19 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   out.spi = child.spi_out;
   out.ipcomp_cpi = child.peer_cpi;
   out.lifetime = in.lifetime;
-  // RFC 7296 section 3.10.1: "will not accept packets that contain Traffic Flow Confidentiality (TFC) padding".
+  // RFC 7296 section 1.3.1: "will not accept packets that contain Traffic Flow Confidentiality (TFC) padding".
   in.iptfs = inbound_tfs(config->iptfs, terms.aggfrag);
   out.iptfs = outbound_tfs(config->iptfs, terms.aggfrag);
-  if (!terms.refuses_tfc && !terms.aggfrag.agreed && child.mode == model::Mode::kTunnel && child.peer_cpi == 0 &&
-      !child.algorithms.is_ah())
+  in.diet = out.diet = terms.diet.use;
+  in.replay_window = window_with(in.diet, in.replay_window);
+  if (!terms.refuses_tfc && !terms.aggfrag.agreed && !terms.diet.use.enabled && child.mode == model::Mode::kTunnel &&
+      child.peer_cpi == 0 && !child.algorithms.is_ah())
     out.tfc_octets = config->tfc_octets;
   out.encryption_key = how.we_initiated ? keys.encryption_i : keys.encryption_r;
   out.integrity_key = how.we_initiated ? keys.integrity_i : keys.integrity_r;
   out.standby = how.standby.has_value();
-  // RFC 3948 section 4: whoever is behind the NAT keeps its mapping alive.
-  out.keepalive_s = child.udp_encapsulation && sa.nat_local ? terms.connection->keepalive_s : 0;
+  // RFC 3948 section 4: whoever is behind the NAT keeps its mapping alive. Clones share that of their child.
+  out.keepalive_s = child.udp_encapsulation && sa.nat_local && !child.resource ? terms.connection->keepalive_s : 0;
   world.act(InstallSa{std::move(in)});
   world.act(InstallSa{std::move(out)});
   world.esp_spis.insert(child.spi_in);
@@ -531,11 +568,18 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
   }
   world.report(sa, Severity::kNotice, how.replaces ? "child-rekeyed" : "child-up",
                "child " + child.name + (how.replaces ? " rekeyed: " : " up: ") + child_words(child) +
-                   (terms.aggfrag.agreed ? ", IP-TFS" : ""));
+                   (terms.aggfrag.agreed     ? ", IP-TFS"
+                    : terms.diet.use.enabled ? ", Diet-ESP"
+                                             : ""));
   if (wants_aggfrag(*config) && !terms.aggfrag.agreed) {
     world.report(sa, Severity::kWarning, "iptfs-declined",
                  "child " + child.name + " wants IP-TFS, but " + sa.peer() +
                      " does not: a plain tunnel, which shows sizes and times (iptfs=require refuses such peers)");
+  }
+  if (wants_diet(*config) && !terms.diet.use.enabled) {
+    world.report(sa, Severity::kNotice, "diet-esp-declined",
+                 "child " + child.name + " would take Diet-ESP, but " + sa.peer() +
+                     " does not, or the cipher or the networks agreed on do not go with it: plain ESP");
   }
   sa.children.push_back(std::move(owned));
   world.touch(sa);
@@ -543,7 +587,8 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
 }
 
 std::string child_words(const ChildSa& child) {
-  return (child.algorithms.is_ah() ? "AH " : "ESP ") + model::to_string(child.algorithms) +
+  return (child.resource ? "clone " + std::to_string(*child.resource) + ", " : std::string()) +
+         (child.algorithms.is_ah() ? "AH " : "ESP ") + model::to_string(child.algorithms) +
          (child.mode == model::Mode::kTransport ? " transport" : "") + (child.peer_cpi != 0 ? " with IPComp" : "") +
          (child.udp_encapsulation ? " in UDP" : "") + ", " + model::to_string(child.local) +
          " === " + model::to_string(child.remote);

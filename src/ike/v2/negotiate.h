@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ike/v2/aggfrag.h"
+#include "ike/v2/diet.h"
 #include "ike/v2/world.h"
 #include "model/selection.h"
 
@@ -18,9 +19,12 @@ struct ChildTerms {
   model::ChosenEsp algorithms;
   model::Mode mode = model::Mode::kTunnel;
   Spi peer_spi;
-  std::uint16_t peer_cpi = 0;  // 0: no IPComp
-  bool refuses_tfc = false;    // ESP_TFC_PADDING_NOT_SUPPORTED
-  AggfragTerms aggfrag;        // IP-TFS
+  std::uint16_t peer_cpi = 0;             // 0: no IPComp
+  bool refuses_tfc = false;               // ESP_TFC_PADDING_NOT_SUPPORTED
+  AggfragTerms aggfrag;                   // IP-TFS
+  DietTerms diet;                         // Diet-ESP
+  bool may_have_clones = false;           // both ends say SA_RESOURCE_INFO (RFC 9611)
+  std::optional<std::uint16_t> resource;  // it is a clone
   model::TrafficSelectors local, remote;
   // For the answer:
   std::uint8_t proposal_number = 1;
@@ -46,6 +50,8 @@ struct ChildRequest {
 [[nodiscard]] ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::Child& child, Spi spi_in,
                                          model::ChildKeyExchange ke);
 [[nodiscard]] ChildRequest request_rekey(const ChildSa& old, Spi spi_in);
+// Another one like it, for one thread (RFC 9611).
+[[nodiscard]] ChildRequest request_clone(const ChildSa& head, Spi spi_in, std::uint16_t resource);
 
 // Responder: chooses connection, child and algorithms. `rekeyed`: the child that is being replaced.
 [[nodiscard]] std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa& sa,

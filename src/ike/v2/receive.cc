@@ -15,6 +15,7 @@
 #include "ike/v2/handlers.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/mobike.h"
+#include "ike/v2/puzzles.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
 
@@ -99,8 +100,8 @@ void follow_peer(World& world, IkeSa& sa, const Path& path) {
     sa.path = path;
     return;
   }
-  // "If a host ... that is not behind a NAT ... SHOULD send all packets ... to the IP address and port from the last
-  // valid authenticated packet": only a peer behind a NAT moves without saying so.
+  // RFC 7296 section 2.23: a host "that is not behind a NAT, SHOULD send all packets ... to the IP address and port in
+  // the validated packet": only a peer behind a NAT moves without saying so.
   // RFC 4555 section 3.8: with MOBIKE "the host not behind a NAT MUST NOT use these dynamic updates for IKEv2 packets".
   if (sa.nat_remote && path.marked && !sa.mobility.agreed) move_peer(world, sa, path);
 }
@@ -144,6 +145,12 @@ void on_response(Turn& turn) {
   request_answered(world, sa);
   const auto message = sa.peer() + "'s " + wi::to_string(turn.header->exchange) + " response lacks what it must hold";
   world.report(sa, Severity::kError, "answer-unacceptable", message);
+  if (sa.task && sa.task->about == About::kRekeyIke) {
+    // No successor comes of it. What the peer's own rekey made, if both did, has all that is needed to go on.
+    if (yield_to_peers_rekey(world, sa)) return;
+    sa.task.reset();
+    if (sa.doomed) return start_next_task(world, sa);  // taken down meanwhile: that is told now
+  }
   if (sa.state == State::kEstablished && !wi::find_error_notify(*turn.payloads))
     return delete_ike_sa(world, sa, message, Aftermath::kKeepUp);
   end_sa(world, sa, message, Aftermath::kKeepUp);
@@ -156,6 +163,7 @@ void defer(IkeSa& sa, const Path& path, ByteView datagram) {
 void on_contents(World& world, IkeSa& sa, const Path& path, ByteView datagram, const wi::Message& outer,
                  const wi::Payloads& inner) {
   Turn turn{world, &sa, path, datagram, &outer.header, &inner, nullptr};
+  judge_newcomer(world, sa, true);
   if (outer.header.response) {
     on_response(turn);
   } else {
@@ -191,6 +199,7 @@ void on_protected(World& world, IkeSa& sa, const Path& path, ByteView datagram, 
   if (!inner) {
     if (inner.error().kind == wi::ParseError::Kind::kNotAuthentic) {
       ++world.counters.integrity_failed;
+      judge_newcomer(world, sa, false);
       stray_report(
           world, Severity::kInfo, path, "not-authentic",
           "a message from " + path.remote.to_string() + " for the IKE SA with " + sa.peer() + " is forged or damaged");
@@ -272,6 +281,7 @@ void receive(World& world, const Path& path, ByteView datagram) {
   const bool is_protected = wi::find_payload<wi::EncryptedPayload>(message->payloads) != nullptr ||
                             wi::find_payload<wi::EncryptedFragmentPayload>(message->payloads) != nullptr;
   if (!is_protected) return on_unprotected(world, *sa, path, *message);
+  if (sa->state == State::kInitGuarded && !take_solution(world, *sa, path, *message)) return;
   if (!sa->open) return defer(*sa, path, datagram);
   on_protected(world, *sa, path, datagram, *message);
 }
@@ -280,8 +290,8 @@ void finish_job(World& world, const JobResult& result) {
   const auto job = take_job(world, result.job);
   auto* sa = job ? world.find_sa(job->sa) : nullptr;
   if (sa == nullptr) return;
-  const bool handshake =
-      sa->state == State::kInitGenerating || sa->state == State::kInitDeriving || sa->state == State::kAnswering;
+  const bool handshake = sa->state == State::kInitGenerating || sa->state == State::kInitDeriving ||
+                         sa->state == State::kAnswering || sa->state == State::kGuardDeriving;
   if (job->about != About::kPeerRequest && !handshake && (!sa->task || sa->task->about != job->about)) return;
   Turn turn{world, sa, sa->path, {}, nullptr, nullptr, &result};
   dispatch(turn, job->kind == Job::Kind::kSharedSecret ? Trigger::kSecretReady : Trigger::kKeyReady,
@@ -294,7 +304,8 @@ void finish_puzzle(World& world, const PuzzleResult& result) {
   auto* sa = job ? world.find_sa(job->sa) : nullptr;
   if (sa == nullptr || !sa->alive() || job->kind != Job::Kind::kPuzzle) return;
   Turn turn{world, sa, sa->path, {}, nullptr, nullptr, nullptr, nullptr, &result};
-  dispatch(turn, Trigger::kPuzzleSolved, wi::ExchangeType::kIkeSaInit, job->about);
+  dispatch(turn, Trigger::kPuzzleSolved,
+           job->about == About::kAuth ? wi::ExchangeType::kIkeAuth : wi::ExchangeType::kIkeSaInit, job->about);
 }
 
 void finish_auth(World& world, const auth::AuthResult& result) {

@@ -114,6 +114,7 @@ void refuse(World& world, IkeSa& sa, MessageId id, wi::NotifyType type, Bytes da
   send_response(world, sa, wi::ExchangeType::kCreateChildSa, id, {notify(type, std::move(data))});
 }
 
+// This IKE SA stays in use, whatever state the table has for the end of a rekey.
 Outcome rekey_failed(Turn& turn, const std::string& message) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
@@ -123,7 +124,7 @@ Outcome rekey_failed(Turn& turn, const std::string& message) {
   const auto left = sa.expires_at == kNever ? Duration(std::chrono::minutes(5)) : sa.expires_at - world.now;
   sa.rekey_at = left > std::chrono::seconds(20) ? world.now + left / 2 : kNever;
   task_done(world, sa);
-  return Outcome::kNext;
+  return Outcome::kStay;
 }
 
 void again_later(World& world, IkeSa& sa) {
@@ -288,8 +289,8 @@ Outcome on_ike_rekey_request(Turn& turn) {
   auto& world = turn.world;
   auto& sa = *turn.sa;
   const auto id = turn.header->message_id;
-  // RFC 7296 section 2.25.2: "a request to rekey an IKE SA ... currently creating, rekeying, or closing a Child SA":
-  // TEMPORARY_FAILURE.
+  // RFC 7296 section 2.25.1: "a request to rekey the IKE SA, and it is currently creating, rekeying, or closing a Child
+  // SA of that IKE SA, it SHOULD reply with TEMPORARY_FAILURE".
   const bool busy = sa.task && (sa.task->about == About::kNewChild || sa.task->about == About::kRekeyChild ||
                                 sa.task->about == About::kDeleteChild);
   // Whoever rekeys without end deletes the old ones first.

@@ -40,10 +40,20 @@ wi::Header header_of(const IkeSa& sa, wi::ExchangeType exchange, MessageId id, b
   return header;
 }
 
+// RFC 8019 section 7.2.2: "The Puzzle Solution (PS) payload MUST be placed outside the Encrypted payload", of the first
+// IKE_AUTH request.
+wi::Payloads outside_of(const IkeSa& sa, wi::ExchangeType exchange, bool response) {
+  if (response || exchange != wi::ExchangeType::kIkeAuth || !sa.handshake || sa.handshake->auth_solution.empty())
+    return {};
+  return {wi::PuzzleSolutionPayload{sa.handshake->auth_solution}};
+}
+
 // The message as fragments of at most `limit` octets.
 Result<std::vector<Bytes>> cut(World& world, IkeSa& sa, const wi::Header& header, wi::PayloadType first_inner,
                                ByteView plaintext, std::size_t limit) {
-  return wi::seal_fragments(header, first_inner, plaintext, *sa.seal, limit, [&] { return next_iv(world, sa); });
+  return wi::seal_fragments(
+      header, first_inner, plaintext, *sa.seal, limit, [&] { return next_iv(world, sa); },
+      outside_of(sa, header.exchange, header.response));
 }
 
 // A message on its way: one datagram, or several (RFC 7383 section 2.5). Empty: it could not be protected.
@@ -61,22 +71,24 @@ std::size_t octets_whole(const IkeSa& sa, std::size_t plaintext) {
 Protected protect(World& world, IkeSa& sa, wi::ExchangeType exchange, MessageId id, bool response,
                   const wi::Payloads& payloads) {
   const auto header = header_of(sa, exchange, id, response);
+  const auto outside = outside_of(sa, exchange, response);
   Protected out;
   if (sa.fragmentation) {
     const Bytes plaintext = wi::serialize_payloads(payloads);
     const auto limit = fragment_limit(sa, false);
-    if (octets_whole(sa, plaintext.size()) > fragment_limit(sa, true)) {
+    const auto whole = octets_whole(sa, plaintext.size()) + wi::serialize_payloads(outside).size();
+    if (whole > fragment_limit(sa, true)) {
       out.first_inner = wi::first_type(payloads);
       out.plaintext.assign(plaintext.begin(), plaintext.end());
     }
-    if (octets_whole(sa, plaintext.size()) > limit) {
+    if (whole > limit) {
       if (auto pieces = cut(world, sa, header, wi::first_type(payloads), ByteView(plaintext), limit)) {
         out.datagrams = std::move(*pieces);
         return out;
       }
     }
   }
-  auto sealed = wi::seal_message(header, payloads, *sa.seal, ByteView(next_iv(world, sa)));
+  auto sealed = wi::seal_message(header, payloads, *sa.seal, ByteView(next_iv(world, sa)), outside);
   if (sealed) {
     out.datagrams.push_back(std::move(*sealed));
   } else {
@@ -295,7 +307,7 @@ bool retransmit(World& world, IkeSa& sa) {
   world.touch(sa);
   ++out.sent;
   ++world.counters.retransmits_sent;
-  // RFC 7296 section 2.1: "The retransmission policy ... exponential backoff".
+  // RFC 7296 section 2.1: "retransmission times MUST increase exponentially".
   const auto next = world.now + jitter(world.random, interval_after(sa, out.sent), kJitterPercent);
   out.retransmit_at = std::min(next, out.first_sent + patience(sa));
   world.report(sa, Severity::kInfo, "retransmit",

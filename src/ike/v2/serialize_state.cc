@@ -10,7 +10,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 5;
+constexpr std::uint8_t kVersion = 6;
 constexpr std::size_t kMostItems = 65536;   // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -231,6 +231,7 @@ template <typename A>
 void visit(A& a, ChildWant& v) {
   visit(a, v.connection);
   visit(a, v.child);
+  visit(a, v.resource);
   visit(a, v.tries);
   visit(a, v.keep_trying);
 }
@@ -279,6 +280,13 @@ void visit(A& a, ChildSa& v) {
   visit(a, v.rekeys);
   visit(a, v.last_inbound);
   visit(a, v.replaced_unheard);
+  visit(a, v.resource);
+  visit(a, v.may_have_clones);
+  visit(a, v.clones);
+  if constexpr (A::kReading) {
+    if (v.clones > model::kMostClones) a.refuse();
+  }
+  visit(a, v.clones_at);
 }
 template <typename A>
 void visit(A& a, std::unique_ptr<ChildSa>& v) {

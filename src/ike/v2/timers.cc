@@ -6,6 +6,7 @@
 #include "ike/diagnosis.h"
 #include "ike/v2/auth.h"
 #include "ike/v2/beside.h"
+#include "ike/v2/clones.h"
 #include "ike/v2/crash_detection.h"
 #include "ike/v2/fragments.h"
 #include "ike/v2/gateways.h"
@@ -62,7 +63,7 @@ Instant queue_due(const IkeSa& sa) {
 Instant child_due(const ChildSa& child) {
   auto due = std::min({child.activate_at, child.remove_at});
   if (child.state != ChildState::kFading) due = std::min(due, child.expires_at);
-  if (child.state == ChildState::kInstalled) due = std::min(due, child.rekey_at);
+  if (child.state == ChildState::kInstalled) due = std::min({due, child.rekey_at, child.clones_at});
   return due;
 }
 
@@ -100,6 +101,7 @@ void on_child_timer(World& world, IkeSa& sa, ChildSa& child) {
     return close_child(world, sa, child, "its lifetime ended");
   }
   if (child.remove_at <= world.now) return close_child(world, sa, child, "rekeyed; the peer never deleted it");
+  if (child.state == ChildState::kInstalled && child.clones_at <= world.now) ask_for_clones(world, sa, child);
   if (child.state == ChildState::kInstalled && child.rekey_at <= world.now) ask_for_rekey(world, sa, child);
 }
 
@@ -167,7 +169,9 @@ void close_child(World& world, IkeSa& sa, const ChildSa& child, const std::strin
   task.orphan_spi = child.spi_in;
   sa.queue.push_back(std::move(task));
   remove_child(world, sa, copy.id, reason, replaced);
-  if (!replaced) after_child_loss(world, copy, Aftermath::kKeepUp);
+  if (replaced) return;
+  close_orphans(world, sa, copy);
+  after_child_loss(world, copy, Aftermath::kKeepUp);
 }
 
 Instant next_due(const IkeSa& sa) {
@@ -291,7 +295,9 @@ void start_next_task(World& world, IkeSa& sa) {
   auto& task = *sa.task;
   switch (task.about) {
     case About::kNewChild:
-      if (!sa.has_usable_child(task.want.connection->name, task.want.child)) return begin_child_task(world, sa);
+      if (task.want.resource && find_head(sa, task.want) == nullptr) break;
+      if (!sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource))
+        return begin_child_task(world, sa);
       want_succeeded(world, task.want, "child " + task.want.child + " is up already");
       break;
     case About::kRekeyChild: {

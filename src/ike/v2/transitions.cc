@@ -39,6 +39,8 @@ constexpr std::array kTransitions{
     Transition{"The shared secret is there: have it proven who we are", S::kInitDeriving, T::kSecretReady, kIkeSaInit,
                About::kInit, 0, 0, S::kProving, Timer::kPatience, on_init_secret_ready},
     // ---- IKE_AUTH, initiator
+    Transition{"The puzzle that goes with IKE_AUTH is solved: have it proven who we are", S::kInitSolving,
+               T::kPuzzleSolved, kIkeAuth, About::kAuth, 0, 0, S::kProving, Timer::kPatience, on_auth_puzzle_solved},
     Transition{"Our proof is made: send it", S::kProving, T::kProofReady, kIkeAuth, About::kAuth, 0, 0, S::kAuthSent,
                Timer::kRetransmit, on_proof_ready},
     Transition{"The responder proves who it is, with or without the child: check it", S::kAuthSent, T::kResponse,
@@ -57,6 +59,13 @@ constexpr std::array kTransitions{
                on_init_request},
     Transition{"Key pair and shared secret are there: answer", S::kAnswering, T::kSecretReady, kIkeSaInit,
                About::kPeerRequest, 0, 0, S::kInitAnswered, Timer::kHalfOpen, on_answer_ready},
+    Transition{"Under attack: a key pair is there, answer with a puzzle", S::kAnswering, T::kKeyReady, kIkeSaInit,
+               About::kPeerRequest, 0, 0, S::kInitGuarded, Timer::kHalfOpen, on_guarded_key_ready},
+    Transition{"The peer solved it: compute the shared secret", S::kInitGuarded, T::kRequest, kIkeAuth, About::kNothing,
+               has::kSolution, 0, S::kGuardDeriving, Timer::kHalfOpen, on_solution},
+    Transition{"The shared secret for a peer that solved its puzzle is there: read what it says", S::kGuardDeriving,
+               T::kSecretReady, kIkeSaInit, About::kPeerRequest, 0, 0, S::kInitAnswered, Timer::kHalfOpen,
+               on_guarded_secret_ready},
     Transition{"The peer proves who it is, with or without a child: check it", S::kInitAnswered, T::kRequest, kIkeAuth,
                About::kNothing, has::kIdi | has::kAuth,
                kExtras | kChild | has::kIdr | has::kConfiguration | has::kTransport, S::kVerifying, Timer::kHalfOpen,
@@ -150,6 +159,7 @@ constexpr std::array kNames{Named{has::kSa, "SA"},
                             Named{has::kRekeySa, "N(REKEY_SA)"},
                             Named{has::kCookie, "N(COOKIE)"},
                             Named{has::kPuzzle, "N(PUZZLE)"},
+                            Named{has::kSolution, "PS"},
                             Named{has::kInvalidKe, "N(INVALID_KE_PAYLOAD)"},
                             Named{has::kError, "N(error)"},
                             Named{has::kTransport, "N(USE_TRANSPORT_MODE)"},
@@ -230,6 +240,7 @@ PayloadSet payload_set(const wi::Payloads& payloads) {
       case wi::PayloadType::kTsr: out |= has::kTsr; break;
       case wi::PayloadType::kConfiguration: out |= has::kConfiguration; break;
       case wi::PayloadType::kEap: out |= has::kEap; break;
+      case wi::PayloadType::kPuzzleSolution: out |= has::kSolution; break;
       default: break;
     }
   }

@@ -20,7 +20,7 @@ inline constexpr PayloadSet kSa = 1U << 0U, kKe = 1U << 1U, kNonce = 1U << 2U, k
                             kCert = 1U << 10U, kCertReq = 1U << 11U, kVendorId = 1U << 12U, kConfiguration = 1U << 13U,
                             kEap = 1U << 14U, kError = 1U << 15U, kRekeySa = 1U << 16U, kCookie = 1U << 17U,
                             kInvalidKe = 1U << 18U, kTransport = 1U << 19U, kNatDetection = 1U << 20U,
-                            kPuzzle = 1U << 21U;
+                            kPuzzle = 1U << 21U, kSolution = 1U << 22U;
 }  // namespace has
 [[nodiscard]] PayloadSet payload_set(const wire::ike::Payloads& payloads);
 [[nodiscard]] std::string to_string(PayloadSet set);

@@ -95,9 +95,13 @@ IkeSpi World::new_ike_spi() {
   }
 }
 
-Spi World::new_esp_spi() {
+Spi World::new_esp_spi(const model::Connection& connection) {
   for (;;) {
-    const Spi spi(random.u32());
+    auto value = random.u32();
+    if (settings.in_kernel) {
+      value = settings.in_kernel(connection) ? value | model::kKernelSpiBit : value & ~model::kKernelSpiBit;
+    }
+    const Spi spi(value);
     if (spi.value > 255 && esp_spis.insert(spi)) return spi;
   }
 }
@@ -142,10 +146,10 @@ void World::order_auth(IkeSa& sa, About about, decltype(auth::AuthJob::what) wha
   act(auth::AuthJob{number, std::move(what)});
 }
 
-void World::order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes cookie) {
+void World::order_puzzle(IkeSa& sa, About about, model::PrfId prf, unsigned difficulty, Bytes text) {
   sa.own_job = next_job++;
-  jobs[sa.own_job] = {sa.local_spi(), About::kInit, Job::Kind::kPuzzle};
-  act(PuzzleJob{sa.own_job, prf, difficulty, std::move(cookie)});
+  jobs[sa.own_job] = {sa.local_spi(), about, Job::Kind::kPuzzle};
+  act(PuzzleJob{sa.own_job, prf, difficulty, std::move(text)});
 }
 
 void World::finish_auth_here(IkeSa& sa, About about, bool proof, auth::AuthResult result) {
@@ -181,12 +185,8 @@ void World::settle() {
   for (const auto spi : touched) {
     auto* sa = find_sa(spi);
     if (sa == nullptr) continue;
-    const auto due = sa->alive() ? next_due(*sa) : kNever;
-    if (due != sa->scheduled) {
-      if (sa->scheduled != kNever) deadlines.erase({sa->scheduled, spi});
-      if (due != kNever) deadlines.insert({due, spi});
-      sa->scheduled = due;
-    }
+    sa->due = sa->alive() ? next_due(*sa) : kNever;
+    deadlines.note(*sa);
     index(*sa);
     if (const bool now_initiating = is_initiating(*sa); now_initiating != sa->initiating) {
       now_initiating ? ++initiating : --initiating;
@@ -196,6 +196,7 @@ void World::settle() {
     if (!sa->alive()) sas.erase(spi);
   }
   touched.clear();
+  deadlines.tidy(sas);
 }
 
 Duration jitter(Random& random, Duration d, unsigned percent) {

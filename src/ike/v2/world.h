@@ -5,7 +5,6 @@
 #include <array>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,8 +16,10 @@
 #include "ike/endpoint.h"
 #include "ike/v2/claims.h"
 #include "ike/v2/credentials.h"
+#include "ike/v2/deadlines.h"
 #include "ike/v2/half_open.h"
 #include "ike/v2/ike_sa.h"
+#include "ike/v2/newcomers.h"
 #include "ike/v2/piece_budget.h"
 #include "ike/v2/retry_queue.h"
 #include "ike/v2/sa_index.h"
@@ -71,7 +72,7 @@ struct World {
   FlatMap<model::ChildId, IkeSpi> child_owner;
   Claims claims;          // of all children
   FlatSet<Spi> esp_spis;  // inbound, in use
-  std::set<std::pair<Instant, IkeSpi>> deadlines;
+  Deadlines deadlines;
   RetryQueue retries;
   std::map<std::string, GatewayChoice> gateways;                // of connections with several addresses of the peer
   std::map<std::string, std::vector<IpAddress>> last_assigned;  // to us, by connection: asked for again
@@ -81,7 +82,9 @@ struct World {
   PieceBudget piece_budget;    // of fragmented messages that wait for others
   HalfOpen half_open;          // responder's, before the end of IKE_AUTH
   std::size_t initiating = 0;  // ours that are on their way: not established, and not waiting in vain
-  bool cookies_on = false, puzzles_on = false;
+  bool cookies_on = false, puzzles_on = false, auth_puzzles_on = false;
+  Newcomers newcomers;
+  SpentPuzzles spent_puzzles;
   SecretBytes cookie_secret, previous_cookie_secret;
   std::uint8_t cookie_version = 0;
   Instant cookie_rotated{};
@@ -115,7 +118,8 @@ struct World {
 
   // ---- making things
   [[nodiscard]] IkeSpi new_ike_spi();
-  [[nodiscard]] Spi new_esp_spi();  // RFC 4303 section 2.1: 1 to 255 are reserved
+  // RFC 4303 section 2.1: 1 to 255 are reserved.
+  [[nodiscard]] Spi new_esp_spi(const model::Connection& connection);
   [[nodiscard]] model::ChildId new_child_id() { return model::ChildId(next_child++); }
   IkeSa& add_sa(std::unique_ptr<IkeSa> sa);
   // Orders a key pair (peer_public unset), a shared secret (own set), or both at once.
@@ -127,8 +131,8 @@ struct World {
   // One that needs no such key: its result is there, and comes back at the end of the event as if it had been ordered.
   void finish_auth_here(IkeSa& sa, About about, bool proof, auth::AuthResult result);
 
-  // Orders the solution of a puzzle (RFC 8019).
-  void order_puzzle(IkeSa& sa, model::PrfId prf, unsigned difficulty, Bytes cookie);
+  // Orders the solution of a puzzle (RFC 8019): before IKE_SA_INIT (kInit) or before IKE_AUTH (kAuth).
+  void order_puzzle(IkeSa& sa, About about, model::PrfId prf, unsigned difficulty, Bytes text);
 
   // ---- telling
   void act(Action action) { actions.push_back(std::move(action)); }

@@ -83,6 +83,7 @@ void KernelEngine::leave_reqid(const Subject& subject) {
   const auto it = reqids_.find(subject);
   if (it == reqids_.end() || --it->second.users != 0) return;
   used_reqids_.erase(it->second.number);
+  cards_.erase(it->second.number);
   reqids_.erase(it);
 }
 
@@ -112,11 +113,33 @@ Result<void> KernelEngine::give_to_kernel(const Held& held) {
   if (!message) return std::unexpected(message.error());
   const auto done = add_sa(port_, held.spec, *message);
   if (!done) return fail(words_of(done.error(), name_of(held.spec)));
+  if (held.spec.direction == Direction::kOutbound) use_card(held);
   return {};
+}
+
+void KernelEngine::use_card(const Held& held) {
+  const bool whole = held.spec.nic_offload == model::NicOffload::kPacket;
+  const auto card = whole ? port_.interface_of(held.spec.local.address) : 0;
+  const auto it = cards_.find(held.reqid);
+  if (card == (it == cards_.end() ? 0 : it->second)) return;
+  if (card == 0) {
+    cards_.erase(it);
+  } else {
+    cards_.insert_or_assign(held.reqid, card);
+  }
+  for (auto& [id, policy] : policies_) {
+    if (policy.reqid != held.reqid) continue;
+    for (const auto& slot : policy.slots) policies_unsure_ = !refresh(slot) || policies_unsure_;
+  }
 }
 
 Result<void> KernelEngine::install_sa(const model::SaSpec& spec, const Moment& at) {
   if (const auto it = sas_.find(key_of(spec)); it != sas_.end()) {
+    // The peer chose it. Peers behind one NAT have one address: none of them takes away what another one has.
+    if (spec.direction == Direction::kOutbound && it->second.spec.child != spec.child) {
+      return fail("another SA to " + destination_of(spec).to_string() + " has the SPI of " + name_of(spec) +
+                  " already: whoever chose it must choose another");
+    }
     if (!it->second.standby) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, it->second.spec));
     forget(it);
   }
@@ -175,13 +198,16 @@ Result<void> KernelEngine::activate(model::ChildId child, const Moment& at) {
   return {};
 }
 
-void KernelEngine::on_timer(const Moment& at) {
-  (void)put_back();
+KernelEngine::PutBack KernelEngine::on_timer(const Moment& at) {
+  policies_unsure_ = policies_unsure_ || overwritten_ > kMostAtOnce;
+  overwritten_ = 0;
+  const auto found = put_back();
   look_at_standby(at);
   remove_inherited(at);
+  return found;
 }
 
-// RFC 7296 section 2.8: "the responder ... can wait for the first packet on the new SA".
+// RFC 7296 section 2.8: "the responder MAY defer sending messages on a new SA until either it receives one or ...".
 void KernelEngine::look_at_standby(const Moment& at) {
   const auto waiting = standby_;
   for (const auto& key : waiting) {
@@ -422,6 +448,8 @@ void KernelEngine::on_message(const xfrm::Message& message) {
     policies_unsure_ = true;
   } else if (message.header.type == xfrm::MessageType::kDelPolicy) {
     policies_unsure_ = policies_unsure_ || is_one_of_ours(message);
+  } else if (std::holds_alternative<xfrm::PolicyInfo>(message.body)) {
+    on_policy(message);
   }
 }
 

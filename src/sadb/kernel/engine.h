@@ -33,6 +33,9 @@ inline constexpr std::uint32_t kReqidMask = 0x000fffffU;
 // And the indices of our policies, whose last three bits are the direction.
 inline constexpr std::uint32_t kIndexBase = 0x43500000U;
 
+// Policies that others write over are put back at once so often between two calls of on_timer().
+inline constexpr unsigned kMostAtOnce = 8;
+
 // More connections than there are numbers for.
 inline constexpr std::string_view kNoReqid =
     "all numbers that tie policies to SAs in the kernel are in use: fewer connections, or engine=user";
@@ -95,10 +98,11 @@ class KernelEngine {
   // Where the kernel does not answer, nothing is believed to be gone, and on_timer() asks again.
   struct PutBack {
     std::size_t policies = 0, sas = 0;
+    std::size_t overwritten = 0;  // policies with selectors of ours that said something else
   };
   PutBack put_back();
-  // Standby SAs whose time has come, and inherited ones whose time is over.
-  void on_timer(const Moment& at);
+  // Standby SAs whose time has come, and inherited ones whose time is over. And put_back().
+  PutBack on_timer(const Moment& at);
   [[nodiscard]] bool has_standby() const { return !standby_.empty(); }
   [[nodiscard]] std::deque<Event>& events() { return events_; }
   // Peers behind whose NAT a mapping is to be kept open, and how often.
@@ -173,6 +177,8 @@ class KernelEngine {
   void look_at_standby(const Moment& at);
   [[nodiscard]] Result<void> inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
+  // The policies of an outbound SA go into the card that took it, or come out of there.
+  void use_card(const Held& held);
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
   void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector, const Reach& reach);
   void remove_inherited(const Moment& at);
@@ -180,6 +186,7 @@ class KernelEngine {
   void on_acquire(const wire::xfrm::Acquire& acquire, const Reach& reach);
   void on_mapping(const wire::xfrm::Mapping& mapping);
   void on_removed(const wire::xfrm::SaId& id);
+  void on_policy(const wire::xfrm::Message& message);
   void look_for_sas(PutBack& found);
   void look_for_policies(PutBack& found);
   // All SAs of the kernel, by direction-less name: destination, SPI, protocol. Nothing: it did not say.
@@ -202,7 +209,9 @@ class KernelEngine {
   std::size_t removed_by_others_ = 0;                     // SAs, since put_back()
   bool sas_unsure_ = false;                               // others may have taken some away
   bool policies_unsure_ = false;
+  unsigned overwritten_ = 0;  // times that others did so, since on_timer()
   std::set<std::uint32_t> used_reqids_;
+  std::map<std::uint32_t, std::uint32_t> cards_;  // by reqid: the interface that takes whole packets
   std::vector<InheritedSa> inherited_sas_;
   std::vector<InheritedPolicy> inherited_policies_;  // not taken over yet
   Instant inherited_until_{};

@@ -118,17 +118,6 @@ std::optional<xfrm::Message> mapping_of(const pf::Message& message) {
   return out;
 }
 
-bool holds(const model::TrafficSelectors& selectors, const IpAddress& address) {
-  return std::ranges::any_of(selectors, [&](const model::TrafficSelector& s) {
-    return s.protocol == 0 && s.all_ports() && s.range.contains(address);
-  });
-}
-
-bool two_families(const model::TrafficSelectors& selectors) {
-  const auto v6 = [](const model::TrafficSelector& s) { return s.range.first.is_v6(); };
-  return std::ranges::any_of(selectors, v6) && !std::ranges::all_of(selectors, v6);
-}
-
 }  // namespace
 
 void PfkeyLanguage::remember_policy(const xfrm::Message& asked, const pf::Message& reply) {
@@ -190,6 +179,8 @@ std::optional<xfrm::Message> PfkeyLanguage::notice(const pf::Message& message) {
     case pf::MessageType::kSpdDelete:
     case pf::MessageType::kSpdDelete2:
     case pf::MessageType::kSpdFlush: out.header.type = xfrm::MessageType::kFlushPolicy; return out;
+    case pf::MessageType::kSpdAdd:
+    case pf::MessageType::kSpdUpdate: return policy_of(message);
     case pf::MessageType::kNewMapping: return mapping_of(message);
     case pf::MessageType::kAcquire: {
       const auto it = message.policy ? outbound_.find(message.policy->id) : outbound_.end();
@@ -203,30 +194,6 @@ std::optional<xfrm::Message> PfkeyLanguage::notice(const pf::Message& message) {
     }
     default: return std::nullopt;
   }
-}
-
-std::string why_not_pfkey(const model::Connection& connection) {
-  if (connection.mobike) return "mobike=yes (PF_KEY cannot move an SA that goes on counting: write mobike=no)";
-  for (const auto& child : connection.children) {
-    for (const auto& proposal : child.proposals) {
-      const auto esn = proposal.of(model::TransformType::kEsn);
-      if (std::ranges::any_of(esn, [](const auto& transform) { return transform.id != 0; })) {
-        return "extended sequence numbers (write esn=no)";
-      }
-    }
-    if (const auto word = needs_kernel(child); !word.empty()) return word;
-    if (child.tfc_octets != 0) return "tfc=";
-    if (!child.copy_dscp) return "a DSCP that is not copied";
-    const auto selectors = kernel_selectors(child.local, child.remote);
-    if (selectors && !std::ranges::all_of(*selectors, can_select)) return "a selector with a range of ports, or port 0";
-    if (child.mode != model::Mode::kTunnel) continue;
-    if (two_families(child.local) || two_families(child.remote)) return "subnets of both address families in one child";
-    const auto& host = connection.remote.host;
-    if (host.has_address() && holds(child.remote, host.address)) {
-      return "a subnet that holds its own peer's address (PF_KEY cannot mark the packets of the tunnel)";
-    }
-  }
-  return {};
 }
 
 }  // namespace cygnet::sadb::kernel

@@ -56,8 +56,4 @@ class PfkeyLanguage {
 // PF_KEY's selectors have one port (not 0), or all.
 [[nodiscard]] bool can_select(const wire::xfrm::Selector& selector);
 
-// Why PF_KEY cannot set up what this connection asks for, as a sentence; empty: it can, as far as one can say without
-// asking the kernel.
-[[nodiscard]] std::string why_not_pfkey(const model::Connection& connection);
-
 }  // namespace cygnet::sadb::kernel

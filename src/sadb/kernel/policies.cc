@@ -60,6 +60,21 @@ xfrm::Message all_policies() {
 
 }  // namespace
 
+// Whether the kernel's policy does what is wanted. Where ours names no ends, the kernel may have its own idea of none.
+bool says_the_same(const xfrm::Message& wanted, const xfrm::Message& there) {
+  const auto& ours = std::get<xfrm::PolicyInfo>(wanted.body);
+  const auto& info = std::get<xfrm::PolicyInfo>(there.body);
+  if (ours.action != info.action || ours.priority != info.priority) return false;
+  const auto templates_of = [](const xfrm::Message& message) {
+    return message.attributes.templates.value_or(std::vector<xfrm::Template>{});
+  };
+  return std::ranges::equal(templates_of(wanted), templates_of(there), [](const auto& a, const auto& b) {
+    const bool ends =
+        a.id.destination == xfrm::Address{} || (a.id.destination == b.id.destination && a.source == b.source);
+    return a.id.protocol == b.id.protocol && a.reqid == b.reqid && a.mode == b.mode && a.optional == b.optional && ends;
+  });
+}
+
 // What the kernel says of a policy that was removed: its name, and in an attribute all of it.
 bool is_one_of_ours(const xfrm::Message& removed) {
   return removed.attributes.policy && is_ours(*removed.attributes.policy, removed.attributes);
@@ -175,29 +190,47 @@ void KernelEngine::remove_inherited(const Moment& at) {
 }
 
 // ---- what others did
+// The kernel has one policy for a selector: whoever sets one there takes ours away. Two that both insist on theirs
+// would keep each other busy: above some times the timer decides.
+void KernelEngine::on_policy(const xfrm::Message& message) {
+  const auto& info = std::get<xfrm::PolicyInfo>(message.body);
+  const auto outbound = info.direction == xfrm::kOut ? info.selector : mirrored(info.selector);
+  const auto it = slots_.find({info.direction, octets_of(outbound, Reach::of(message.attributes))});
+  const auto is_named = [&](const xfrm::Message& ours) { return name_of_policy(ours) == name_of_policy(message); };
+  const bool ours =
+      (it != slots_.end() && !it->second.list.empty() && !says_the_same(wanted_in(it->first, it->second), message)) ||
+      std::ranges::any_of(neighbour_discovery_, is_named);
+  if (ours) policies_unsure_ = policies_unsure_ || ++overwritten_ <= kMostAtOnce;
+}
+
 void KernelEngine::look_for_policies(PutBack& found) {
   const auto answers = port_.ask(all_policies());
   if (!answers) return;
   policies_unsure_ = false;
-  std::set<Slot> there;
+  std::map<Slot, const xfrm::Message*> there;
   for (const auto& policy : *answers) {
-    if (std::holds_alternative<xfrm::PolicyInfo>(policy.body)) there.insert(name_of_policy(policy));
+    if (std::holds_alternative<xfrm::PolicyInfo>(policy.body)) there.emplace(name_of_policy(policy), &policy);
   }
+  const auto is_right = [&](const xfrm::Message& wanted) {
+    const auto it = there.find(name_of_policy(wanted));
+    if (it != there.end() && says_the_same(wanted, *it->second)) return true;
+    ++(it == there.end() ? found.policies : found.overwritten);
+    return false;
+  };
   for (const auto& message : neighbour_discovery_) {
-    if (there.contains(name_of_policy(message))) continue;
-    ++found.policies;
-    policies_unsure_ = !port_.ask(message) || policies_unsure_;
+    if (!is_right(message)) policies_unsure_ = !port_.ask(message) || policies_unsure_;
   }
   for (const auto& [slot, owners] : slots_) {
-    if (owners.list.empty() || there.contains(name_of_policy(wanted_in(slot, owners)))) continue;
-    ++found.policies;
+    if (owners.list.empty() || is_right(wanted_in(slot, owners))) continue;
     policies_unsure_ = !refresh(slot) || policies_unsure_;
   }
 }
 
 xfrm::Message KernelEngine::wanted_in(const Slot& slot, const Owners& owners) const {
   const auto& policy = policies_.at(owners.list.begin()->id);
-  auto message = set_policy(policy.spec, owners.selector, slot.first, policy.reqid);
+  const auto card = cards_.find(policy.reqid);
+  auto message =
+      set_policy(policy.spec, owners.selector, slot.first, policy.reqid, card == cards_.end() ? 0 : card->second);
   std::get<xfrm::PolicyInfo>(message.body).index = owners.index;
   return message;
 }

@@ -3,13 +3,6 @@
 
 namespace cygnet::sadb::kernel {
 
-std::string needs_kernel(const model::Child& child) {
-  if (child.mark_in.mask != 0 || child.mark_out.mask != 0) return "mark=";
-  if (child.interface_id_in != 0 || child.interface_id_out != 0) return "if_id_in= or if_id_out=";
-  if (child.nic_offload == model::NicOffload::kCrypto) return "nic-offload=crypto";
-  return {};
-}
-
 void apply_terms(const model::Child& child, model::SaSpec& spec) {
   const bool inbound = spec.direction == model::Direction::kInbound;
   // Address and SPI say which inbound SA; what it gives out may be marked behind it, where more is known of it.

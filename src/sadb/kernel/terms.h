@@ -11,9 +11,6 @@
 
 namespace cygnet::sadb::kernel {
 
-// The word of the configuration because of which only the kernel can serve this child; empty: our own engine can.
-[[nodiscard]] std::string needs_kernel(const model::Child& child);
-
 void apply_terms(const model::Child& child, model::SaSpec& spec);
 void apply_terms(const model::Child& child, model::PolicySpec& spec);
 

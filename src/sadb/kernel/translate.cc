@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "model/engine_limits.h"
+#include "model/types_as_ports.h"
 #include "sadb/kernel/algorithms.h"
 
 namespace cygnet::sadb::kernel {
@@ -11,14 +13,9 @@ namespace {
 namespace xfrm = wire::xfrm;
 using model::TrafficSelector;
 
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kIcmpV6 = 58;
 constexpr std::uint16_t kAllBits = 0xffff;
 constexpr std::uint32_t kWindowWordBits = 32;
-constexpr std::uint32_t kLargestWindow = 4096;
 constexpr std::uint32_t kSmallestWindow = 32;
-
-bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmpV6; }
 
 // A block of ports: all those that agree with `port` where `mask` has ones.
 struct PortBlock {
@@ -42,9 +39,9 @@ struct PortPair {
   PortBlock source, destination;
 };
 
-// RFC 4301 section 4.4.1.1: for ICMP the selector is type and code, which both ends' selectors carry; the kernel has
-// the type in place of the source port and the code in place of the destination's.
-Result<std::vector<PortPair>> icmp_ports(const TrafficSelector& local, const TrafficSelector& remote) {
+// RFC 4301 section 4.4.1.1: for ICMP (and the mobility header) the selector is type and code, which both ends'
+// selectors carry; the kernel has the type in place of the source port and the code in place of the destination's.
+Result<std::vector<PortPair>> type_ports(const TrafficSelector& local, const TrafficSelector& remote) {
   const auto& said = local.all_ports() ? remote : local;
   if (said.all_ports()) return std::vector<PortPair>{{}};
   constexpr unsigned kTypeShift = 8;
@@ -68,7 +65,7 @@ Result<std::vector<PortPair>> port_pairs(const TrafficSelector& local, const Tra
   if (local.opaque_ports() || remote.opaque_ports()) {
     return fail("the kernel's selectors know no OPAQUE ports: " + local.to_string() + ", " + remote.to_string());
   }
-  if (is_icmp(protocol)) return icmp_ports(local, remote);
+  if (model::has_types_as_ports(protocol)) return type_ports(local, remote);
   std::vector<PortPair> out;
   for (const auto& source : blocks_of(local.port_first, local.port_last)) {
     for (const auto& destination : blocks_of(remote.port_first, remote.port_last)) out.push_back({source, destination});
@@ -150,8 +147,11 @@ std::optional<xfrm::Selector> family_selector(const model::SaSpec& spec) {
 
 xfrm::ReplayStateEsn window_of(const model::SaSpec& spec) {
   const bool inbound = spec.direction == model::Direction::kInbound;
+  // One that says its direction (see new_sa()) has no window of the other.
+  if (!inbound && spec.resource) return {};
   const auto packets =
-      inbound ? std::clamp(spec.replay_window, spec.esn ? kSmallestWindow : 0U, kLargestWindow) : kSmallestWindow;
+      inbound ? std::clamp(spec.replay_window, spec.esn ? kSmallestWindow : 0U, model::kLargestKernelWindow)
+              : kSmallestWindow;
   const auto words = std::max((packets + kWindowWordBits - 1) / kWindowWordBits, 1U);
   return {0, 0, packets, std::vector<std::uint32_t>(words)};
 }
@@ -176,10 +176,8 @@ xfrm::SaAddress address_of(const model::SaSpec& spec) {
 Result<void> check(const model::SaSpec& spec) {
   if (spec.ipcomp_cpi != 0) return fail("IPComp is not built for the kernel's IPsec: compress=no, or engine=user");
   if (spec.iptfs.enabled) return fail("IP-TFS is not built for the kernel's IPsec: iptfs=no, or engine=user");
+  if (spec.diet.enabled) return fail("the kernel has no Diet-ESP: diet-esp=no, or engine=user");
   if (spec.mode == model::Mode::kBeet) return fail("BEET is not built for the kernel's IPsec: use engine=user");
-  if (spec.gather) return fail("gathering packets is for Cygnet's own engine: use engine=user");
-  if (spec.resource)
-    return fail("SAs of single threads (RFC 9611) are not built for the kernel's IPsec: use engine=user");
   if (spec.inside_ah) return fail("bundles are not built for the kernel's IPsec: use engine=user");
   if (spec.local.address.family() != spec.remote.address.family()) {
     return fail("the ends of an SA are of two address families");
@@ -189,20 +187,8 @@ Result<void> check(const model::SaSpec& spec) {
 
 }  // namespace
 
-std::string why_not(const model::Child& child) {
-  if (child.compress) return "compress=yes";
-  if (child.iptfs.enabled) return "iptfs=yes";
-  if (child.mode == model::Mode::kBeet) return "type=beet";
-  if (child.nic_offload == model::NicOffload::kPacket) return "nic-offload=packet";
-  if (child.mtu != 0) return "mtu=";
-  if (child.gather) return "traffic=throughput";
-  if (child.clones > 1) return "clones=";
-  if (child.df == model::DfPolicy::kSet) return "a DF bit that is always set";
-  if (child.replay_window > kLargestWindow) return "a replay window above " + std::to_string(kLargestWindow);
-  return {};
-}
-
-bool leads_through_device(const model::PolicySpec& spec) {
+bool leads_through_device(const model::PolicySpec& spec, bool own_interface) {
+  if (own_interface) return spec.mode == model::Mode::kTunnel;
   const auto everything = [](const TrafficSelector& s) { return s.protocol == 0 && s.all_ports(); };
   if (spec.mark_out.mask != 0 || spec.interface_out != 0) return false;
   return spec.mode == model::Mode::kTunnel && std::ranges::all_of(spec.local, everything) &&
@@ -246,6 +232,11 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
     attributes.set_mark_mask = ~0U;
     if (!spec.copy_dscp) attributes.extra_flags = xfrm::kExtraDontEncapDscp;
     if (spec.tfc_octets != 0) attributes.tfc_pad = spec.tfc_octets;
+    // RFC 9611: what that CPU sends. The kernel wants the direction beside it.
+    if (spec.resource) {
+      attributes.cpu = *spec.resource;
+      attributes.direction = xfrm::kSaOut;
+    }
   }
   return message;
 }
@@ -276,8 +267,8 @@ xfrm::Selector mirrored(const xfrm::Selector& selector) {
   auto s = selector;
   std::swap(s.source, s.destination);
   std::swap(s.source_length, s.destination_length);
-  // Type and code of ICMP are of the packet, whichever way it goes.
-  if (!is_icmp(s.protocol)) {
+  // Type and code are of the packet, whichever way it goes.
+  if (!model::has_types_as_ports(s.protocol)) {
     std::swap(s.source_port, s.destination_port);
     std::swap(s.source_port_mask, s.destination_port_mask);
   }
@@ -294,7 +285,7 @@ std::pair<TrafficSelector, TrafficSelector> traffic_of(const xfrm::Selector& sel
   auto source = side(selector.source, selector.source_length, selector.source_port, selector.source_port_mask);
   auto destination = side(selector.destination, selector.destination_length, selector.destination_port,
                           selector.destination_port_mask);
-  if (is_icmp(selector.protocol) && selector.source_port_mask == kAllBits) {
+  if (model::has_types_as_ports(selector.protocol) && selector.source_port_mask == kAllBits) {
     constexpr unsigned kTypeShift = 8;
     const auto both = static_cast<std::uint16_t>((selector.source_port << kTypeShift) |
                                                  (selector.destination_port & (selector.destination_port_mask)));
@@ -304,7 +295,7 @@ std::pair<TrafficSelector, TrafficSelector> traffic_of(const xfrm::Selector& sel
 }
 
 xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& selector, std::uint8_t direction,
-                         std::uint32_t reqid) {
+                         std::uint32_t reqid, std::uint32_t card) {
   xfrm::PolicyInfo info;
   info.selector = direction == xfrm::kOut ? selector : mirrored(selector);
   info.priority = spec.order;
@@ -333,6 +324,9 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
       entry.source = xfrm::Address::of(spec.outer_local);
     }
     message.attributes.templates = std::vector{entry};
+    // The kernel knows no card's policy for what is forwarded to a third one.
+    if (card != 0 && direction != xfrm::kForward)
+      message.attributes.offload = xfrm::Offload{card, xfrm::kOffloadPacket};
   }
   return message;
 }

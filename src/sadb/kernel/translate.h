@@ -16,12 +16,10 @@ namespace cygnet::sadb::kernel {
 // A selector list needs at most so many policies of the kernel's, each of a prefix and a block of ports.
 inline constexpr std::size_t kMostSelectors = 256;
 
-// Why the kernel cannot carry such SAs, as a sentence; empty: it may, as far as one can say without asking it.
-[[nodiscard]] std::string why_not(const model::Child& child);
 // Whether packets are to be led into our device before the policy takes them: the kernel keeps the route of a packet in
-// transport mode, and a route knows neither protocols nor ports. Nor marks; and who has an XFRM interface routes into
-// it.
-[[nodiscard]] bool leads_through_device(const model::PolicySpec& spec);
+// transport mode, and a route knows neither protocols nor ports. Nor marks; and who made an XFRM interface routes into
+// it. own_interface: we did (ipsec-interface=), so all that goes there is led into it.
+[[nodiscard]] bool leads_through_device(const model::PolicySpec& spec, bool own_interface = false);
 
 // NEWSA. reqid ties it to its policies; mark is what its outer packets carry.
 [[nodiscard]] Result<wire::xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std::uint32_t mark);
@@ -41,9 +39,10 @@ inline constexpr std::size_t kMostSelectors = 256;
 [[nodiscard]] std::pair<model::TrafficSelector, model::TrafficSelector> traffic_of(
     const wire::xfrm::Selector& selector);
 
-// UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it.
+// UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it. card: index
+// of the interface that does all of it (nic-offload=packet); 0: none.
 [[nodiscard]] wire::xfrm::Message set_policy(const model::PolicySpec& spec, const wire::xfrm::Selector& selector,
-                                             std::uint8_t direction, std::uint32_t reqid);
+                                             std::uint8_t direction, std::uint32_t reqid, std::uint32_t card = 0);
 [[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction,
                                                 const Reach& reach = {});
 // Directions that a policy of this kind needs.

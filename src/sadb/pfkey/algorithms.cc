@@ -41,7 +41,8 @@ struct AuthRow {
   pf::AuthAlgorithm number;
   std::uint16_t transform;
   std::string_view name;
-  std::uint16_t bits;
+  std::uint16_t bits;  // salt included
+  bool ah_only = false;
 };
 using A = pf::AuthAlgorithm;
 constexpr auto kAuth = std::to_array<AuthRow>({
@@ -52,6 +53,9 @@ constexpr auto kAuth = std::to_array<AuthRow>({
     {A::kAesXcbc, 5, "aes-xcbc-mac", 128},
     {A::kMd5, 1, "hmac-md5", 128},
     {A::kSha2_256_96, static_cast<std::uint16_t>(model::IntegrityId::kHmacSha2_256_96), "hmac-sha2-256-96", 256},
+    {A::kAes128Gmac, 9, "aes128-gmac", 160, true},
+    {A::kAes192Gmac, 10, "aes192-gmac", 224, true},
+    {A::kAes256Gmac, 11, "aes256-gmac", 288, true},
 });
 
 model::EncryptionId id_of(const EncryptRow& row) { return static_cast<model::EncryptionId>(row.transform); }
@@ -98,6 +102,11 @@ PfkeyResult<const EncryptRow*> find_encrypt(pf::EncryptAlgorithm number, std::si
   return row;
 }
 
+bool is_for_ah_only(const pf::SupportedAlgorithm& auth) {
+  const auto* row = std::ranges::find(kAuth, static_cast<pf::AuthAlgorithm>(auth.id), &AuthRow::number);
+  return row != kAuth.end() && row->ah_only;
+}
+
 bool is_absent(pf::AuthAlgorithm auth) { return auth == pf::AuthAlgorithm::kNone || auth == pf::AuthAlgorithm::kNull; }
 
 }  // namespace
@@ -124,6 +133,9 @@ PfkeyResult<PfkeyTransforms> transforms_of(const pf::SaExtension& sa, std::size_
   }
   const auto auth = find_auth(sa.auth, auth_bits);
   if (!auth) return std::unexpected(auth.error());
+  if ((*auth)->ah_only) {
+    return refuse(EINVAL, std::string((*auth)->name) + " is for ah; esp has it as a cipher: -E aes-gmac (RFC 4543)");
+  }
   out.integrity = id_of(**auth);
   return out;
 }
@@ -142,7 +154,8 @@ PfkeyResult<model::IntegrityId> integrity_of_ah(const pf::SaExtension& sa, std::
 PfkeySupported supported_by(const PfkeyEngine& engine) {
   PfkeySupported out;
   for (const auto& row : kAuth) {
-    if (engine.supports(model::EncryptionId::kAesCbc, 128, id_of(row))) {
+    const auto beside = row.ah_only ? model::EncryptionId::kNone : model::EncryptionId::kAesCbc;
+    if (engine.supports(beside, row.ah_only ? 0 : 128, id_of(row))) {
       out.auth.algorithms.push_back({static_cast<std::uint8_t>(row.number), 0, row.bits, row.bits});
     }
   }
@@ -183,6 +196,7 @@ pf::ProposalExtension proposal_of(const PfkeySupported& supported, pf::SaType ty
       continue;
     }
     for (const auto& auth : supported.auth.algorithms) {
+      if (is_for_ah_only(auth)) continue;
       combination.auth = static_cast<pf::AuthAlgorithm>(auth.id);
       combination.auth_min_bits = auth.min_bits;
       combination.auth_max_bits = auth.max_bits;

@@ -58,6 +58,8 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::get_spi(PfkeySa draft, std::uint32_t min, s
   if (draft.sa_type == pf::SaType::kIpComp) max = std::min<std::uint32_t>(max, 0xffff);
   if (min > max) return refuse(EINVAL, "no SPI of the range may be used: those below 256 are reserved");
   if (auto room = check_room(draft); !room) return std::unexpected(room.error());
+  if (auto ours = check_spi(Spi{min}); !ours) return std::unexpected(ours.error());
+  if (const auto foreign = engine_.foreign_spis(); foreign != 0) max = std::min(max, foreign - 1);
   const std::uint64_t count = std::uint64_t{max} - min + 1;
   const auto is_free = [&](std::uint64_t at) {
     const Spi spi{static_cast<std::uint32_t>(min + at)};
@@ -83,14 +85,20 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::get_spi(PfkeySa draft, std::uint32_t min, s
   return &sas_.add(std::move(draft));
 }
 
+PfkeyResult<> PfkeyDatabase::check_spi(Spi spi) const {
+  const auto foreign = engine_.foreign_spis();
+  if ((spi.value & foreign) == 0) return {};
+  return refuse(EINVAL, "SPI " + hex(spi) +
+                            " is for the kernel's IPsec, which carries the packets of some connections "
+                            "here: choose one below " +
+                            hex(Spi{foreign}));
+}
+
 PfkeyResult<> PfkeyDatabase::check(const PfkeySa& draft) const {
   if (auto sound = check_sa(draft); !sound) return sound;
   if (draft.sa_type == pf::SaType::kIpComp) return {};
   const auto spec = sa_spec_of(draft, Direction::kInbound, draft.added);
-  // AH's algorithms are those of ESP with the NULL cipher.
-  const bool ah = draft.sa_type == pf::SaType::kAh;
-  const auto encryption = ah ? model::EncryptionId::kNull : spec.encryption;
-  if (engine_.supports(encryption, spec.encryption_bits, spec.integrity)) return {};
+  if (engine_.supports(spec.encryption, spec.encryption_bits, spec.integrity)) return {};
   return refuse(EINVAL, "this engine cannot do these algorithms together: SADB_REGISTER lists what it can");
 }
 
@@ -192,6 +200,7 @@ PfkeyResult<> PfkeyDatabase::place(PfkeySa& sa, Instant now) {
 }
 
 PfkeyResult<> PfkeyDatabase::place_inbound(PfkeySa& sa, Instant now) {
+  if (auto ours = check_spi(sa.spi); !ours) return ours;
   // The engine finds inbound SAs by SPI alone (RFC 4301 section 4.1 lets it).
   if (!sa.inbound && engine_.spi_in_use(sa.spi)) {
     return refuse(EEXIST, "SPI " + hex(sa.spi) + " is in use for another SA to this machine: choose another");

@@ -101,6 +101,7 @@ class PfkeyDatabase {
   void tidy_group(const GroupName& name);
   [[nodiscard]] PfkeyResult<> check_room(const PfkeySa& draft);
   [[nodiscard]] PfkeyResult<> check(const PfkeySa& draft) const;
+  [[nodiscard]] PfkeyResult<> check_spi(Spi spi) const;  // of an inbound SA
   static void inherit(PfkeySa& draft, const PfkeySa& old);
   [[nodiscard]] PfkeyResult<PfkeySa*> bring_in(PfkeySa& sa, PfkeyTime time);
   [[nodiscard]] PfkeyResult<> place(PfkeySa& sa, Instant now);

@@ -34,6 +34,8 @@ class PfkeyEngine {
   virtual void acquire_failed(model::PolicyId id) = 0;
   // An inbound SA has this SPI, whoever made it.
   [[nodiscard]] virtual bool spi_in_use(Spi spi) const = 0;
+  // Inbound SPIs with one of these bits are another engine's: packets with them do not come here.
+  [[nodiscard]] virtual std::uint32_t foreign_spis() const { return 0; }
   // Packets with it may come before their SA.
   virtual void expect_spi(Spi spi, Instant now) = 0;
   // Whether an SA with these transforms can be made: tried, not looked up.

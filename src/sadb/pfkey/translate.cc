@@ -4,14 +4,14 @@
 #include <algorithm>
 #include <array>
 
+#include "model/types_as_ports.h"
+
 namespace cygnet::sadb {
 namespace {
 
 namespace pf = wire::pfkey;
 
 constexpr std::uint32_t kFirstSpi = 256;  // RFC 4303 section 2.1: 1 to 255 are reserved
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kIcmpV6 = 58;
 
 std::uint64_t left_of(std::uint64_t limit, std::uint64_t used) {
   if (limit == 0) return 0;
@@ -75,7 +75,7 @@ PfkeyResult<> check_level(const PfkeyPolicy& policy, const pf::PolicyRequest& re
 
 // RFC 4301 section 4.4.1.1: for ICMP the ports are type and code; setkey gives the type as source port and the code as
 // destination port, 0 meaning any.
-void set_icmp(model::TrafficSelector& side, const PfkeySelector& selector) {
+void set_types(model::TrafficSelector& side, const PfkeySelector& selector) {
   if (selector.source_port == 0) return;
   const auto type = static_cast<std::uint16_t>((selector.source_port & 0xff) << 8U);
   const auto code = static_cast<std::uint16_t>(selector.destination_port & 0xff);
@@ -86,8 +86,8 @@ void set_icmp(model::TrafficSelector& side, const PfkeySelector& selector) {
 model::TrafficSelector side_of(const IpPrefix& prefix, std::uint16_t port, const PfkeySelector& selector) {
   auto side = model::TrafficSelector::of(prefix);
   if (selector.protocol != pf::kAnyProtocol) side.protocol = selector.protocol;
-  if (selector.protocol == kIcmp || selector.protocol == kIcmpV6) {
-    set_icmp(side, selector);
+  if (model::has_types_as_ports(selector.protocol)) {
+    set_types(side, selector);
   } else if (port != 0) {
     side.port_first = side.port_last = port;
   }

@@ -3,6 +3,7 @@
 // brings.
 #include <algorithm>
 
+#include "model/types_as_ports.h"
 #include "sadb/xfrm_server/server.h"
 
 namespace cygnet::sadb {
@@ -28,7 +29,7 @@ xf::Selector packet_of(const Acquire& event) {
   out.source_length = static_cast<std::uint8_t>(from.range.first.bits());
   out.destination_length = static_cast<std::uint8_t>(to.range.first.bits());
   out.protocol = from.protocol;
-  const bool icmp = out.protocol == 1 || out.protocol == 58;
+  const bool icmp = model::has_types_as_ports(out.protocol);
   const bool ports = from.port_first == from.port_last && out.protocol != 0;
   if (ports) {
     out.source_port = port_or_number(from.port_first, icmp, true);

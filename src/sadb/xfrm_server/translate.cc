@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/types_as_ports.h"
 #include "sadb/xfrm_server/algorithms.h"
 
 namespace cygnet::sadb {
@@ -120,7 +121,7 @@ PfkeyResult<std::uint16_t> port_of(std::uint16_t port, std::uint16_t mask) {
 
 // ICMP: the type stands where the source port stands, the code where the destination port stands, and code 0 is one.
 PfkeyResult<> read_ports(const xf::Selector& said, PfkeySelector& out) {
-  const bool icmp = said.protocol == 1 || said.protocol == 58;
+  const bool icmp = model::has_types_as_ports(said.protocol);
   const auto source = port_of(said.source_port, said.source_port_mask);
   if (!source) return std::unexpected(source.error());
   out.source_port = *source;

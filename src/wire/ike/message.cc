@@ -88,18 +88,19 @@ ParseResult<Payloads> parse_chain(PayloadType type, ByteView message, std::size_
   return payloads;
 }
 
-PayloadType next_field(const Payloads& payloads, std::size_t index) {
+PayloadType next_field(const Payloads& payloads, std::size_t index, PayloadType behind) {
   if (const auto* sk = std::get_if<EncryptedPayload>(&payloads[index])) return sk->first_inner;
   if (const auto* skf = std::get_if<EncryptedFragmentPayload>(&payloads[index])) return skf->first_inner;
-  return index + 1 < payloads.size() ? type_of(payloads[index + 1]) : PayloadType::kNone;
+  return index + 1 < payloads.size() ? type_of(payloads[index + 1]) : behind;
 }
 
-void serialize_chain(const Payloads& payloads, ByteWriter& out) {
+// `behind`: what follows the last of them.
+void serialize_chain(const Payloads& payloads, ByteWriter& out, PayloadType behind = PayloadType::kNone) {
   for (std::size_t i = 0; i < payloads.size(); ++i) {
     const std::size_t start = out.size();
     const auto* unknown = std::get_if<UnknownPayload>(&payloads[i]);
     // RFC 7296 section 3.2: the critical bit "MUST be set to zero for payload types defined in this document".
-    serialize_payload_header({next_field(payloads, i), unknown != nullptr && unknown->critical, 0}, out);
+    serialize_payload_header({next_field(payloads, i, behind), unknown != nullptr && unknown->critical, 0}, out);
     std::visit([&out](const auto& payload) { serialize(payload, out); }, payloads[i]);
     out.patch_u16(start + 2, static_cast<std::uint16_t>(out.size() - start));
   }
@@ -150,25 +151,33 @@ PayloadType first_type(const Payloads& payloads) {
   return payloads.empty() ? PayloadType::kNone : type_of(payloads.front());
 }
 
-Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets) {
+namespace {
+
+// The IKE header and what stands in front of the encrypted payload, whose size is given.
+void serialize_front(Header header, const Payloads& outside, PayloadType encrypted, std::size_t payload_octets,
+                     ByteWriter& out) {
+  header.next_payload = outside.empty() ? encrypted : first_type(outside);
+  serialize_header(header, out);
+  serialize_chain(outside, out, encrypted);
+  out.patch_u32(kHeaderOctets - 4, static_cast<std::uint32_t>(out.size() + payload_octets));
+}
+
+}  // namespace
+
+Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets,
+                                 const Payloads& outside) {
   const std::size_t payload_octets = kPayloadHeaderOctets + sealed_octets;
-  Header outer = header;
-  outer.next_payload = PayloadType::kEncrypted;
-  outer.length = static_cast<std::uint32_t>(kHeaderOctets + payload_octets);
   ByteWriter out;
-  serialize_header(outer, out);
+  serialize_front(header, outside, PayloadType::kEncrypted, payload_octets, out);
   serialize_payload_header({first_inner, false, static_cast<std::uint16_t>(payload_octets)}, out);
   return std::move(out).take();
 }
 
 Bytes serialize_fragment_prefix(const Header& header, PayloadType first_inner, std::uint16_t number,
-                                std::uint16_t total, std::size_t sealed_octets) {
+                                std::uint16_t total, std::size_t sealed_octets, const Payloads& outside) {
   const std::size_t payload_octets = kPayloadHeaderOctets + 4 + sealed_octets;
-  Header outer = header;
-  outer.next_payload = PayloadType::kEncryptedFragment;
-  outer.length = static_cast<std::uint32_t>(kHeaderOctets + payload_octets);
   ByteWriter out;
-  serialize_header(outer, out);
+  serialize_front(header, outside, PayloadType::kEncryptedFragment, payload_octets, out);
   // RFC 7383 section 2.5: Next Payload "in the very first fragment ... is set to the first embedded payload's type ...
   // in the rest of the Fragment messages MUST be set to zero".
   const auto next = number == 1 ? first_inner : PayloadType::kNone;

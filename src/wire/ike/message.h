@@ -60,9 +60,9 @@ struct Message {
 [[nodiscard]] PayloadType first_type(const Payloads& payloads);  // kNone if empty
 
 // The message up to the IV, with all lengths final: IKE header and the SK payload's generic header.
-// sealed_octets: size of IV || ciphertext || ICV.
-[[nodiscard]] Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner,
-                                               std::size_t sealed_octets);
+// sealed_octets: size of IV || ciphertext || ICV. `outside`: payloads in front of SK, in the clear yet authenticated.
+[[nodiscard]] Bytes serialize_encrypted_prefix(const Header& header, PayloadType first_inner, std::size_t sealed_octets,
+                                               const Payloads& outside = {});
 
 // The first payload of type T, or null. For IdPayload and TsPayload see find_id and find_ts.
 template <typename T>
@@ -77,12 +77,13 @@ template <typename T>
 [[nodiscard]] const NotifyPayload* find_notify(const Payloads& payloads, NotifyType type);
 [[nodiscard]] const NotifyPayload* find_error_notify(const Payloads& payloads);  // the first of an error type
 
-// header || SK { inner }. Cipher has the shape of crypto::IkeCipher: sealed_octets(n) and seal(header, plaintext, iv).
+// header || outside || SK { inner }. Cipher has the shape of crypto::IkeCipher: sealed_octets(n) and seal(header,
+// plaintext, iv).
 template <typename Cipher>
-[[nodiscard]] Result<Bytes> seal_message(const Header& header, const Payloads& inner, const Cipher& cipher,
-                                         ByteView iv) {
+[[nodiscard]] Result<Bytes> seal_message(const Header& header, const Payloads& inner, const Cipher& cipher, ByteView iv,
+                                         const Payloads& outside = {}) {
   const Bytes plaintext = serialize_payloads(inner);
-  Bytes out = serialize_encrypted_prefix(header, first_type(inner), cipher.sealed_octets(plaintext.size()));
+  Bytes out = serialize_encrypted_prefix(header, first_type(inner), cipher.sealed_octets(plaintext.size()), outside);
   auto sealed = cipher.seal(ByteView(out), ByteView(plaintext), iv);
   if (!sealed) return std::unexpected<Error>(sealed.error());
   if (out.size() + sealed->size() > kMaxMessageOctets) return fail("message too long for one datagram");
@@ -112,7 +113,8 @@ inline constexpr std::size_t kMostFragments = 64;
 // One IKE Fragment Message: header || SKF { a piece of the serialized inner payloads }. first_inner: of the whole
 // message.
 [[nodiscard]] Bytes serialize_fragment_prefix(const Header& header, PayloadType first_inner, std::uint16_t number,
-                                              std::uint16_t total, std::size_t sealed_octets);
+                                              std::uint16_t total, std::size_t sealed_octets,
+                                              const Payloads& outside = {});
 
 // How many octets of plaintext go into a fragment of at most `limit` octets, IKE header included; 0: none.
 template <typename Cipher>
@@ -125,12 +127,13 @@ template <typename Cipher>
 }
 
 // The message as fragments of at most `limit` octets each. next_iv gives a fresh IV for each of them. Fails if that
-// takes more than kMostFragments.
+// takes more than kMostFragments. RFC 7383 section 2.5.3: payloads `outside` of the encryption go into the first one.
 template <typename Cipher, typename NextIv>
 [[nodiscard]] Result<std::vector<Bytes>> seal_fragments(const Header& header, PayloadType first_inner,
                                                         ByteView plaintext, const Cipher& cipher, std::size_t limit,
-                                                        NextIv next_iv) {
-  const auto piece = fragment_capacity(limit, cipher);
+                                                        NextIv next_iv, const Payloads& outside = {}) {
+  const auto taken = outside.empty() ? 0 : serialize_payloads(outside).size();
+  const auto piece = taken < limit ? fragment_capacity(limit - taken, cipher) : 0;
   const auto total = piece == 0 ? kMostFragments + 1 : (plaintext.size() + piece - 1) / piece;
   if (total == 0 || total > kMostFragments) return fail("the message does not fit into 64 fragments");
   std::vector<Bytes> out;
@@ -138,7 +141,8 @@ template <typename Cipher, typename NextIv>
   for (std::size_t i = 0; i < total; ++i) {
     const auto part = plaintext.subspan(i * piece, std::min(piece, plaintext.size() - i * piece));
     Bytes bytes = serialize_fragment_prefix(header, first_inner, static_cast<std::uint16_t>(i + 1),
-                                            static_cast<std::uint16_t>(total), cipher.sealed_octets(part.size()));
+                                            static_cast<std::uint16_t>(total), cipher.sealed_octets(part.size()),
+                                            i == 0 ? outside : Payloads{});
     const Bytes iv = next_iv();
     auto sealed = cipher.seal(ByteView(bytes), part, ByteView(iv));
     if (!sealed) return std::unexpected<Error>(sealed.error());

@@ -15,7 +15,7 @@ struct NotifyName {
   std::string_view name;
 };
 // 12345 is Windows' own, from the range for private use.
-constexpr std::array<NotifyName, 79> kNames = {{
+constexpr std::array<NotifyName, 82> kNames = {{
     {NotifyType::kUnsupportedCriticalPayload, "UNSUPPORTED_CRITICAL_PAYLOAD"},
     {NotifyType::kInvalidIkeSpi, "INVALID_IKE_SPI"},
     {NotifyType::kInvalidMajorVersion, "INVALID_MAJOR_VERSION"},
@@ -35,6 +35,7 @@ constexpr std::array<NotifyName, 79> kNames = {{
     {NotifyType::kUnexpectedNatDetected, "UNEXPECTED_NAT_DETECTED"},
     {NotifyType::kTemporaryFailure, "TEMPORARY_FAILURE"},
     {NotifyType::kChildSaNotFound, "CHILD_SA_NOT_FOUND"},
+    {NotifyType::kTsMaxQueue, "TS_MAX_QUEUE"},
     {static_cast<NotifyType>(12345), "MS_NOTIFY_STATUS"},
     {NotifyType::kInitialContact, "INITIAL_CONTACT"},
     {NotifyType::kSetWindowSize, "SET_WINDOW_SIZE"},
@@ -95,6 +96,8 @@ constexpr std::array<NotifyName, 79> kNames = {{
     {NotifyType::kIp6Allowed, "IP6_ALLOWED"},
     {NotifyType::kAdditionalKeyExchange, "ADDITIONAL_KEY_EXCHANGE"},
     {NotifyType::kUseAggfrag, "USE_AGGFRAG"},
+    {NotifyType::kSaResourceInfo, "SA_RESOURCE_INFO"},
+    {NotifyType::kHcpProposal, "HCP_PROPOSAL"},
 }};
 
 }  // namespace

@@ -32,6 +32,7 @@ enum class NotifyType : std::uint16_t {
   kUnexpectedNatDetected = 41,
   kTemporaryFailure = 43,
   kChildSaNotFound = 44,
+  kTsMaxQueue = 48,  // RFC 9611
   kInitialContact = 16384,
   kSetWindowSize = 16385,
   kAdditionalTsPossible = 16386,
@@ -90,7 +91,10 @@ enum class NotifyType : std::uint16_t {
   kIp4Allowed = 16439,                     // RFC 8983
   kIp6Allowed = 16440,
   kAdditionalKeyExchange = 16441,  // RFC 9370
-  kUseAggfrag = 16442              // RFC 9347
+  kUseAggfrag = 16442,             // RFC 9347
+  kSaResourceInfo = 16444,         // RFC 9611
+  // draft-ietf-ipsecme-ikev2-diet-esp-extension-04 waits for a number ("TBA1"); ours is from the range for private use.
+  kHcpProposal = 53735
 };
 
 [[nodiscard]] constexpr bool is_error(NotifyType type) { return static_cast<std::uint16_t>(type) < 16384; }

@@ -184,7 +184,7 @@ ParseResult<SaPayload> parse_sa(ByteView body) {
     payload.proposals.push_back(std::move(*proposal));
     body = body.subspan(length);
   }
-  // RFC 7296 section 3.3: "An SA payload consists of one or more proposals."
+  // RFC 7296 section 2.7: "An SA payload consists of one or more proposals."
   if (payload.proposals.empty()) return malformed(kType, "SA payload without a proposal");
   return payload;
 }

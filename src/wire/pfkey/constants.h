@@ -96,7 +96,8 @@ enum class ExtensionType : std::uint16_t {
 
 enum class SaState : std::uint8_t { kLarval = 0, kMature = 1, kDying = 2, kDead = 3 };
 
-// sadb_sa_auth. kSha2_256_96 is ours: HMAC-SHA2-256 cut to 96 bits.
+// sadb_sa_auth. kSha2_256_96 is ours: HMAC-SHA2-256 cut to 96 bits. AES-GMAC (for AH) has no numbers in Linux; ours are
+// FreeBSD's.
 enum class AuthAlgorithm : std::uint8_t {
   kNone = 0,
   kMd5 = 2,
@@ -106,6 +107,9 @@ enum class AuthAlgorithm : std::uint8_t {
   kSha2_512 = 7,
   kRipemd160 = 8,
   kAesXcbc = 9,
+  kAes128Gmac = 11,
+  kAes192Gmac = 12,
+  kAes256Gmac = 13,
   kSha2_256_96 = 240,
   kNull = 251,
 };

@@ -216,5 +216,32 @@ TEST(Doctor, TheKernelsOwnCountersAreExplained) {
   EXPECT_EQ(complaints(sound_daemon(), host), "note kernel-ipsec: XfrmInNoStates: 4 packets\n");
 }
 
+TEST(Doctor, WhoCarriesThePackets) {
+  auto daemon = sound_daemon();
+  auto host = sound_host();
+  const auto said = [&](const std::string& name) {
+    std::string out;
+    for (const auto& check : examine(daemon, "", host)) {
+      if (check.name == name) out += check.what + '\n';
+    }
+    return out;
+  };
+  EXPECT_EQ(said("engines"), "");
+  daemon.status.connections = {{.name = "a", .engine = "user"}, {.name = "b", .engine = "xfrm"}};
+  EXPECT_EQ(said("engines"), "the kernel (xfrm) carries 1 connection, Cygnet's own engine 1 connection\n");
+  // The kernel counts what our own engine carries, too.
+  daemon.status.connections[0].ike_sas = {{.children = {{.udp_encapsulation = false}}}};
+  host.xfrm_counters = xfrm_counters_in("XfrmInNoStates 4\n");
+  EXPECT_EQ(said("kernel-ipsec"),
+            "XfrmInNoStates: 4 packets, among them all plain ESP that Cygnet's own engine carries\n");
+  daemon.status.connections = {{.name = "b", .engine = "pfkey"}, {.name = "c", .engine = "pfkey"}};
+  EXPECT_EQ(said("engines"), "the kernel (pfkey) carries 2 connections\n");
+  EXPECT_EQ(said("pf-key"), "the kernel has no PF_KEY any more\n");
+  host.pfkey_backlog = 0;
+  EXPECT_EQ(said("pf-key"), "what the kernel says over PF_KEY is read in time; anti-replay windows have 32 packets\n");
+  host.pfkey_backlog = 2'000'000;
+  EXPECT_EQ(said("pf-key"), "a PF_KEY socket has 2.0 MB that its program has not read\n");
+}
+
 }  // namespace
 }  // namespace cygnet::cli

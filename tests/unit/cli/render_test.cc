@@ -81,6 +81,31 @@ TEST(Render, Summary) {
             "cygnetd 0.2.0, running 1m 30s\n");
 }
 
+TEST(Render, WhatATunnelHidesAndLeavesOut) {
+  auto status = one_connection();
+  auto& child = status.connections[0].ike_sas[0].children[0];
+  child.diet_esp = 1;
+  auto& tfs = child.iptfs.emplace();
+  const auto text = [&] { return render(status, Style{}); };
+  EXPECT_NE(
+      text().find("    Diet-ESP, 1 octet of the sequence number\n    IP-TFS, as there is traffic\n\n1 connection"),
+      std::string::npos)
+      << text();
+  tfs.rate_bits_s = 2000000;
+  tfs.packet_bytes = 1400;
+  tfs.in = control::TfsTraffic{1000, 2, 1, 998, 1400000};
+  tfs.out = control::TfsTraffic{1, 1, 0, 0, 10};
+  EXPECT_NE(text().find("    IP-TFS, 2,000,000 bit/s, outer packets of 1.4 KB\n"
+                        "      in   1,000 payloads  with 2 packets  1 fragment   998 empty  1.4 MB of padding\n"
+                        "      out  1 payload       with 1 packet   0 fragments  0 empty    10 B of padding\n"),
+            std::string::npos)
+      << text();
+  tfs.congestion_control = true;
+  EXPECT_NE(text().find("IP-TFS, now 2,000,000 bit/s, as the path takes it, outer"), std::string::npos) << text();
+  tfs.most_bits_s = 3000000;
+  EXPECT_NE(text().find("IP-TFS, now 2,000,000 bit/s of at most 3,000,000, outer"), std::string::npos) << text();
+}
+
 TEST(Render, Status) {
   auto status = one_connection();
   status.connections.push_back({"lab",
@@ -111,19 +136,23 @@ TEST(Render, Status) {
 
 TEST(Render, EngineThreads) {
   control::StatusReport status{.version = "0.2.0", .uptime_s = 90};
-  status.threads = {{"packets", false, 0, 1200, 45}};
   const std::string first = "0 connections, 0 up with 0 children; cygnetd 0.2.0, running 1m 30s\n";
+  status.esp_interfaces = {{"eth0", 1234, 7}, {"eth1", 0, 1}};
+  EXPECT_EQ(render(status, Style{}), first + "plain ESP over XDP (packets): eth0 1,234 in, 7 out; eth1 0 in, 1 out\n");
+  status.esp_interfaces.clear();
+  status.threads = {{"packets", false, 0, 1200, 45}};
   EXPECT_EQ(render(status, Style{}), first + "engine threads moving packets: 45 %\n");
   status.threads.push_back({"ciphers", true, 4, 0, 99});
   status.threads.push_back({"ciphers", true, 5, 0, 7});
   status.ciphers.batches = 12345;
-  EXPECT_EQ(render(status, Style{}), first +
-                                         "engine threads moving packets: 45 %; encrypting: 99 % on CPU 4, 7 % on CPU 5; "
-                                         "12,345 batches handed over\n");
+  EXPECT_EQ(render(status, Style{}),
+            first +
+                "engine threads moving packets: 45 %; encrypting: 99 % on CPU 4, 7 % on CPU 5; "
+                "12,345 batches handed over\n");
   status.ciphers.waits = 3;
   status.ciphers.failed = 2;
-  EXPECT_TRUE(render(status, Style{}).ends_with(
-      "12,345 batches handed over, 3 times packets had to wait for that, 2 came back undone\n"));
+  EXPECT_TRUE(render(status, Style{})
+                  .ends_with("12,345 batches handed over, 3 times packets had to wait for that, 2 came back undone\n"));
 }
 
 TEST(Render, ColourOnlyWhenAskedFor) {

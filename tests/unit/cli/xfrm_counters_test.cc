@@ -76,5 +76,16 @@ TEST(XfrmCounters, WhatIsNotUnderstoodIsLeftOut) {
   EXPECT_NE(newer[0].why.find("newer than this program"), std::string::npos);
 }
 
+TEST(PfkeyBacklog, TheSlowestReaderIsFound) {
+  EXPECT_EQ(pfkey_backlog_in(""), std::nullopt);
+  constexpr std::string_view kHead = "sk       RefCnt Rmem   Wmem   User   Inode\n";
+  EXPECT_EQ(pfkey_backlog_in(kHead), 0U);
+  EXPECT_EQ(pfkey_backlog_in(std::string(kHead) + "00000000f1a2 2      0      0      0      4711  \n"
+                                                  "00000000f1a3 2      81920  0      0      4712  \n"
+                                                  "00000000f1a4 2      768    0      0      4713  \n"),
+            81920U);
+  EXPECT_EQ(pfkey_backlog_in(std::string(kHead) + "x 1\n\nx 1 7q 0\nx 1 99999999999999999999 0\n"), 0U);
+}
+
 }  // namespace
 }  // namespace cygnet::cli

@@ -164,6 +164,7 @@ TEST(Credentials, QuestionsAboutRevocationBehindTheTunnelThatWaitsForThem) {
   };
   const std::string warning = "would wait for each other";
   EXPECT_NE(faults("auto=ondemand\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);
+  EXPECT_NE(faults("auto=start\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);
   EXPECT_EQ(faults("auto=ondemand\nrightsubnet=0.0.0.0/0").find(warning), std::string::npos);
   EXPECT_EQ(faults("auto=ondemand\nrightsubnet=10.0.0.0/8\nrightrevocation=strict").find(warning), std::string::npos);
   EXPECT_EQ(faults("auto=add\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);

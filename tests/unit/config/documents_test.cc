@@ -55,7 +55,7 @@ TEST(Documents, ConfigurationsInThemLoad) {
   EXPECT_EQ(found.size(), 2U);
   for (auto& block : configurations_in(read_text(kRoot + "/man/ipsec.conf.5"), ".Bd -literal", ".Ed"))
     found.push_back(block);
-  EXPECT_EQ(found.size(), 3U);
+  EXPECT_EQ(found.size(), 4U);
   const std::string certificate = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
   for (const auto& text : found) {
     MemoryFiles files({{"/etc/ipsec.conf", text}, {"/etc/certs/moon.pem", certificate}});

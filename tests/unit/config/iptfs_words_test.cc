@@ -36,9 +36,16 @@ TEST(IpTfsWords, WhatTheyAreNot) {
   EXPECT_NE(faults_of("iptfs-drop-time=3601"), "");
   EXPECT_NE(faults_of("iptfs-rate=fast"), "");
   EXPECT_NE(faults_of("iptfs-rate=1000G"), "");
+  EXPECT_NE(faults_of("iptfs=yes\n\tiptfs-rate=18446745G"), "") << "no sum that wraps";
+  EXPECT_EQ(faults_of("iptfs=yes\n\tiptfs-rate=10"), "8:14: error: '10' is no value of iptfs-rate=\n");
+  EXPECT_EQ(faults_of("iptfs=yes\n\tiptfs-rate=8k"), "");
 }
 
 TEST(IpTfsWords, WhatContradictsThem) {
+  for (const auto* alone : {"iptfs-rate=10M", "iptfs-packet-size=1200", "iptfs=no\n\tiptfs-fragmentation=no"}) {
+    EXPECT_NE(faults_of(alone).find("warning: the iptfs-… words say nothing without iptfs="), std::string::npos)
+        << alone;
+  }
   EXPECT_NE(faults_of("iptfs=yes\n\ttype=transport").find("is for ESP in tunnels"), std::string::npos);
   EXPECT_NE(faults_of("iptfs=yes\n\tah=sha256").find("is for ESP in tunnels"), std::string::npos);
   EXPECT_NE(faults_of("iptfs=yes\n\tcompress=yes").find("no compression beside it"), std::string::npos);

@@ -28,6 +28,21 @@ TEST(KernelWords, InterfaceIds) {
   EXPECT_EQ(faults_of("if_id_in=%unique"), "7:11: error: '%unique' is no value of if-id-in=\n");
 }
 
+TEST(KernelWords, InterfacesToBeMade) {
+  const auto seven = load_one("ipsec-interface=7").children.at(0);
+  EXPECT_EQ(seven.interface_number, 7U);
+  EXPECT_EQ(seven.device, "ipsec7");
+  const auto yes = load_one("ipsec-interface=yes").children.at(0);
+  EXPECT_EQ(yes.interface_number, 1U);
+  EXPECT_EQ(yes.device, "ipsec0");
+  EXPECT_EQ(load_one("ipsec-interface=no").children.at(0).interface_number, 0U);
+  EXPECT_EQ(load_one("ipsec-interface=0").children.at(0).interface_number, 0U);
+  EXPECT_EQ(load_one("").children.at(0).interface_number, 0U);
+  EXPECT_EQ(faults_of("ipsec-interface=7\nif-id-out=7"),
+            "1:1: error: conn net: ipsec-interface= makes an XFRM interface, if-id-in= and if-id-out= name one that is "
+            "there\n");
+}
+
 TEST(KernelWords, MarksTellConnectionsWithEqualSubnetsApart) {
   const auto text = [](const std::string& words) {
     return conn_with("mark=1") +
@@ -47,7 +62,31 @@ TEST(KernelWords, NetworkCards) {
   EXPECT_EQ(offload("hw_offload=crypto"), model::NicOffload::kCrypto);
   EXPECT_EQ(offload("nic-offload=yes"), model::NicOffload::kCrypto);
   EXPECT_EQ(offload("nic-offload=no"), model::NicOffload::kNo);
-  EXPECT_EQ(faults_of("nic-offload=packet"), "7:14: error: 'packet' is no value of nic-offload=\n");
+  EXPECT_EQ(offload("nic-offload=packet"), model::NicOffload::kPacket);
+  EXPECT_EQ(faults_of("nic-offload=full"), "7:14: error: 'full' is no value of nic-offload=\n");
+}
+
+TEST(KernelWords, AConnectionsOwnWordsWinOverThoseOfDefault) {
+  const auto child = [](const std::string& defaults, const std::string& own) {
+    const auto loaded = load_text("conn %default\n" + defaults + conn_with(own));
+    return loaded.ok() ? loaded.connections.at(0).children.at(0) : model::Child{};
+  };
+  EXPECT_EQ(child("\tnic-offload=crypto\n", "hw-offload=no").nic_offload, model::NicOffload::kNo);
+  const auto marked = child("\tmark-in=1\n\tmark-out=2\n", "mark=3");
+  EXPECT_EQ(marked.mark_in.value, 3U);
+  EXPECT_EQ(marked.mark_out.value, 3U);
+  // Both in one section: the narrower word says more.
+  EXPECT_EQ(child("", "mark=3\nmark-in=4").mark_in.value, 4U);
+  EXPECT_EQ(child("\tmark=3\n", "mark-in=4").mark_out.value, 3U);
+}
+
+TEST(KernelWords, EngineOfAConnection) {
+  EXPECT_EQ(load_one("").engine, std::nullopt);
+  EXPECT_EQ(load_one("engine=user").engine, model::EngineKind::kUser);
+  EXPECT_EQ(load_one("engine=XFRM").engine, model::EngineKind::kXfrm);
+  EXPECT_EQ(load_one("engine=pfkey").engine, model::EngineKind::kPfkey);
+  EXPECT_EQ(load_one("engine=auto").engine, model::EngineKind::kAuto);
+  EXPECT_EQ(faults_of("engine=kernel"), "7:9: error: 'kernel' is no value of engine=\n");
 }
 
 TEST(KernelWords, Engines) {

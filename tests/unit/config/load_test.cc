@@ -131,6 +131,18 @@ TEST(Load, HowManyChildrenAPeerMayHave) {
   EXPECT_EQ(load_one("").max_children, 64U);
   EXPECT_EQ(load_one("max-children=3").max_children, 3U);
   EXPECT_FALSE(load_text(conn_with("max-children=0")).ok());
+  // All that are written down have room, twice.
+  std::string ours, theirs;
+  for (int i = 0; i < 10; ++i) {
+    ours += (i == 0 ? "" : ",") + std::string("10.1.") + std::to_string(i) + ".0/24";
+    theirs += (i == 0 ? "" : ",") + std::string("10.2.") + std::to_string(i) + ".0/24";
+  }
+  const auto networks = "conn net\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnets={" + ours +
+                        "}\n\trightsubnets={" + theirs + "}\n\tauto=add\n";
+  const auto loaded = load_text(networks);
+  ASSERT_TRUE(loaded.ok()) << to_string(loaded.diagnostics);
+  EXPECT_EQ(loaded.connections.at(0).children.size(), 100U);
+  EXPECT_EQ(loaded.connections.at(0).max_children, 200U);
 }
 
 TEST(Load, WordsOfTime) {
@@ -157,7 +169,8 @@ TEST(Load, SetupWords) {
       "priority=78\n"
       "\tcookie-threshold=0\n\thalf-open-limit=10\n\thalf-open-per-address=4\n\thalf-open-per-network=8\n\tike-sas-per-"
       "identity=3\n\tpuzzle-"
-      "threshold=5\n\tpuzzle-difficulty=16\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 "
+      "threshold=5\n\tpuzzle-difficulty=16\n\tauth-puzzle-threshold=30\n\tauth-puzzle-difficulty=7\n\thardest-puzzle="
+      "24\n\tlog-level=debug\n\tkeep-alive=5s\n\tworkers=4\n\tworker-cpus=2,3 "
       "7\n\tbusy-poll=150\n" +
       conn_with("ipsec-interface=other"));
   EXPECT_EQ(lines_of(loaded.diagnostics),
@@ -176,6 +189,9 @@ TEST(Load, SetupWords) {
   EXPECT_EQ(loaded.setup.ike_sas_per_identity, 3U);
   EXPECT_EQ(loaded.setup.puzzle_threshold, 5U);
   EXPECT_EQ(loaded.setup.puzzle_difficulty, 16U);
+  EXPECT_EQ(loaded.setup.auth_puzzle_threshold, 30U);
+  EXPECT_EQ(loaded.setup.auth_puzzle_difficulty, 7U);
+  EXPECT_EQ(loaded.setup.hardest_puzzle, 24U);
   EXPECT_EQ(loaded.setup.log_level, Severity::kDebug);
   EXPECT_EQ(loaded.connections[0].keepalive_s, 5U);
   EXPECT_EQ(loaded.threads.count, 4U);
@@ -190,6 +206,26 @@ TEST(Load, Workers) {
   EXPECT_EQ(lines_of(of("\tworkers=0\n").diagnostics), "2:10: error: '0' is no value of workers=\n");
   EXPECT_EQ(lines_of(of("\tworkers=17\n").diagnostics), "2:10: error: '17' is no value of workers=\n");
   EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics), "2:16: error: 'x' is no CPU's number\n");
+  EXPECT_EQ(lines_of(of("\tworkers=2\n\tworker-cpus=1,2,3\n").diagnostics),
+            "3:2: error: worker-cpus= names 3 CPUs for workers=2\n");
+  EXPECT_TRUE(of("\tworkers=auto\n\tworker-cpus=1,2,3\n").ok());
+}
+
+TEST(Load, EspPath) {
+  const auto of = [](const std::string& words) { return load_text("config setup\n" + words + conn_with("")); };
+  EXPECT_FALSE(of("").threads.esp_over_xdp);
+  EXPECT_FALSE(of("\tesp-path=xdp\n\tesp-path=socket\n").threads.esp_over_xdp);
+  EXPECT_TRUE(of("\tesp-path=XDP\n").threads.esp_over_xdp);
+  EXPECT_EQ(lines_of(of("\tesp-path=xdp\n").diagnostics), "");
+  EXPECT_EQ(lines_of(of("\tesp-path=fast\n").diagnostics), "2:11: error: 'fast' is no value of esp-path=\n");
+  for (const auto* other : {"workers=2", "workers=auto", "crypto-threads=1", "crypto-cpu=50"}) {
+    EXPECT_EQ(lines_of(of("\tesp-path=xdp\n\t" + std::string(other) + '\n').diagnostics),
+              "2:2: error: esp-path=xdp goes with one thread that does everything\n")
+        << other;
+  }
+  EXPECT_EQ(lines_of(of("\tengine=xfrm\n\tesp-path=xdp\n").diagnostics),
+            "3:2: error: esp-path=xdp is for Cygnet's own engine, and engine= names the kernel's\n");
+  EXPECT_EQ(lines_of(of("\tengine=xfrm\n\tesp-path=socket\n").diagnostics), "");
 }
 
 TEST(Load, CryptoThreads) {
@@ -216,6 +252,28 @@ TEST(Load, CryptoThreads) {
   EXPECT_EQ(lines_of(of("\tcrypto-threads=1\nconfig setup\n\tworkers=auto\n").diagnostics),
             "4:2: error: crypto-threads= and several workers= do not go together\n");
   EXPECT_EQ(lines_of(of("\tworkers=1\n\tcrypto-threads=1\n").diagnostics), "");
+}
+
+TEST(Load, Clones) {
+  EXPECT_EQ(load_text(conn_with("")).connections.at(0).children.at(0).clones, std::nullopt);
+  EXPECT_EQ(load_text(conn_with("clones=4")).connections.at(0).children.at(0).clones, 4U);
+  EXPECT_EQ(load_text(conn_with("clones=0")).connections.at(0).children.at(0).clones, 0U);
+  for (const auto* wrong : {"clones=65", "clones=-1", "clones=yes"}) {
+    EXPECT_NE(lines_of(load_text(conn_with(wrong)).diagnostics).find("is no value of clones="), std::string::npos)
+        << wrong;
+  }
+  EXPECT_NE(lines_of(load_text(conn_with("iptfs=yes\n\tclones=2")).diagnostics)
+                .find("iptfs= sends on one SA alone, at its rate"),
+            std::string::npos);
+  EXPECT_NE(lines_of(load_text(conn_with("diet-esp=yes\n\tclones=2")).diagnostics)
+                .find("diet-esp= is for small devices, clones= for large ones"),
+            std::string::npos);
+  const auto idle = [](const std::string& setup) {
+    return lines_of(load_text(setup + conn_with("clones=2")).diagnostics)
+               .find("with workers=1 only the peer sends on clones=") != std::string::npos;
+  };
+  EXPECT_TRUE(idle(""));
+  EXPECT_FALSE(idle("config setup\n\tworkers=2\n"));
 }
 
 TEST(Load, WhatCarriesThePackets) {

@@ -21,6 +21,7 @@ std::string text_of(const ParsedProposals& parsed) {
 }
 std::string ike(std::string_view text) { return text_of(parse_ike_proposals(text)); }
 std::string esp(std::string_view text) { return text_of(parse_esp_proposals(text)); }
+std::string ah(std::string_view text) { return text_of(parse_ah_proposals(text)); }
 
 TEST(Proposals, BothDialectsMeanTheSame) {
   const auto expected = "AES_GCM_16_256 PRF_HMAC_SHA2_256 ECP_256\n";
@@ -38,6 +39,15 @@ TEST(Proposals, IkeWithSeparateIntegrity) {
   EXPECT_EQ(ike("aes128-sha256-sha512-modp2048"),
             "AES_CBC_128 HMAC_SHA2_256_128 HMAC_SHA2_512_256 PRF_HMAC_SHA2_256 PRF_HMAC_SHA2_512 MODP_2048\n");
   EXPECT_EQ(ike("aes128-sha2_256-sha2_512;dh14"), "AES_CBC_128 HMAC_SHA2_256_128 PRF_HMAC_SHA2_512 MODP_2048\n");
+}
+
+// RFC 4543: one word, two transforms.
+TEST(Proposals, AhTakesGmacAsIntegrity) {
+  EXPECT_EQ(ah("aes128gmac"), "AES_128_GMAC\n");
+  EXPECT_EQ(ah("aes192gmac-esn,null_auth_aes_gmac256"), "AES_192_GMAC EXT_SEQ\nAES_256_GMAC\n");
+  EXPECT_EQ(ah("sha256-aes256gmac"), "HMAC_SHA2_256_128 AES_256_GMAC\n");
+  EXPECT_NE(ah("aes256gcm16").find("it encrypts nothing"), std::string::npos);
+  EXPECT_NE(ah("aes128gmac-aes256").find("it encrypts nothing"), std::string::npos);
 }
 
 TEST(Proposals, AlternativesAndLists) {

@@ -67,6 +67,8 @@ TEST(SetkeyScript, AlgorithmsOfTheOldOneAndAeads) {
   EXPECT_EQ(number("-A hmac-sha2-256 0x" + std::string(64, '1')).authentication, 5);
   EXPECT_EQ(number("-A hmac-sha512 0x" + std::string(128, '1')).authentication, 7);
   EXPECT_EQ(number("-A aes-xcbc-mac 0x" + std::string(32, '1')).authentication, 9);
+  EXPECT_EQ(one("add a b ah 256 -A aes128-gmac 0x" + std::string(40, '1') + ";").sa.authentication, 11);
+  EXPECT_EQ(one("add a b ah 256 -A aes256-gmac 0x" + std::string(72, '1') + ";").sa.authentication, 13);
   EXPECT_EQ(one("add a b ipcomp 256 -C deflate -R;").sa.compression, 2);
   EXPECT_EQ(one("add a b tcp 0x1000 -A tcp-md5 \"secret\";").sa.authentication, 252);
 }
@@ -176,6 +178,10 @@ TEST(SetkeyErrors, NameLineAndColumn) {
   EXPECT_EQ(error_of("add a b esp 300 -z 1;"), "1:17: an SA has no option -z");
   EXPECT_EQ(error_of("add a b esp 300 -m round;"), "1:20: 'round' is no mode");
   EXPECT_EQ(error_of("add a b esp 300 -E rot13 0x00;"), "1:20: 'rot13' is no algorithm for -E");
+  EXPECT_EQ(error_of("add a b esp 300 -E des-deriv 0x0011223344556677;"),
+            "1:20: 'des-deriv' is a transform of an ESP before RFC 2406, which no system has");
+  EXPECT_EQ(error_of("add a b esp 300 -E 3des-deriv 0x00;"),
+            "1:20: '3des-deriv' is a transform of an ESP before RFC 2406, which no system has");
   EXPECT_EQ(error_of("add a b esp 300 -E aes-cbc 0x0011;"),
             "1:28: aes-cbc takes a key of 128, 192, 256 bits (16 octets or more), not of 16");
   EXPECT_EQ(error_of("add a b esp 300 -E aes-cbc 0x001;"),

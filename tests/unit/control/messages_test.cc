@@ -26,6 +26,8 @@ StatusReport some_status() {
   child.rekeys = 2;
   child.in = {10, 1000, 1, 3};
   child.out = {11, 1100, 0, std::nullopt};
+  child.iptfs = TfsReport{10000000, 20000000, true, 1400, TfsTraffic{1, 2, 3, 4, 5}, std::nullopt};
+  child.diet_esp = 2;
   IkeReport ike;
   ike.state = "established";
   ike.initiator = true;
@@ -46,6 +48,7 @@ StatusReport some_status() {
       {"net", State::kUp, "192.0.2.1", "%any", "", {ike}, {{"net/1x2", State::kWaiting, "10.1.0.0/16", "10.3.0.0/16"}}},
       {"idle", State::kDown, "192.0.2.1", "192.0.2.9", "no answer", {}, {}}};
   status.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
+  status.esp_interfaces = {{"eth0", 1234, 7}};
   status.ciphers = {1, 2, 3, 4};
   status.ike.datagrams_in = 18446744073709551615ULL;
   return status;

@@ -154,10 +154,10 @@ TEST(KernelSettings, LarvalDropIsGivenBack) {
   const auto set = [&] { return space.shell("exit $(cat /proc/sys/net/core/xfrm_larval_drop)"); };
   for (const int before : {1, 0}) {
     ASSERT_EQ(space.shell("echo " + std::to_string(before) + " > /proc/sys/net/core/xfrm_larval_drop"), 0);
-    space.in([&] { note_in_kernel(model::EngineKind::kXfrm, file, log); });
+    space.in([&] { note_in_kernel({.user = false, .kernel = true}, file, log); });
     EXPECT_EQ(set(), 0);
     // Killed, and begun again: what was there before the first one counts.
-    space.in([&] { note_in_kernel(model::EngineKind::kXfrm, file, log); });
+    space.in([&] { note_in_kernel({.user = false, .kernel = true}, file, log); });
     EXPECT_EQ(set(), 0);
     space.in([&] { remove_from_kernel(file); });
     EXPECT_EQ(set(), before);

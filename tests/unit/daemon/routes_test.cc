@@ -77,6 +77,64 @@ TEST_F(RoutesTest, SingleAddressesArePutOnTheNeighboursList) {
                                             "-route 10.7.0.0/24 ipsec0 src 10.1.0.1", "-proxy 10.1.0.200/32 ipsec0"}));
 }
 
+// In one step: between two, packets would leave in the clear.
+TEST_F(RoutesTest, AnotherAddressOfThisMachineIsTheSourceFromThenOn) {
+  const auto p = policy(1, "10.1.0.0/16", "10.2.0.0/16");
+  routes.add(p, {}, own, 0);
+  routes.add(p, {}, own, 0);
+  EXPECT_EQ(sent.size(), 1U);
+  routes.add(p, {}, {ip("10.1.0.2")}, 0);
+  routes.add(p, {}, {}, 1300);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+route 10.2.0.0/16 ipsec0 src 10.1.0.1",
+                                            "+route 10.2.0.0/16 ipsec0 src 10.1.0.2", "+route 10.2.0.0/16 ipsec0"}));
+}
+
+TEST_F(RoutesTest, WhatAPolicyDoesNotNeedAnyMoreIsGivenBack) {
+  auto p = policy(1, "10.5.0.0/24", "10.1.0.200/32");
+  routes.add(p, {ip("10.5.0.1")}, own, 0, true);
+  sent.clear();
+  routes.add(p, {ip("10.5.0.2")}, own, 0, false);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+address 10.5.0.2/32 ipsec0", "+route 10.1.0.200/32 ipsec0 src 10.5.0.2",
+                                            "-address 10.5.0.1/32 ipsec0", "-proxy 10.1.0.200/32 ipsec0"}));
+  sent.clear();
+  p.device = "ipsec7";
+  routes.add(p, {ip("10.5.0.2")}, own, 0, false);
+  EXPECT_EQ(sent,
+            (std::vector<std::string>{"+address 10.5.0.2/32 ipsec7", "+route 10.1.0.200/32 ipsec7 src 10.5.0.2",
+                                      "-route 10.1.0.200/32 ipsec0 src 10.5.0.2", "-address 10.5.0.2/32 ipsec0"}));
+  sent.clear();
+  routes.remove(p);
+  EXPECT_EQ(sent.size(), 2U);
+  EXPECT_TRUE(routes.facts().empty());
+}
+
+TEST_F(RoutesTest, OfSeveralPoliciesWithOneRouteTheNewestDecides) {
+  const auto first = policy(1, "10.1.0.0/16", "10.2.0.0/16");
+  const auto second = policy(2, "10.3.0.0/16", "10.2.0.0/16");
+  routes.add(first, {ip("10.1.0.7")}, own, 0);
+  routes.add(second, {ip("10.3.0.7")}, own, 0);
+  sent.clear();
+  // Looked at again, in any order, they do not take it from each other.
+  for (const auto* p : {&first, &second, &first})
+    routes.add(*p, {p == &first ? ip("10.1.0.7") : ip("10.3.0.7")}, own, 0);
+  EXPECT_EQ(sent, std::vector<std::string>());
+  routes.remove(second);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+route 10.2.0.0/16 ipsec0 src 10.1.0.7", "-address 10.3.0.7/32 ipsec0"}));
+}
+
+// The address goes with the SA that brought it: a route with it as its source would be refused.
+TEST_F(RoutesTest, WhatWaitsForPacketsHasTheSourceOfTheTunnelWhileItIsUp) {
+  const auto waiting = policy(1, "0.0.0.0/0", "10.2.0.0/16");
+  const auto up = policy(2, "10.60.0.12/32", "10.2.0.0/16");
+  routes.add(waiting, {}, {}, 0);
+  routes.add(up, {ip("10.60.0.12")}, {}, 0);
+  routes.add(waiting, {}, {}, 0);
+  routes.remove(up);
+  EXPECT_EQ(sent, (std::vector<std::string>{"+route 10.2.0.0/16 ipsec0", "+address 10.60.0.12/32 ipsec0",
+                                            "+route 10.2.0.0/16 ipsec0 src 10.60.0.12", "+route 10.2.0.0/16 ipsec0",
+                                            "-address 10.60.0.12/32 ipsec0"}));
+}
+
 TEST_F(RoutesTest, ARangeBecomesItsPrefixes) {
   routes.add(policy(1, "10.1.0.0/16", "10.2.0.1-10.2.0.4"), {}, own, 0);
   EXPECT_EQ(sent.size(), 3U);  // .1/32, .2/31, .4/32

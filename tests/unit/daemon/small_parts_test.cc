@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "daemon/config_bundle.h"
+#include "daemon/ike_role/acknowledgements.h"
 #include "daemon/ike_role/key_jobs.h"
 #include "daemon/monitor/own_directory.h"
 #include "daemon/options.h"
@@ -72,7 +73,12 @@ TEST(RoleMessages, EveryMessageTravels) {
                                       StartIke{.config_path = "c",
                                                .secrets_path = "s",
                                                .run_dir = "r",
-                                               .sockets = {{io::OuterKind::kUdp, Family::kV4, 500}}},
+                                               .sockets = {{io::OuterKind::kUdp, Family::kV4, 500}},
+                                               .engines = {.kernel = true,
+                                                           .language = model::EngineKind::kPfkey,
+                                                           .usual = model::EngineKind::kXfrm,
+                                                           .automatic = model::EngineKind::kAuto}},
+                                      KernelPeer{},
                                       StartKeys{"s"},
                                       NewPeer{},
                                       KeysPeer{},
@@ -80,7 +86,10 @@ TEST(RoleMessages, EveryMessageTravels) {
                                       ShutDown{},
                                       NetworkChanged{},
                                       Processes{{{"ike", 17, 2}}},
-                                      NetworkDone{3, 2, "no"}};
+                                      NetworkDone{3, 2, "no"},
+                                      EspInterface{7, "wan", 2048},
+                                      EspInterfaceGone{7},
+                                      NextHops{{NextHop{}}}};
   for (const auto& message : down) {
     const auto bytes = encode(message);
     const auto decoded = decode_from_monitor(bytes);
@@ -97,6 +106,35 @@ TEST(RoleMessages, EveryMessageTravels) {
   EXPECT_EQ(std::get<StartEngine>(*decoded).crypto_percent, 40U);
   EXPECT_EQ(std::get<StartEngine>(*decoded).crypto_cpus, std::vector<std::uint16_t>{7});
   EXPECT_EQ(std::get<StartEngine>(*decoded).cpus, (std::vector<std::uint16_t>{3, 1}));
+}
+
+TEST(RoleMessages, NextHopsOfOneFamilyTravel) {
+  const NextHop hop{.local = *IpAddress::parse("192.0.2.2"),
+                    .remote = *IpAddress::parse("198.51.100.2"),
+                    .usable = true,
+                    .interface = 7,
+                    .source = *IpAddress::parse("192.0.2.2"),
+                    .source_mac = {2, 0, 0, 0, 0, 1},
+                    .destination_mac = {2, 0, 0, 0, 0, 2},
+                    .mtu = 1500};
+  const auto decoded = decode_from_monitor(encode(FromMonitor(NextHops{{hop}})));
+  ASSERT_TRUE(decoded);
+  const auto& got = std::get<NextHops>(*decoded).list.at(0);
+  EXPECT_TRUE(got.local == hop.local && got.remote == hop.remote && got.usable && got.source == hop.source);
+  EXPECT_EQ(got.interface, 7U);
+  EXPECT_EQ(got.source_mac, hop.source_mac);
+  EXPECT_EQ(got.destination_mac, hop.destination_mac);
+  EXPECT_EQ(got.mtu, 1500U);
+  auto mixed = hop;
+  mixed.source = *IpAddress::parse("2001:db8::1");
+  EXPECT_FALSE(decode_from_monitor(encode(FromMonitor(NextHops{{mixed}}))));
+  WantNextHops wanted{.anew = true, .list = {{hop.local, hop.remote}}};
+  const auto asked = decode_to_monitor(encode(ToMonitor(wanted)));
+  ASSERT_TRUE(asked);
+  EXPECT_TRUE(std::get<WantNextHops>(*asked).anew);
+  EXPECT_EQ(std::get<WantNextHops>(*asked).list, wanted.list);
+  wanted.list.resize(kHopsTogether + 1, wanted.list[0]);
+  EXPECT_FALSE(decode_to_monitor(encode(ToMonitor(wanted))));
 }
 
 TEST(RoleMessages, LeasesTravelInMessagesThatFit) {
@@ -219,6 +257,26 @@ TEST(KeyJobs, ABadPublicValueIsAnErrorNotASecret) {
       {.job = 9, .group = model::KeGroup::kX25519, .own = {}, .peer_public = Bytes(31, 1), .seed = SecretBytes(64, 2)});
   EXPECT_NE(result.error, "");
   EXPECT_FALSE(result.shared_secret);
+}
+
+// What depends on both engines waits for both, whichever answers first.
+TEST(Acknowledgements, OfTwoEnginesComeInAnyOrder) {
+  Acknowledgements of;
+  EXPECT_TRUE(of.has_all_to(0)) << "nothing was asked before it";
+  EXPECT_EQ(of.ask(), 1U);  // an SA for the kernel
+  EXPECT_EQ(of.ask(), 2U);  // a checkpoint for our own engine
+  EXPECT_EQ(of.asked(), 2U);
+  EXPECT_EQ(of.ask(), 3U);
+  of.acknowledge(2);
+  EXPECT_FALSE(of.has_all_to(1));
+  EXPECT_FALSE(of.has_all_to(2)) << "as many have come as were asked for, but not those";
+  of.acknowledge(3);
+  EXPECT_FALSE(of.has_all_to(3));
+  of.acknowledge(1);
+  EXPECT_TRUE(of.has_all_to(3));
+  EXPECT_FALSE(of.has_all_to(4));
+  of.acknowledge(of.ask());
+  EXPECT_TRUE(of.has_all_to(4));
 }
 
 }  // namespace

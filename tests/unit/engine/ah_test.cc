@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AH (RFC 4302): exact octets computed beside the engine (Python's hmac), both families and modes, what may change on
-// the way and what may not.
+// AH (RFC 4302): exact octets computed beside the engine (Python's hmac, cryptography), both families and modes, what
+// may change on the way and what may not.
 #include <algorithm>
 
 #include "unit/engine/support.h"
@@ -92,11 +92,68 @@ TEST_F(Ah, TransportOverIpv6BehindHopByHopOptionsWithEsn) {
   EXPECT_EQ(b.receive(packet).packets(), std::vector<Bytes>{clear});
 }
 
+// RFC 4543 section 4: IV, then tag. "No padding is required for IPv4" (its erratum 3643).
+TEST_F(Ah, GmacTunnelOverIpv4) {
+  connect(ah(IntegrityId::kAes128Gmac));
+  const auto packet = send_one(hex(kInner));
+  EXPECT_EQ(to_hex(packet),
+            "45000059000100004033f66dc0000201c0000202040700000000100100000001"
+            "0000000000000001b5b553a1c55765c0f2efea718692bc95"
+            "45000021123400004011548a0a0100050a0200079c419c42000d000000070e151c");
+  EXPECT_EQ(b.receive(packet).packets(), std::vector<Bytes>{hex(kInner)});
+}
+
+// Erratum 3643: "In IPv6, padding of 4 octets is required".
+TEST_F(Ah, GmacTransportOverIpv6WithEsn) {
+  auto o = ah(IntegrityId::kAes256Gmac, Mode::kTransport, true);
+  o.esn = true;
+  connect(o);
+  const auto clear =
+      hex("628abcde001d004020010db800000000000000000000000120010db8000000000000000000000002"
+          "1101050200003e0601020304050601009c419c42000d111100070e151c");
+  const auto packet = send_one(clear);
+  EXPECT_EQ(to_hex(packet),
+            "628abcde0045004020010db800000000000000000000000120010db8000000000000000000000002"
+            "3301050200003e06010203040506010011080000000010010000000100000000"
+            "0000000186b74ec7a56c575ec39d1126cb5a7e8800000000"
+            "9c419c42000d111100070e151c");
+  EXPECT_EQ(b.receive(packet).packets(), std::vector<Bytes>{clear});
+}
+
+// Under one key no IV twice, and each of them counts: it is what the sequence number and the mask make of it.
+TEST_F(Ah, GmacHasAnIvOfItsOwnForEachPacket) {
+  const auto o = ah(IntegrityId::kAes192Gmac);
+  connect(o);
+  const auto iv_of = [](const Bytes& packet) { return to_hex(ByteView(packet).subspan(32, 8)); };
+  EXPECT_EQ(iv_of(send_one(hex(kInner))), "0000000000000001");
+  const auto second = send_one(hex(kInner));
+  EXPECT_EQ(iv_of(second), "0000000000000002");
+  auto changed = second;
+  changed[39] ^= 1;
+  expect_refused(changed, DropReason::kIntegrityFailed);
+  EXPECT_EQ(b.receive(second).delivered.size(), 1U);
+  auto masked = spec(o, true, model::Direction::kOutbound);
+  masked.sequence = 2;
+  masked.iv_mask = 0xfedcba9876543210;
+  ok(a.engine.install_sa(masked, a.now));
+  const auto third = send_one(hex(kInner));
+  EXPECT_EQ(iv_of(third), "fedcba9876543213");
+  EXPECT_EQ(b.receive(third).delivered.size(), 1U) << "whoever opens takes the IV as it stands in the packet";
+}
+
+TEST_F(Ah, GmacIsNoIntegrityOfEsp) {
+  TunnelOptions o{.encryption = model::EncryptionId::kAesCbc, .integrity = IntegrityId::kAes128Gmac};
+  const auto refused = a.engine.install_sa(spec(o, true, model::Direction::kOutbound), a.now);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("ESP has it as the cipher null_auth_aes_gmac"), std::string::npos);
+}
+
 // ---- everything with everything
 TEST_F(Ah, EveryMacModeFamilyAndEsn) {
-  for (const auto mac : {IntegrityId::kHmacMd5_96, IntegrityId::kHmacSha1_96, IntegrityId::kAesXcbc96,
-                         IntegrityId::kAesCmac96, IntegrityId::kHmacSha2_256_128, IntegrityId::kHmacSha2_384_192,
-                         IntegrityId::kHmacSha2_512_256, IntegrityId::kHmacSha2_256_96}) {
+  for (const auto mac :
+       {IntegrityId::kHmacMd5_96, IntegrityId::kHmacSha1_96, IntegrityId::kAesXcbc96, IntegrityId::kAesCmac96,
+        IntegrityId::kHmacSha2_256_128, IntegrityId::kHmacSha2_384_192, IntegrityId::kHmacSha2_512_256,
+        IntegrityId::kHmacSha2_256_96, IntegrityId::kAes128Gmac, IntegrityId::kAes192Gmac, IntegrityId::kAes256Gmac}) {
     for (const bool v6 : {false, true}) {
       for (const bool esn : {false, true}) {
         for (const auto mode : {Mode::kTunnel, Mode::kTransport}) {
@@ -110,7 +167,8 @@ TEST_F(Ah, EveryMacModeFamilyAndEsn) {
                                                    : udp_packet("192.0.2.1", "192.0.2.2", 77);
           auto packet = send_one(clear);
           const std::size_t header = v6 ? 40 : 20;
-          const std::size_t whole = wire::ah_octets(model::icv_octets(mac), v6 ? Family::kV6 : Family::kV4);
+          const std::size_t whole =
+              wire::ah_octets(model::iv_octets(mac) + model::icv_octets(mac), v6 ? Family::kV6 : Family::kV4);
           EXPECT_EQ(packet[header + 1], whole / 4 - 2);
           EXPECT_EQ(packet.size(), (mode == Mode::kTunnel ? header : 0) + whole + clear.size());
           auto damaged = packet;

@@ -382,6 +382,65 @@ TEST_F(FlightsTest, ShortWindowsLoseNothing) {
   EXPECT_EQ(counters(b.engine, model::Direction::kInbound).errors, 0U);
 }
 
+// RFC 9611 and ciphers elsewhere: a peer's threads send on SAs of their own, whose bursts are under way together; one
+// thread moves packets here, so it answers on the SA of all.
+TEST_F(FlightsTest, ClonesOfAPeerComeInBesideEachOther) {
+  constexpr std::uint32_t kThreads = 3;
+  constexpr std::uint32_t kBursts = 200;
+  const auto clone = [](std::uint32_t number, bool from_a, model::Direction direction) {
+    auto sa = spec({}, from_a, direction);
+    sa.child = model::ChildId{700 + number};
+    sa.spi = Spi{(from_a ? 0x7000U : 0x7100U) + number};
+    for (auto& octet : sa.encryption_key) octet = static_cast<std::uint8_t>(octet + number + 1);
+    return sa;
+  };
+  settle(b, false, {});
+  Gateway alone{2};
+  settle(alone, false, {});
+  // Each thread of the peer, as it looks from here.
+  std::vector<std::unique_ptr<Gateway>> peer;
+  for (std::uint32_t number = 0; number < kThreads; ++number) {
+    ok(peer.emplace_back(std::make_unique<Gateway>(10 + number))->engine.install_policy(policy({}, true)));
+    ok(peer.back()->engine.install_sa(clone(number, true, model::Direction::kOutbound), peer.back()->now));
+    for (auto* gateway : {&b, &alone}) {
+      for (auto sa :
+           {clone(number, true, model::Direction::kInbound), clone(number, false, model::Direction::kOutbound)}) {
+        sa.resource = static_cast<std::uint16_t>(number);
+        ok(gateway->engine.install_sa(sa, gateway->now));
+      }
+    }
+  }
+  ChanceProvider provider(5, {.delay = 8});
+  Pilot pilot(b, provider, 8);
+  std::vector<Bytes> expected;
+  for (std::uint32_t i = 0; i < kBursts; ++i) {
+    std::vector<Bytes> esp;
+    for (std::uint32_t k = 0; k < 1 + chance(6); ++k) {
+      auto sealed = peer[chance(kThreads)]->send(numbered(i * 10 + k)).esp();
+      ASSERT_EQ(sealed.size(), 1U);
+      esp.push_back(std::move(sealed[0]));
+    }
+    for (auto& packet : alone.receive_all(esp).packets()) expected.push_back(std::move(packet));
+    while (!pilot.receive(esp)) pilot.look();
+    while (!pilot.send({udp_packet("10.2.0.1", "10.1.0.1", 64)})) pilot.look();
+  }
+  pilot.land();
+  EXPECT_EQ(pilot.delivered, expected);
+  EXPECT_GT(expected.size(), std::size_t{kBursts});
+  for (std::uint32_t number = 0; number < kThreads; ++number) {
+    const auto came = b.engine.sa_state(model::Direction::kInbound, model::ChildId{700 + number})->counters;
+    EXPECT_EQ(
+        came.packets,
+        peer[number]->engine.sa_state(model::Direction::kOutbound, model::ChildId{700 + number})->counters.packets);
+    EXPECT_EQ(came.errors, 0U);
+  }
+  ASSERT_EQ(pilot.sent.size(), kBursts);
+  for (std::uint32_t i = 0; i < kBursts; ++i) {
+    EXPECT_EQ(load_be32(pilot.sent[i].data()), spec({}, false, model::Direction::kOutbound).spi.value);
+    EXPECT_EQ(load_be32(pilot.sent[i].data() + 4), i + 1);
+  }
+}
+
 // The same packet in two bursts that are both under way: the window decides when the second one is finished.
 TEST_F(FlightsTest, CopiesInDifferentBurstsComeThroughOnce) {
   connect();

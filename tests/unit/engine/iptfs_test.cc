@@ -69,6 +69,9 @@ TEST_F(IpTfs, LargePacketsAreCutAndTheOffsetSaysHowMuchIsLeft) {
   EXPECT_EQ(load_be32(third.data()), 4000U - 2 * room);
   EXPECT_TRUE(std::equal(last.begin(), last.end(), third.begin() + 4 + 4000 - 2 * static_cast<std::ptrdiff_t>(room)));
   EXPECT_EQ(b.receive_all(sent.esp()).packets(), (std::vector<Bytes>{large, last}));
+  const model::TfsCounters counted{.payloads = 3, .packets = 2, .fragments = 3, .padding = 3 * room - 4200};
+  EXPECT_EQ(counters(a.engine, model::Direction::kOutbound).tfs, counted);
+  EXPECT_EQ(counters(b.engine, model::Direction::kInbound).tfs, counted);
 }
 
 TEST_F(IpTfs, NothingBeginsInTheLastFewOctets) {
@@ -171,6 +174,18 @@ TEST_F(IpTfs, AConstantRateHoldsWhateverThereIsToSend) {
   // A clock that stood still is not made up for without bounds.
   EXPECT_EQ(a.tick(10s).esp().size(), 64U);
   EXPECT_EQ(a.tick(1ms).esp().size(), 1U);
+}
+
+// Who only pads waits for no answer: liveness of children looks at the last use.
+TEST_F(IpTfs, PaddingIsNoUseOfTheSa) {
+  connect(with({.bits_per_s = 12'000'000}));
+  (void)a.tick();
+  (void)a.send(small(60));
+  (void)a.tick(1ms);
+  const auto used = counters(a.engine, model::Direction::kOutbound).last_used;
+  EXPECT_GE(used, a.now - 1ms);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(a.tick(1ms).esp().size(), 1U);
+  EXPECT_EQ(counters(a.engine, model::Direction::kOutbound).last_used, used);
 }
 
 TEST_F(IpTfs, TheNewerSaTakesThePace) {

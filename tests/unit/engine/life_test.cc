@@ -54,6 +54,30 @@ TEST_F(Life, HeldPacketsStayUntilAStandbySaIsActivated) {
   EXPECT_EQ(a.tick().sent.size(), 1U);
 }
 
+// The tunnel that came may have been for other addresses, and may be gone again: packets that go on coming never wait
+// in vain.
+TEST_F(Life, PacketsThatGoOnComingAskAgain) {
+  ok(a.engine.install_policy(on_demand()));
+  (void)a.send(hello());
+  EXPECT_EQ(a.events<AcquireEvent>().size(), 1U);
+  (void)a.tick(999ms);
+  (void)a.send(hello());
+  EXPECT_EQ(a.events<AcquireEvent>().size(), 0U);
+  (void)a.tick(1ms);
+  (void)a.send_all({hello(), hello()});
+  EXPECT_EQ(a.events<AcquireEvent>().size(), 1U);
+  // Nor where there is no room left for what waits.
+  (void)a.tick(1s);
+  std::size_t held = 0;
+  do {
+    held = a.send_all({hello(), hello()}).held;
+  } while (held == 2);
+  EXPECT_EQ(a.events<AcquireEvent>().size(), 1U);
+  (void)a.tick(1s);
+  EXPECT_EQ(a.send(hello()).held, 0U);
+  EXPECT_EQ(a.events<AcquireEvent>().size(), 1U);
+}
+
 TEST_F(Life, AFailedAcquireDropsWhatWaitsAndTheNextPacketAsksAgain) {
   ok(a.engine.install_policy(on_demand()));
   (void)a.send_all({hello(), hello()});

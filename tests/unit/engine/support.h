@@ -261,6 +261,7 @@ struct TunnelOptions {
   bool ipcomp = false;
   std::uint32_t tfc_octets = 0;  // a's packets
   model::IpTfs iptfs;            // both ends
+  model::DietEsp diet;           // both ends
   // With BEET: one address each, and the inner ones.
   std::vector<std::string> left = {"10.1.0.0/16", "2001:db8:1::/48"};   // a's side
   std::vector<std::string> right = {"10.2.0.0/16", "2001:db8:2::/48"};  // b's side
@@ -348,6 +349,7 @@ class TwoGateways : public ::testing::Test {
     if (o.ipcomp) s.ipcomp_cpi = from_a ? 1000 : 2000;
     if (from_a && direction == model::Direction::kOutbound) s.tfc_octets = o.tfc_octets;
     s.iptfs = o.iptfs;
+    s.diet = o.diet;
     if (o.mode == model::Mode::kBeet) {
       s.inner_local = ip(local_is_a ? o.left[0] : o.right[0]);
       s.inner_remote = ip(local_is_a ? o.right[0] : o.left[0]);

@@ -2,9 +2,12 @@
 // Puzzles and the count of half-open IKE SAs by where they come from.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "crypto/prf.h"
 #include "ike/puzzle.h"
 #include "ike/v2/half_open.h"
+#include "ike/v2/newcomers.h"
 #include "ike/v2/piece_budget.h"
 
 namespace cygnet::ike {
@@ -42,9 +45,91 @@ TEST(Puzzle, OddSizesAreNoSolution) {
   EXPECT_FALSE(puzzle_is_solved(model::PrfId::kNone, 0, cookie, Bytes(4, 7)));
 }
 
+TEST(Puzzle, IsGivenUpWhenNobodyWaitsForIt) {
+  int asked = 0;
+  const auto keys = solve_puzzle(model::PrfId::kHmacSha2_256, 24, Bytes(35, 1), [&] { return ++asked < 3; });
+  ASSERT_FALSE(keys);
+  EXPECT_EQ(keys.error().message, "nobody waits for the solution any more");
+  EXPECT_EQ(asked, 3);
+}
+
 TEST(Puzzle, TooHardOnesAreNotTakenOn) {
   EXPECT_FALSE(solve_puzzle(model::PrfId::kHmacSha2_256, kHardestPuzzle + 1, Bytes(8)));
   EXPECT_FALSE(solve_puzzle(model::PrfId::kNone, 1, Bytes(8)));
+}
+
+// Found with Python's hmac and hashlib: Nr is 00..1f, SPIr 0123456789abcdef, nine zero bits.
+TEST(Puzzle, SolutionsOfOthersAreTaken) {
+  Bytes text(32), keys;
+  std::iota(text.begin(), text.end(), std::uint8_t{0});
+  ASSERT_TRUE(from_hex("000320000f1b0010840010eb", keys));
+  Bytes spi;
+  ASSERT_TRUE(from_hex("0123456789abcdef", spi));
+  append(text, ByteView(spi));
+  EXPECT_TRUE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 9, text, keys));
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 15, text, keys));
+  text.back() ^= 1;
+  EXPECT_FALSE(puzzle_is_solved(model::PrfId::kHmacSha2_256, 9, text, keys));
+}
+
+TEST(Newcomers, HalfOfThemFalse) {
+  v2::Newcomers newcomers;
+  Instant now{std::chrono::hours(1)};
+  for (int i = 0; i < 15; ++i) newcomers.note(now, false);
+  EXPECT_FALSE(newcomers.mostly_false(now, 50)) << "too few to say so";
+  newcomers.note(now, false);
+  EXPECT_TRUE(newcomers.mostly_false(now, 50));
+  EXPECT_FALSE(newcomers.mostly_false(now, 0)) << "never";
+  EXPECT_TRUE(newcomers.mostly_false(now, 100));
+  for (int i = 0; i < 17; ++i) newcomers.note(now, true);
+  EXPECT_TRUE(newcomers.mostly_false(now, 50)) << "16 of 33: less than half, and more than a quarter";
+  for (int i = 0; i < 32; ++i) newcomers.note(now, true);
+  EXPECT_FALSE(newcomers.mostly_false(now, 50)) << "16 of 65";
+  EXPECT_FALSE(newcomers.mostly_false(now, 30)) << "16 of 65";
+  EXPECT_TRUE(newcomers.mostly_false(now, 20));
+}
+
+TEST(Newcomers, AreForgotten) {
+  v2::Newcomers newcomers;
+  Instant now{std::chrono::hours(1)};
+  for (int i = 0; i < 32; ++i) newcomers.note(now, false);
+  now += std::chrono::seconds(10);
+  EXPECT_TRUE(newcomers.mostly_false(now, 50)) << "16 left";
+  now += std::chrono::seconds(10);
+  EXPECT_TRUE(newcomers.mostly_false(now, 50)) << "8 left";
+  now += std::chrono::seconds(10);
+  EXPECT_FALSE(newcomers.mostly_false(now, 50)) << "4 left";
+  for (int i = 0; i < 16; ++i) newcomers.note(now, false);
+  now += std::chrono::hours(1000);
+  EXPECT_FALSE(newcomers.mostly_false(now, 50));
+}
+
+TEST(SpentPuzzles, AreKnownWhileTheirCookieIsGood) {
+  v2::SpentPuzzles spent;
+  const auto cookie = [](std::uint8_t n) { return Bytes(35, n); };
+  spent.note(cookie(1));
+  EXPECT_TRUE(spent.contains(cookie(1)));
+  EXPECT_FALSE(spent.contains(cookie(2)));
+  EXPECT_FALSE(spent.contains(Bytes(3, 1)));
+  spent.turn_over();
+  spent.note(cookie(2));
+  EXPECT_TRUE(spent.contains(cookie(1)));
+  spent.turn_over();
+  EXPECT_FALSE(spent.contains(cookie(1)));
+  EXPECT_TRUE(spent.contains(cookie(2)));
+}
+
+TEST(SpentPuzzles, AreBounded) {
+  v2::SpentPuzzles spent;
+  const auto cookie = [](std::uint64_t n) {
+    Bytes out(8);
+    store_be64(out.data(), n);
+    return out;
+  };
+  for (std::uint64_t n = 1; n <= v2::SpentPuzzles::kMost; ++n) spent.note(cookie(n));
+  EXPECT_TRUE(spent.contains(cookie(v2::SpentPuzzles::kMost)));
+  spent.note(cookie(v2::SpentPuzzles::kMost + 1));
+  EXPECT_FALSE(spent.contains(cookie(v2::SpentPuzzles::kMost + 1)));
 }
 
 TEST(HalfOpen, CountsByAddressAndNetwork) {

@@ -86,6 +86,55 @@ TEST_P(SharedSockets, APortIsSharedAmongOursAlone) {
   EXPECT_TRUE(at_first == 0 || at_second == 0);
 }
 
+TEST_P(SharedSockets, EspIsPartedBySpi) {
+  constexpr std::uint32_t kOurs = 2;
+  std::vector<OuterSocket> sockets;
+  for (std::uint32_t i = 0; i <= kOurs; ++i) {
+    auto socket = open_udp(GetParam(), 14519, 0, true, true);
+    ASSERT_TRUE(socket) << socket.error().message;
+    take_single_datagrams(socket->fd.get());
+    sockets.push_back(std::move(*socket));
+  }
+  ASSERT_TRUE(part_by_spi(sockets.back(), kOurs, 0x80000000U));
+  const auto sender = open_udp(GetParam(), 14520, 0, true);
+  ASSERT_TRUE(sender);
+  DatagramSender sending;
+  const auto send = [&](const Bytes& packet) {
+    const OutgoingDatagram out{.local = {}, .remote = {loopback(GetParam()), 14519}, .data = packet};
+    sending.send(*sender, {&out, 1}, [](const SendFailure& failure) { ADD_FAILURE() << failure.error; });
+  };
+  // 0: the marker of IKE.
+  for (const std::uint32_t spi : {0U, 0x1000U, 0x1001U, 0x7fffffffU, 0x80000000U, 0x80000001U, 0xffffffffU}) {
+    Bytes packet(64);
+    store_be32(packet.data(), spi);
+    send(packet);
+  }
+  EXPECT_EQ(received(sockets[0], 0), (std::vector<std::uint32_t>{0, 0x1000}));
+  EXPECT_EQ(received(sockets[1], 0), (std::vector<std::uint32_t>{0x1001, 0x7fffffff}));
+  EXPECT_EQ(received(sockets[2], 0), (std::vector<std::uint32_t>{0x80000000, 0x80000001, 0xffffffff}));
+  // A keepalive.
+  send({0xff});
+  DatagramReceiver receiver(4);
+  EXPECT_EQ(receiver.receive(sockets[0]).size(), 1U);
+}
+
+TEST_P(SharedSockets, SpisOfTheKernelAreNobodys) {
+  const auto socket = open_esp(GetParam(), 0);
+  ASSERT_TRUE(socket) << socket.error().message;
+  ASSERT_TRUE(take_share_of_spis(*socket, 0, 1, 0x80000000U));
+  const auto sender = open_esp(GetParam(), 0);
+  ASSERT_TRUE(sender);
+  ASSERT_TRUE(take_share_of_spis(*sender, 1, 1));  // none
+  DatagramSender sending;
+  for (const std::uint32_t spi : {0x1000U, 0x80001000U, 0x7fffffffU}) {
+    Bytes packet(64);
+    store_be32(packet.data(), spi);
+    const OutgoingDatagram out{.local = {}, .remote = {loopback(GetParam()), 0}, .data = packet};
+    sending.send(*sender, {&out, 1}, [](const SendFailure& failure) { ADD_FAILURE() << failure.error; });
+  }
+  EXPECT_EQ(received(*socket, 0), (std::vector<std::uint32_t>{0x1000, 0x7fffffff}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, SharedSockets, ::testing::Values(Family::kV4, Family::kV6),
                          [](const auto& tested) { return tested.param == Family::kV4 ? "v4" : "v6"; });
 

@@ -186,6 +186,37 @@ TEST(PolicyTable, APeerWhoseNameHasNoAddressYetHoldsPackets) {
   for (const auto& policy : known.install) EXPECT_EQ(policy.id, changes.install[0].id);
 }
 
+// A client does not know its address before the tunnel is up.
+TEST(PolicyTable, AClientThatIsKeptUpHoldsPackets) {
+  const auto everything = ts("0.0.0.0/0");
+  const auto client = [&](model::StartAction start) {
+    auto c = connection("c", start);
+    c.local.request_ip4 = true;
+    c.children[0].local.clear();
+    return c;
+  };
+  const auto held = [](const model::Connection& c) {
+    PolicyTable table;
+    const auto changes = table.configure({c});
+    return changes.install.empty() ? model::TrafficSelectors{} : changes.install[0].local;
+  };
+  EXPECT_EQ(held(client(model::StartAction::kOnDemand)), everything);
+  auto start = client(model::StartAction::kStart);
+  EXPECT_EQ(held(start), everything);
+  EXPECT_TRUE(held(client(model::StartAction::kAdd)).empty());
+  // Everything, too, but for what it must ask before.
+  start.children[0].remote = everything;
+  EXPECT_EQ(held(start), everything);
+  auto named = start;
+  named.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  EXPECT_TRUE(held(named).empty());
+  auto strict = start;
+  strict.remote.auth = model::AuthMethod::kSignature;
+  EXPECT_EQ(held(strict), everything);
+  strict.remote.revocation = model::Revocation::kStrict;
+  EXPECT_TRUE(held(strict).empty());
+}
+
 TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {
   auto c = connection("c", model::StartAction::kOnDemand);
   c.children[0].local.clear();

@@ -73,7 +73,9 @@ class FakeKernel final : public KernelPort {
   std::uint32_t numbers = kReqidMask;
   [[nodiscard]] std::uint32_t reqids() const override { return numbers; }
   std::uint32_t interface = 0;
-  bool card = true;  // the interface's driver has ESP
+  bool card = true;            // the interface's driver has ESP
+  bool whole_packets = false;  // and takes packets whole
+  std::uint32_t cpus = 2;      // 0: it knows no SAs for single ones
   [[nodiscard]] std::uint32_t interface_of(const IpAddress&) override { return interface; }
 
  private:
@@ -94,6 +96,9 @@ class FakeKernel final : public KernelPort {
     if (refuse_source && info.source == xfrm::Address::of(*refuse_source)) return refusal(ENOMEM);
     auto kept = message;
     if (!card) kept.attributes.offload.reset();
+    if (kept.attributes.offload && !whole_packets) kept.attributes.offload->flags &= xfrm::kOffloadInbound;
+    if (kept.attributes.cpu && *kept.attributes.cpu >= cpus && cpus != 0) return refusal(ERANGE);
+    if (cpus == 0) kept.attributes.cpu.reset();
     if (!sas.try_emplace(name_of_sa(message), std::move(kept)).second) return refusal(EEXIST);
     return {};
   }

@@ -98,6 +98,61 @@ TEST_F(KernelEngineTest, ACardTakesAnSaOrIsNamed) {
   EXPECT_EQ(kernel.sas.begin()->second.attributes.offload, (xfrm::Offload{3, xfrm::kOffloadInbound}));
 }
 
+TEST(KernelEngine, ACardThatTakesWholePacketsHasThePolicyToo) {
+  FakeKernel kernel;
+  kernel.interface = 3;
+  KernelEngine engine(kernel, kMark);
+  ASSERT_TRUE(engine.install_policy(policy(1)));
+  EXPECT_FALSE(kernel.policy(xfrm::kOut).attributes.offload);
+  auto s = spec(Direction::kOutbound, 0x2002);
+  s.nic_offload = model::NicOffload::kPacket;
+  const auto refused = engine.install_sa(s, {});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("192.0.2.1 takes no SA (nic-offload=): its driver takes no whole packets"),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_TRUE(kernel.sas.empty());
+  kernel.whole_packets = true;
+  ASSERT_TRUE(engine.install_sa(s, {}));
+  EXPECT_EQ(kernel.sas.begin()->second.attributes.offload, (xfrm::Offload{3, xfrm::kOffloadPacket}));
+  EXPECT_EQ(kernel.policy(xfrm::kOut).attributes.offload, (xfrm::Offload{3, xfrm::kOffloadPacket}));
+  EXPECT_EQ(kernel.policy(xfrm::kIn).attributes.offload, (xfrm::Offload{3, xfrm::kOffloadPacket}));
+  EXPECT_FALSE(kernel.policy(xfrm::kForward).attributes.offload);
+  // The next one does without.
+  s.spi = Spi(0x2003);
+  s.nic_offload = model::NicOffload::kNo;
+  ASSERT_TRUE(engine.install_sa(s, {}));
+  EXPECT_FALSE(kernel.policy(xfrm::kOut).attributes.offload);
+}
+
+TEST(KernelEngine, SasOfSingleCpusAreThatOrAreNotThere) {
+  FakeKernel kernel;
+  KernelEngine engine(kernel, kMark);
+  ASSERT_TRUE(engine.install_sa(spec(Direction::kOutbound, 0x2002), {}));
+  auto s = spec(Direction::kOutbound, 0x2003);
+  s.resource = 1;
+  ASSERT_TRUE(engine.install_sa(s, {}));
+  EXPECT_EQ(kernel.sas.at({kPeer, Spi(0x2003)}).attributes.cpu, 1U);
+  EXPECT_FALSE(kernel.sas.at({kPeer, Spi(0x2002)}).attributes.cpu);
+  // Linux 7.3: "SA_PCPU only supported with SA_DIR", and an SA that says it sends may have no window.
+  EXPECT_EQ(kernel.sas.at({kPeer, Spi(0x2003)}).attributes.direction, xfrm::kSaOut);
+  EXPECT_EQ(kernel.sas.at({kPeer, Spi(0x2003)}).attributes.replay_esn, xfrm::ReplayStateEsn{});
+  EXPECT_EQ(kernel.info(kPeer, Spi(0x2003)).reqid, kernel.info(kPeer, Spi(0x2002)).reqid);
+  // What comes in is anybody's.
+  auto in = spec(Direction::kInbound, 0x1003);
+  in.resource = 1;
+  ASSERT_TRUE(engine.install_sa(in, {}));
+  EXPECT_FALSE(kernel.sas.at({kUs, Spi(0x1003)}).attributes.cpu);
+  s.spi = Spi(0x2004);
+  s.resource = 2;
+  EXPECT_EQ(engine.install_sa(s, {}).error().message, "the kernel refused the outbound SA 00002004: there is no CPU 2");
+  kernel.cpus = 0;
+  s.resource = 0;
+  EXPECT_EQ(engine.install_sa(s, {}).error().message,
+            "the kernel refused the outbound SA 00002004: it has no SAs for single CPUs (clones=, Linux 6.13)");
+  EXPECT_EQ(kernel.sas.size(), 3U) << "and none of them is left";
+}
+
 TEST_F(KernelEngineTest, RemovedIsRemoved) {
   install_pair();
   EXPECT_TRUE(engine.remove_sa(Direction::kOutbound, Spi(0x2002), model::ChildId(1)));
@@ -125,10 +180,10 @@ TEST_F(KernelEngineTest, AStandbySaComesWhenThePeerHasUsedTheNewOne) {
   ASSERT_TRUE(engine.install_sa(spec(Direction::kInbound, 0x1003, 2), kAt));
   ASSERT_TRUE(engine.install_sa(standby, kAt));
   EXPECT_TRUE(engine.has_standby());
-  engine.on_timer(kAt);
+  (void)engine.on_timer(kAt);
   EXPECT_FALSE(kernel.sas.contains({kPeer, Spi(0x2004)}));
   kernel.info(kUs, Spi(0x1003)).current.packets = 1;
-  engine.on_timer(kAt);
+  (void)engine.on_timer(kAt);
   EXPECT_TRUE(kernel.sas.contains({kPeer, Spi(0x2004)}));
   EXPECT_FALSE(engine.has_standby());
   ASSERT_EQ(engine.events().size(), 1U);
@@ -260,7 +315,7 @@ TEST_F(KernelEngineTest, WhatIsGoneWhenNoticesWereLostHasExpired) {
   EXPECT_TRUE(engine.events().empty());
   EXPECT_EQ(engine.dump(false, kAt).sas.size(), 2U);
   kernel.silent = false;
-  engine.on_timer(kAt);
+  (void)engine.on_timer(kAt);
   ASSERT_EQ(engine.events().size(), 1U);
   EXPECT_EQ(std::get<SaExpiring>(engine.events().front()).spi, Spi(0x2002));
 }
@@ -315,6 +370,60 @@ TEST_F(KernelEngineTest, PoliciesThatOthersTakeAwayAreSetAgain) {
   engine.on_message(removed);
   EXPECT_EQ(engine.put_back().policies, 0U);
   EXPECT_TRUE(kernel.log.empty());
+}
+
+TEST_F(KernelEngineTest, APeerTakesNobodyElsesSaAway) {
+  install_pair();
+  const auto before = kernel.sas;
+  const auto done = engine.install_sa(spec(Direction::kOutbound, 0x2002, 99), kAt);
+  ASSERT_FALSE(done);
+  EXPECT_NE(done.error().message.find("must choose another"), std::string::npos);
+  EXPECT_EQ(kernel.sas, before);
+}
+
+TEST_F(KernelEngineTest, PoliciesThatOthersWriteOverAreSetAgain) {
+  install_pair();
+  engine.on_messages_lost();
+  (void)engine.put_back();  // the fixture took neighbour discovery away
+  const auto before = kernel.policies;
+  const auto write_over = [&](std::uint8_t direction) {
+    for (auto& [key, policy] : kernel.policies) {
+      auto& info = std::get<xfrm::PolicyInfo>(policy.body);
+      if (key.first != direction || info.selector.protocol != 0) continue;
+      policy.attributes.templates.reset();
+      info.priority = 0;
+      info.index = 5;
+      engine.on_message(policy);
+    }
+  };
+  for (const auto direction : {xfrm::kOut, xfrm::kIn, xfrm::kForward}) {
+    write_over(direction);
+    const auto found = engine.put_back();
+    EXPECT_EQ(found.overwritten, 1U);
+    EXPECT_EQ(found.policies, 0U);
+    EXPECT_EQ(kernel.policies, before);
+  }
+  // What says the same, and what is for other traffic, is no reason to look.
+  kernel.log.clear();
+  auto same = kernel.policy(xfrm::kOut);
+  std::get<xfrm::PolicyInfo>(same.body).index = 9;
+  auto other = same;
+  std::get<xfrm::PolicyInfo>(other.body).selector.destination_length = 8;
+  engine.on_message(same);
+  engine.on_message(other);
+  EXPECT_EQ(engine.put_back().overwritten, 0U);
+  EXPECT_TRUE(kernel.log.empty());
+  // Somebody insists: the timer decides.
+  for (unsigned i = 3; i < kMostAtOnce; ++i) {
+    write_over(xfrm::kOut);
+    EXPECT_EQ(engine.put_back().overwritten, 1U);
+  }
+  write_over(xfrm::kOut);
+  EXPECT_EQ(engine.put_back().overwritten, 0U);
+  EXPECT_EQ(engine.on_timer(kAt).overwritten, 1U);
+  EXPECT_EQ(kernel.policies, before);
+  write_over(xfrm::kOut);
+  EXPECT_EQ(engine.put_back().overwritten, 1U);
 }
 
 TEST_F(KernelEngineTest, SasThatOthersTakeAwayHaveExpired) {
@@ -435,12 +544,12 @@ TEST_F(KernelEngineTest, WhatAKilledDaemonLeftGoesOnUntilItIsReplaced) {
   ASSERT_TRUE(next.install_sa(spec(Direction::kInbound, 0x1005), kAt));
   ASSERT_TRUE(next.install_sa(spec(Direction::kOutbound, 0x2006), kAt));
   EXPECT_EQ(kernel.info(kPeer, Spi(0x2006)).reqid, reqid);
-  next.on_timer(kAt);
+  (void)next.on_timer(kAt);
   EXPECT_EQ(kernel.sas.size(), 4U);
-  next.on_timer({kAt.now + seconds(3), kAt.wall_s + 3});
+  (void)next.on_timer({kAt.now + seconds(3), kAt.wall_s + 3});
   EXPECT_EQ(kernel.sas.size(), 2U);
   EXPECT_TRUE(kernel.sas.contains({kPeer, Spi(0x2006)}));
-  next.on_timer({kAt.now + seconds(60), kAt.wall_s + 60});
+  (void)next.on_timer({kAt.now + seconds(60), kAt.wall_s + 60});
   EXPECT_EQ(kernel.policies.size(), 3U + 15U);
 }
 
@@ -453,9 +562,9 @@ TEST_F(KernelEngineTest, WhatNobodyTakesOverGoesAndWhatIsOthersStays) {
   (void)kernel.ask(theirs);
   KernelEngine next(kernel, kMark);
   ASSERT_TRUE(next.begin(kAt));
-  next.on_timer({kAt.now + seconds(59), 0});
+  (void)next.on_timer({kAt.now + seconds(59), 0});
   EXPECT_EQ(kernel.sas.size(), 3U);
-  next.on_timer({kAt.now + seconds(60), 0});
+  (void)next.on_timer({kAt.now + seconds(60), 0});
   EXPECT_EQ(kernel.sas.size(), 1U);
   EXPECT_TRUE(kernel.sas.contains({kUs, Spi(0x7777)}));
   EXPECT_EQ(kernel.policies.size(), 1U + 15U);

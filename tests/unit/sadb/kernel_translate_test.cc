@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SAs, selectors and policies as messages to the kernel.
 #include "kernel_fixture.h"
+#include "model/engine_limits.h"
 
 namespace cygnet::sadb::kernel::test {
 namespace {
@@ -69,9 +70,9 @@ TEST(KernelTranslate, WhatTheKernelCannotIsRefusedWithWords) {
   s.encryption = model::EncryptionId::kAesGcm16ImplicitIv;
   EXPECT_NE(new_sa(s, 1, 0).error().message.find("engine=user"), std::string::npos);
   model::Child child;
-  EXPECT_EQ(why_not(child), "");
+  EXPECT_EQ(why_not_kernel(child), "");
   child.compress = true;
-  EXPECT_EQ(why_not(child), "compress=yes");
+  EXPECT_EQ(why_not_kernel(child), "compress=yes");
 }
 
 std::vector<std::string> described(const Result<std::vector<xfrm::Selector>>& list) {
@@ -101,11 +102,27 @@ TEST(KernelTranslate, SelectorsBecomePrefixesAndBlocksOfPorts) {
   // Echo requests, of one code.
   EXPECT_EQ(described(kernel_selectors(selectors({"10.0.0.0/8[icmp/8.0]"}), selectors({"10.2.0.0/16[icmp/8.0]"}))),
             (Lines{"10.0.0.0/8 10.2.0.0/16 1 8&ffff 0&ffff"}));
+  // Mobile IPv6: the kernel has its message type where ports have the source's, in packets of either direction.
+  const auto updates = kernel_selectors(selectors({"2001:db8:1::/48[135/5]"}), selectors({"2001:db8:2::/48[135/5]"}));
+  EXPECT_EQ(described(updates), (Lines{"2001:db8:1::/48 2001:db8:2::/48 135 5&ffff 0&0000"}));
+  EXPECT_EQ(mirrored(updates->front()).source_port, 5);
+  EXPECT_EQ(mirrored(updates->front()).source_port_mask, 0xffff);
+  EXPECT_EQ(traffic_of(updates->front()).first.port_first, 5 << 8);
   EXPECT_FALSE(kernel_selectors(selectors({"0.0.0.1-255.255.255.254[tcp/1-65534]"}), selectors({"0.0.0.0/0[tcp]"})));
   auto opaque = selectors({"10.0.0.0/8[tcp]"});
   opaque[0].port_first = 65535;
   opaque[0].port_last = 0;
   EXPECT_FALSE(kernel_selectors(opaque, selectors({"10.2.0.0/16"})));
+}
+
+TEST(KernelTranslate, AllTunnelsAreLedIntoAnInterfaceOfOurOwn) {
+  auto p = policy(1);
+  p.remote = selectors({"10.2.0.0/16[tcp/80]"});
+  p.interface_in = p.interface_out = 7;
+  EXPECT_FALSE(leads_through_device(p));
+  EXPECT_TRUE(leads_through_device(p, true));
+  p.mode = model::Mode::kTransport;
+  EXPECT_FALSE(leads_through_device(p, true));
 }
 
 TEST(KernelTranslate, OnlyWholeTunnelsAreLedThroughTheDevice) {

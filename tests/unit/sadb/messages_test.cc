@@ -60,7 +60,6 @@ model::SaSpec full_spec() {
       .mark = 0x42,
       .kernel_mark = {.value = 0x40, .mask = 0xff},
       .interface_id = 0x80000001,
-      .gather = true,
       .resource = 3,
       .standby = true};
   return spec;
@@ -120,7 +119,6 @@ TEST(SadbMessages, AnSaTravelsWhole) {
   EXPECT_EQ(got.mark, std::optional<std::uint32_t>(0x42));
   EXPECT_EQ(got.kernel_mark, (model::SaMark{.value = 0x40, .mask = 0xff}));
   EXPECT_EQ(got.interface_id, 0x80000001U);
-  EXPECT_TRUE(got.gather);
   EXPECT_EQ(got.resource, std::optional<std::uint16_t>(3));
   EXPECT_TRUE(got.standby);
   EXPECT_FALSE(got.clamp_mss);
@@ -178,6 +176,7 @@ TEST(SadbMessages, StatisticsKeepEveryCounterApart) {
     statistics.drops[i] = i + 1;
   }
   statistics.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
+  statistics.esp_interfaces = {{"eth0", 1234, 7}};
   statistics.ciphers = {1006, 1007, 1008, 1009};
   const auto decoded = decode_from_engine(encode(1, Reply{StatisticsReply{statistics}}));
   ASSERT_TRUE(decoded);
@@ -186,6 +185,7 @@ TEST(SadbMessages, StatisticsKeepEveryCounterApart) {
   EXPECT_EQ(got.bytes_in, 1003U);
   EXPECT_EQ(got.acquires, 1005U);
   EXPECT_EQ(got.threads, statistics.threads);
+  EXPECT_EQ(got.esp_interfaces, statistics.esp_interfaces);
   EXPECT_EQ(got.ciphers, statistics.ciphers);
 }
 
@@ -235,7 +235,7 @@ TEST(SadbMessages, WrongVersionTypeAndValuesAreRefused) {
   auto version = good;
   version[0] = kVersion + 1;
   EXPECT_EQ(decode_request(version).error().message,
-            "ike and engine speak different versions (4, here 3): restart cygnetd");
+            "ike and engine speak different versions (5, here 4): restart cygnetd");
   auto type = good;
   type[1] = 0x7f;
   EXPECT_FALSE(decode_request(type));

@@ -76,13 +76,16 @@ class FakeEngine final : public PfkeyEngine {
              return entry.first.first == Direction::kInbound && entry.second.spi == spi;
            });
   }
+  std::uint32_t foreign = 0;
+  std::uint32_t foreign_spis() const override { return foreign; }
   void expect_spi(Spi, Instant) override {}
   bool supports(model::EncryptionId encryption, std::uint16_t bits, model::IntegrityId integrity) const override {
     using E = model::EncryptionId;
     const bool cipher = (encryption == E::kAesCbc && (bits == 128 || bits == 256)) || encryption == E::kNull ||
-                        (encryption == E::kAesGcm16 && (bits == 128 || bits == 256)) ||
+                        encryption == E::kNone || (encryption == E::kAesGcm16 && (bits == 128 || bits == 256)) ||
                         encryption == E::kChaCha20Poly1305;
     const auto number = static_cast<unsigned>(integrity);
+    if (encryption == E::kNone && number >= 9 && number <= 11) return true;
     return cipher && (number == 0 || number == 2 || number == 12 || number == 13 || number == 14 || number == 1025);
   }
   bool is_local(const IpAddress& address) const override { return local.contains(address); }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/engine_limits.h"
 #include "sadb/kernel/engine.h"
 
 namespace cygnet::sadb::kernel {

@@ -121,6 +121,13 @@ TEST_F(PfkeyPolicies, SelectorsWithPortsAndIcmp) {
   const auto& remote = engine.policies.begin()->second.remote.front();
   EXPECT_EQ(remote.port_first, 135 << 8);
   EXPECT_EQ(remote.port_last, (135 << 8) | 255);
+  // Mobile IPv6's binding updates.
+  EXPECT_EQ(error_of(base(Type::kSpdFlush)), 0);
+  m.source->protocol = m.destination->protocol = 135;
+  m.source->endpoint.port = 5;
+  EXPECT_EQ(error_of(m), 0);
+  EXPECT_EQ(engine.policies.begin()->second.remote.front().port_first, 5 << 8);
+  EXPECT_EQ(engine.policies.begin()->second.local.front().port_last, (5 << 8) | 255);
 }
 
 TEST_F(PfkeyPolicies, DuplicatesAndUpdates) {

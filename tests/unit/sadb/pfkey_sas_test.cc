@@ -50,6 +50,16 @@ TEST_F(PfkeySas, AddTwiceIsRefused) {
   EXPECT_EQ(engine.sas.size(), 1U);
 }
 
+TEST_F(PfkeySas, SpisOfTheKernelAreRefusedByName) {
+  want_error_texts();
+  engine.foreign = 0x80000000U;
+  expect_error(add("192.0.2.2", "192.0.2.1", 0xc0001000U), EINVAL, "choose one below 0x80000000");
+  EXPECT_EQ(error_of(add("192.0.2.2", "192.0.2.1", 0x7fffffffU)), 0);
+  // What the peer has chosen is the peer's.
+  EXPECT_EQ(error_of(add("192.0.2.1", "192.0.2.2", 0xc0001000U)), 0);
+  EXPECT_EQ(engine.sas.size(), 2U);
+}
+
 TEST_F(PfkeySas, WhatTheEngineCannotDoIsRefusedByName) {
   want_error_texts();
   auto m = add("192.0.2.1", "192.0.2.2", 0x1000);
@@ -325,9 +335,14 @@ TEST_F(PfkeySas, TimeSinceFirstUseIsALimitToo) {
 TEST_F(PfkeySas, RegisterListsWhatTheEngineCanDo) {
   const auto answer = ask(base(Type::kRegister, pf::SaType::kEsp));
   ASSERT_TRUE(answer.supported_auth && answer.supported_encrypt);
-  EXPECT_EQ(answer.supported_auth->algorithms,
-            (std::vector<pf::SupportedAlgorithm>{
-                {5, 0, 256, 256}, {6, 0, 384, 384}, {7, 0, 512, 512}, {3, 0, 160, 160}, {240, 0, 256, 256}}));
+  EXPECT_EQ(answer.supported_auth->algorithms, (std::vector<pf::SupportedAlgorithm>{{5, 0, 256, 256},
+                                                                                    {6, 0, 384, 384},
+                                                                                    {7, 0, 512, 512},
+                                                                                    {3, 0, 160, 160},
+                                                                                    {240, 0, 256, 256},
+                                                                                    {11, 0, 160, 160},
+                                                                                    {12, 0, 224, 224},
+                                                                                    {13, 0, 288, 288}}));
   EXPECT_EQ(
       answer.supported_encrypt->algorithms,
       (std::vector<pf::SupportedAlgorithm>{{20, 8, 128, 256}, {31, 8, 256, 256}, {12, 16, 128, 256}, {11, 0, 0, 0}}));

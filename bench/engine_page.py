@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the engine's part of bench/RESULTS.md and its plots (bench/plots/*.svg) from what
+"""Writes the engine's parts of bench/RESULTS.md and their plots (bench/plots/*.svg) from what
 `./dev bench engine --json FILE --benchmark_repetitions=N` measured: python3 bench/engine_page.py FILE...
+Of the two parts (packets; tables) those of which something was measured are written, each between two marks of its own;
+what stands before and behind the marks was written by people and stays.
 
 Of the repetitions, and of several files, the fastest counts: other work on a shared machine makes runs slower, never faster."""
 
@@ -13,8 +15,11 @@ import platform
 import re
 import sys
 
+import engine_lookups
+from page import PAGE, put
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
-HEADING = "# The packet engine in memory"
+HEADING = "The packet engine in memory"
 GCM = "aes128gcm16"
 STAGES = ("parse", "lookup", "prepare", "cipher", "finish")
 
@@ -84,7 +89,7 @@ def stage_table(rows):
 
 def other_table(rows):
     lines = ["| case | M/s | cycles |", "| --- | ---: | ---: |"]
-    known = re.compile(r"(outbound|inbound|stages-outbound|stages-inbound|cipher|decipher)/")
+    known = re.compile(r"(outbound|inbound|stages-outbound|stages-inbound|cipher|decipher|spd|sad|flowcache)/")
     for n in sorted(rows):
         scaled = re.match(rf"(outbound|inbound)/{GCM}/.*(policies:(?!1/)|cores:2|burst:)", n)
         if scaled or not known.match(n):
@@ -143,7 +148,7 @@ def svg(title, x_label, series, path):
     parts.append(f'<text x="{width / 2}" y="{height - 10}" text-anchor="middle">{x_label}</text>'
                  f'<text x="14" y="{height / 2}" text-anchor="middle" '
                  f'transform="rotate(-90 14 {height / 2})">M packets/s</text>')
-    colours = ("#0b5394", "#cc4125", "#38761d", "#674ea7", "#b45f06")
+    colours = ("#0b5394", "#cc4125", "#38761d", "#674ea7", "#b45f06", "#45818e", "#444444")
     for i, (label, points) in enumerate(series.items()):
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in (place(*p) for p in sorted(points)))
         colour = colours[i % len(colours)]
@@ -156,10 +161,10 @@ def svg(title, x_label, series, path):
     return True
 
 
-def plots(rows):
+def plotter(rows):
+    """plot(file, title, x_label, {label: [(x, case)]}): draws what was measured, returns the line for the page or none."""
     folder = _ROOT / "bench" / "plots"
     folder.mkdir(exist_ok=True)
-    links = []
 
     def plot(file, title, x_label, wanted):
         series = {}
@@ -167,30 +172,33 @@ def plots(rows):
             known = [(x, rows[n]["pps"] / 1e6) for x, n in points if n in rows]
             if known:
                 series[label] = known
-        if series and svg(title, x_label, series, folder / f"{file}.svg"):
-            links.append(f"![{title}](plots/{file}.svg)")
+        if not series or not svg(title, x_label, series, folder / f"{file}.svg"):
+            return None
+        return f"![{title}](plots/{file}.svg)"
+    return plot
 
+
+def plots(plot):
     sizes, many = (64, 512, 1400, 9000), (1, 100, 10_000, 100_000, 1_000_000)
     ways = ("outbound", "inbound")
-    plot("engine-size", "One core, AES-128-GCM: packet size", "octets of the inner packet",
-         {f"{w}, {s:,} SAs": [(z, name(w, z, s)) for z in sizes] for w in ways for s in (1, 10_000)})
-    plot("engine-sas", "One core, AES-128-GCM: SAs in random order", "SAs",
-         {f"{w}, {z} B": [(s, name(w, z, s)) for s in many] for w in ways for z in (64, 1400)})
-    plot("engine-policies", "One core, 64 B, 10,000 SAs: policies", "policies",
-         {w: [(p, name(w, 64, 10_000, p)) for p in (1, 1_000, 10_000, 1_000_000)] for w in ways})
-    plot("engine-cores", "AES-128-GCM, 10,000 SAs: cores", "cores",
-         {f"{w}, {z} B": [(c, name(w, z, 10_000, cores=c)) for c in (1, 2)] for w in ways for z in (64, 1400)})
-    return links
+    drawn = [
+        plot("engine-size", "One core, AES-128-GCM: packet size", "octets of the inner packet",
+             {f"{w}, {s:,} SAs": [(z, name(w, z, s)) for z in sizes] for w in ways for s in (1, 10_000)}),
+        plot("engine-sas", "One core, AES-128-GCM: SAs in random order", "SAs",
+             {f"{w}, {z} B": [(s, name(w, z, s)) for s in many] for w in ways for z in (64, 1400)}),
+        plot("engine-policies", "One core, 64 B, 10,000 SAs: policies", "policies",
+             {w: [(p, name(w, 64, 10_000, p)) for p in (1, 1_000, 10_000, 1_000_000)] for w in ways}),
+        plot("engine-cores", "AES-128-GCM, 10,000 SAs: cores", "cores",
+             {f"{w}, {z} B": [(c, name(w, z, 10_000, cores=c)) for c in (1, 2)] for w in ways for z in (64, 1400)})]
+    return [line for line in drawn if line]
 
 
-def section(paths):
-    context, rows = load(paths)
+def section(context, rows, plot):
     date = datetime.date.today().isoformat()
     cipher = {s: rows.get(f"cipher/{GCM}/size:{s}") for s in (64, 1400)}
     opened = {s: rows.get(f"decipher/{GCM}/size:{s}") for s in (64, 1400)}
     load_now = context.get("load_avg", [0])[0]
     return "\n".join([
-        HEADING, "",
         f"Measured by `./dev bench engine --json FILE --benchmark_repetitions=N` on {date}, written by",
         f"`python3 bench/engine_page.py FILE`: {os.cpu_count()} cores, Linux {platform.release()}, {context.get('cipher', '')}.",
         "CPU time of the thread that works, and time-stamp counter cycles in that time; of the repetitions the fastest",
@@ -202,7 +210,7 @@ def section(paths):
         "SAs leave behind is scattered, and 10,000 SAs made of it are slower by half.", "",
         f"The cipher alone: {mega(cipher[64])} Mpps sealed and {mega(opened[64])} opened at 64 B, {mega(cipher[1400])} and "
         f"{mega(opened[1400])} at 1400 B.", "",
-        "## AES-128-GCM, one core", "", *rate_table(rows), "", *plots(rows), "",
+        "## AES-128-GCM, one core", "", *rate_table(rows), "", *plots(plot), "",
         "## Where the cycles go", "",
         "Cycles a packet in each step of a burst (`stages-…`; median of the rounds): parse, flow cache or SPD and SAD,",
         "header and verdict (in: replay window), cipher, and what follows it (window, trailer, selectors, verdict).", "",
@@ -215,17 +223,16 @@ def section(paths):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    page = _ROOT / "bench" / "RESULTS.md"
-    text = page.read_text()
-    new = section(sys.argv[1:]).rstrip() + "\n"
-    at = text.find(HEADING)
-    if at < 0:
-        text = text.rstrip() + "\n\n" + new
-    else:
-        end = re.search(r"^# ", text[at + 2:], re.M)
-        rest = "" if end is None else "\n" + text[at + 2 + end.start():]
-        text = text[:at] + new + rest
-    page.write_text(text)
+    text = PAGE.read_text()
+    context, rows = load(sys.argv[1:])
+    plot = plotter(rows)
+    if any(n.startswith(("spd/", "sad/", "flowcache/")) for n in rows):
+        when = (f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores, CPU time of one thread; load of the machine at the "
+                f"beginning: {context.get('load_avg', [0])[0]:.1f}.")
+        text = put(text, "engine_page.py", engine_lookups.HEADING, engine_lookups.section(rows, plot, when))
+    if any(n.startswith(("outbound/", "inbound/")) for n in rows):
+        text = put(text, "engine_page.py", HEADING, section(context, rows, plot))
+    PAGE.write_text(text)
     print("written: bench/RESULTS.md, bench/plots/")
 
 

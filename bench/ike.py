@@ -19,7 +19,8 @@ Cases
   storm      Cygnet alone: the longest wait for `cygnet status --summary` while --connections come up
 
 CPU is user and system time of all processes of a side (/proc/PID/stat) divided by the tunnels;
-memory is what their proportional set (PSS) grew by, divided by the tunnels, both sides' mean.
+memory is what their anonymous and shared memory grew by, divided by the tunnels, both sides' mean. The pages of program
+files that the first tunnels touch are the page cache's: with them it is bytes_with_files (their whole PSS).
 strongSwan does the same work with its own packet engine (kernel-libipsec), its tables tuned, its log
 off, and less of it: its clients differ in ports, not in addresses, and share one route.
 """
@@ -62,14 +63,16 @@ class Usage:
     """CPU seconds and octets of memory of some processes."""
 
     def __init__(self, pids):
-        self.cpu_s = self.pss = 0
+        self.cpu_s = self.memory = self.with_files = 0
         for pid in pids:
             try:
                 stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
                 fields = stat[stat.rindex(")") + 2:].split()
                 self.cpu_s += (int(fields[11]) + int(fields[12])) / TICK
                 rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-                self.pss += int(rollup.split("\nPss:")[1].split()[0]) * 1024
+                octets = lambda name: int(rollup.split(f"\n{name}:")[1].split()[0]) * 1024
+                self.memory += octets("Pss_Anon") + octets("Pss_Shmem")
+                self.with_files += octets("Pss")
             except (OSError, IndexError):
                 continue
 
@@ -95,7 +98,7 @@ class CygnetSide:
     def __init__(self, host):
         self.host = host
         self.daemon = Cygnet(host)
-        self.daemon.configure("", "log-level=error")
+        self.configure("")
         self.daemon.start()
         self.socket = str(self.daemon.run_dir / "control.sock")
 
@@ -441,7 +444,7 @@ def lab_pair(kind):
 
 def wait_established(pair, count):
     """Waits until both ends have all tunnels; returns when that was, and complains about no progress."""
-    last, since = -1, time.monotonic()
+    last, since, start = -1, time.monotonic(), time.monotonic()
     while True:
         have = min(pair.left.established(), pair.right.established())
         now = time.monotonic()
@@ -451,8 +454,10 @@ def wait_established(pair, count):
             last, since = have, now
         elif now - since > 60:
             raise LabError(f"{pair.name}: {have} of {count} tunnels, and no more for a minute")
-        # A question costs the daemons time as well: as often as a thousandth of the run is long.
-        time.sleep(min(0.2, max(0.005, count / 200000)))
+        # A question costs the daemons time as well: few, and the last ones when the end should be near, so that what
+        # is measured is the end and not the rhythm of the questions.
+        left_s = (now - start) * min(1, (count - have) / max(have, 1))
+        time.sleep(min(0.2, max(0.002, left_s / 2, count / 2e6)))
 
 
 def bench_set_up(kind, case, count, rekey=False):
@@ -462,14 +467,22 @@ def bench_set_up(kind, case, count, rekey=False):
         pair = PAIRS[kind](left, right)
         pair.prepare(count, None if case == "psk" else Certificates(case))
         l0, r0, t0 = pair.go()
+        idle_s = machine_idle_s()
         t1 = wait_established(pair, count)
+        idle_s = machine_idle_s() - idle_s
         l1, r1 = Usage(pair.pids(pair.left)), Usage(pair.pids(pair.right))
         time.sleep(1)
         for side in (pair.left, pair.right):
             side.check(count)
-        settled = [Usage(pair.pids(side)).pss for side in (pair.left, pair.right)]
-        memory = round((settled[0] - l0.pss + settled[1] - r0.pss) / 2 / count)
-        yield row(kind, f"{case}-{count}", count, t1 - t0, l1.cpu_s - l0.cpu_s, r1.cpu_s - r0.cpu_s, memory)
+        settled = [Usage(pair.pids(side)) for side in (pair.left, pair.right)]
+        grown = lambda what: round(sum(getattr(now, what) - getattr(before, what)
+                                       for now, before in zip(settled, (l0, r0))) / 2 / count)
+        memory = grown("memory")
+        one = row(kind, f"{case}-{count}", count, t1 - t0, l1.cpu_s - l0.cpu_s, r1.cpu_s - r0.cpu_s, memory)
+        one["bytes_with_files"] = grown("with_files")
+        # What is lost although the CPU time would allow it: cores that stand still.
+        one["cores_idle"] = round(idle_s / (t1 - t0) / os.cpu_count(), 3)
+        yield one
         if rekey:
             l0, r0, t0 = Usage(pair.pids(pair.left)), Usage(pair.pids(pair.right)), time.monotonic()
             rest = pair.rekey_all(count)
@@ -581,6 +594,12 @@ packet engine, a policy for each tunnel and, at the responder, a kernel route. b
 {others}"""
     page.write_text((before.rstrip("\n") + "\n" if heading or before else "") + text + next_heading + others_below)
     print("written: bench/RESULTS.md")
+
+
+def machine_idle_s():
+    """Core seconds in which nothing ran, since the machine began."""
+    fields = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()
+    return (int(fields[4]) + int(fields[5])) / TICK
 
 
 def machine_busy(seconds=0.3):

@@ -30,6 +30,7 @@ sys.path.insert(0, str(_ROOT / "tests"))
 sys.path.insert(0, str(_ROOT / "bench"))
 
 from lab import Lab, LabError, Ping  # noqa: E402
+from page import PAGE, put  # noqa: E402
 from tunnel_kinds import INNER, KINDS, OUTER, TITLES, TUNNELS  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -247,9 +248,38 @@ protocol 50 user space has nothing like it, neither on a raw socket nor on a pac
 UDP alone). So each packet of plain ESP makes the whole way by itself, although `sendmmsg` and `recvmmsg` take 32 and more of them a
 call. Of the two engines' CPU time (samples of `perf`, 2026-11-21): 57 % `sendmmsg`, 24 of these being the receiving host's IP
 stack, which a veth runs at the sender's expense; 5 the look-up of the route with our rule, 7 making the packet; 13 %
-`recvmmsg`; 11 % writing to the TUN device, 4 % reading from it; 4 % the ciphers. A packet socket instead of the raw one
-would save about a fifth, and the firewall would no longer see what leaves, nor routes and neighbours be the kernel's own.
-`encapsulation=yes` is the fast way between hosts that run Cygnet.
+`recvmmsg`; 11 % writing to the TUN device, 4 % reading from it; 4 % the ciphers. `encapsulation=yes` is the fast
+way between hosts that run Cygnet.
+
+What other sockets would save was measured with programs that do nothing else (2026-11-22, 1,400 octets in bursts of 32 over a veth,
+beside compilers, medians of three, the last row two runs; CPU time a packet at the sender, who runs the receiver's stack up to its socket, and at the
+receiver):
+
+| from | to | sender (µs) | receiver (µs) |
+| --- | --- | ---: | ---: |
+| raw socket, `sendmmsg` (what Cygnet does) | raw socket, `recvmmsg` | 3.96 | 2.24 |
+| packet socket past the queueing discipline | raw socket | 2.72 | 1.55 |
+| AF_XDP, copy mode | raw socket | 1.67 | 1.18 |
+| AF_XDP | AF_XDP, generic mode | 1.05–1.33 | 0.73 |
+
+Of the 9.5 µs that both engines together take for a packet of plain ESP, AF_XDP at both ends would save some four, and plain ESP
+would come to 3 to 3.5 Gbit/s here. `esp-path=xdp` does that. Raw sockets and AF_XDP in turn, four runs each, by
+`./dev bench tunnel --no-page --seconds 2 --repeat 2 --tunnels cygnet-esp,cygnet-esp-xdp`, 2026-11-22, beside compilers that took half
+of the machine and more (so the rates say how the two compare, not what they are on a quiet machine):
+
+| | raw sockets | `esp-path=xdp` |
+| --- | ---: | ---: |
+| CPU seconds a GB of the tunnel's processes: TCP, 1 stream | 5.5–7.1 | 2.6–2.8 |
+| TCP, 4 streams | 6.2–7.3 | 2.7–2.9 |
+| UDP, 64 octets | 162–195 | 95–121 |
+| UDP, packets of 1400 octets | 10.1–17.9 | 6.7–10.9 |
+| TCP, 1 stream (Gbit/s) | 0.49–0.76 | 1.15–1.79 |
+| most memory of one end (MB) | 59–61 | 73–79 |
+
+Idle round trips, medians of 600 pings each, four runs in turn, the two engines and ping at real-time priority (`chrt -f 20`) so that the
+compilers beside them get what is left over: 135 to 157 µs with AF_XDP, 157 to 202 by raw sockets, 162 to 206 for ESP in UDP; the
+fastest tenth 118 to 137, 139 to 180 and 142 to 175. It is not the default: packet filters, traffic shaping and tcpdump on the
+interface do not see what goes this way, and another IPsec of the same machine gets no ESP there.
 
 """
 
@@ -261,15 +291,23 @@ Of the two engines' CPU time with 64-octet datagrams (`perf`, 2026-11-22, after 
 super-packet): 36 % read() from the device, one packet a call and 3 µs each, which nothing but vhost (not on this machine) spares a user
 of TUN; 15 % `sendmmsg` in trains of 32; 32 % writing trains to the device, which is the receiving kernel cutting and queueing them.
 The sender takes as much CPU as both engines together, and of what it sends two thirds find the device's queue full: what a tunnel
-delivers here is a matter of shares of two cores.
+delivers here is a matter of shares of two cores. A queue of 200 packets instead of the 500 that TUN devices have takes a third less
+CPU a gigabyte and delivers a quarter less; one of 4,000 delivers no more and takes three quarters more CPU (the packets have left the
+caches when they are read); a higher priority of the engine changes nothing above the noise (beside compilers, four and five runs in
+turn).
 
 ## Where the idle round trip goes
 
 Four times a process has to be woken: the sender's engine, the receiver's, the sender's again, ping. A program of forty lines that
 does nothing but carry packets between a TUN device and a UDP socket takes 105 to 125 µs at best in the same place, Cygnet 150 to
-200 (medians of runs in turn beside compilers, ours before theirs, 2026-11-22; the plain veth 45). Of a trace of one round trip some
-forty microseconds are our own code waiting for memory and page tables that went cold in the ten milliseconds since the ping before: the
-same steps take a quarter of it when they follow each other. Looking again for a while before sleeping (`busy-poll=`, and a variant
+200 (medians of runs in turn beside compilers, ours before theirs, 2026-11-22; the plain veth 45). Stamps in the engines (medians of
+400 round trips, beside compilers): at the sender reading takes 9.8 µs, asking whether there is more 1.6, the engine 10.7; at the
+receiver 7.4, engine 9.9, to the device and through the kernel that answers 22; the answer out there 2.1, 1.1, 3.4 and 16; in again
+3.4, 3.5 and 10. The rest is waking. (Not to ask whether there is more after a sleep made it 210 µs of 212 and a flood of small packets
+some 15 % more expensive, so it is asked.) In memory the engine takes 0.13 µs for such a packet, and 9.8 when 96 MB have gone through the
+caches since the last one: out it touches 148 cache lines of code in 18 pages and 69 of data in 25, in 172 and 87 (counted with
+valgrind's lackey), 45 ns each; with all code pages looked at before it is 7.3 µs. So a cold round trip has some 25 µs of the engine's
+own memory in it. Looking again for a while before sleeping (`busy-poll=`, and a variant
 that looks only while an answer is due, with and without giving the core away in between) made it longer wherever both ends and
 ping share two cores: 346 µs instead of 233 on the quiet machine, 200 instead of 120 with the small program. It keeps others from the core
 that they would be woken on. It is for gateways with cores to spare.
@@ -301,9 +339,7 @@ def results_page(rows, options, busy):
         f"| {TITLES[n]} | " + " | ".join(
             f"{number(cell[n, t]['cpu_s_per_gb'])} / {number(cell[n, t]['machine_cpu_s_per_gb'])}"
             for t in loads) + " |\n" for n in names)
-    return f"""# Tunnels side by side
-
-Measured by `./dev bench tunnel{' ' + options if options else ''}` on {time.strftime('%Y-%m-%d')}: {machine()}.
+    return f"""Measured by `./dev bench tunnel{' ' + options if options else ''}` on {time.strftime('%Y-%m-%d')}: {machine()}.
 Medians of the repetitions. Two network namespaces joined by veth; sender, receiver and both ends of
 the tunnel share the cores. IPsec tunnels use AES-128-GCM-16, wireguard-go ChaCha20-Poly1305.
 Other work used {busy:.0%} of the CPU just before a run (median over all runs). Ping under load: beside one TCP stream.
@@ -354,10 +390,8 @@ def main():
     if complete and not arguments.no_page:
         options = f"--seconds {arguments.seconds} --repeat {arguments.repeat}"
         default = (arguments.seconds, arguments.repeat) == (4, 3)
-        page = _ROOT / "bench" / "RESULTS.md"
-        # What other benchmarks wrote below stays.
-        _, heading, others = page.read_text().partition("\n# Setting tunnels up\n")
-        page.write_text(results_page(rows, "" if default else options, busy) + heading + others)
+        PAGE.write_text(put(PAGE.read_text(), "tunnel.py", "Tunnels side by side",
+                            results_page(rows, "" if default else options, busy)))
         print("written: bench/RESULTS.md")
     elif not complete:
         print("bench/RESULTS.md is left as it was: not every tunnel was measured")

@@ -31,6 +31,7 @@ class CygnetTunnel(Tunnel):
     daemon = "cygnetd"
     env: dict = {}
     setup = ""
+    words: dict = {}
 
     def up(self):
         self.address = INNER["right"]
@@ -40,13 +41,17 @@ class CygnetTunnel(Tunnel):
             daemon.configure(conn(
                 "lab", left=OUTER[me], right=OUTER[peer], leftsubnet=f"{INNER[me]}/32",
                 rightsubnet=f"{INNER[peer]}/32", leftsourceip=INNER[me], esp=CIPHER,
-                encapsulation=self.encapsulation), setup=self.setup)
+                encapsulation=self.encapsulation, **self.words), setup=self.setup)
             daemons[me] = daemon.start(env=self.env)
         daemons["left"].up("lab")
 
 
 class CygnetPlain(CygnetTunnel):
     encapsulation = None
+
+
+class CygnetXdp(CygnetPlain):
+    setup = "esp-path=xdp"
 
 
 class CygnetWorkers(CygnetTunnel):
@@ -59,6 +64,12 @@ class CygnetBusyPoll(CygnetTunnel):
 
 class CygnetCrypto(CygnetTunnel):
     setup = "crypto-threads=1"
+
+
+class CygnetClones(CygnetWorkers):
+    """RFC 9611: each worker sends on an SA of its own."""
+
+    words = {"clones": "2"}
 
 
 class CygnetNull(CygnetTunnel):
@@ -139,14 +150,18 @@ class OpenVpnTunnel(Tunnel):
 
 
 KINDS = {"veth": Tunnel, "cygnet-null": CygnetNull, "cygnet-udp": CygnetTunnel, "cygnet-esp": CygnetPlain,
+         "cygnet-esp-xdp": CygnetXdp,
          "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel, "openvpn": OpenVpnTunnel,
-         "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto}
+         "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto,
+         "cygnet-clones": CygnetClones}
 TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its cipher, in UDP",
           "cygnet-udp": "Cygnet, ESP in UDP", "cygnet-esp": "Cygnet, plain ESP",
+          "cygnet-esp-xdp": "Cygnet, plain ESP past the stack (esp-path=xdp)",
           "strongswan-libipsec": "strongSwan 5.9 kernel-libipsec", "wireguard-go": "wireguard-go",
           "openvpn": "OpenVPN 2.6", "cygnet-workers": "Cygnet, ESP in UDP, two workers",
           "cygnet-busy-poll": "Cygnet, ESP in UDP, busy-poll=200",
-          "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread"}
+          "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread",
+          "cygnet-clones": "Cygnet, ESP in UDP, two workers, two clones"}
 # What a run compares unless told otherwise.
-ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto")
+ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones")
 TUNNELS = tuple(name for name in KINDS if name not in ON_REQUEST)

@@ -69,6 +69,13 @@ inline void build_world(Engine& engine) {
     p.mode = mode;
     require(engine.install_policy(p).has_value(), "policy installs");
   }
+  // Diet-ESP, inbound alone.
+  auto diet = world_sa(model::Mode::kTunnel, model::Direction::kInbound);
+  diet.spi = Spi{0x1003};
+  diet.child = model::ChildId{3};
+  diet.local_selectors = diet.remote_selectors = {*model::TrafficSelector::parse("10.0.0.0/8")};
+  diet.diet = {.enabled = true, .sn_octets = 1};
+  require(engine.install_sa(diet, kWorldTime).has_value(), "Diet-ESP SA installs");
 }
 
 // RFC 6864 section 4.1: with DF the identification means nothing, and merging makes new ones.

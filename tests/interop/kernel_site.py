@@ -5,6 +5,7 @@
   10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9             10.2.0.10
   fd01::10    fd01::1|2001:db8:a::2    2001:db8:a::9         fd02::10
 """
+import contextlib
 import re
 import shutil
 
@@ -19,13 +20,35 @@ THEIR_LAN = {4: "10.2.0.0/24", 6: "fd02::/64"}
 THEIR_HOST = {4: "10.2.0.10", 6: "fd02::10"}
 
 
-def make(name, root="guest", prepare=None):
-    """A Lab with gw, site and guest as attributes."""
-    return build(Lab(name), root, prepare)
+@contextlib.contextmanager
+def running(name, root="guest", prepare=None):
+    """A Lab with gw, site and guest as attributes, which ends with the block."""
+    lab = build(Lab(name), root, prepare)
+    try:
+        yield lab
+        lab.guest.poweroff()
+    finally:
+        lab.close()
+
+
+def name_of(request):
+    """Of a test, as a daemon may be called."""
+    return "".join(c if c.isalnum() else "-" for c in request.node.name)
+
+
+@contextlib.contextmanager
+def ended(request, show, end):
+    """A list for what a test makes, each of which is ended with it; if it failed, what show(one) returns is printed."""
+    made = []
+    yield made
+    for one in made:
+        if getattr(request.node, "call_failed", True):
+            print(*show(one), sep="\n")
+        end(one)
 
 
 def build(lab, root, prepare=None):
-    """The same in a Lab that is there already; it is closed if that fails."""
+    """Makes gw, site and guest in a Lab, which is closed if that fails."""
     try:
         gw, site = lab.host("gw"), lab.host("site")
         guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
@@ -58,6 +81,7 @@ def counters(lab, cygnet, family):
 
 def check(lab, cygnet, outer=4, inner=4, count=3, target=None):
     """Pings; both ends' SAs count each packet, and the wire carries them as plain ESP only."""
+    cygnet.wait_route(target or THEIR_HOST[inner])
     before = counters(lab, cygnet, outer)
     with Capture(lab.gw, "tap0", "not arp") as wire:
         ping = Ping.once(lab.gw if target else lab.site, target or THEIR_HOST[inner], count=count,

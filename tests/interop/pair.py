@@ -58,6 +58,7 @@ class Pair:
 
     def check_traffic(self, count=3):
         """Pings, and both sides' SA counters account for each packet and no other."""
+        self.cygnet.wait_route(self.net.host_address("b", self.inner))
         ours, theirs = self.cygnet.child(), self.strongswan.child("net")
         assert self.ping(count).lost == 0
         ours2, theirs2 = self.cygnet.child(), self.strongswan.child("net")

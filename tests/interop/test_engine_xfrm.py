@@ -7,27 +7,20 @@ Both daemons read the same connection: its `left` is the side of the host.
 import pytest
 
 from lab import Capture, Flow, Ping, wait_until
-from lab.cygnet import Cygnet, conn, program
-from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
+from lab.cygnet import conn, program
+from lab.guest_cygnet import GuestCygnet
 from lab.strongswan import StrongSwan, site_config
 
+import guest_pair
 import kernel_site
+from guest_pair import WORDS
 from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
 
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    lab = kernel_site.make("xfrm", prepare=host_tree)
-    try:
-        lab.kernel_host = GuestHost(lab.guest)
+    with guest_pair.running("xfrm") as lab:
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
-
-
-# PF_KEY has no AEADs, no extended sequence numbers and cannot move SAs.
-WORDS = {"xfrm": dict(esp="aes_gcm128"), "pfkey": dict(esp="aes256-sha2_512", esn="no", mobike="no")}
 
 
 @pytest.fixture(params=["xfrm", "pfkey"])
@@ -35,54 +28,32 @@ def engine(request):
     return request.param
 
 
-class Both:
+class Both(guest_pair.GuestPair):
     """Cygnet on the host with its own engine, and in the guest with the kernel's."""
 
     def __init__(self, lab, name, engine="xfrm", start=True, only_theirs="", **words):
+        super().__init__(lab, name)
         family = words.pop("family", 4)
         inner = words.pop("inner", family)
         defaults = dict(left=OURS[family], leftsubnet=OUR_LAN[inner], right=THEIRS[family],
                         rightsubnet=THEIR_LAN[inner], leftid="@ours", rightid="@theirs",
                         ike="aes_gcm128-sha2_256;dh19", dpddelay=None, **WORDS[engine])
         text = conn("lab", **{**defaults, **words})
-        self.lab = lab
-        self.ours = Cygnet(lab.gw, name)
-        self.theirs = GuestCygnet(lab.kernel_host, name + "-guest")
         self.ours.configure(text)
         self.theirs.configure(text + "".join(f"\t{line}\n" for line in only_theirs.splitlines()), f"engine={engine}")
         if start:
-            self.theirs.start()
-            self.ours.start()
+            self.start()
 
     def up(self, initiator="ours"):
         (self.ours if initiator == "ours" else self.theirs).up("lab")
         self.ours.wait_state("up")
         self.theirs.wait_state("up")
 
-    def stop(self):
-        self.ours.stop()
-        self.theirs.stop()
-
-    def logs(self):
-        return self.ours.read_log()[-3000:] + "\n=== guest\n" + self.theirs.read_log()[-4000:]
-
 
 @pytest.fixture
 def both(guest_lab, request):
-    made = []
-    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
-
-    def make(**words):
-        made.append(Both(guest_lab, name, **words))
-        return made[-1]
-
-    yield make
-    for pair in made:
-        if getattr(request.node, "call_failed", True):
-            print(pair.logs())
-            print(guest_lab.guest.run("ip -s xfrm state; ip xfrm policy; cat /proc/net/xfrm_stat; ip rule; "
-                                      "ip route show table 4359", check=False))
-        pair.stop()
+    with guest_pair.pairs_of(request, guest_lab, Both) as make:
+        yield make
 
 
 def check(lab, pair, **words):
@@ -239,17 +210,53 @@ def test_policies_flushed_by_others(guest_lab, both, engine):
     check(guest_lab, pair)
 
 
+def test_a_policy_written_over_by_others(guest_lab, both, engine):
+    """Another program sets a policy with our selector: it is told, and ours is back; then nothing more is to do."""
+    pair = both(engine=engine)
+    pair.up()
+    selector = "src 10.2.0.0/24 dst 10.1.0.0/24"
+    # A line of ip xfrm policy with its template.
+    policy = lambda: guest_lab.guest.run(f"ip xfrm policy | grep -A 3 '^{selector}'").split()
+    before = policy()
+    assert "tmpl" in before
+    guest_lab.guest.run(f"ip xfrm policy update {selector} dir out priority 7 action allow")
+    wait_until(lambda: policy() == before, 5, "our policy is there again")
+    wait_until(lambda: "others wrote over 1 of our policies" in pair.theirs.read_log(), 5, "and it is told")
+    check(guest_lab, pair)
+    # What is looked at again is found as it should be, in both languages.
+    guest_lab.guest.run("ip xfrm policy add src 198.18.0.1 dst 198.18.0.2 dir out; "
+                        "ip xfrm policy del src 198.18.0.1 dst 198.18.0.2 dir out")
+    guest_lab.guest.run("ip xfrm policy flush")
+    wait_until(lambda: policy() == before, 5, "our policy is there again")
+    assert pair.theirs.read_log().count("others wrote over") == 1
+
+
+def refused(pair, what):
+    """The guest's daemon says why, and ends."""
+    pair.theirs.start(wait=False)
+    wait_until(lambda: what in pair.theirs.read_log(), 15, "it says what cannot be")
+    wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
+    pair.theirs.process = None
+
+
 def test_network_cards(guest_lab, both):
     """The guest's card has no ESP: auto goes on without it, crypto is refused when it is loaded."""
     pair = both(only_theirs="nic-offload=auto")
     pair.up()
     check(guest_lab, pair)
     pair.stop()
-    pair = both(start=False, only_theirs="nic-offload=crypto")
-    pair.theirs.start(wait=False)
-    wait_until(lambda: "192.0.2.9 takes no SA" in pair.theirs.read_log(), 15, "it says what cannot be")
-    wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
-    pair.theirs.process = None
+    for word in ("crypto", "packet"):
+        refused(both(start=False, only_theirs=f"nic-offload={word}"), "192.0.2.9 takes no SA")
+    assert guest_lab.guest.xfrm_states() == []
+
+
+@pytest.mark.parametrize("words,what", [
+    ("ipsec-interface=7", "has ipsec-interface=, and this kernel has no XFRM interfaces (CONFIG_XFRM_INTERFACE)"),
+    ("clones=2", "has clones=2, and the kernel refused an SA of these algorithms: there is no CPU 1"),
+    ("iptfs=yes", "has iptfs=yes, which is not built for the kernel's IPsec")])
+def test_what_this_kernel_has_not(guest_lab, both, words, what):
+    """Nor this machine, which has one CPU."""
+    refused(both(start=False, only_theirs=words), what)
     assert guest_lab.guest.xfrm_states() == []
 
 
@@ -356,3 +363,22 @@ def test_strongswan(guest_lab, request):
             print(theirs.read_log()[-3000:])
         peer.stop()
         theirs.stop()
+
+
+def test_an_sa_that_the_kernel_refuses(guest_lab, both):
+    """What it took when it was asked, and takes no more: nothing counts as up that carries nothing."""
+    pair = both()
+    guest = guest_lab.guest
+    before = guest.run("cat /proc/sys/kernel/modprobe").strip()
+    guest.run("echo /bin/false >/proc/sys/kernel/modprobe && rmmod gcm")
+    try:
+        done = pair.theirs.ctl("up", "lab", check=False)
+        assert done.returncode != 0 or pair.theirs.children() == []
+        pair.theirs.wait_log("an SA was not installed: the kernel refused the")
+        pair.theirs.wait_log("; its tunnel is taken down")
+        wait_until(lambda: pair.ours.children() == [] and pair.theirs.children() == [], 10, "both ends have no child")
+        assert guest.xfrm_states() == []
+    finally:
+        guest.run(f"echo {before} >/proc/sys/kernel/modprobe; modprobe gcm")
+    pair.up()
+    check(guest_lab, pair)

@@ -3,7 +3,6 @@
 
 The hosts are those of kernel_site.py. SA counters on both sides must agree, and the wire shows what protects.
 """
-import re
 
 import pytest
 
@@ -27,8 +26,7 @@ ESP = "-E aes-cbc 0x" + "44" * 16 + " -A hmac-sha1 0x" + "55" * 20
 
 @pytest.fixture(scope="module")
 def site():
-    lab = kernel_site.make("kernel-bundles")
-    try:
+    with kernel_site.running("kernel-bundles") as lab:
         kernel_site.give_setkey(lab)
         # The inner addresses of BEET.
         lab.gw.add_address("lan", "10.9.0.1/32")
@@ -38,15 +36,13 @@ def site():
         lab.cygnet.configure("")
         lab.cygnet.start()
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 def clear(lab, outer):
     lab.guest.run("ip xfrm state flush; ip xfrm policy flush")
     ours(lab, "flush; spdflush;")
     # The kernel's policies hold for neighbour discovery too: it must know us before.
+    lab.cygnet.wait_route(THEIRS[outer], there=False)
     assert Ping.once(lab.gw, THEIRS[outer], count=1).lost == 0
 
 
@@ -60,6 +56,7 @@ def policies(outer, networks, requests, out, back):
 
 
 def pinged(lab, outer, protocol, host, target, size=None):
+    lab.cygnet.wait_route(target)
     with Capture(lab.gw, "tap0", "not arp") as wire:
         ping = Ping.once(host, target, count=3, interval_s=0.05, size=size)
     assert ping.lost == 0, ping.text + ours(lab, None, "-D") + theirs(lab, "", "-D")
@@ -150,6 +147,7 @@ def test_beet(site):
                        f"sel src {inner[0]} dst {inner[1]}; "
                        f"ip xfrm policy add src {inner[0]} dst {inner[1]} dir {way} "
                        f"tmpl src {s} dst {d} proto esp reqid 1 mode beet")
+    site.cygnet.wait_route("10.9.0.2")
     with Capture(site.gw, "tap0", "not arp") as wire:
         ping = Ping.once(site.gw, "10.9.0.2", count=3, interval_s=0.05, size=100, options=["-I", "10.9.0.1"])
     assert ping.lost == 0, ping.text

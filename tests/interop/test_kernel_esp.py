@@ -20,13 +20,9 @@ INITIATORS = ("cygnet", "kernel")
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    lab = kernel_site.make("kernel-esp")
-    try:
+    with kernel_site.running("kernel-esp") as lab:
         lab.peer = GuestStrongSwan(lab.guest)
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 class Tunnel:
@@ -34,7 +30,7 @@ class Tunnel:
 
     count = 0
 
-    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", ipcomp=False, ah=None, **words):
+    def __init__(self, lab, outer=4, inner=4, esp="aes128gcm16", mode="tunnel", ipcomp=False, ah=None, setup="", **words):
         Tunnel.count += 1
         self.lab, self.outer, self.inner = lab, outer, inner
         self.cygnet = Cygnet(lab.gw, f"cygnet{Tunnel.count}")
@@ -44,7 +40,7 @@ class Tunnel:
         self.cygnet.configure(conn(
             "lab", left=OURS[outer], right=THEIRS[outer], leftid="@ours", rightid="@theirs",
             ike="aes128gcm16-prfsha256-ecp256", type=mode, **({"ah": ah} if ah else {"esp": esp}),
-            **{**subnets, **words}))
+            **{**subnets, **words}), setup=setup)
         lab.peer.load(site_config(
             local=THEIRS[outer], remote=OURS[outer], esp=esp, local_id="theirs", remote_id="ours",
             local_ts="dynamic" if transport else THEIR_LAN[inner],
@@ -187,3 +183,29 @@ def test_ah(tunnel, ah, mode, family, initiator):
     assert wire.count(("ip" if family == 4 else "ip6") + " proto 51") == 6
     after = t.counters()
     assert all(after[s][i] - before[s][i] == 3 for s in after for i in (0, 1))
+
+
+@pytest.mark.parametrize("outer", [4, 6])
+def test_past_our_stack(tunnel, outer):
+    """esp-path=xdp: what AF_XDP writes the kernel's ESP takes, and the other way round; both count the same."""
+    t = tunnel(outer=outer, setup="esp-path=xdp")
+    t.up("cygnet")
+
+    def by_xdp():
+        return next(((i["packets_in"], i["packets_out"]) for i in t.cygnet.json("status")["esp_interfaces"]
+                     if i["name"] == "tap0"), None)
+
+    Ping.until_answered(t.lab.site, THEIR_HOST[4])
+    wait_until(by_xdp, 5, "XDP has tap0")
+    before, xdp_before = t.counters(), by_xdp()
+    for size in (0, 1000, 1350, 4000):
+        ping = Ping.once(t.lab.site, THEIR_HOST[4], count=10, interval_s=0.02, size=size, options=["-w", "4"])
+        assert ping.received == 10, ping.text
+    after, xdp_after = t.counters(), by_xdp()
+    ways = [after["cygnet"][i] - before["cygnet"][i] for i in (0, 1)]
+    assert ways == [80, 40]
+    assert [after["kernel"][i] - before["kernel"][i] for i in (0, 1)] == ways
+    # The kernel cuts its ten large ESP packets: fragments come by the socket, put together.
+    assert xdp_after[0] - xdp_before[0] == 30
+    # A packet every two seconds goes by the socket.
+    assert ways[0] - 8 <= xdp_after[1] - xdp_before[1] <= ways[0]

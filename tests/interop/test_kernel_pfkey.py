@@ -30,16 +30,12 @@ ALGORITHMS = {
 
 @pytest.fixture(scope="module")
 def site():
-    lab = kernel_site.make("kernel-pfkey")
-    try:
+    with kernel_site.running("kernel-pfkey") as lab:
         kernel_site.give_setkey(lab)
         lab.cygnet = Cygnet(lab.gw)
         lab.cygnet.configure("")
         lab.cygnet.start()
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 def script(algorithm, mode, outer, inner, out, back):
@@ -64,10 +60,12 @@ def test_setkey_on_both_sides(site, name, mode, outer, inner):
     for side in (lambda text: ours(site, text), lambda text: theirs(site, text)):
         side("flush; spdflush;")
     # The kernel's policies hold for neighbour discovery too: it must know us before.
+    site.cygnet.wait_route(THEIRS[outer], there=False)
     assert Ping.once(site.gw, THEIRS[outer], count=1).lost == 0
     ours(site, script(here, mode, outer, inner, "out", "in"))
     theirs(site, script(there or here, mode, outer, inner, "in", "out"))
     target = THEIR_HOST[inner] if mode == "tunnel" else THEIRS[outer]
+    site.cygnet.wait_route(target)
     with Capture(site.gw, "tap0", "not arp") as wire:
         ping = Ping.once(site.site if mode == "tunnel" else site.gw, target, count=3, interval_s=0.05)
     assert ping.lost == 0, ping.text

@@ -6,53 +6,25 @@ Both ends read the same file: its `left` is Cygnet's side, and each finds out wh
 import pytest
 
 from lab import Flow, wait_until
-from lab.cygnet import Cygnet, conn
-from lab.uml import GuestLibreswan
+from lab.cygnet import conn
 
 import kernel_site
-from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+import libreswan_site
+from kernel_site import THEIR_HOST
 
 INITIATORS = ("cygnet", "libreswan")
 
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    lab = kernel_site.make("libreswan", root="libreswan")
-    try:
-        lab.peer = GuestLibreswan(lab.guest)
+    with libreswan_site.running("libreswan") as lab:
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 @pytest.fixture
 def tunnel(guest_lab, request):
-    made = []
-
-    def make(family=4, **words):
-        words = {"ikev2": "insist", "keyexchange": None, "pfs": "no", "esn": "no",
-                 "ike": "aes_gcm256-sha2_256;dh19", "esp": "aes_gcm256", "leftid": "@ours", "rightid": "@theirs",
-                 **words}
-        text = conn("lab", left=OURS[family], leftsubnet=OUR_LAN[family],
-                    right=THEIRS[family], rightsubnet=THEIR_LAN[family], **words)
-        daemon = Cygnet(guest_lab.gw, re_name(request))
-        daemon.configure(text)
-        daemon.start()
-        guest_lab.peer.load(text)
-        made.append(daemon)
-        return daemon
-
-    yield make
-    for daemon in made:
-        if getattr(request.node, "call_failed", True):
-            print(daemon.read_log()[-4000:], guest_lab.peer.read_log()[-4000:])
-        guest_lab.peer.down("lab")
-        daemon.stop()
-
-
-def re_name(request):
-    return "".join(c if c.isalnum() else "-" for c in request.node.name)
+    with libreswan_site.daemons(request, guest_lab) as make:
+        yield lambda family=4, **words: make(conn("lab", **{**libreswan_site.WORDS, **libreswan_site.sites(family), **words}))
 
 
 def up(daemon, lab, initiator):

@@ -9,50 +9,33 @@ import time
 import pytest
 
 from lab import Flow, Ping, wait_until
-from lab.cygnet import Cygnet, conn
-from lab.uml import GuestLibreswan
+from lab.cygnet import conn
 
 import kernel_site
-from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
+import libreswan_site
+from kernel_site import OURS, THEIR_HOST, THEIRS
 
 OTHER = "192.0.2.77"  # where we move to, or seem to be behind the NAT
 
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    lab = kernel_site.make("libreswan-life", root="libreswan")
-    try:
-        lab.peer = GuestLibreswan(lab.guest)
+    with libreswan_site.running("libreswan-life") as lab:
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 @pytest.fixture
 def tunnel(guest_lab, request):
-    made = []
+    with libreswan_site.daemons(request, guest_lab) as make_both:
+        def make(ours=None, theirs=None, start=True, **words):
+            """ours, theirs: what one end alone says."""
+            words = {**libreswan_site.WORDS, **libreswan_site.sites(), **words}
+            their_conn = conn("lab", **{**words, **(theirs or {})})
+            daemon = make_both(conn("lab", **{**words, **(ours or {})}), their_conn, start)
+            daemon.their_conn = their_conn
+            return daemon
 
-    def make(ours=None, theirs=None, start=True, **words):
-        """ours, theirs: what one end alone says."""
-        words = {"ikev2": "insist", "keyexchange": None, "pfs": "no", "esn": "no", "ike": "aes_gcm256-sha2_256;dh19",
-                 "esp": "aes_gcm256", "leftid": "@ours", "rightid": "@theirs", "left": OURS[4],
-                 "leftsubnet": OUR_LAN[4], "right": THEIRS[4], "rightsubnet": THEIR_LAN[4], **words}
-        daemon = Cygnet(guest_lab.gw, "".join(c if c.isalnum() else "-" for c in request.node.name))
-        daemon.configure(conn("lab", **{**words, **(ours or {})}))
-        daemon.their_conn = conn("lab", **{**words, **(theirs or {})})
-        guest_lab.peer.load(daemon.their_conn)
-        made.append(daemon)
-        if start:
-            daemon.start()
-        return daemon
-
-    yield make
-    for daemon in made:
-        if getattr(request.node, "call_failed", True):
-            print(daemon.read_log()[-6000:], guest_lab.peer.read_log()[-6000:])
-        guest_lab.peer.down("lab")
-        daemon.stop()
+        yield make
 
 
 def in_kernel(lab):

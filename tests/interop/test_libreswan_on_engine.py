@@ -7,8 +7,6 @@ no ESP.
 """
 import time
 
-import pytest
-
 from lab import Capture, Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn, program
 from lab.wrapped import WrappedPluto
@@ -35,6 +33,8 @@ class Site:
         return self.net.gw_a.run([program("setkey"), "--run-dir", self.engine.run_dir, *words], check=False).stdout
 
     def check(self, count=5):
+        self.engine.wait_route(self.net.host_address("b"))
+        self.peer.wait_route(self.net.host_address("a"))
         before = self.peer.child()
         ping = Ping.once(self.net.host_a, self.net.host_address("b"), count=count, interval_s=0.05)
         assert ping.lost == 0, ping.text + self.pluto.read_log()[-3000:]

@@ -8,6 +8,7 @@ from lab import Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn
 from lab.openiked import GuestOpenIked, policy
 from lab.pki import Authority
+from lab.strongswan import PSK
 
 import kernel_site
 from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
@@ -18,23 +19,22 @@ NAMES = {"ours": "ours.example.org", "theirs": "theirs.example.org"}
 
 @pytest.fixture(scope="module")
 def guest_lab():
-    lab = kernel_site.make("openiked", root="openiked")
-    try:
+    with kernel_site.running("openiked", root="openiked") as lab:
         lab.authority = Authority("Root", kind="ecdsa256")
-        own = lab.authority.issue(NAMES["theirs"], "ecdsa256")
+        own = lab.own = lab.authority.issue(NAMES["theirs"], "ecdsa256")
+        lab.revoked = lab.authority.issue(NAMES["ours"], "ecdsa256")
         lab.peer = GuestOpenIked(lab.guest, {"ca/ca.crt": lab.authority.pem(), f"certs/{NAMES['theirs']}.crt": own.pem(),
-                                             "private/local.key": own.key_pem()})
+                                             "private/local.key": own.key_pem(),
+                                             "crls/ca.crl": lab.authority.crl([lab.revoked])})
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 @pytest.fixture
 def tunnel(guest_lab, request):
     made = []
 
-    def make(initiator="cygnet", family=4, proof=None, more="", peer=None, settings="", files=None, **words):
+    def make(initiator="cygnet", family=4, proof=None, more="", peer=None, settings="", files=None, theirs=None, check=True,
+             **words):
         name = "".join(c if c.isalnum() else "-" for c in request.node.name)
         daemon = Cygnet(guest_lab.gw, name)
         words = {"leftid": "@" + NAMES["ours"], "rightid": "@" + NAMES["theirs"], "esp": "aes256-sha512",
@@ -42,17 +42,18 @@ def tunnel(guest_lab, request):
         for path, text in (files or {}).items():
             (daemon.dir / path).parent.mkdir(exist_ok=True)
             (daemon.dir / path).write_text(text)
-        daemon.configure(conn("lab", left=OURS[family], leftsubnet=OUR_LAN[family], right=THEIRS[family],
-                              rightsubnet=THEIR_LAN[family], **words))
+        words = {"left": OURS[family], "leftsubnet": OUR_LAN[family], "right": THEIRS[family],
+                 "rightsubnet": THEIR_LAN[family], **words}
+        daemon.configure(conn("lab", **words))
         daemon.start()
         made.append(daemon)
         mode = "active" if initiator == "openiked" else "passive"
         arguments = {"more": more, **({} if proof is None else {"proof": proof})}
-        guest_lab.peer.load(policy(mode, THEIRS[family], peer or OURS[family], THEIR_LAN[family], OUR_LAN[family], **arguments),
-                            settings)
+        flow = theirs or (THEIR_LAN[family], OUR_LAN[family])
+        guest_lab.peer.load(policy(mode, THEIRS[family], peer or OURS[family], *flow, **arguments), settings)
         if initiator == "cygnet":
-            daemon.up("lab")
-        else:
+            daemon.up("lab", check=check)
+        elif check:
             daemon.wait_state("up", timeout_s=30)
         return daemon
 
@@ -80,6 +81,65 @@ def test_certificate(guest_lab, tunnel, kind, initiator):
                     files={"cacerts/root.pem": guest_lab.authority.pem(), "certs/own.pem": own.pem(),
                            "private/own.pem": own.key_pem()})
     kernel_site.check(guest_lab, daemon)
+
+
+def certificates(lab, own, **more):
+    """Files for us, who show `own`."""
+    return {"cacerts/root.pem": lab.authority.pem(), "certs/own.pem": own.pem(), "private/own.pem": own.key_pem(), **more}
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+def test_revoked(guest_lab, tunnel, initiator):
+    """We have a CRL that names OpenIKED's certificate; with another CRL it is good again."""
+    crl = guest_lab.authority.crl([guest_lab.own])
+    own = guest_lab.authority.issue(NAMES["ours"], "ecdsa256")
+    daemon = tunnel(initiator, proof="", authby="pubkey", leftcert="own.pem", check=False,
+                    files=certificates(guest_lab, own, **{"crls/root.pem": crl}))
+    daemon.wait_log("was revoked on")
+    assert daemon.state() != "up"
+    (daemon.dir / "crls/root.pem").write_text(guest_lab.authority.crl())
+    daemon.reload()
+    if initiator == "cygnet":
+        daemon.up("lab")
+    else:
+        guest_lab.peer.again()
+        daemon.wait_state("up", timeout_s=30)
+    kernel_site.check(guest_lab, daemon)
+
+
+@pytest.mark.parametrize("initiator", INITIATORS)
+def test_ours_is_revoked(guest_lab, tunnel, initiator):
+    """OpenIKED has a CRL that names ours, and nothing comes up."""
+    daemon = tunnel(initiator, proof="", authby="pubkey", leftcert="own.pem", check=False,
+                    files=certificates(guest_lab, guest_lab.revoked))
+    serial = format(guest_lab.revoked.certificate.serial_number, "X")
+    wait_until(lambda: "peer certificate is invalid" in guest_lab.peer.read_log(), 20, "OpenIKED refuses it")
+    assert f"serial: {serial}" in guest_lab.peer.read_log().replace("serial: 0", "serial: ")
+    if initiator == "cygnet":
+        assert daemon.state() != "up"
+    assert "ESTABLISHED" not in guest_lab.peer.show()
+
+
+def test_openiked_gives_us_an_address(guest_lab, tunnel):
+    daemon = tunnel(theirs=(THEIR_LAN[4], "10.3.0.0/24"), proof=f'psk "{PSK}" config address 10.3.0.10', leftsubnet=None,
+                    leftsourceip="%config")
+    guest_lab.guest.run(f"ip route replace 10.3.0.0/24 via {OURS[4]}")
+    assert daemon.connection()["ike"]["assigned_local"] == ["10.3.0.10"]
+    Ping.until_answered(guest_lab.gw, THEIR_HOST[4], 10)
+    before = daemon.child()
+    assert Ping.once(guest_lab.gw, THEIR_HOST[4], count=3, interval_s=0.05).lost == 0
+    assert daemon.child()["in"]["packets"] - before["in"]["packets"] == 3
+
+
+def test_we_give_openiked_an_address(guest_lab, tunnel):
+    daemon = tunnel("openiked", theirs=("10.3.0.0/24", OUR_LAN[4]), proof=f'psk "{PSK}" request address any iface inner0',
+                    right="%any", rightsubnet=None, rightaddresspool="10.3.0.77")
+    assert daemon.connection()["ike"]["assigned_remote"] == ["10.3.0.77"]
+    wait_until(lambda: "10.3.0.77/" in guest_lab.guest.run("ip address show dev inner0"), 10, "its interface has the address")
+    Ping.until_answered(guest_lab.site, "10.3.0.77", 10)
+    before = daemon.child()
+    assert Ping.once(guest_lab.site, "10.3.0.77", count=3, interval_s=0.05).lost == 0
+    assert daemon.child()["in"]["packets"] - before["in"]["packets"] == 3
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)

@@ -5,7 +5,7 @@
                  OpenIKED, engine                        Cygnet, or strongSwan
 """
 from lab import Capture, Ping, wait_until
-from lab.cygnet import Cygnet, conn, program
+from lab.cygnet import Cygnet, conn, program, wait_route
 from lab.openiked import policy
 from lab.strongswan import StrongSwan, site_config
 from lab.wrapped import WrappedIked
@@ -38,6 +38,8 @@ def wait_up(iked, is_up):
 
 
 def ping(net, iked):
+    iked.engine.wait_route(net.host_address("b"))
+    wait_route(net.gw_b, net.host_address("a"))
     done = Ping.once(net.host_a, net.host_address("b"), count=5, interval_s=0.05)
     assert done.lost == 0, done.text + iked.read_log()[-4000:]
     shown = net.gw_a.run([program("setkey"), "--run-dir", iked.engine.run_dir, "-D"]).stdout

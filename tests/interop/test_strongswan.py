@@ -198,7 +198,7 @@ def test_delete_of_the_child_alone(net):
 
 def test_strongswan_killed(net):
     """Cygnet notices by itself that the peer is gone and keeps trying until it is back."""
-    pair = Pair(net, auto="start", dpddelay="2s", dpdaction="restart")
+    pair = Pair(net, auto="start", dpddelay="2s", dpdaction="restart", **{"retransmit-timeout": "6s"})
     pair.cygnet.wait_state("up")
     before = pair.cygnet.spis()
     pair.strongswan.kill()

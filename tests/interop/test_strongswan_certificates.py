@@ -80,7 +80,7 @@ class CertPair:
 
 
 @pytest.mark.parametrize("initiator", KINDS)
-@pytest.mark.parametrize("kind", ["rsa2048", "rsa4096", "ecdsa256", "ecdsa384", "ecdsa521", "ed25519"])
+@pytest.mark.parametrize("kind", ["rsa2048", "rsa4096", "ecdsa256", "ecdsa384", "ecdsa521", "ed25519", "ed448"])
 def test_kind(net, kind, initiator):
     root = Authority("Root")
     CertPair(net, root, (root.issue(OURS, kind),), (root.issue(THEIRS, kind),)).check(initiator)

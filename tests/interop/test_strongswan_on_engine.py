@@ -10,10 +10,15 @@ import time
 import pytest
 
 from lab import Capture, Flow, Ping, wait_until
-from lab.cygnet import Cygnet, conn, program
+from lab.cygnet import Cygnet, conn, program, wait_route
 from lab.strongswan import StrongSwan, site_config
 
 IKE = "aes128gcm16-prfsha256-ecp256"
+
+
+def wait_routes(net):
+    for side, other in ("ab", "ba"):
+        wait_route(net.gateway(side), net.host_address(other))
 
 
 class OnEngine:
@@ -37,7 +42,9 @@ class OnEngine:
     def ip_xfrm(self, *words, ip=()):
         return self.net.gw_a.run(self.engine.ctl_command("wrap", "ip", *ip, "xfrm", *words)).stdout
 
-    def ping(self, count=5):
+    def ping(self, count=5, up=True):
+        if up:
+            wait_routes(self.net)
         return Ping.once(self.net.host_a, self.net.host_address("b"), count=count, interval_s=0.05)
 
     def carried(self):
@@ -118,6 +125,7 @@ def test_keys_by_ip_xfrm(net):
         for direction, source, target in (("out", side, other), ("in", other, side), ("fwd", other, side)):
             gw.run([*wrap, "policy", "add", "src", net.lan(source), "dst", net.lan(target), "dir", direction, "tmpl",
                     "src", net.wan(source), "dst", net.wan(target), "proto", "esp", "reqid", "7", "mode", "tunnel"])
+    wait_routes(net)
     assert Ping.once(net.host_a, net.host_address("b"), count=4, interval_s=0.05).lost == 0
     shown = net.gw_a.run([*engines["a"].ctl_command("wrap", "ip", "-s", "xfrm"), "state"]).stdout
     assert shown.count("4(packets)") == 2, shown
@@ -202,7 +210,7 @@ def test_trap_and_acquire(net):
     peer = cygnet_peer(net)
     site = OnEngine(net, child_extra="start_action = trap")
     with Capture(net.gw_a, "wan") as wire:
-        ping = site.ping(8)
+        ping = site.ping(8, up=False)
     assert ping.received >= 6, ping.text + site.strongswan.read_log()[-3000:]
     assert wire.count("net 10.0.0.0/8") == 0
     assert peer.state("lab") == "up"
@@ -232,6 +240,8 @@ def test_transport_mode(net):
     peer = cygnet_peer(net, leftsubnet=None, rightsubnet=None, type="transport")
     site = OnEngine(net, local_ts="dynamic", remote_ts="dynamic", child_extra="mode = transport")
     site.strongswan.up("net")
+    wait_route(net.gw_a, net.wan("b"))
+    wait_route(net.gw_b, net.wan("a"))
     assert Ping.once(net.gw_a, net.wan("b"), count=5, interval_s=0.05).lost == 0
     assert counted(peer) == site.carried() == (5, 5)
 

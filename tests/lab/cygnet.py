@@ -29,6 +29,13 @@ def conn(name="lab", left="", right="", leftsubnet="", rightsubnet="", auto="add
     return f"conn {name}\n" + "\n".join(lines) + "\n"
 
 
+def wait_route(host, address, there=True):
+    """What the peer or a program of PF_KEY set up is there a moment before its route, which another process sets."""
+    into_tunnel = lambda: " dev ipsec" in host.run(["ip", "route", "get", address], check=False).stdout
+    wait_until(lambda: into_tunnel() == there, 5,
+               f"{host.name} has {'a' if there else 'no'} route into the tunnel for {address}")
+
+
 class Cygnet:
     """cygnetd in a host. Several on one host: give each its own name."""
 
@@ -61,6 +68,9 @@ class Cygnet:
         if wait:
             self.wait_ready()
         return self
+
+    def wait_route(self, address, there=True):
+        wait_route(self.host, address, there)
 
     def wait_ready(self, timeout_s=10):
         def ready():

@@ -58,6 +58,7 @@ class _Running:
 
 
 class GuestCygnet(Cygnet):
+    READY_S = 60  # a slow guest on a busy machine
     def __init__(self, host, name="cygnet"):
         super().__init__(host, name)
         self.run_dir = pathlib.Path(_RUN)
@@ -73,7 +74,7 @@ class GuestCygnet(Cygnet):
         self.process = _Running(self)
         if wait:
             try:
-                self.wait_ready(20)
+                self.wait_ready(self.READY_S)
             except LabError as error:
                 raise LabError(f"{error}\n{self.read_log()[-2000:]}") from error
             self.started = True

@@ -20,12 +20,17 @@ class GuestOpenIked:
         guest.run("chmod 600 /etc/iked/private/*; chown root:_iked /etc/iked/private", check=False)
 
     def load(self, policy, settings=""):
+        self.loaded = policy, settings
         self.stop()
         self.guest.write(_CONF, f"{settings}\n{policy}\n")
         self.guest.run(f"chmod 600 {_CONF} && : >{_STATE} && "
                        f"(setsid /usr/sbin/iked -dv -f {_CONF} >{_STATE} 2>&1 & echo $! >/run/iked.lab) ; "
                        "for i in $(seq 100); do ikectl show sa >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
                        timeout_s=40)
+
+    def again(self):
+        """As if it had been started afresh."""
+        self.load(*self.loaded)
 
     def stop(self):
         # Its children end with it; what it left in the kernel goes too.

@@ -8,7 +8,7 @@ import sys
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
@@ -28,7 +28,7 @@ def new_key(kind):
         return rsa.generate_private_key(65537, int(kind[3:]))
     if kind.startswith("ecdsa"):
         return ec.generate_private_key({256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1}[int(kind[5:])]())
-    return ed25519.Ed25519PrivateKey.generate()
+    return (ed448.Ed448PrivateKey if kind == "ed448" else ed25519.Ed25519PrivateKey).generate()
 
 
 def key_pem(key):
@@ -41,7 +41,7 @@ def pem(certificate):
 
 
 def _hash_for(key):
-    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return None if isinstance(key, (ed448.Ed448PrivateKey, ed25519.Ed25519PrivateKey)) else hashes.SHA256()
 
 
 def _general_name(text):
@@ -126,6 +126,9 @@ class Authority:
                 x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
                 .revocation_date(now - datetime.timedelta(minutes=1)).build())
         return pem(builder.sign(self.key, _hash_for(self.key)))
+
+    def crl_der(self, revoked=()):
+        return x509.load_pem_x509_crl(self.crl(revoked).encode()).public_bytes(serialization.Encoding.DER)
 
     def ocsp(self, one, revoked=False):
         """DER of the response about one certificate."""

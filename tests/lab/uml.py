@@ -75,15 +75,9 @@ class Uml(Guest):
     def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="256M", root="guest",
                  prepare=None):
         """prepare(host, root): lays more into the guest's tree before it starts."""
-        self.host = host
-        self.dir = host.dir / "uml"
-        super().__init__(self.dir / "lab")
-        self.mailbox.mkdir(parents=True)
+        self.make_mailbox(host, "uml")
         uml, guest = fetch_root("uml"), fetch_root(root)
         root = self.dir / "root"
-        init = self.mailbox / "init"
-        init.write_text((_HERE / "uml_init.sh").read_text())
-        init.chmod(0o755)
         host.run(f"""set -e
             mkdir -p {root} {self.dir}/layer
             mount -t tmpfs tmpfs {self.dir}/layer
@@ -108,6 +102,16 @@ class Uml(Guest):
              f"LAB_GATEWAYS={','.join(gateways)}", f"LAB_INNER={','.join(inner)}"],
             name="uml", env={"TMPDIR": "/tmp", "HOME": "/root"})
         self.process.wait_log("lab: guest ready", 20)
+
+    def make_mailbox(self, host, name):
+        """The folder through which the guest takes commands, with the program that it starts."""
+        self.host = host
+        self.dir = host.dir / name
+        Guest.__init__(self, self.dir / "lab")
+        self.mailbox.mkdir(parents=True)
+        init = self.mailbox / "init"
+        init.write_text((_HERE / "uml_init.sh").read_text())
+        init.chmod(0o755)
 
     def alive(self):
         return self.process.alive()
@@ -199,8 +203,8 @@ class GuestLibreswan:
     load() takes ipsec.conf text: Cygnet reads the same dialect, so tests give both ends one file.
     """
 
-    def __init__(self, guest, authority=None, own=None):
-        """authority: PEM of the one whose word counts; own: {nickname: (PKCS#12, passphrase)}."""
+    def __init__(self, guest, authority=None, own=None, crl=None):
+        """authority: PEM of the one whose word counts, crl: DER of its; own: {nickname: (PKCS#12, passphrase)}."""
         self.guest = guest
         self.loaded = []
         if authority:
@@ -211,6 +215,9 @@ class GuestLibreswan:
             for name, (octets, passphrase) in (own or {}).items():
                 (guest.mailbox / f"{name}.p12").write_bytes(octets)
                 commands.append(f"pk12util -d {_NSS} -i /lab/{name}.p12 -W '{passphrase}'")
+            if crl:
+                (guest.mailbox / "root.crl").write_bytes(crl)
+                commands.append(f"crlutil -I -d {_NSS} -i /lab/root.crl")
             guest.run(" && ".join(commands), timeout_s=60)
         guest.write("/etc/ipsec.conf", "config setup\n\tlogfile=/lab/pluto.log\n\tlogtime=no\n")
         guest.write("/etc/ipsec.secrets", f': PSK "{PSK}"\n')

@@ -87,6 +87,9 @@ void read_algorithms(const Json& request, model::SaSpec& spec) {
       {"md5-96", model::IntegrityId::kHmacMd5_96},
       {"sha1-96", model::IntegrityId::kHmacSha1_96},
       {"aes-cmac-96", model::IntegrityId::kAesCmac96},
+      {"aes128-gmac", model::IntegrityId::kAes128Gmac},
+      {"aes192-gmac", model::IntegrityId::kAes192Gmac},
+      {"aes256-gmac", model::IntegrityId::kAes256Gmac},
       {"sha2-256-128", model::IntegrityId::kHmacSha2_256_128},
       {"sha2-384-192", model::IntegrityId::kHmacSha2_384_192},
       {"sha2-512-256", model::IntegrityId::kHmacSha2_512_256}};
@@ -114,6 +117,7 @@ model::SaSpec sa_of(const Json& request) {
   spec.local_selectors = selectors_of(request.at("local_selectors"));
   spec.remote_selectors = selectors_of(request.at("remote_selectors"));
   spec.connection = "oracle";
+  if (request.contains("diet")) spec.diet = {.enabled = true, .sn_octets = request.at("diet").get<std::uint8_t>()};
   if (request.contains("iptfs")) {
     const auto& tfs = request.at("iptfs");
     spec.iptfs = {.enabled = true,

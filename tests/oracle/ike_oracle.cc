@@ -10,6 +10,7 @@
 //
 // The story: IKE_SA_INIT, IKE_AUTH, a rekey of the child with a key exchange of its own, a rekey of the IKE SA, a
 // packet each way, and the end.
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -42,6 +43,7 @@ model::Connection connection_of(const Json& request) {
     groups.push_back(static_cast<model::KeGroup>(number.get<std::uint16_t>()));
   auto connection = tunnel("tun");
   connection.proposals = {ike_proposal(encryption, bits, integrity, kPrf.at(request.at("prf")), groups)};
+  if (request.contains("clones")) connection.children[0].clones = request.at("clones").get<std::uint32_t>();
   connection.children[0].proposals = {esp_proposal(encryption, bits, integrity, groups, {model::EsnChoice::kNo})};
   return connection;
 }
@@ -63,7 +65,7 @@ class Story {
 
   Json tell() {
     exchange_.initiate(exchange_.a());
-    exchange_.run();
+    exchange_.advance_and_run(std::chrono::seconds(1));
     note_children();
     exchange_.rekey_child(exchange_.a());
     exchange_.run();

@@ -163,6 +163,37 @@ def test_python_opens_every_message(ike_process, suite):
     assert opened >= 12
 
 
+def notifications(first, octets):
+    """(type, data) of each Notify payload (RFC 7296 section 3.10)."""
+    found = []
+    while first:
+        length = int.from_bytes(octets[2:4], "big")
+        if first == 41:
+            spi = octets[5]
+            found.append((int.from_bytes(octets[6:8], "big"), octets[8 + spi:length]))
+            assert (octets[4], spi) == (0, 0) or found[-1][0] == 16393, "only REKEY_SA names an SA here"
+        first, octets = octets[0], octets[length:]
+    return found
+
+
+def test_sas_for_single_threads(ike_process):
+    """RFC 9611 section 5.1: SA_RESOURCE_INFO (16444) without data for the first child, with a number for each clone, in both
+    directions, and again in each rekey."""
+    suite = SUITES[0]
+    told = ike_process.ask(encryption=suite[0], bits=suite[1], integrity=suite[2], prf=suite[3], groups=[suite[4]], clones=2)
+    assert "error" not in told, told
+    by_spi = {(k["spi_i"], k["spi_r"]): k for k in told["ike"]}
+    said = []
+    for d in told["datagrams"]:
+        message = bytes.fromhex(d["bytes"])
+        if "IKE_SA_INIT" in d["arrow"]:
+            continue
+        plain = open_with_python(message, by_spi[message[:8].hex(), message[8:16].hex()], suite)
+        said += [data.hex() for kind, data in notifications(message[28], plain) if kind == 16444]
+    each_way = ["", "", "00000000", "00000000", "00000001", "00000001"]
+    assert said == each_way * 2, said
+
+
 def test_initialization_vectors_never_repeat(ike_process):
     """RFC 5282 section 4 and RFC 7296 section 3.14: not under one key, in any suite."""
     for suite in SUITES + [CHACHA]:

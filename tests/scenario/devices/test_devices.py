@@ -45,6 +45,13 @@ def test_second_daemon_on_one_run_dir_is_refused(net):
         [program("cygnetd"), "--config", a.conf, "--secrets", a.secrets, "--run-dir", a.run_dir,
          "--foreground"], name="second")
     assert second.process.wait(10) != 0
+    # Nor two that keep leases and the resolver's original in one place.
+    third = Cygnet(net.gw_a)
+    third.configure("")
+    third.state_dir = a.state_dir
+    third.start(wait=False)
+    assert third.process.wait(10) != 0
+    assert "--state-dir" in third.read_log()
     assert a.alive("ike") and a.alive("engine")
     a.up()
     assert Ping.once(net.host_a, net.host_address("b")).received == 1

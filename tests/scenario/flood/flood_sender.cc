@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// flood_sender TARGET RATE SECONDS: well-formed IKE_SA_INIT requests, each from an address, with an SPI, a nonce and a
-// public value of its own. Needs CAP_NET_RAW. Ends with what it really sent.
+// flood_sender TARGET RATE: well-formed IKE_SA_INIT requests, each from an address, with an SPI, a nonce and a public
+// value of its own, until SIGTERM. Needs CAP_NET_RAW. Ends with what it really sent: attempts, and how many a second.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBatch = 64;
+volatile std::sig_atomic_t ending = 0;
 
 // SplitMix64: the same flood each time.
 std::uint64_t next_word(std::uint64_t& state) {
@@ -90,12 +92,12 @@ void fill(std::vector<std::uint8_t>& bytes, const Template& t, std::uint64_t& ra
 int main(int argc, char** argv) {
   sockaddr_in to{};
   to.sin_family = AF_INET;
-  if (argc != 4 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) {
-    (void)std::fprintf(stderr, "flood_sender TARGET RATE SECONDS\n");
+  if (argc != 3 || inet_pton(AF_INET, argv[1], &to.sin_addr) != 1) {
+    (void)std::fprintf(stderr, "flood_sender TARGET RATE\n");
     return 2;
   }
   const double rate = std::atof(argv[2]);
-  const double seconds = std::atof(argv[3]);
+  (void)std::signal(SIGTERM, [](int) { ending = 1; });
   const int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   const int buffer = 8 << 20;
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer) != 0) {
@@ -118,8 +120,8 @@ int main(int argc, char** argv) {
   std::uint64_t sent = 0;
   const auto started = Clock::now();
   const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - started).count(); };
-  for (double now = 0; now < seconds; now = passed()) {
-    if (static_cast<double>(sent) > now * rate) {
+  while (ending == 0) {
+    if (static_cast<double>(sent) > passed() * rate) {
       std::this_thread::sleep_for(std::chrono::microseconds(500));
       continue;
     }

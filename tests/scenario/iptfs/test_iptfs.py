@@ -39,6 +39,10 @@ def test_every_outer_packet_has_one_size(net):
     assert sizes(wire) == {SIZE}
     sent, received, _ = transfer(net.host_a, net.host_b, net.host_address("b"), 20)
     assert sent == received
+    tfs = a.child()["iptfs"]
+    assert tfs["rate_bits_s"] == 0 and tfs["packet_bytes"] == SIZE
+    assert tfs["out"]["packets"] >= 17 and tfs["out"]["fragments"] >= 2 and tfs["out"]["padding_bytes"] > 0
+    assert tfs["in"]["payloads"] == b.child()["iptfs"]["out"]["payloads"]
     for gateway in (a, b):
         drops = gateway.drops()
         assert not drops.get("bad-aggregation") and not drops.get("aggregation-lost"), drops
@@ -60,6 +64,10 @@ def test_the_rate_is_the_same_with_and_without_traffic(net):
         assert sizes(wire) == {SIZE}
         counts.append(wire.count("ip proto 50 and src host 192.0.2.2") / seconds)
     assert all(80 < count < 120 for count in counts), counts
+    tfs = a.child()["iptfs"]
+    assert tfs["rate_bits_s"] == 960_000
+    assert tfs["out"]["payloads"] > 300 and tfs["out"]["empty"] > 150
+    assert "IP-TFS, 960,000 bit/s, outer packets of 1.2 KB" in a.ctl("status").stdout
 
 
 @pytest.mark.parametrize("wanted", ["yes", "require"])

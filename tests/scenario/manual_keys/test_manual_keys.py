@@ -95,6 +95,8 @@ def test_transport(net, family):
             add {ip_b} {ip_a} esp 0x2002 -m transport {AEAD["ba"]};
             spdadd {ip_a} {ip_b} any -P {out} ipsec esp/transport//require;
             spdadd {ip_b} {ip_a} any -P {back} ipsec esp/transport//require;""")
+    a.daemon.wait_route(ip_b)
+    b.daemon.wait_route(ip_a)
     with Capture(net.gw_a, "wan") as wire:
         ping = Ping.once(net.gw_a, ip_b, count=5, interval_s=0.05)
     assert ping.received == 5, ping.text
@@ -131,6 +133,8 @@ def test_ike_dies_and_keys_stay(net):
     a, b = engines(net)
     a.run(tunnel_script(net, 4, 4, AEAD, "a"))
     b.run(tunnel_script(net, 4, 4, AEAD, "b"))
+    a.daemon.wait_route(net.host_address("b"))
+    b.daemon.wait_route(net.host_address("a"))
     old = a.daemon.kill("ike")
     assert Ping.once(net.host_a, net.host_address("b"), count=3).lost == 0
     a.daemon.wait_role("ike", old)

@@ -94,3 +94,43 @@ def test_two_hosts_in_transport_mode_that_use_one_port(nat_net):
              for net_host, name in ((net.gw_a, "alice"), (gw_c, "bob"), (net.gw_a, "alice"))]
     assert ports == ["1701", "49152", "1701"], ports
     assert b.drops().get("shared-address", 0) == 0
+
+
+def _home(net, name, public):
+    """A host with the private address that every such home has, behind a NAT of its own."""
+    host, nat = net.lab.host(name), net.lab.host(name + "_nat")
+    net.lab.link(host, "wan", nat, "lan")
+    net.lab.link(nat, "wan", net.router, "to_" + name)
+    host.add_address("wan", "192.168.1.10/24")
+    nat.add_address("lan", "192.168.1.1/24")
+    nat.add_address("wan", f"{public}.2/24")
+    net.router.add_address("to_" + name, f"{public}.1/24")
+    host.route("default", via="192.168.1.1")
+    nat.route("default", via=f"{public}.1")
+    nat.sysctl(net__ipv4__ip_forward=1)
+    nat.run(["nft", "-f", "-"], input="""
+        table ip nat {
+          chain post {
+            type nat hook postrouting priority srcnat;
+            oifname "wan" masquerade
+          }
+        }""")
+    return host
+
+
+def test_two_hosts_with_one_private_address_behind_two_nats(net):
+    b = cygnet(net.gw_b, _HERE, "transport_gw_b.conf", secrets=_SECRETS)
+    homes = [(_home(net, "alice", "203.0.113"), "alice"), (_home(net, "bob", "203.0.114"), "bob")]
+    for host, name in homes:
+        client = cygnet(host, _HERE, "transport_client.conf", start=False, secrets=_SECRETS)
+        client.conf.write_text(client.conf.read_text().replace("NAME", name))
+        client.start()
+        client.up()
+    assert {sa["remote"] for sa in b.connection("clients")["ike_sas"]} == {"203.0.113.2:4500", "203.0.114.2:4500"}
+    server = net.gw_b.spawn(["/usr/bin/python3", "-c", _SERVER], name="server")
+    server.wait_log("ready")
+    # To the server they are two addresses, so both keep the port they chose.
+    for host, name in [*homes, *homes]:
+        assert host.out(["/usr/bin/python3", "-c", _CLIENT, name]).strip() == "1701"
+    assert [child["in"]["packets"] for sa in b.connection("clients")["ike_sas"] for child in sa["children"]] == [10, 10]
+    assert b.drops().get("shared-address", 0) == 0

@@ -3,6 +3,7 @@ import concurrent.futures
 import os
 import re
 import time
+from collections import Counter
 
 import pytest
 
@@ -131,3 +132,98 @@ def test_ciphers_keep_to_their_share(net):
     ciphers = next(t for t in a.json("status")["threads"] if t["work"] == "ciphers")
     assert time.monotonic() - before > 0.1
     assert ciphers["load_percent"] <= 15, ciphers
+
+
+def test_each_thread_has_an_sa_of_its_own(net):
+    """RFC 9611: three clones for three threads beside the SA for all; the peer's two threads share them out."""
+    a, b = gateways(net, __file__, start=False)
+    a.conf.write_text(a.conf.read_text() + "\tclones=3\n")
+    for daemon in (b, a):
+        daemon.conf.write_text(daemon.conf.read_text() + "\tencapsulation=yes\n")
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    numbers = [None, 0, 1, 2]
+    for daemon in (a, b):
+        wait_until(lambda d=daemon: [c.get("resource") for c in d.children()] == numbers, 10, "all clones are up")
+
+    def one(way_and_port):
+        way, port = way_and_port
+        ends = (net.host_a, net.host_b) if way else (net.host_b, net.host_a)
+        return transfer(*ends, net.host_address("b" if way else "a"), 3, port=port)
+
+    for port in range(9001, 9009, 2):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for sent, received, _ in pool.map(one, [(True, port), (False, port + 1)]):
+                assert sent == received
+    out = {c.get("resource"): c["out"]["packets"] for c in a.children()}
+    assert sum(1 for number in (0, 1, 2) if out[number] > 0) >= 2, out
+    received = {c.get("resource"): c["in"]["packets"] for c in b.children()}
+    for number in numbers:
+        assert (received[number] > 0) == (out[number] > 0), (out, received)
+    # Renewed while packets flow: each for its thread, and none is lost.
+    before = {(c["spi_in"], c.get("resource")) for c in a.children()}
+    pings = [net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")],
+                              name=f"ping{i}") for i in range(6)]
+    a.rekey("lab")
+    for ping in pings:
+        wait_until(lambda p=ping: not p.alive(), 15, "the pings are over")
+        assert "100 received" in ping.read_log(), ping.read_log()
+    wait_until(lambda: sorted((c.get("resource") is not None, c.get("resource") or 0) for c in a.children())
+               == [(False, 0), (True, 0), (True, 1), (True, 2)], 10, "the old ones are gone")
+    assert not before & {(c["spi_in"], c.get("resource")) for c in a.children()}
+    for daemon in (a, b):
+        lost = {name: count for name, count in daemon.drops().items() if count}
+        assert not {"replay-old", "replay-seen", "integrity-failed"} & set(lost), lost
+    # A new ike finds them again, and a rekey afterwards still knows whose each is.
+    pid = a.pid("ike")
+    a.kill("ike")
+    a.wait_role("ike", pid)
+    wait_until(lambda: [c.get("resource") for c in a.children()] == numbers, 10, "the new ike knows them")
+    assert Ping.once(net.host_a, net.host_address("b"), count=5, interval_s=0.05).lost == 0
+
+
+def test_ike_is_answered_while_the_ciphers_have_too_much(net):
+    """Port 4500 carries both: what is too much for the ciphers of B is dropped there, and a rekey through the same socket
+    goes through."""
+    a, b = gateways(net, __file__, start=False)
+    with_setup(a, "")
+    with_setup(b, "\tcrypto-cpu=1%\n")
+    for daemon in (b, a):
+        daemon.conf.write_text(daemon.conf.read_text() + "\tencapsulation=yes\n")
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+4\n"
+             f"while time.monotonic()<end:\n for _ in range(64): s.sendto(bytes(1300),('{net.host_address('b')}',9))\n")
+    flooding = net.host_a.spawn(["python3", "-c", flood], name="flood")
+    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 4, "the ciphers of B have too much")
+    before = a.spis()
+    a.rekey("lab")
+    wait_until(lambda: a.spis() != before, 4, "the tunnel is rekeyed under the flood")
+    assert flooding.alive(), "the flood was still going on"
+    wait_until(lambda: not flooding.alive(), 10, "the flood is over")
+    wait_until(lambda: Ping.once(net.host_a, net.host_address("b"), wait_s=0.5).received, 10, "the tunnel works")
+    assert a.state() == "up" and b.state() == "up"
+
+
+@pytest.mark.parametrize("setup", ["\tcrypto-threads=2\n", "\tworkers=2\n"], ids=["crypto-threads", "workers"])
+def test_ip_tfs_with_threads(net, setup):
+    """Aggregated and cut packets keep their order with ciphers elsewhere and with several threads."""
+    a, b = gateways(net, __file__, start=False)
+    for daemon in (b, a):
+        with_setup(daemon, setup)
+        daemon.conf.write_text(daemon.conf.read_text().replace("replay-window=32", "replay-window=1024")
+                               + "\tiptfs=require\n\tiptfs-packet-size=1200\n")
+        daemon.start()
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    for ends, to in (((net.host_a, net.host_b), "b"), ((net.host_b, net.host_a), "a")):
+        sent, received, _ = transfer(*ends, net.host_address(to), 5)
+        assert sent == received
+    ping = Ping.once(net.host_a, net.host_address("b"), count=20, size=1300, interval_s=0.02)
+    assert ping.lost == 0, ping.text
+    lost = Counter(a.drops()) + Counter(b.drops())
+    assert not {"replay-old", "replay-seen", "integrity-failed", "bad-aggregation"} & set(+lost), lost
+    # Only what a busy machine's queue did not take is missing in what is put together again.
+    assert lost["aggregation-lost"] <= lost["no-buffer"], lost

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""engine=xfrm on Debian's newest kernel (lab/machine.py), for what the one of User-Mode Linux has not: XFRM interfaces
+and SAs for single CPUs. Cygnet's own engine is at the other end; iproute2 says what the kernel has.
+
+    site ---- gw (Cygnet) ---- tap0 ---- guest (Cygnet, engine=xfrm) : inner0
+  10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9                       10.2.0.10
+"""
+import re
+
+import pytest
+
+from lab import Lab, LabError, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
+from lab.machine import Machine
+from lab.strongswan import fetch_root
+
+OURS, THEIRS, THEIR_HOST = "192.0.2.2", "192.0.2.9", "10.2.0.10"
+
+
+@pytest.fixture(scope="module")
+def machine():
+    try:
+        fetch_root("machine")
+    except LabError as error:
+        pytest.skip(f"this machine's mirror has no newer kernel (backports): {error}")
+    lab = Lab("newer")
+    try:
+        gw, site = lab.host("gw"), lab.host("site")
+        lab.guest = Machine(gw, [f"{THEIRS}/24"], [OURS], [f"{THEIR_HOST}/24"], prepare=host_tree, cpus=2)
+        gw.add_address("tap0", f"{OURS}/24")
+        lab.link(gw, "lan", site, "eth0")
+        gw.add_address("lan", "10.1.0.1/24")
+        site.add_address("eth0", "10.1.0.10/24")
+        site.route("default", via="10.1.0.1")
+        gw.sysctl(net__ipv4__ip_forward=1)
+        lab.gw, lab.site, lab.kernel_host = gw, site, GuestHost(lab.guest)
+        yield lab
+        lab.guest.poweroff()
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def pair(machine, request):
+    """start(**words): both daemons with a connection of these words."""
+    made = []
+
+    def start(wait=True, **words):
+        text = conn("lab", left=OURS, leftsubnet="10.1.0.0/24", right=THEIRS, rightsubnet="10.2.0.0/24",
+                    leftid="@ours", rightid="@theirs", ike="aes_gcm128-sha2_256;dh19", esp="aes_gcm128",
+                    dpddelay=None, **words)
+        name = re.sub(r"\W", "-", request.node.name)
+        ours, theirs = Cygnet(machine.gw, name), GuestCygnet(machine.kernel_host, name + "-guest")
+        ours.configure(text)
+        theirs.configure(text, "engine=xfrm")
+        made.extend([ours, theirs])
+        theirs.start(wait=wait)
+        ours.start()
+        return ours, theirs
+
+    yield start
+    for daemon in reversed(made):
+        if getattr(request.node, "call_failed", True):
+            print(daemon.read_log()[-4000:])
+        daemon.stop()
+    if getattr(request.node, "call_failed", True):
+        print(machine.guest.run("ip -s -d link; ip -s -d xfrm state; ip xfrm policy; ip rule; ip route show table 4359; "
+                                "cat /proc/net/xfrm_stat", check=False))
+
+
+def up(ours, theirs):
+    ours.up("lab")
+    ours.wait_state("up")
+    theirs.wait_state("up")
+
+
+def ping_both_ways(machine, count=3):
+    there = Ping.once(machine.site, THEIR_HOST, count=count, interval_s=0.05)
+    assert there.lost == 0, there.text
+    assert " 0% packet loss" in machine.guest.run(f"ping -c {count} -i 0.1 -I {THEIR_HOST} 10.1.0.10")
+
+
+def index_of(machine, name):
+    return int(machine.guest.run(f"cat /sys/class/net/{name}/ifindex"))
+
+
+def test_interface_of_the_daemon(machine, pair):
+    ours, theirs = pair(**{"ipsec-interface": "7"})
+    link = machine.guest.run("ip -d link show ipsec7")
+    assert "xfrm if_id 0x7 " in link and "mtu 1400" in link and ",UP" in link
+    up(ours, theirs)
+    states = machine.guest.run("ip xfrm state")
+    assert states.count("if_id 0x7") == 2, states
+    assert "if_id 0x7" in machine.guest.run("ip xfrm policy show dir out")
+    assert "dev ipsec7" in machine.guest.run("ip route show table 4359 10.1.0.0/24")
+    assert "dev ipsec7" in machine.guest.run("ip route get 10.1.0.10 from 10.2.0.10")
+    # Clear text is seen there, and nothing of it on the wire.
+    machine.guest.run("tcpdump -l -n -i ipsec7 icmp >/tmp/clear 2>/dev/null & "
+                      "tcpdump -l -n -i vec0 icmp >/tmp/wire 2>/dev/null & sleep 1.5")
+    ping_both_ways(machine)
+    wait_until(lambda: machine.guest.run("grep -c ICMP /tmp/clear", check=False).strip() == "12", 10, "12 packets seen")
+    assert machine.guest.run("cat /tmp/wire") == ""
+    child = theirs.child()
+    assert child["device"] == "ipsec7"
+    assert [child[way]["packets"] for way in ("in", "out")] == [6, 6]
+    assert "RX:" in machine.guest.run("ip -s link show ipsec7")
+
+    # What its policies do not take is dropped there, and leaves nowhere in the clear.
+    errors = lambda: int(machine.guest.run("cat /sys/class/net/ipsec7/statistics/tx_errors"))
+    before = errors()
+    machine.guest.run("ping -c 2 -i 0.1 -W 1 -I 192.0.2.9 10.1.0.10", check=False)
+    assert errors() == before + 2
+    ping_both_ways(machine, count=1)  # so that what went before it has been written
+    assert machine.guest.run("cat /tmp/wire") == ""
+    machine.guest.run("kill $(pidof tcpdump)")
+
+    # Killed: it stays, with its routes, and is taken over.
+    before = index_of(machine, "ipsec7")
+    theirs.kill("monitor")
+    wait_until(lambda: not theirs.alive("ike"), 10, "all its processes end")
+    assert index_of(machine, "ipsec7") == before
+    assert "dev ipsec7" in machine.guest.run("ip route show table 4359 10.1.0.0/24")
+    theirs.start()
+    assert index_of(machine, "ipsec7") == before
+    ours.down("lab")
+    up(ours, theirs)
+    ping_both_ways(machine)
+
+    # Deleted by somebody: there again, with its routes.
+    machine.guest.run("ip link delete ipsec7")
+    wait_until(lambda: "dev ipsec7" in machine.guest.run("ip route show table 4359 10.1.0.0/24"), 10, "routes are back")
+    assert index_of(machine, "ipsec7") != before
+    ping_both_ways(machine)
+
+    theirs.stop()
+    assert "does not exist" in machine.guest.run("ip link show ipsec7", check=False)
+
+
+def test_interface_of_the_administrator(machine, pair):
+    machine.guest.run("ip link add ipsec8 type xfrm if_id 8 && ip link set ipsec8 mtu 1300")
+    try:
+        before = index_of(machine, "ipsec8")
+        ours, theirs = pair(**{"ipsec-interface": "8"})
+        up(ours, theirs)
+        ping_both_ways(machine)
+        assert "mtu 1300" in machine.guest.run("ip link show ipsec8")
+        theirs.stop()
+        assert index_of(machine, "ipsec8") == before, "it was not ours to take away"
+    finally:
+        machine.guest.run("ip link delete ipsec8", check=False)
+
+
+def test_sas_for_single_cpus(machine, pair):
+    ours, theirs = pair(clones="2")
+    # Who answers waits for the first packet on each of them.
+    theirs.up("lab")
+    ours.wait_state("up")
+    wait_until(lambda: {c["resource"] for c in theirs.children()} == {0, 1, None}, 30, "each CPU has its SA")
+
+    def sent():
+        """Packets of each of the kernel's outbound SAs, by its CPU: iproute2 does not print that one, its SPI says it."""
+        cpu = {int(c["spi_out"], 16): c["resource"] for c in theirs.children()}
+        return {cpu[s["spi"]]: s["packets"] for s in machine.guest.xfrm_states() if s["src"] == THEIRS}
+
+    wait_until(lambda: set(sent()) == {0, 1, None}, 10, "they are in the kernel")
+    for cpu in (0, 1):
+        before = sent()
+        assert " 0% packet loss" in machine.guest.run(f"taskset -c {cpu} ping -c 3 -i 0.1 -I {THEIR_HOST} 10.1.0.10")
+        after = sent()
+        assert {key: after[key] - before[key] for key in after} == {0: 0, 1: 0, None: 0, cpu: 3}
+
+
+def test_more_cpus_than_there_are(machine, pair):
+    _, theirs = pair(wait=False, clones="3")
+    what = "has clones=3, and the kernel refused an SA of these algorithms: there is no CPU 2"
+    wait_until(lambda: what in theirs.read_log(), 30, "it says what cannot be")
+    wait_until(lambda: not theirs.alive("monitor"), 10, "it does not start")
+    theirs.process = None

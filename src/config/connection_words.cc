@@ -454,6 +454,10 @@ void on_proxyarp(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.conn().proxy_arp = *yes;
 }
 
+void on_local_networks(const Context& c) {
+  if (const auto yes = yes_or_no(c)) c.conn().local_networks = *yes;
+}
+
 void on_ikeport(const Context& c) { number(c, 1, 65535, c.end->ike_port); }
 
 struct Word {
@@ -523,6 +527,7 @@ constexpr std::array kConnWords{
     Word{"modecfgdomain", on_dns_domains},
     Word{"ignore-peer-dns", on_ignore_peer_dns},
     Word{"proxyarp", on_proxyarp},
+    Word{"local-networks", on_local_networks},
 };
 constexpr std::array kEndWords{
     Word{"", on_host},

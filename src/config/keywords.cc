@@ -333,6 +333,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"modecfgwins2", kConn, kIdle, "it belongs to IKEv1", {}},
     Keyword{"ignore-peer-dns", kConn, kYes, {}, {}},
     Keyword{"proxyarp", kConn, kYes, {}, {}},
+    Keyword{"local-networks", kConn, kYes, {}, {}},
 
     // ---- conn, one end: left… and right…
     Keyword{"", kEnd, kYes, {}, {}},

@@ -187,6 +187,9 @@ struct Connection {
   std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
   bool ignore_peer_dns = false;
   Profile profile = Profile::kDefault;
+  // Networks that this machine is attached to stay outside of the tunnel, though they lie in the peer's: a client's only
+  // where they are private.
+  bool local_networks = true;
   bool proxy_arp = false;  // this machine answers for the peers' addresses in the networks it is attached to
   Fragmentation fragmentation = Fragmentation::kYes;
   std::uint32_t fragment_octets = 0;  // of an IP datagram that carries a fragment; 0: what every usual path takes

@@ -55,6 +55,14 @@ TEST(PoolWords, AClientAsksForAddressesAndForEverythingBehindThePeer) {
   EXPECT_TRUE(libreswan.connections[0].ignore_peer_dns);
 }
 
+TEST(PoolWords, LocalNetworksStayOutsideUnlessTheFileSaysNo) {
+  EXPECT_TRUE(load_text(kClient).connections.at(0).local_networks);
+  const auto none = load_text(kClient + "\tleftsourceip=%config\n\tlocal-networks=no\n");
+  ASSERT_EQ(lines_of(none.diagnostics), "");
+  EXPECT_FALSE(none.connections.at(0).local_networks);
+  EXPECT_NE(lines_of(load_text(kClient + "\tlocal-networks=some\n").diagnostics), "");
+}
+
 TEST(PoolWords, FaultsAreNamed) {
   const auto fault = [](const std::string& text) { return lines_of(load_text(text).diagnostics); };
   const auto has = [](const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; };

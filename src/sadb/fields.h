@@ -51,6 +51,9 @@ void optional_number(A& a, V& optional) {
   a.flag(set);
   auto value = optional.value_or(0);
   a.number(value);
+  if (!set && value != 0) {
+    a.refuse();  // one thing is written in one way
+  }
   if constexpr (A::kReads) {
     optional = set ? std::optional(value) : std::nullopt;
   }

@@ -58,6 +58,11 @@ void drop_wants(World& world, IkeSa& sa, const std::string& connection, const st
     dropped.push_back(t.want);
     return true;
   });
+  if (sa.task && sa.task->about == About::kNewChild && meant(sa.task->want) && !sa.task->want.given_up) {
+    dropped.push_back(sa.task->want);
+    sa.task->want.given_up = true;
+    world.checkpoint(sa);
+  }
   for (auto& w : dropped) want_failed(world, std::move(w), reason, false);
 }
 
@@ -116,10 +121,16 @@ void take_down(World& world, IkeSa& sa, const std::string& connection, const std
 // After a reload: SAs whose connection is still the very same stay as they are.
 void prune(World& world, IkeSa& sa) {
   const auto current = [&](const ConnectionPtr& c) { return c && world.find_connection(c->name) == c; };
-  std::vector<std::string> stale;
+  std::set<std::string> stale;
   for (const auto& child : sa.children) {
-    if (!current(child->connection)) stale.push_back(child->connection->name);
+    if (!current(child->connection)) stale.insert(child->connection->name);
   }
+  const auto look_at = [&](const ChildWant& want) {
+    if (want.connection && !current(want.connection)) stale.insert(want.connection->name);
+  };
+  if (sa.handshake) std::ranges::for_each(sa.handshake->wants, look_at);
+  if (sa.task) look_at(sa.task->want);
+  for (const auto& task : sa.queue) look_at(task.want);
   if (!current(sa.connection)) {
     const auto heir = std::find_if(sa.children.begin(), sa.children.end(),
                                    [&](const auto& c) { return c->usable() && current(c->connection); });
@@ -132,11 +143,11 @@ void prune(World& world, IkeSa& sa) {
       }
       return;
     }
-    stale.push_back(sa.connection->name);
+    stale.insert(sa.connection->name);
     sa.connection = (*heir)->connection;
   }
   for (const auto& name : stale) {
-    if (sa.state == State::kEstablished) take_down(world, sa, name, "", "the configuration changed");
+    if (sa.alive()) take_down(world, sa, name, "", "the configuration changed");
   }
 }
 
@@ -535,6 +546,8 @@ void adopt(World& world, const std::vector<std::pair<std::string, Bytes>>& check
     if (sa->state == State::kEstablished) find_gateway_again(world, *sa);
     announce(world, *sa);
     resume_task(world, *sa);
+    // What belongs to a connection that went while nobody was here.
+    prune(world, *sa);
     check_liveness(world, *sa);
   }
   for (const auto& spec : sas) {

@@ -25,7 +25,7 @@ struct ChildWant {
   std::optional<std::pair<model::TrafficSelector, model::TrafficSelector>> narrow_to;
   std::optional<std::uint16_t> resource;  // not the child for all threads, but another one for this thread (RFC 9611)
   std::uint32_t tries = 0;                // attempts that failed so far
-  bool given_up = false;                  // nobody wants it any more, yet the peer has been asked in IKE_AUTH
+  bool given_up = false;                  // nobody wants it any more, yet the peer has been asked
   bool keep_trying = false;               // come back after failure though the configuration does not say start
 };
 

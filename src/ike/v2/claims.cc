@@ -58,6 +58,61 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
   return nullptr;
 }
 
+bool is_ours_to_give(const IkeSa& sa, const IpRange& range) {
+  const auto& given = sa.assigned.addresses;
+  return sa.assigned.by_us && std::ranges::any_of(given, [&](const auto& a) { return range == IpRange::of(a); });
+}
+
+// The connection with a certain peer that says of these addresses, or of some around them, that they are behind that
+// peer. It need not be up: whoever is there first would take them away from it.
+const model::Connection* named_owner(const World& world, const IkeSa& sa, const ChildTerms& terms,
+                                     const model::TrafficSelector& mine) {
+  const auto takes = [&](const model::Child& child) {
+    return !model::narrow(child.local, terms.local).empty() &&
+           std::ranges::any_of(child.remote, [&](const auto& theirs) {
+             const bool wider = mine.range != theirs.range && mine.range.contains(theirs.range);
+             return names_hosts(theirs.range) && !wider && protocols_meet(theirs, mine);
+           });
+  };
+  for (const auto place : world.named_ranges.meeting(mine.range)) {
+    const auto& other = *world.connections[place];
+    const bool same_peer =
+        other.remote.id ? *other.remote.id == sa.remote_id : other.remote.host.address == sa.path.remote.address;
+    if (!same_peer && std::ranges::any_of(other.children, takes)) return &other;
+  }
+  return nullptr;
+}
+
+// Addresses of this end's network, out of a larger range that is left open to peers.
+bool is_in_our_network(const ChildTerms& terms, const IpRange& range) {
+  return std::ranges::any_of(terms.connection->children, [&](const model::Child& child) {
+    return child.name == terms.child && std::ranges::any_of(child.local, [&](const auto& ours) {
+             const auto leaves_open = [&](const auto& theirs) {
+               return theirs.range != ours.range && theirs.range.contains(ours.range);
+             };
+             return names_hosts(ours.range) && ours.range.contains(range) &&
+                    std::ranges::any_of(child.remote, leaves_open);
+           });
+  });
+}
+
+// Why nobody whom the configuration leaves open may have this: it says whose it is.
+std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms,
+                           const model::TrafficSelector& mine) {
+  if (!names_hosts(mine.range) || is_written(terms, mine.range) || is_ours_to_give(sa, mine.range)) return {};
+  const auto claim = sa.peer() + " ('" + sa.remote_id.to_string() + "') claims " + mine.to_string() + ", ";
+  if (const auto* other = named_owner(world, sa, terms, mine)) {
+    return claim + "which connection " + other->name +
+           " says is behind its own peer: write a rightsubnet= without it, or exactly that if it is meant";
+  }
+  if (is_in_our_network(terms, mine.range)) {
+    return claim +
+           "which leftsubnet= says is on this side: write a rightsubnet= without it, or give clients addresses "
+           "of it with rightaddresspool=";
+  }
+  return {};
+}
+
 // RFC 3948 section 5.2: in UDP the engine tells hosts behind one NAT apart by the SA, whatever ports they use. One of
 // two that use the same gets another, so the selectors must have room for it, and one policy must cover both.
 bool can_be_told_apart(const IkeSa& sa, const ChildTerms& terms, const IkeSa& owner, const ChildSa& child) {
@@ -69,28 +124,31 @@ bool can_be_told_apart(const IkeSa& sa, const ChildTerms& terms, const IkeSa& ow
 
 }  // namespace
 
-void Claims::add(model::ChildId child, const model::TrafficSelectors& remote) {
-  for (const auto& selector : remote) {
+template <typename Owner>
+void RangesOf<Owner>::add(Owner owner, const model::TrafficSelectors& ranges) {
+  for (const auto& selector : ranges) {
     if (!names_hosts(selector.range)) continue;
-    by_first_.emplace(selector.range.first, child);
+    by_first_.emplace(selector.range.first, owner);
     const auto prefix = around(selector.range);
-    const bool fresh = by_prefix_.emplace(prefix.length, prefix.network(), child).second;
+    const bool fresh = by_prefix_.emplace(prefix.length, prefix.network(), owner).second;
     if (fresh) ++lengths_[{selector.range.first.family(), prefix.length}];
   }
 }
 
-void Claims::remove(model::ChildId child, const model::TrafficSelectors& remote) {
-  for (const auto& selector : remote) {
-    by_first_.erase({selector.range.first, child});
+template <typename Owner>
+void RangesOf<Owner>::remove(Owner owner, const model::TrafficSelectors& ranges) {
+  for (const auto& selector : ranges) {
+    by_first_.erase({selector.range.first, owner});
     const auto prefix = around(selector.range);
-    if (by_prefix_.erase({prefix.length, prefix.network(), child}) == 0) continue;
+    if (by_prefix_.erase({prefix.length, prefix.network(), owner}) == 0) continue;
     const auto length = lengths_.find({selector.range.first.family(), prefix.length});
     if (--length->second == 0) lengths_.erase(length);
   }
 }
 
-std::vector<model::ChildId> Claims::meeting(const IpRange& range) const {
-  std::vector<model::ChildId> out;
+template <typename Owner>
+std::vector<Owner> RangesOf<Owner>::meeting(const IpRange& range) const {
+  std::vector<Owner> out;
   for (auto at = by_first_.lower_bound({range.first, {}}); at != by_first_.end() && at->first <= range.last; ++at)
     out.push_back(at->second);
   const auto family = range.first.family();
@@ -107,9 +165,24 @@ std::vector<model::ChildId> Claims::meeting(const IpRange& range) const {
   return out;
 }
 
+template class RangesOf<model::ChildId>;
+template class RangesOf<std::size_t>;
+
+NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections) {
+  const auto open = [](const ConnectionPtr& c) { return c->remote.host.kind == model::HostSpec::Kind::kAny; };
+  NamedRanges out;
+  if (std::ranges::none_of(connections, open)) return out;
+  for (std::size_t place = 0; place < connections.size(); ++place) {
+    if (open(connections[place])) continue;
+    for (const auto& child : connections[place]->children) out.add(place, child.remote);
+  }
+  return out;
+}
+
 std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildTerms& terms) {
   if (terms.connection->remote.host.kind != model::HostSpec::Kind::kAny) return {};
   for (const auto& mine : terms.remote) {
+    if (auto why = said_otherwise(world, sa, terms, mine); !why.empty()) return why;
     const IkeSa* owner = nullptr;
     const auto* child = rival(world, sa, terms, mine, &owner);
     if (child == nullptr) continue;

@@ -153,9 +153,18 @@ void stillborn(World& world, IkeSa& sa, const ChildTerms& terms) {
   after_child_loss(world, copy, Aftermath::kKeepUp);
 }
 
+// Somebody here took down what was being made, or rekeyed, while the peer was asked: it is not installed.
+bool is_given_up(const IkeSa& sa) {
+  const auto& task = *sa.task;
+  if (task.about == About::kNewChild) return task.want.given_up;
+  const auto* old = sa.find_child(task.child);
+  return old != nullptr && old->state == ChildState::kDeleting && !old->replaced_by;
+}
+
 void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const ChildKeys& keys) {
   auto& task = *sa.task;
   const bool rekey = task.about == About::kRekeyChild;
+  if (is_given_up(sa)) return queue_delete(sa, model::ChildId(), task.new_spi);
   if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end())
     return stillborn(world, sa, terms);
   if (task.collision && ours_is_redundant(task, *task.collision)) return give_way(world, sa, terms);
@@ -342,7 +351,8 @@ Outcome on_child_key_ready(Turn& turn) {
   const auto* old = sa.find_child(task.child);
   const bool settled = task.about == About::kRekeyChild
                            ? old == nullptr || !old->usable()
-                           : sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource) ||
+                           : task.want.given_up ||
+                                 sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource) ||
                                  (task.want.resource && find_head(sa, task.want) == nullptr);
   if (settled || !turn.job->own) {
     if (settled && task.about == About::kNewChild)
@@ -394,9 +404,10 @@ Outcome on_child_refused(Turn& turn) {
   auto& task = *sa.task;
   const auto& error = *wi::find_error_notify(*turn.payloads);
   const auto* old = task.about == About::kRekeyChild ? sa.find_child(task.child) : nullptr;
-  const bool settled = task.about == About::kRekeyChild && (old == nullptr || old->replaced_by.has_value());
+  const bool settled =
+      is_given_up(sa) || (task.about == About::kRekeyChild && (old == nullptr || old->replaced_by.has_value()));
   if (settled) {
-    // The peer rekeyed or deleted it while our request was on its way.
+    // The peer rekeyed or deleted it while our request was on its way, or nobody wants it any more.
     task_done(world, sa);
     return Outcome::kNext;
   }

@@ -178,12 +178,13 @@ void want_child(World& world, ChildWant want) {
 }
 
 void want_succeeded(World& world, const ChildWant& want, const std::string& message) {
-  if (want.resource) return;  // nobody asked for it by name
+  if (want.resource || want.given_up) return;  // nobody asked for it by name, or does any more
   world.retries.drop(want.connection->name, want.child);
   world.act(InitiationDone{want.connection->name, want.child, true, false, message});
 }
 
 void want_failed(World& world, ChildWant want, const std::string& message, bool may_retry) {
+  if (want.given_up) return;  // that was said when it was given up
   ++world.counters.negotiations_failed;
   if (want.resource) return;  // ask_for_clones() looks after it
   const auto* child = child_config(want);

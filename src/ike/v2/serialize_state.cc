@@ -10,7 +10,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 6;
+constexpr std::uint8_t kVersion = 7;
 constexpr std::size_t kMostItems = 65536;   // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -234,6 +234,7 @@ void visit(A& a, ChildWant& v) {
   visit(a, v.resource);
   visit(a, v.tries);
   visit(a, v.keep_trying);
+  visit(a, v.given_up);
 }
 template <typename A>
 void visit(A& a, Task& v) {

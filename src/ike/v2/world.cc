@@ -37,6 +37,7 @@ ConnectionPtr World::find_connection(const std::string& name) const { return con
 void World::use_connections(std::vector<ConnectionPtr> all) {
   connections = std::move(all);
   connection_index.rebuild(connections);
+  named_ranges = ranges_of_named_peers(connections);
 }
 
 std::vector<IkeSa*> World::living(SaIndex::Name name) const {
@@ -74,6 +75,13 @@ void World::index(IkeSa& sa) {
     for (const auto& child : sa.children) {
       if (child->connection != sa.connection) names.push_back(SaIndex::of_connection(child->connection->name));
     }
+    const auto add_wanted = [&](const ChildWant& want) {
+      if (want.connection && want.connection != sa.connection)
+        names.push_back(SaIndex::of_connection(want.connection->name));
+    };
+    if (sa.handshake) std::ranges::for_each(sa.handshake->wants, add_wanted);
+    if (sa.task) add_wanted(sa.task->want);
+    for (const auto& task : sa.queue) add_wanted(task.want);
   }
   sa_index.rename(sa.local_spi(), sa.indexed, names);
 }

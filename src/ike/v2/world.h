@@ -70,8 +70,9 @@ struct World {
   std::unordered_map<std::uint64_t, Job> jobs;
   std::vector<auth::AuthResult> auth_done;  // of finish_auth_here
   FlatMap<model::ChildId, IkeSpi> child_owner;
-  Claims claims;          // of all children
-  FlatSet<Spi> esp_spis;  // inbound, in use
+  Claims claims;             // of all children
+  NamedRanges named_ranges;  // see ranges_of_named_peers()
+  FlatSet<Spi> esp_spis;     // inbound, in use
   Deadlines deadlines;
   RetryQueue retries;
   std::map<std::string, GatewayChoice> gateways;                // of connections with several addresses of the peer

@@ -251,6 +251,27 @@ TEST(SadbMessages, ARangeOfTwoFamiliesIsRefused) {
   EXPECT_FALSE(decode_request(encode(1, Request{InstallPolicyRequest{policy}})));
 }
 
+// One thing is written in one way: what a changed octet leaves readable is written back as it came.
+TEST(SadbMessages, WhateverIsTakenIsWrittenBackAsItCame) {
+  auto bare = full_spec();
+  bare.mark.reset();
+  bare.resource.reset();
+  for (const auto& request : {Request{InstallSaRequest{full_spec()}}, Request{InstallSaRequest{bare}},
+                              Request{InstallPolicyRequest{full_policy()}}, Request{PutCheckpointRequest{}}}) {
+    auto bytes = encode(7, request);
+    for (auto& octet : bytes) {
+      const auto before = octet;
+      for (const int other : {0, 1, 2, 0x80, 0xff}) {
+        octet = static_cast<std::uint8_t>(other);
+        if (const auto taken = decode_request(bytes)) {
+          EXPECT_EQ(encode(taken->first, taken->second), bytes) << &octet - bytes.data() << " = " << other;
+        }
+      }
+      octet = before;
+    }
+  }
+}
+
 TEST(SadbMessages, RandomOctetsDoNoHarm) {
   SeededRandom random(1);
   for (int i = 0; i < 20000; ++i) {

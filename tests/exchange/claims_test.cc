@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A peer whom the configuration leaves open (right=%any) gets no address that it says is somebody else's, or ours.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+// B is a site that a connection of A names. C is a client of A's connection for anybody: each says what is behind it.
+struct Open : testing::Test {
+  model::Connection site = tunnel("site");  // to B, 10.2.0.0/16
+  model::Connection any = tunnel("any");
+  model::SharedSecret psk = secret("s3cret");
+
+  Open() {
+    any.remote.host = {};
+    any.remote.host.kind = model::HostSpec::Kind::kAny;
+    any.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("c.test")};
+    any.children = {child("any", "10.1.0.0/16", "10.0.0.0/8")};
+    psk.ids = {};
+    psk.any_peer = true;
+  }
+  // Whether C gets what it asks for.
+  bool gets(const std::string& behind_c) {
+    auto of_c = tunnel("any");
+    of_c.local = any.remote;
+    of_c.remote = any.local;
+    of_c.local.host = site.remote.host;
+    of_c.local.host.address = address("203.0.113.1");
+    of_c.remote.host.kind = model::HostSpec::Kind::kAddress;
+    of_c.remote.host.address = address("192.0.2.1");
+    of_c.children = {child("any", behind_c, "10.1.0.0/16")};
+    Exchange e;
+    e.add("A", "192.0.2.1", {site, any}, {psk});
+    e.add("B", "198.51.100.1", {mirrored(site)}, {psk});
+    e.add("C", "203.0.113.1", {of_c}, {psk});
+    e.initiate(e.side(2), "any", "any");
+    e.run();
+    const auto specs = e.a().plane.specs();
+    return std::ranges::any_of(specs, [](const auto& s) { return s.connection == "any"; });
+  }
+};
+
+TEST_F(Open, WhatANamedPeerHasIsNotTakenThoughThatIsDown) {
+  EXPECT_FALSE(gets("10.2.0.5/32"));
+  EXPECT_FALSE(gets("10.2.0.0/16"));
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+}
+
+// A wider claim takes nothing away: the narrower policy goes first.
+TEST_F(Open, WhatLiesAroundItIsTaken) { EXPECT_TRUE(gets("10.2.0.0/15")); }
+
+TEST_F(Open, WhatIsOursIsNotTaken) {
+  EXPECT_FALSE(gets("10.1.0.5/32"));
+  EXPECT_FALSE(gets("10.1.0.0/16"));
+}
+
+TEST_F(Open, ThePeerItselfMayComeAsAnybody) {
+  site.remote.id = any.remote.id;
+  EXPECT_TRUE(gets("10.2.0.5/32"));
+}
+
+TEST_F(Open, WhatIsWrittenIsMeant) {
+  any.children = {child("any", "10.1.0.0/16", "10.2.0.5/32")};
+  EXPECT_TRUE(gets("10.2.0.5/32"));
+}
+
+// Hub and spokes: the whole company on both sides, each spoke narrows to its part.
+TEST_F(Open, SpokesOfAHubAreNotOurs) {
+  any.children = {child("any", "10.0.0.0/8", "10.0.0.0/8")};
+  EXPECT_TRUE(gets("10.4.0.0/16"));
+}
+
+TEST_F(Open, AWayOutForAllIsNobodysNetwork) {
+  site.children = {child("site", "10.1.0.0/16", "0.0.0.0/0")};
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+}
+
+}  // namespace
+}  // namespace cygnet::test

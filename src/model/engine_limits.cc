@@ -40,6 +40,7 @@ std::string why_not_pfkey(const Child& child, const HostSpec& peer) {
   if (child.clones.value_or(0) > 0) return "clones=";
   if (child.interface_number != 0) return "ipsec-interface= (PF_KEY knows no interfaces)";
   if (child.tfc_octets != 0) return "tfc=";
+  if (child.iptfs.enabled) return "iptfs= (PF_KEY has no words for it)";
   if (!child.copy_dscp) return "a DSCP that is not copied";
   if (!std::ranges::all_of(child.local, has_one_port) || !std::ranges::all_of(child.remote, has_one_port)) {
     return "a selector with a range of ports, or port 0";
@@ -72,7 +73,9 @@ std::string needs_kernel(const Connection& connection) {
 
 std::string why_not_kernel(const Child& child) {
   if (child.compress) return "compress=yes";
-  if (child.iptfs.enabled) return "iptfs=yes";
+  if (child.iptfs.enabled && child.iptfs.bits_per_s != 0) {
+    return "iptfs-rate= (its IP-TFS sends as there is traffic)";
+  }
   if (child.diet.enabled) return "diet-esp=yes";
   if (child.mode == Mode::kBeet) return "type=beet";
   if (child.interface_number != 0 && child.mode != Mode::kTunnel) {

@@ -62,6 +62,23 @@ TEST(IpTfs, RequirementsOfOneEndBindTheOther) {
   EXPECT_TRUE(a.congestion_control);
 }
 
+// The kernel's IP-TFS sends no reports: nothing is agreed on that would not be kept.
+TEST(IpTfs, TheKernelAgreesOnNoReports) {
+  for (const bool required : {false, true}) {
+    Exchange e;
+    e.add("A", "192.0.2.1", {with({.enabled = true, .bits_per_s = 1'000'000, .congestion_control = true})},
+          {secret("s3cret")});
+    ike::EndpointSettings kernel;
+    kernel.in_kernel = [](const model::Connection&) { return true; };
+    e.add("B", "198.51.100.1", {mirrored(with({.enabled = true, .required = required}))}, {secret("s3cret")}, kernel);
+    e.initiate(e.a());
+    e.advance_and_run(1s);
+    EXPECT_EQ(e.b().reported("iptfs-required"), required);
+    EXPECT_EQ(e.b().reported("iptfs-declined"), !required);
+    if (!required) expect_all(e, false);
+  }
+}
+
 TEST(IpTfs, TheOctetOfFlags) {
   const auto said = [](const Bytes& data) {
     wire::ike::NotifyPayload notify;
@@ -80,6 +97,10 @@ TEST(IpTfs, TheOctetOfFlags) {
     EXPECT_TRUE(said(odd).not_understood);
   }
   EXPECT_FALSE(ike::v2::aggfrag_in({}).not_understood);
+  wire::ike::Payloads reports;
+  reports.emplace_back(ike::v2::use_aggfrag({.enabled = true, .congestion_control = true}));
+  EXPECT_FALSE(ike::v2::aggfrag_in(reports, false).agreed);
+  EXPECT_TRUE(ike::v2::aggfrag_in(reports, false).not_understood);
   EXPECT_EQ(ike::v2::use_aggfrag({.enabled = true}).data, Bytes{0});
   EXPECT_EQ(ike::v2::use_aggfrag({.enabled = true, .fragment = false, .congestion_control = true}).data, Bytes{3});
 }

@@ -5,68 +5,26 @@ and SAs for single CPUs. Cygnet's own engine is at the other end; iproute2 says 
     site ---- gw (Cygnet) ---- tap0 ---- guest (Cygnet, engine=xfrm) : inner0
   10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9                       10.2.0.10
 """
-import re
-
 import pytest
 
-from lab import Lab, LabError, Ping, wait_until
-from lab.cygnet import Cygnet, conn
-from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
-from lab.machine import Machine
-from lab.strongswan import fetch_root
+import machine_site
+from lab import Ping, wait_until
+from machine_site import THEIRS
 
-OURS, THEIRS, THEIR_HOST = "192.0.2.2", "192.0.2.9", "10.2.0.10"
+THEIR_HOST = machine_site.THEIR_HOST[4]
 
 
 @pytest.fixture(scope="module")
 def machine():
-    try:
-        fetch_root("machine")
-    except LabError as error:
-        pytest.skip(f"this machine's mirror has no newer kernel (backports): {error}")
-    lab = Lab("newer")
-    try:
-        gw, site = lab.host("gw"), lab.host("site")
-        lab.guest = Machine(gw, [f"{THEIRS}/24"], [OURS], [f"{THEIR_HOST}/24"], prepare=host_tree, cpus=2)
-        gw.add_address("tap0", f"{OURS}/24")
-        lab.link(gw, "lan", site, "eth0")
-        gw.add_address("lan", "10.1.0.1/24")
-        site.add_address("eth0", "10.1.0.10/24")
-        site.route("default", via="10.1.0.1")
-        gw.sysctl(net__ipv4__ip_forward=1)
-        lab.gw, lab.site, lab.kernel_host = gw, site, GuestHost(lab.guest)
+    with machine_site.running("newer") as lab:
         yield lab
-        lab.guest.poweroff()
-    finally:
-        lab.close()
 
 
 @pytest.fixture
 def pair(machine, request):
     """start(**words): both daemons with a connection of these words."""
-    made = []
-
-    def start(wait=True, **words):
-        text = conn("lab", left=OURS, leftsubnet="10.1.0.0/24", right=THEIRS, rightsubnet="10.2.0.0/24",
-                    leftid="@ours", rightid="@theirs", ike="aes_gcm128-sha2_256;dh19", esp="aes_gcm128",
-                    dpddelay=None, **words)
-        name = re.sub(r"\W", "-", request.node.name)
-        ours, theirs = Cygnet(machine.gw, name), GuestCygnet(machine.kernel_host, name + "-guest")
-        ours.configure(text)
-        theirs.configure(text, "engine=xfrm")
-        made.extend([ours, theirs])
-        theirs.start(wait=wait)
-        ours.start()
-        return ours, theirs
-
-    yield start
-    for daemon in reversed(made):
-        if getattr(request.node, "call_failed", True):
-            print(daemon.read_log()[-4000:])
-        daemon.stop()
-    if getattr(request.node, "call_failed", True):
-        print(machine.guest.run("ip -s -d link; ip -s -d xfrm state; ip xfrm policy; ip rule; ip route show table 4359; "
-                                "cat /proc/net/xfrm_stat", check=False))
+    with machine_site.pairs_of(request, machine) as make:
+        yield lambda **words: make().start(**words)
 
 
 def up(ours, theirs):

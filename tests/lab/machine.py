@@ -19,7 +19,8 @@ class Machine(Uml):
     MODULES = "virtio_net xfrm_interface"
 
     def __init__(self, host, addresses, gateways, inner, tap="tap0", memory="384M", root="guest", prepare=None,
-                 cpus=1):
+                 cpus=1, modules=""):
+        """modules: beside MODULES."""
         self.make_mailbox(host, "machine")
         machine, guest = fetch_root("machine"), fetch_root(root)
         tree = self.dir / "root"
@@ -50,7 +51,7 @@ class Machine(Uml):
         kernel = next(pathlib.Path(machine).glob("usr/lib/modules/*/vmlinuz"))
         words = ["console=ttyS0", "quiet", "panic=-1", "root=tree", "rootfstype=virtiofs", "rw", "init=/lab/init",
                  "mitigations=off", f"LAB_ADDRESSES={','.join(addresses)}", f"LAB_GATEWAYS={','.join(gateways)}",
-                 f"LAB_INNER={','.join(inner)}", f"LAB_MODULES={','.join(self.MODULES.split())}", "LAB_MAILBOX=mailbox"]
+                 f"LAB_INNER={','.join(inner)}", f"LAB_MODULES={','.join(f'{self.MODULES} {modules}'.split())}", "LAB_MAILBOX=mailbox"]
         self.process = host.spawn(
             loader + [f"{machine}/usr/bin/qemu-system-x86_64", "-L", f"{machine}/usr/share/seabios", "-L",
                       f"{machine}/usr/share/qemu", "-M", "q35,accel=tcg", "-cpu", "max", "-smp", str(cpus), "-m",

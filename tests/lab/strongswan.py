@@ -194,9 +194,9 @@ def parse_list_sas(text):
                    "initiator": m[6] == "*", "children": [], "text": ""}
             ikes.append(ike)
             child = None
-        elif m := re.match(r"  (\S+): #(\d+), reqid (\d+), (\w+), (\w+?)(-in-UDP)?, ESP:(\S+)", line):
-            child = {"name": m[1], "id": int(m[2]), "state": m[4], "mode": m[5],
-                     "encap": bool(m[6]), "esp": m[7], "in": {}, "out": {}}
+        elif m := re.match(r"  (\S+): #(\d+), reqid (\d+)(?:, cpu (\S+))?, (\w+), (\w+?)(-in-UDP)?, ESP:(\S+)", line):
+            child = {"name": m[1], "id": int(m[2]), "cpu": m[4], "state": m[5], "mode": m[6],
+                     "encap": bool(m[7]), "esp": m[8], "in": {}, "out": {}}
             ike["children"].append(child)
         elif m := re.match(r"    (in|out) +([0-9a-f]{8})(?: \([^)]*\))?, +(\d+) bytes, +(\d+) packets",
                            line):

@@ -114,6 +114,19 @@ std::string why_no_clones(const model::Connection& connection, const model::Chil
          ", and " + taken.error().message;
 }
 
+// Whether the kernel has IP-TFS, with these settings.
+std::string why_no_iptfs(const model::Connection& connection, const model::Child& child,
+                         sadb::kernel::KernelPort& port) {
+  std::set<Kind> kinds;
+  add_kinds(child, kinds);
+  if (!child.iptfs.enabled || kinds.empty()) return {};
+  auto spec = probe_of(*kinds.begin(), Family::kV4);
+  spec.iptfs = child.iptfs;
+  const auto taken = sadb::kernel::probe(port, spec);
+  if (taken) return {};
+  return "connection " + connection.name + " (" + connection.source + ") has iptfs=, and " + taken.error().message;
+}
+
 std::string why_no_interfaces(const Connections& connections) {
   const auto wants = [](const auto* connection) {
     return std::ranges::any_of(connection->children, [](const auto& child) { return child.interface_number != 0; });
@@ -142,6 +155,7 @@ std::string why_not_kernel(const Connections& connections, EngineKind language) 
       add_kinds(child, kinds);
       if (const auto why = why_not_card(connection, child, **port); !why.empty()) return why;
       if (const auto why = why_no_clones(connection, child, **port); !why.empty()) return why;
+      if (const auto why = why_no_iptfs(connection, child, **port); !why.empty()) return why;
     }
     const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
     for (const auto& kind : kinds) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ike/v2/aggfrag.h"
 
-
 namespace cygnet::ike::v2 {
 namespace {
 
@@ -25,7 +24,7 @@ wi::NotifyPayload use_aggfrag(const model::IpTfs& config) {
   return out;
 }
 
-AggfragTerms aggfrag_in(const wi::Payloads& payloads) {
+AggfragTerms aggfrag_in(const wi::Payloads& payloads, bool can_report) {
   const auto* notify = wi::find_notify(payloads, wi::NotifyType::kUseAggfrag);
   if (notify == nullptr) return {};
   // Libreswan leaves the octet of flags out where it requires nothing.
@@ -34,9 +33,22 @@ AggfragTerms aggfrag_in(const wi::Payloads& payloads) {
   // Section 5.1: "If any requirement flags are not understood ... the receiver SHOULD NOT enable use of
   // AGGFRAG_PAYLOAD".
   if ((flags & ~(kDontFragment | kCongestionControl)) != 0) return {.not_understood = true};
-  return {.agreed = true,
-          .peer_takes_fragments = (flags & kDontFragment) == 0,
-          .peer_wants_reports = (flags & kCongestionControl) != 0};
+  const bool wants_reports = (flags & kCongestionControl) != 0;
+  if (wants_reports && !can_report) return {.not_understood = true, .peer_wants_reports = true};
+  return {.agreed = true, .peer_takes_fragments = (flags & kDontFragment) == 0, .peer_wants_reports = wants_reports};
+}
+
+std::string why_no_aggfrag(const AggfragTerms& terms) {
+  if (terms.peer_wants_reports) {
+    return "requires reports of loss (iptfs-congestion-control=yes), which the kernel's IP-TFS does not send";
+  }
+  return terms.not_understood ? "requires of IP-TFS what is not known here" : "does not";
+}
+
+std::string aggfrag_missing(const AggfragTerms& terms, const std::string& child, const std::string& peer) {
+  const auto takes = "child " + child + " takes IP-TFS only (iptfs=require), and " + peer + " ";
+  if (terms.not_understood) return takes + why_no_aggfrag(terms);
+  return takes + "does not do it: set iptfs=yes there, or here for a plain tunnel with such peers";
 }
 
 model::IpTfs inbound_tfs(const model::IpTfs& config, const AggfragTerms& terms) {

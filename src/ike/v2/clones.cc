@@ -75,10 +75,7 @@ std::uint32_t most_clones(const World& world, const model::Connection& connectio
   if (child.iptfs.enabled || child.diet.enabled) return 0;
   if (child.clones) return *child.clones;
   // The kernel's IPsec binds no SA to a CPU unless it was asked for.
-  const auto& settings = world.settings;
-  const bool in_kernel =
-      settings.in_kernel ? settings.in_kernel(connection) : settings.setup.engine != model::EngineKind::kUser;
-  return in_kernel ? 0 : kClonesOfPeers;
+  return world.in_kernel(connection) ? 0 : kClonesOfPeers;
 }
 
 wi::NotifyPayload resource_info(std::optional<std::uint16_t> resource) {

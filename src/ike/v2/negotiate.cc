@@ -87,11 +87,6 @@ bool compresses(const model::Connection& connection, const std::string& child) {
   return config != nullptr && config->compress;
 }
 
-std::string iptfs_missing(const IkeSa& sa, const std::string& child) {
-  return "child " + child + " takes IP-TFS only (iptfs=require), and " + sa.peer() +
-         " does not do it: set iptfs=yes there, or here for a plain tunnel with such peers";
-}
-
 wi::TsPayload ts_payload(bool initiator, const TrafficSelectors& selectors) {
   wi::TsPayload out;
   out.initiator = initiator;
@@ -362,10 +357,13 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.algorithms = selected->chosen;
     terms.mode = transport && m.child->mode == model::Mode::kTransport ? model::Mode::kTransport : model::Mode::kTunnel;
     terms.peer_spi = Spi(load_be32(chosen_proposal.spi.data()));
-    if (wants_aggfrag(*m.child) && !terms.algorithms.is_ah()) terms.aggfrag = aggfrag_in(request);
+    if (wants_aggfrag(*m.child) && !terms.algorithms.is_ah())
+      terms.aggfrag = aggfrag_in(request, !world.in_kernel(*m.connection));
     if (m.child->iptfs.required && !terms.aggfrag.agreed) {
-      return std::unexpected(
-          Refusal{wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", iptfs_missing(sa, m.child->name)});
+      return std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen,
+                                     {},
+                                     "iptfs-required",
+                                     aggfrag_missing(terms.aggfrag, m.child->name, sa.peer())});
     }
     if (m.child->compress && !terms.algorithms.is_ah()) terms.peer_cpi = ipcomp_of(request);
     terms.refuses_tfc = wi::find_notify(request, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
@@ -413,7 +411,7 @@ wi::Payloads answer_child(const ChildTerms& terms, Spi spi_in) {
   return out;
 }
 
-std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const IkeSa& sa, const ConnectionPtr& connection,
+std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& sa, const ConnectionPtr& connection,
                                                const std::string& child, const std::vector<model::Proposal>& offered,
                                                const TrafficSelectors& tsi, const TrafficSelectors& tsr,
                                                model::ChildKeyExchange ke, const wi::Payloads& answer) {
@@ -443,11 +441,12 @@ std::expected<ChildTerms, Refusal> read_answer(const World& /*world*/, const Ike
   terms.may_have_clones = says_resource_info(answer);
   // RFC 9347 section 5.1: "If this is unacceptable to the initiator, the initiator MUST delete the Child SA".
   const auto tfs = tfs_config(*connection, child);
-  if (tfs.enabled && !chosen->is_ah()) terms.aggfrag = aggfrag_in(answer);
+  if (tfs.enabled && !chosen->is_ah()) terms.aggfrag = aggfrag_in(answer, !world.in_kernel(*connection));
   // It has switched its SAs over already.
-  if (terms.aggfrag.not_understood) return bad("it asks for IP-TFS in a way that is not known here");
+  if (terms.aggfrag.not_understood) return bad("it " + why_no_aggfrag(terms.aggfrag));
   if (tfs.required && !terms.aggfrag.agreed) {
-    return std::unexpected(Refusal{wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", iptfs_missing(sa, child)});
+    return std::unexpected(Refusal{
+        wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", aggfrag_missing(terms.aggfrag, child, sa.peer())});
   }
   // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
   if (compresses(*connection, child)) terms.peer_cpi = ipcomp_of(answer);
@@ -573,8 +572,8 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
                                              : ""));
   if (wants_aggfrag(*config) && !terms.aggfrag.agreed) {
     world.report(sa, Severity::kWarning, "iptfs-declined",
-                 "child " + child.name + " wants IP-TFS, but " + sa.peer() +
-                     " does not: a plain tunnel, which shows sizes and times (iptfs=require refuses such peers)");
+                 "child " + child.name + " wants IP-TFS, but " + sa.peer() + " " + why_no_aggfrag(terms.aggfrag) +
+                     ": a plain tunnel, which shows sizes and times (iptfs=require refuses such peers)");
   }
   if (wants_diet(*config) && !terms.diet.use.enabled) {
     world.report(sa, Severity::kNotice, "diet-esp-declined",

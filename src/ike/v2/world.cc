@@ -96,6 +96,10 @@ IkeSa* World::find_owner(model::ChildId child) const {
   return found == nullptr ? nullptr : find_sa(*found);
 }
 
+bool World::in_kernel(const model::Connection& connection) const {
+  return settings.in_kernel ? settings.in_kernel(connection) : settings.setup.engine != model::EngineKind::kUser;
+}
+
 IkeSpi World::new_ike_spi() {
   for (;;) {
     const IkeSpi spi(random.u64());

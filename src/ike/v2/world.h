@@ -118,6 +118,8 @@ struct World {
   void use_connections(std::vector<ConnectionPtr> all);
 
   // ---- making things
+  // Whether the kernel carries what belongs to it.
+  [[nodiscard]] bool in_kernel(const model::Connection& connection) const;
   [[nodiscard]] IkeSpi new_ike_spi();
   // RFC 4303 section 2.1: 1 to 255 are reserved.
   [[nodiscard]] Spi new_esp_spi(const model::Connection& connection);

@@ -84,6 +84,7 @@ void KernelEngine::leave_reqid(const Subject& subject) {
   if (it == reqids_.end() || --it->second.users != 0) return;
   used_reqids_.erase(it->second.number);
   cards_.erase(it->second.number);
+  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) iptfs_.erase({it->second.number, direction});
   reqids_.erase(it);
 }
 
@@ -113,20 +114,33 @@ Result<void> KernelEngine::give_to_kernel(const Held& held) {
   if (!message) return std::unexpected(message.error());
   const auto done = add_sa(port_, held.spec, *message);
   if (!done) return fail(words_of(done.error(), name_of(held.spec)));
-  if (held.spec.direction == Direction::kOutbound) use_card(held);
+  suit_policies(held);
   return {};
 }
 
-void KernelEngine::use_card(const Held& held) {
+bool KernelEngine::changes_mode(const Held& held) {
+  const std::pair key{held.reqid, held.spec.direction};
+  return held.spec.iptfs.enabled ? iptfs_.insert(key).second : iptfs_.erase(key) != 0;
+}
+
+bool KernelEngine::changes_card(const Held& held) {
+  if (held.spec.direction == Direction::kInbound) return false;
   const bool whole = held.spec.nic_offload == model::NicOffload::kPacket;
   const auto card = whole ? port_.interface_of(held.spec.local.address) : 0;
   const auto it = cards_.find(held.reqid);
-  if (card == (it == cards_.end() ? 0 : it->second)) return;
+  if (card == (it == cards_.end() ? 0 : it->second)) return false;
   if (card == 0) {
     cards_.erase(it);
   } else {
     cards_.insert_or_assign(held.reqid, card);
   }
+  return true;
+}
+
+void KernelEngine::suit_policies(const Held& held) {
+  const bool card = changes_card(held);
+  const bool mode = changes_mode(held);
+  if (!card && !mode) return;
   for (auto& [id, policy] : policies_) {
     if (policy.reqid != held.reqid) continue;
     for (const auto& slot : policy.slots) policies_unsure_ = !refresh(slot) || policies_unsure_;

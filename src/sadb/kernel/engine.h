@@ -177,8 +177,11 @@ class KernelEngine {
   void look_at_standby(const Moment& at);
   [[nodiscard]] Result<void> inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
-  // The policies of an outbound SA go into the card that took it, or come out of there.
-  void use_card(const Held& held);
+  // The policies of an outbound SA go into the card that took it, or come out of there. And they have the mode that was
+  // agreed on for the newest SA of their direction.
+  void suit_policies(const Held& held);
+  [[nodiscard]] bool changes_card(const Held& held);
+  [[nodiscard]] bool changes_mode(const Held& held);
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
   void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector, const Reach& reach);
   void remove_inherited(const Moment& at);
@@ -211,7 +214,8 @@ class KernelEngine {
   bool policies_unsure_ = false;
   unsigned overwritten_ = 0;  // times that others did so, since on_timer()
   std::set<std::uint32_t> used_reqids_;
-  std::map<std::uint32_t, std::uint32_t> cards_;  // by reqid: the interface that takes whole packets
+  std::map<std::uint32_t, std::uint32_t> cards_;                // by reqid: the interface that takes whole packets
+  std::set<std::pair<std::uint32_t, model::Direction>> iptfs_;  // reqids whose SAs of this direction carry IP-TFS
   std::vector<InheritedSa> inherited_sas_;
   std::vector<InheritedPolicy> inherited_policies_;  // not taken over yet
   Instant inherited_until_{};

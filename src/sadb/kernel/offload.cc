@@ -47,21 +47,41 @@ std::expected<void, KernelError> add_with_card(KernelPort& port, const model::Sa
                                                                              : "its driver has no ESP");
 }
 
+constexpr std::string_view kNoCpus = "it has no SAs for single CPUs (clones=, Linux 6.13)";
+constexpr std::string_view kNoIpTfs = "it has no IP-TFS (Linux 6.14 with CONFIG_XFRM_IPTFS, module xfrm_iptfs)";
+
+bool is_iptfs(const xfrm::Message& message) { return std::get<xfrm::SaInfo>(message.body).mode == xfrm::kIptfs; }
+
+KernelError in_our_words(const KernelError& error, const xfrm::Message& message) {
+  if (error.number == ERANGE && message.attributes.cpu) {
+    return {ERANGE, "there is no CPU " + std::to_string(*message.attributes.cpu)};
+  }
+  const bool no_mode = error.number == EINVAL && (error.text.empty() || error.text == "Unsupported mode");
+  return is_iptfs(message) && no_mode ? KernelError{EINVAL, std::string(kNoIpTfs)} : error;
+}
+
+// What the kernel passed over, where it has the SA all the same. Empty: it took all of it.
+std::string_view passed_over(const xfrm::Message& asked, const xfrm::Attributes* there) {
+  // Who does not know the attribute would have every CPU send on the SA.
+  if (asked.attributes.cpu && (there == nullptr || there->cpu != asked.attributes.cpu)) return kNoCpus;
+  // A kernel that knows the mode and has no module for it takes SAs that carry nothing. The module tells its settings.
+  const bool tells = there != nullptr && (there->iptfs_drop_time_us || there->iptfs_max_queue);
+  return is_iptfs(asked) && !tells ? kNoIpTfs : std::string_view{};
+}
+
 }  // namespace
 
 std::expected<void, KernelError> add_sa(KernelPort& port, const model::SaSpec& spec, const xfrm::Message& message) {
-  if (spec.nic_offload != model::NicOffload::kNo) return add_with_card(port, spec, message);
-  if (auto done = plainly(port, message); !done) {
-    const bool no_cpu = done.error().number == ERANGE && message.attributes.cpu;
-    return no_cpu ? std::unexpected(KernelError{ERANGE, "there is no CPU " + std::to_string(*message.attributes.cpu)})
-                  : done;
+  const bool card = spec.nic_offload != model::NicOffload::kNo;
+  if (auto done = card ? add_with_card(port, spec, message) : plainly(port, message); !done) {
+    return std::unexpected(in_our_words(done.error(), message));
   }
-  if (!message.attributes.cpu) return {};
-  // Who does not know the attribute passes over it, and every CPU would send on the SA.
+  if (!message.attributes.cpu && !is_iptfs(message)) return {};
   const auto state = port.ask(name_sa(xfrm::MessageType::kGetSa, spec));
-  if (state && !state->empty() && state->front().attributes.cpu == message.attributes.cpu) return {};
+  const auto why = passed_over(message, state && !state->empty() ? &state->front().attributes : nullptr);
+  if (why.empty()) return {};
   (void)port.ask(name_sa(xfrm::MessageType::kDelSa, spec));
-  return std::unexpected(KernelError{EOPNOTSUPP, "it has no SAs for single CPUs (clones=, Linux 6.13)"});
+  return std::unexpected(KernelError{EOPNOTSUPP, std::string(why)});
 }
 
 }  // namespace cygnet::sadb::kernel

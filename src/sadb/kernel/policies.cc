@@ -12,6 +12,7 @@ namespace cygnet::sadb::kernel {
 namespace {
 
 namespace xfrm = wire::xfrm;
+using model::Direction;
 
 constexpr std::uint8_t kIcmpV6 = 58;
 constexpr unsigned kDirectionBits = 3;
@@ -136,6 +137,8 @@ Result<void> KernelEngine::inherit(const Moment& at) {
                               info.reqid,
                               inherited_until_});
     next_reqid_ = std::max(next_reqid_, info.reqid & kReqidMask);
+    const bool out = state.attributes.direction == xfrm::kSaOut;
+    if (info.mode == xfrm::kIptfs) iptfs_.emplace(info.reqid, out ? Direction::kOutbound : Direction::kInbound);
   }
   const auto answers = port_.ask(all_policies());
   if (!answers) return fail("the kernel does not say which policies it has");
@@ -229,8 +232,9 @@ void KernelEngine::look_for_policies(PutBack& found) {
 xfrm::Message KernelEngine::wanted_in(const Slot& slot, const Owners& owners) const {
   const auto& policy = policies_.at(owners.list.begin()->id);
   const auto card = cards_.find(policy.reqid);
-  auto message =
-      set_policy(policy.spec, owners.selector, slot.first, policy.reqid, card == cards_.end() ? 0 : card->second);
+  const auto sas = slot.first == xfrm::kOut ? Direction::kOutbound : Direction::kInbound;
+  auto message = set_policy(policy.spec, owners.selector, slot.first, policy.reqid,
+                            card == cards_.end() ? 0 : card->second, iptfs_.contains({policy.reqid, sas}));
   std::get<xfrm::PolicyInfo>(message.body).index = owners.index;
   return message;
 }

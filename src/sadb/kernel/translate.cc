@@ -105,9 +105,9 @@ Result<void> add_selectors(const TrafficSelector& local, const TrafficSelector& 
   return {};
 }
 
-std::uint8_t mode_of(model::Mode mode) {
+std::uint8_t mode_of(model::Mode mode, bool iptfs) {
   switch (mode) {
-    case model::Mode::kTunnel: return xfrm::kTunnel;
+    case model::Mode::kTunnel: return iptfs ? xfrm::kIptfs : xfrm::kTunnel;
     case model::Mode::kTransport: return xfrm::kTransport;
     case model::Mode::kBeet: return xfrm::kBeet;
   }
@@ -145,10 +145,14 @@ std::optional<xfrm::Selector> family_selector(const model::SaSpec& spec) {
   return std::ranges::all_of(*selectors, same) ? std::optional(out) : std::nullopt;
 }
 
+// RFC 9611: what one CPU sends; RFC 9347. The kernel wants the direction of these, and then nothing of the other one.
+bool says_direction(const model::SaSpec& spec) {
+  return spec.iptfs.enabled || (spec.resource && spec.direction == model::Direction::kOutbound);
+}
+
 xfrm::ReplayStateEsn window_of(const model::SaSpec& spec) {
   const bool inbound = spec.direction == model::Direction::kInbound;
-  // One that says its direction (see new_sa()) has no window of the other.
-  if (!inbound && spec.resource) return {};
+  if (!inbound && says_direction(spec)) return {};
   const auto packets =
       inbound ? std::clamp(spec.replay_window, spec.esn ? kSmallestWindow : 0U, model::kLargestKernelWindow)
               : kSmallestWindow;
@@ -163,9 +167,36 @@ std::uint8_t flags_of(const model::SaSpec& spec) {
   if (spec.mode == model::Mode::kTunnel) {
     // Inner packets of either family.
     if (!single_selector(spec) && !family_selector(spec)) flags |= xfrm::kSaAnyFamily;
-    if (spec.df == model::DfPolicy::kClear) flags |= xfrm::kSaNoPmtuDisc;
+    const bool inbound_alone = spec.direction == model::Direction::kInbound && says_direction(spec);
+    if (spec.df == model::DfPolicy::kClear && !inbound_alone) flags |= xfrm::kSaNoPmtuDisc;
   }
   return flags;
+}
+
+// Linux (7.3) fills so many octets before it pads the ESP trailer to a block and adds the check value: these are taken
+// off, so that no outer packet is larger than was asked for.
+std::uint32_t packet_size(const model::SaSpec& spec) {
+  constexpr std::uint32_t kWord = 4;     // headers and check values are whole words
+  constexpr std::uint32_t kTrailer = 2;  // RFC 4303: pad length and next header
+  if (spec.iptfs.packet_octets == 0) return 0;
+  const auto check =
+      model::is_aead(spec.encryption) ? model::icv_octets(spec.encryption) : model::icv_octets(spec.integrity);
+  const auto block = std::max<std::size_t>(model::block_octets(spec.encryption), kWord);
+  const auto behind = static_cast<std::uint32_t>(check + kTrailer + block - kWord);
+  return spec.iptfs.packet_octets / kWord * kWord - behind;
+}
+
+void set_iptfs(const model::SaSpec& spec, xfrm::Attributes& attributes) {
+  const auto& tfs = spec.iptfs;
+  if (spec.direction == model::Direction::kInbound) {
+    attributes.iptfs_reorder_window = static_cast<std::uint16_t>(std::min<std::uint32_t>(tfs.reorder_window, kAllBits));
+    attributes.iptfs_drop_time_us = tfs.drop_time_us;
+  } else {
+    attributes.iptfs_dont_fragment = !tfs.fragment;
+    attributes.iptfs_packet_size = packet_size(spec);
+    attributes.iptfs_max_queue = tfs.max_queue_octets;
+    attributes.iptfs_initial_delay_us = tfs.init_delay_us;
+  }
 }
 
 xfrm::SaAddress address_of(const model::SaSpec& spec) {
@@ -175,7 +206,9 @@ xfrm::SaAddress address_of(const model::SaSpec& spec) {
 
 Result<void> check(const model::SaSpec& spec) {
   if (spec.ipcomp_cpi != 0) return fail("IPComp is not built for the kernel's IPsec: compress=no, or engine=user");
-  if (spec.iptfs.enabled) return fail("IP-TFS is not built for the kernel's IPsec: iptfs=no, or engine=user");
+  if (spec.iptfs.enabled && (spec.iptfs.bits_per_s != 0 || spec.iptfs.congestion_control || spec.iptfs.reports)) {
+    return fail("the kernel's IP-TFS sends as there is traffic, and reports nothing: no iptfs-rate=, or engine=user");
+  }
   if (spec.diet.enabled) return fail("the kernel has no Diet-ESP: diet-esp=no, or engine=user");
   if (spec.mode == model::Mode::kBeet) return fail("BEET is not built for the kernel's IPsec: use engine=user");
   if (spec.inside_ah) return fail("bundles are not built for the kernel's IPsec: use engine=user");
@@ -202,7 +235,7 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
   info.id = address_of(spec);
   info.source = xfrm::Address::of(inbound ? spec.remote.address : spec.local.address);
   info.family = xfrm::family_of(spec.local.address);
-  info.mode = mode_of(spec.mode);
+  info.mode = mode_of(spec.mode, spec.iptfs.enabled);
   info.reqid = reqid;
   info.limits = limits_of(spec.lifetime);
   info.flags = flags_of(spec);
@@ -232,12 +265,10 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
     attributes.set_mark_mask = ~0U;
     if (!spec.copy_dscp) attributes.extra_flags = xfrm::kExtraDontEncapDscp;
     if (spec.tfc_octets != 0) attributes.tfc_pad = spec.tfc_octets;
-    // RFC 9611: what that CPU sends. The kernel wants the direction beside it.
-    if (spec.resource) {
-      attributes.cpu = *spec.resource;
-      attributes.direction = xfrm::kSaOut;
-    }
+    if (spec.resource) attributes.cpu = *spec.resource;
   }
+  if (says_direction(spec)) attributes.direction = inbound ? xfrm::kSaIn : xfrm::kSaOut;
+  if (spec.iptfs.enabled) set_iptfs(spec, attributes);
   return message;
 }
 
@@ -295,7 +326,7 @@ std::pair<TrafficSelector, TrafficSelector> traffic_of(const xfrm::Selector& sel
 }
 
 xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& selector, std::uint8_t direction,
-                         std::uint32_t reqid, std::uint32_t card) {
+                         std::uint32_t reqid, std::uint32_t card, bool iptfs) {
   xfrm::PolicyInfo info;
   info.selector = direction == xfrm::kOut ? selector : mirrored(selector);
   info.priority = spec.order;
@@ -316,7 +347,7 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
     xfrm::Template entry;
     entry.id.protocol = spec.protocol == model::SaProtocol::kAh ? xfrm::kProtocolAh : xfrm::kProtocolEsp;
     entry.reqid = reqid;
-    entry.mode = mode_of(spec.mode);
+    entry.mode = mode_of(spec.mode, iptfs);
     entry.family = peer_known ? xfrm::family_of(spec.outer_remote) : info.selector.family;
     // Inbound the reqid says which SAs: a peer may be anywhere.
     if (outward && spec.mode != model::Mode::kTransport && peer_known) {

@@ -40,9 +40,11 @@ inline constexpr std::size_t kMostSelectors = 256;
     const wire::xfrm::Selector& selector);
 
 // UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it. card: index
-// of the interface that does all of it (nic-offload=packet); 0: none.
+// of the interface that does all of it (nic-offload=packet); 0: none. iptfs: those SAs carry IP-TFS, a mode of its own
+// in the kernel, which takes no packet of another mode than its policy's.
 [[nodiscard]] wire::xfrm::Message set_policy(const model::PolicySpec& spec, const wire::xfrm::Selector& selector,
-                                             std::uint8_t direction, std::uint32_t reqid, std::uint32_t card = 0);
+                                             std::uint8_t direction, std::uint32_t reqid, std::uint32_t card = 0,
+                                             bool iptfs = false);
 [[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction,
                                                 const Reach& reach = {});
 // Directions that a policy of this kind needs.

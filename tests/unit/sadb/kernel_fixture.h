@@ -76,6 +76,7 @@ class FakeKernel final : public KernelPort {
   bool card = true;            // the interface's driver has ESP
   bool whole_packets = false;  // and takes packets whole
   std::uint32_t cpus = 2;      // 0: it knows no SAs for single ones
+  bool iptfs = true;           // it has the module for that mode
   [[nodiscard]] std::uint32_t interface_of(const IpAddress&) override { return interface; }
 
  private:
@@ -99,6 +100,10 @@ class FakeKernel final : public KernelPort {
     if (kept.attributes.offload && !whole_packets) kept.attributes.offload->flags &= xfrm::kOffloadInbound;
     if (kept.attributes.cpu && *kept.attributes.cpu >= cpus && cpus != 0) return refusal(ERANGE);
     if (cpus == 0) kept.attributes.cpu.reset();
+    if (!iptfs) {
+      kept.attributes.iptfs_drop_time_us.reset();
+      kept.attributes.iptfs_max_queue.reset();
+    }
     if (!sas.try_emplace(name_of_sa(message), std::move(kept)).second) return refusal(EEXIST);
     return {};
   }

@@ -64,9 +64,6 @@ TEST(KernelTranslate, WhatTheKernelCannotIsRefusedWithWords) {
   s.ipcomp_cpi = 5;
   EXPECT_NE(new_sa(s, 1, 0).error().message.find("IPComp"), std::string::npos);
   s = spec(Direction::kInbound, 1);
-  s.iptfs.enabled = true;
-  EXPECT_NE(new_sa(s, 1, 0).error().message.find("IP-TFS"), std::string::npos);
-  s = spec(Direction::kInbound, 1);
   s.encryption = model::EncryptionId::kAesGcm16ImplicitIv;
   EXPECT_NE(new_sa(s, 1, 0).error().message.find("engine=user"), std::string::npos);
   model::Child child;

@@ -32,18 +32,21 @@ class CygnetTunnel(Tunnel):
     env: dict = {}
     setup = ""
     words: dict = {}
+    conns: dict = {"lab": {}}  # name: words
 
     def up(self):
         self.address = INNER["right"]
         daemons = {}
         for me, peer in (("right", "left"), ("left", "right")):
             daemon = Cygnet(getattr(self, me), daemon=self.daemon)
-            daemon.configure(conn(
-                "lab", left=OUTER[me], right=OUTER[peer], leftsubnet=f"{INNER[me]}/32",
+            daemon.configure("".join(conn(
+                name, left=OUTER[me], right=OUTER[peer], leftsubnet=f"{INNER[me]}/32",
                 rightsubnet=f"{INNER[peer]}/32", leftsourceip=INNER[me], esp=CIPHER,
-                encapsulation=self.encapsulation, **self.words), setup=self.setup)
+                encapsulation=self.encapsulation, **self.words, **words) for name, words in self.conns.items()),
+                setup=self.setup)
             daemons[me] = daemon.start(env=self.env)
-        daemons["left"].up("lab")
+        for name in self.conns:
+            daemons["left"].up(name)
 
 
 class CygnetPlain(CygnetTunnel):
@@ -63,6 +66,22 @@ class CygnetBusyPoll(CygnetTunnel):
 
 
 class CygnetCrypto(CygnetTunnel):
+    setup = "crypto-threads=1"
+
+
+class CygnetOneCpu(CygnetTunnel):
+    """Both engines where they wake each other without another CPU's help; TCP and ping run wherever the kernel puts them."""
+
+    setup = "worker-cpus=0"
+
+
+class CygnetUrgent(CygnetTunnel):
+    """Ping goes through a connection of its own, with traffic=latency."""
+
+    conns = {"lab": {}, "urgent": {"leftprotoport": "icmp", "rightprotoport": "icmp", "traffic": "latency"}}
+
+
+class CygnetCryptoUrgent(CygnetUrgent):
     setup = "crypto-threads=1"
 
 
@@ -153,7 +172,8 @@ KINDS = {"veth": Tunnel, "cygnet-null": CygnetNull, "cygnet-udp": CygnetTunnel, 
          "cygnet-esp-xdp": CygnetXdp,
          "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel, "openvpn": OpenVpnTunnel,
          "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto,
-         "cygnet-clones": CygnetClones}
+         "cygnet-clones": CygnetClones, "cygnet-one-cpu": CygnetOneCpu, "cygnet-urgent": CygnetUrgent,
+         "cygnet-crypto-urgent": CygnetCryptoUrgent}
 TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its cipher, in UDP",
           "cygnet-udp": "Cygnet, ESP in UDP", "cygnet-esp": "Cygnet, plain ESP",
           "cygnet-esp-xdp": "Cygnet, plain ESP past the stack (esp-path=xdp)",
@@ -161,7 +181,11 @@ TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its c
           "openvpn": "OpenVPN 2.6", "cygnet-workers": "Cygnet, ESP in UDP, two workers",
           "cygnet-busy-poll": "Cygnet, ESP in UDP, busy-poll=200",
           "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread",
-          "cygnet-clones": "Cygnet, ESP in UDP, two workers, two clones"}
+          "cygnet-clones": "Cygnet, ESP in UDP, two workers, two clones",
+          "cygnet-one-cpu": "Cygnet, ESP in UDP, both engines on one CPU",
+          "cygnet-urgent": "Cygnet, ESP in UDP, ping with traffic=latency",
+          "cygnet-crypto-urgent": "Cygnet, ESP in UDP, one crypto thread, ping with traffic=latency"}
 # What a run compares unless told otherwise.
-ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones")
+ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones", "cygnet-one-cpu", "cygnet-urgent",
+              "cygnet-crypto-urgent")
 TUNNELS = tuple(name for name in KINDS if name not in ON_REQUEST)

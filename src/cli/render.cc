@@ -78,6 +78,7 @@ std::string rate_text(const control::TfsReport& tfs) {
 std::string child_shape_text(const ChildReport& child) {
   std::string text;
   if (child.diet_esp) text += "    Diet-ESP, " + count_text(*child.diet_esp, "octet") + " of the sequence number\n";
+  if (!child.traffic.empty()) text += "    traffic=" + child.traffic + '\n';
   if (!child.iptfs) return text;
   text += "    IP-TFS, " + rate_text(*child.iptfs);
   if (child.iptfs->packet_bytes != 0) text += ", outer packets of " + bytes_text(child.iptfs->packet_bytes);

@@ -219,6 +219,12 @@ void on_clones(const Context& c) {
   if (!clones) return c.bad_value("write a number from 0 to " + std::to_string(model::kMostClones));
   c.child().clones = static_cast<std::uint32_t>(*clones);
 }
+void on_traffic(const Context& c) {
+  using model::Traffic;
+  static constexpr std::array<Choice<Traffic>, 2> kChoices{
+      {{"latency", Traffic::kLatency}, {"throughput", Traffic::kThroughput}}};
+  if (const auto value = choose(c, kChoices)) c.child().traffic = *value;
+}
 void on_compress(const Context& c) {
   if (const auto yes = yes_or_no(c)) c.child().compress = *yes;
 }
@@ -486,6 +492,7 @@ constexpr std::array kConnWords{
     Word{"childless", on_childless},
     Word{"compress", on_compress},
     Word{"clones", on_clones},
+    Word{"traffic", on_traffic},
     Word{"send-no-esp-tfc", on_send_no_tfc},
     Word{"failback", on_failback},
     Word{"failback-interval", on_failback_interval},

@@ -308,6 +308,7 @@ constexpr Keyword kKeywords[] = {
     Keyword{"send-redirect", kConn, kNo, "IKE redirect (RFC 5685) is not built yet", {"no,never"}},
     Keyword{"accept-redirect-to", kConn, kNo, "IKE redirect (RFC 5685) is not built yet", {}},
     Keyword{"clones", kConn, kYes, {}, {}},
+    Keyword{"traffic", kConn, kYes, {}, {}},
     Keyword{"labeled-ipsec", kConn, kNo, "labelled IPsec is not built yet", {"no"}},
     Keyword{"policy-label", kConn, kNo, "labelled IPsec is not built yet", {}},
     Keyword{"sec-label", kConn, kNo, "labelled IPsec is not built yet", {}},

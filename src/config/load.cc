@@ -50,6 +50,7 @@ class Loader {
   void read_setup();
   void warn_of_revocation_behind(const ConnectionDraft& draft);
   void warn_of_idle_clones(const ConnectionDraft& draft);
+  void warn_of_idle_traffic(const ConnectionDraft& draft);
   void read_conn(const Section& section, Resolver& resolver);
   void report_ignored(const Section& section, const ConnectionDraft& draft);
   void add_devices(const model::Connection& connection);
@@ -132,6 +133,7 @@ void Loader::read_conn(const Section& section, Resolver& resolver) {
   }
   warn_of_revocation_behind(draft);
   warn_of_idle_clones(draft);
+  warn_of_idle_traffic(draft);
   add_devices(draft.connection);
   drafts_.push_back(std::move(draft));
 }
@@ -143,6 +145,24 @@ void Loader::warn_of_idle_clones(const ConnectionDraft& draft) {
   if (std::ranges::none_of(draft.connection.children, [](const auto& c) { return c.clones.value_or(0) != 0; })) return;
   report_.warning(draft.place, "conn " + draft.connection.name + ": with workers=1 only the peer sends on clones=",
                   "write workers= in config setup, or leave clones= out");
+}
+
+// Where the kernel carries the packets, the word is refused by name.
+void Loader::warn_of_idle_traffic(const ConnectionDraft& draft) {
+  const auto engine = draft.connection.engine.value_or(setup_.setup.engine);
+  if (engine == model::EngineKind::kXfrm || engine == model::EngineKind::kPfkey) return;
+  const auto is = [&](model::Traffic traffic) {
+    return std::ranges::any_of(draft.connection.children, [&](const auto& child) { return child.traffic == traffic; });
+  };
+  const std::string conn = "conn " + draft.connection.name + ": ";
+  if (is(model::Traffic::kThroughput) && setup_.threads.crypto_count == 0) {
+    report_.warning(draft.place, conn + "traffic=throughput lets crypto threads encrypt, and there are none",
+                    "write crypto-threads= in config setup, or leave traffic= out");
+  }
+  if (is(model::Traffic::kLatency) && setup_.threads.count != 1) {
+    report_.warning(draft.place, conn + "with several workers= traffic=latency changes nothing",
+                    "leave workers= or traffic= out");
+  }
 }
 
 // The question whether the peer's certificate is revoked would wait for the tunnel that waits for the answer.

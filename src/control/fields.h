@@ -89,6 +89,7 @@ void fields(V& v, S& s) {
   v("out", s.out);
   v("iptfs", s.iptfs);
   v("diet_esp", s.diet_esp);
+  v("traffic", s.traffic);
 }
 template <typename V, Is<IkeReport> S>
 void fields(V& v, S& s) {

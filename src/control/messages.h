@@ -139,6 +139,7 @@ struct ChildReport {  // a CHILD_SA that is up
   Traffic in, out;
   std::optional<TfsReport> iptfs;
   std::optional<std::uint64_t> diet_esp;  // Diet-ESP: octets of the sequence number in a packet; unset: plain ESP
+  std::string traffic;                    // "latency", "throughput"; empty: neither was asked for
   bool operator==(const ChildReport&) const = default;
 };
 struct IkeReport {

@@ -230,6 +230,7 @@ Result<void> Engine::install_sa(const model::SaSpec& spec, Instant now) {
   }
   auto keyed = key_up(spec);
   if (!keyed) return std::unexpected(keyed.error());
+  if (spec.traffic == model::Traffic::kLatency) state_->any_urgent = true;
   if (spec.direction == model::Direction::kInbound) {
     auto sa = std::make_unique<InboundSa>(spec.replay_window, spec.esn);
     fill(*state_, *sa, spec, std::move(*keyed), now);
@@ -414,6 +415,10 @@ void Engine::process_outbound(std::span<OutPacket> packets, Instant now, Verdict
 
 void Engine::process_inbound(std::span<InPacket> packets, Instant now, Verdicts& out) {
   run_inbound(*state_, packets, false, now, out);
+}
+
+void Engine::process_inbound_urgent(std::span<InPacket> packets, Instant now, Verdicts& out) {
+  run_inbound_urgent(*state_, packets, now, out);
 }
 
 void Engine::share(Turn& turn) { state_->turn = &turn; }

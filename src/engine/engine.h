@@ -137,6 +137,9 @@ class Engine {
   // ---- packets. Verdicts are appended to out.
   void process_outbound(std::span<OutPacket> packets, Instant now, Verdicts& out);
   void process_inbound(std::span<InPacket> packets, Instant now, Verdicts& out);
+  // While no more can wait for ciphers elsewhere: what SAs with traffic=latency have received; the rest is dropped as
+  // no-buffer. `out` parts them.
+  void process_inbound_urgent(std::span<InPacket> packets, Instant now, Verdicts& out);
   // ---- several threads (engine/lane.h). After share() everything else is called by whoever has taken the turn, and
   // packets go through lanes, one for each thread.
   void share(Turn& turn);

@@ -42,6 +42,12 @@ Flights::~Flights() {
   }
 }
 
+void Flights::part_urgent(UrgentSink& sink) {
+  for (auto& fleet : fleets_) {
+    for (auto& flight : fleet.all) flight->verdicts.part_urgent(sink);
+  }
+}
+
 Flight* Flights::take(Way way) {
   auto& free = of(way).free;
   if (free.empty()) {

@@ -62,6 +62,8 @@ class Flights {
   // The provider must have given back all, or be gone.
   ~Flights();
 
+  // See Verdicts; what SAs with traffic=latency send and deliver is in no flight then, and waits for none.
+  void part_urgent(UrgentSink& sink);
   [[nodiscard]] Flight* take(Way way);
   // At most 32 packets.
   void launch(Flight& flight, Instant now);

@@ -42,11 +42,16 @@ constexpr std::size_t kMaxIpOctets = 65535;
 
 }  // namespace
 
+void InboundRun::process_urgent() {
+  only_urgent_ = true;
+  process();
+}
+
 void InboundRun::process() {
   for (std::uint32_t index = 0; index < packets_.size(); ++index) {
     const auto& packet = packets_[index];
     if (packet.ah) {
-      take_ah(packet.bytes, index);
+      only_urgent_ ? drop(index, DropReason::kNoBuffer, packet.bytes) : take_ah(packet.bytes, index);
       continue;
     }
     if (packet.segment_octets == 0 || packet.bytes.empty()) {
@@ -74,12 +79,44 @@ void InboundRun::run_pieces(bool last) {
   state_.done(Stage::kParse);
   find_all(count);
   state_.done(Stage::kLookUp);
-  for (std::size_t i = 0; i < count; ++i) take_esp(lane_.burst.pieces[i], lane_.burst.sas[i]);
+  const auto taken = state_.any_urgent && out_.parts_urgent() ? take_urgent(count) : 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if ((taken >> i & 1U) != 0) continue;
+    const auto& piece = lane_.burst.pieces[i];
+    only_urgent_ ? drop(piece.index, DropReason::kNoBuffer, piece.esp) : take_esp(piece, lane_.burst.sas[i]);
+  }
   state_.done(Stage::kPrepare);
   // What goes to ciphers elsewhere goes there together.
   if (lane_.flies && !last) return;
   flush(last);
   state_.done(Stage::kFinish);
+}
+
+// traffic=latency: opened and delivered before the others, and by this thread. Which they were, a bit each.
+std::uint32_t InboundRun::take_urgent(std::size_t count) {
+  static_assert(kBurst <= 32);
+  auto& burst = lane_.burst;
+  std::uint32_t taken = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (burst.sas[i] != nullptr && burst.sas[i]->urgent) taken |= 1U << i;
+  }
+  if (taken == 0) return 0;
+  favour(true);
+  const std::size_t before = jobs_;
+  for (std::size_t i = 0; i < count; ++i) {
+    if ((taken >> i & 1U) != 0) take_esp(burst.pieces[i], burst.sas[i]);
+  }
+  open_jobs(before, jobs_);
+  finish_jobs(before, std::exchange(jobs_, before));
+  favour(false);
+  out_.tell_urgent(now_);
+  return taken;
+}
+
+void InboundRun::favour(bool urgent) {
+  if (out_.favours() == (urgent && out_.parts_urgent())) return;
+  if (!coalescer_.flush()) state_.count(DropReason::kNoBuffer);
+  out_.favour(urgent);
 }
 
 void InboundRun::find_all(std::size_t count) {
@@ -175,31 +212,36 @@ void InboundRun::on_unknown_spi(Spi spi, const InPacket& packet) {
 }
 
 void InboundRun::flush(bool last) {
-  auto& burst = lane_.burst;
   const std::size_t count = std::exchange(jobs_, 0);
-  const bool apart = apart_ && prepare_apart<InboundSa>(std::span(burst.opening).first(count));
+  const bool apart = apart_ && prepare_apart<InboundSa>(std::span(lane_.burst.opening).first(count));
   if (lane_.flies && last) {
     lane_.under_way.jobs = count;
     return;
   }
   if (apart && !lane_.flies) state_.give_turn();
-  KeysAhead ahead(std::span<InboundSa* const>(burst.opening).first(count), burst.jobs);
-  for (std::size_t i = 0; i < count;) {
-    sa_ = burst.opening[i];
-    std::size_t end = i + 1;
-    while (end < count && burst.opening[end] == sa_) ++end;
-    if (sa_->worker == nullptr) sa_->begin();
-    ahead.fetch(end);
-    sa_->worker->open({burst.jobs.data() + i, end - i});
-    i = end;
-  }
+  open_jobs(0, count);
   if (apart && !lane_.flies) state_.take_turn(lane_);
   state_.done(Stage::kCipher);
-  finish_jobs(count);
+  finish_jobs(0, count);
 }
 
-void InboundRun::finish_jobs(std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
+void InboundRun::open_jobs(std::size_t from, std::size_t to) {
+  const auto sas = std::span<InboundSa* const>(lane_.burst.opening).subspan(from, to - from);
+  const auto jobs = std::span(lane_.burst.jobs).subspan(from, to - from);
+  KeysAhead ahead(sas, jobs);
+  for (std::size_t i = 0; i < sas.size();) {
+    sa_ = sas[i];
+    std::size_t end = i + 1;
+    while (end < sas.size() && sas[end] == sa_) ++end;
+    if (sa_->worker == nullptr) sa_->begin();
+    ahead.fetch(end);
+    sa_->worker->open(jobs.subspan(i, end - i));
+    i = end;
+  }
+}
+
+void InboundRun::finish_jobs(std::size_t from, std::size_t to) {
+  for (std::size_t i = from; i < to; ++i) {
     sa_ = lane_.burst.opening[i];
     finish_esp(lane_.burst.jobs[i], lane_.burst.index_of_job[i]);
   }
@@ -481,7 +523,12 @@ void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, In
 void finish_inbound(EngineState& state, Lane& lane) {
   auto& under_way = lane.under_way;
   InboundRun run(state, under_way.packets, false, under_way.began, *under_way.out);
-  run.finish_jobs(std::exchange(under_way.jobs, 0));
+  run.finish_jobs(0, std::exchange(under_way.jobs, 0));
+}
+
+void run_inbound_urgent(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out) {
+  InboundRun run(state, packets, false, now, out);
+  run.process_urgent();
 }
 
 void give_up_waiting(EngineState& state, InboundSa& sa, Instant now, Verdicts& out) {

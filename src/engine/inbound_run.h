@@ -24,10 +24,14 @@ class InboundRun {
   InboundRun& operator=(const InboundRun&) = delete;
   ~InboundRun() {
     if (!coalescer_.flush()) state_.count(DropReason::kNoBuffer);
+    out_.tell_urgent(now_);
+    out_.favour(false);
   }
 
   void process();
-  void finish_jobs(std::size_t count);
+  // Only what is of SAs with traffic=latency; the rest is dropped.
+  void process_urgent();
+  void finish_jobs(std::size_t from, std::size_t to);
   // IP-TFS: of an SA whose payloads waited too long.
   void give_up_waiting(InboundSa& sa);
 
@@ -36,6 +40,10 @@ class InboundRun {
   void add_piece(MutableByteView esp, std::uint32_t index, bool inside_ah = false);
   void run_pieces(bool last);
   void find_all(std::size_t count);
+  [[nodiscard]] std::uint32_t take_urgent(std::size_t count);
+  // Where what comes out from now on stands.
+  void favour(bool urgent);
+  void open_jobs(std::size_t from, std::size_t to);
   void take_esp(const EspPiece& piece, InboundSa* sa);
   void take_diet(ByteView packet, std::uint32_t index);
   void take_ah(MutableByteView packet, std::uint32_t index);
@@ -75,6 +83,7 @@ class InboundRun {
   InboundSa* sa_ = nullptr;  // of the packet being worked on
   std::size_t pieces_ = 0;
   std::size_t jobs_ = 0;
+  bool only_urgent_ = false;
 };
 
 }  // namespace cygnet::engine

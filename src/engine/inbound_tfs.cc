@@ -59,6 +59,7 @@ void InboundRun::finish_aggfrag(std::uint64_t sequence, MutableByteView payload,
 
 void InboundRun::give_up_waiting(InboundSa& sa) {
   sa_ = &sa;
+  favour(sa.urgent);
   TfsSink sink(*this, Verdict::kNoPacket);
   sa.tfs->on_time(now_, sink);
 }

@@ -3,7 +3,8 @@
 // memory is waited for once and not once a packet:
 //   1. parse_all    parse the packets, find their flows' places
 //   2. look_up_all  flow cache, else SPD and SAD
-//   3. act          DISCARD, BYPASS, PROTECT; without SA: hold and ask, or drop
+//   3. act          DISCARD, BYPASS, PROTECT; without SA: hold and ask, or drop. Those of SAs with traffic=latency go
+//                   through all that follows before the others
 //   4. protect      complete checksums, clamp the MSS, compare with the path: whole, segments, fragments, or "too big"
 //   5. begin_esp    lifetimes, sequence number, a place in the arena; header, padding and trailer
 //   6. SendGroup    neighbours of one size become one send
@@ -38,6 +39,8 @@ class OutboundRun {
   ~OutboundRun() {
     send_all_tfs();
     flush(false);
+    out_.tell_urgent(now_);
+    out_.favour(false);
   }
 
   // apart: the last thing to do is left to the ciphers, and the turn given up before it.
@@ -54,9 +57,9 @@ class OutboundRun {
   [[nodiscard]] FlowTarget look_up(const Parsed& packet, const FlowKey& key);
   void classify_all(std::size_t missed);
   [[nodiscard]] FlowTarget target_of(Policy* policy, const PacketSelectors& selectors) const;
+  void act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes);
+  void act_on(std::size_t first, std::size_t i, std::uint64_t changes);
   void act(Parsed& packet, const FlowTarget& target);
-  void bypass(Parsed& packet);
-  void bypass_in_fragments(const Parsed& packet);
   void wait_for_sa(const Parsed& packet, Policy& policy);
   void protect(Parsed& packet, OutboundSa& sa, const Policy* policy);
   void reassemble(const Parsed& packet);
@@ -83,6 +86,8 @@ class OutboundRun {
   std::size_t jobs_ = 0;
   SendGroup group_;
   std::vector<OutboundSa*> tfs_;  // have got packets
+  std::uint32_t done_ = 0;        // of the burst, a bit each: was urgent, and has left
+  static_assert(kBurst <= 32);
 };
 
 void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
@@ -94,22 +99,43 @@ void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
     look_up_all(burst.size());
     state_.done(Stage::kLookUp);
     const auto changes = state_.regions.changes();
+    done_ = 0;
+    if (state_.any_urgent && out_.parts_urgent()) act_on_urgent(first, burst.size(), changes);
     for (std::size_t i = 0; i < burst.size(); ++i) {
-      index_ = static_cast<std::uint32_t>(first + i);
-      auto& packet = lane_.burst.parsed[i];
-      if (!packet.sound) {
-        drop(packet.refused, packet.bytes);
-        continue;
-      }
-      // A packet before this one may have brought an SA to its end.
-      if (state_.regions.changes() != changes) lane_.burst.targets[i] = look_up(packet, lane_.burst.keys[i]);
-      act(packet, lane_.burst.targets[i]);
+      if ((done_ >> i & 1U) == 0) act_on(first, i, changes);
     }
     send_all_tfs();
     state_.done(Stage::kPrepare);
     flush(apart && first + kBurst >= packets.size());
     state_.done(Stage::kCipher);
   }
+}
+
+// traffic=latency: sealed and sent before the others of the burst, which may be many octets.
+void OutboundRun::act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* sa = lane_.burst.parsed[i].sound ? lane_.burst.targets[i].sa : nullptr;
+    if (sa == nullptr || !sa->urgent) continue;
+    done_ |= 1U << i;
+    act_on(first, i, changes);
+  }
+  if (done_ == 0) return;
+  send_all_tfs();
+  flush(false);
+  out_.tell_urgent(now_);
+  group_ = {};  // what it would have gone on with has left
+}
+
+void OutboundRun::act_on(std::size_t first, std::size_t i, std::uint64_t changes) {
+  index_ = static_cast<std::uint32_t>(first + i);
+  auto& packet = lane_.burst.parsed[i];
+  if (!packet.sound) {
+    drop(packet.refused, packet.bytes);
+    return;
+  }
+  // A packet before this one may have brought an SA to its end.
+  if (state_.regions.changes() != changes) lane_.burst.targets[i] = look_up(packet, lane_.burst.keys[i]);
+  act(packet, lane_.burst.targets[i]);
 }
 
 void OutboundRun::process(const OutPacket& packet, std::uint32_t index, Instant since, bool reassembled) {
@@ -199,6 +225,7 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
   // Most packets have an SA; its policy need not be looked at then.
   if (target.sa != nullptr) {
     auto& sa = target.sa->for_thread(lane_.number);
+    out_.favour(sa.urgent);
     if (sa.dead) {
       drop(DropReason::kSaExpired, packet.bytes);
     } else {
@@ -206,6 +233,7 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
     }
     return;
   }
+  out_.favour(false);
   // RFC 4301 section 4.4.1: what no entry covers is discarded.
   if (target.policy == nullptr) {
     drop(DropReason::kPolicyDiscard, packet.bytes);
@@ -213,58 +241,8 @@ void OutboundRun::act(Parsed& packet, const FlowTarget& target) {
   }
   switch (target.policy->spec.action) {
     case model::PolicyAction::kDiscard: drop(DropReason::kPolicyDiscard, packet.bytes); break;
-    case model::PolicyAction::kBypass: bypass(packet); break;
+    case model::PolicyAction::kBypass: pass_in_clear(sending(), packet); break;
     case model::PolicyAction::kProtect: wait_for_sa(packet, *target.policy); break;
-  }
-}
-
-void OutboundRun::bypass(Parsed& packet) {
-  if (packet.offload.gso == Offload::Gso::kNone) {
-    if (!complete_checksum(packet.bytes, packet.offload)) {
-      drop(DropReason::kMalformedIp, packet.bytes);
-      return;
-    }
-    if (packet.reassembled) {
-      bypass_in_fragments(packet);
-      return;
-    }
-    ++state_.statistics.bypassed;
-    out_.add(index_, Bypass{packet.device, packet.bytes});
-    return;
-  }
-  const auto plan = Segmentation::plan(packet.bytes, packet.info, packet.offload, state_.settings.link_mtu);
-  if (!plan) {
-    drop(DropReason::kMalformedIp, packet.bytes);
-    return;
-  }
-  for (std::size_t i = 0; i < plan->count(); ++i) {
-    auto* to = out_.allocate(plan->packet_octets(i));
-    if (to == nullptr) {
-      drop(DropReason::kNoBuffer);
-      return;
-    }
-    plan->write(i, to, true);
-    ++state_.statistics.bypassed;
-    out_.add(index_, Bypass{packet.device, {to, plan->packet_octets(i)}});
-  }
-}
-
-// It came in fragments, and goes on in fragments.
-void OutboundRun::bypass_in_fragments(const Parsed& packet) {
-  const auto each = [&](const auto& plan) {
-    for (std::size_t i = 0; plan && i < plan->count(); ++i) {
-      auto* to = out_.allocate(plan->packet_octets(i));
-      if (to == nullptr) return drop(DropReason::kNoBuffer);
-      plan->write(i, to);
-      ++state_.statistics.bypassed;
-      out_.add(index_, Bypass{packet.device, {to, plan->packet_octets(i)}});
-    }
-    if (!plan) drop(DropReason::kTooBig, packet.bytes);
-  };
-  if (packet.info.is_v4()) {
-    each(Ipv4Fragmentation::plan(packet.bytes, packet.info, state_.settings.link_mtu));
-  } else {
-    each(Ipv6Fragmentation::plan(packet.bytes, state_.settings.link_mtu, ++state_.next_fragment_id));
   }
 }
 
@@ -525,6 +503,7 @@ void OutboundRun::on_refused(const crypto::EspJob& job) {
 
 void OutboundRun::send_dummy(OutboundSa& sa, ByteView content) {
   // RFC 4303 section 2.6: "a protocol value of 59 ... a receiver MUST be prepared to discard these packets".
+  out_.favour(sa.urgent);
   if (auto* payload = begin_esp(sa, content.size(), wire::protocol::kNoNextHeader, {.tos = 0, .dont_fragment = true})) {
     std::ranges::copy(content, payload);
   }
@@ -537,6 +516,7 @@ void OutboundRun::send_all_tfs() {
 void OutboundRun::send_tfs(OutboundSa& sa) {
   auto& tfs = *sa.tfs;
   index_ = Verdict::kNoPacket;
+  out_.favour(sa.urgent);
   auto turn = begin_tfs(state_, sa, now_);
   std::size_t sent = 0;
   for (; sent < TfsSender::kMostAtOnce && tfs.next(now_, turn.idle); ++sent) {

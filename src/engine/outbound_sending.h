@@ -42,6 +42,9 @@ inline void count_sent(EngineState& state, std::size_t packet_octets) {
 // The sender hears what would fit (RFC 1191, RFC 8201); the packet is dropped.
 void tell_too_big(const Sending& sending, const Parsed& packet, std::uint32_t mtu);
 
+// Leaves in the clear (outbound_bypass.cc), complete and cut to what the link takes.
+void pass_in_clear(const Sending& sending, Parsed& packet);
+
 // Protects with AH (outbound_ah.cc): whole packets, and in transport mode no fragments.
 void protect_with_ah(const Sending& sending, Parsed& packet, OutboundSa& sa);
 // AH around one whole IP packet, which is sent, cut if the path wants it. False: dropped, and told.

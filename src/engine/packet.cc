@@ -70,11 +70,14 @@ Verdicts::Verdicts(std::size_t arena_octets)
 
 void Verdicts::clear() {
   list_.clear();
+  urgent_.clear();
   used_ = 0;
   slices_used_ = 0;
 }
 
-Verdict& Verdicts::add(std::uint32_t packet, Action action) { return list_.emplace_back(packet, action); }
+Verdict& Verdicts::add(std::uint32_t packet, Action action) {
+  return (favours_ ? urgent_ : list_).emplace_back(packet, action);
+}
 
 std::span<ByteView> Verdicts::add_slices(std::span<const ByteView> slices) {
   if (slices.size() > kMaxSlices - slices_used_) return {};

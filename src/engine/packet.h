@@ -19,6 +19,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/drop_reason.h"
+#include "base/time.h"
 #include "model/sa_spec.h"
 
 namespace cygnet::engine {
@@ -124,6 +125,16 @@ struct Verdict {
   Verdict(std::uint32_t of, std::in_place_type_t<T> type) : packet(of), action(type) {}
 };
 
+class Verdicts;
+
+// Carries out at once what SAs with traffic=latency send and deliver, while the engine still works on the burst: reads
+// and clears Verdicts::urgent(). Of the engine it calls count_drop() and on_outer_too_big() at most.
+class UrgentSink {
+ public:
+  virtual ~UrgentSink() = default;
+  virtual void on_urgent(Verdicts& verdicts, Instant now) = 0;
+};
+
 // Verdicts of one burst and the memory they point into. Make one per loop and reuse it: after the first bursts nothing
 // is allocated. Everything stays valid until clear() (slices into input buffers: while those are untouched).
 class Verdicts {
@@ -139,12 +150,26 @@ class Verdicts {
   [[nodiscard]] std::size_t size() const { return list_.size(); }
   [[nodiscard]] bool empty() const { return list_.empty(); }
 
+  // From now on those of SAs with traffic=latency stand apart, and the sink is told of them. Else, and with several
+  // threads, they stand among the others.
+  void part_urgent(UrgentSink& sink) { sink_ = &sink; }
+  [[nodiscard]] const std::vector<Verdict>& urgent() const { return urgent_; }
+  void clear_urgent() { urgent_.clear(); }
+
   // For the engine.
+  [[nodiscard]] bool parts_urgent() const { return sink_ != nullptr; }
+  // Where those that follow stand.
+  void favour(bool urgent) { favours_ = urgent && sink_ != nullptr; }
+  [[nodiscard]] bool favours() const { return favours_; }
+  [[nodiscard]] std::size_t place() const { return favours_ ? urgent_.size() : list_.size(); }
+  void tell_urgent(Instant now) {
+    if (!urgent_.empty()) sink_->on_urgent(*this, now);
+  }
   Verdict& add(std::uint32_t packet, Action action);
   // The same, made where it will stay.
   template <typename T>
   [[nodiscard]] T& emplace(std::uint32_t packet) {
-    return std::get<T>(list_.emplace_back(packet, std::in_place_type<T>).action);
+    return std::get<T>((favours_ ? urgent_ : list_).emplace_back(packet, std::in_place_type<T>).action);
   }
   // Contiguous, uninitialized octets directly behind the previous allocation, or null when the arena is used up.
   [[nodiscard]] std::uint8_t* allocate(std::size_t octets) {
@@ -164,6 +189,9 @@ class Verdicts {
   std::size_t capacity_;
   std::size_t used_ = 0;
   std::vector<Verdict> list_;
+  std::vector<Verdict> urgent_;
+  UrgentSink* sink_ = nullptr;
+  bool favours_ = false;
   std::unique_ptr<ByteView[]> slices_;
   std::size_t slices_used_ = 0;
 };

@@ -67,6 +67,7 @@ void OutboundSa::refresh() {
   aggfrag = spec.iptfs.enabled;
   diet = spec.diet.enabled;
   compress = spec.ipcomp_cpi != 0;
+  urgent = spec.traffic == model::Traffic::kLatency;
   clamp_mss = spec.clamp_mss;
   // RFC 6040 section 4.1, normal mode: the ingress copies the inner ECN field.
   tos_mask = static_cast<std::uint8_t>((spec.copy_dscp ? wire::kDscpMask : 0) | (spec.ecn ? wire::kEcnMask : 0));
@@ -83,6 +84,7 @@ void InboundSa::refresh() {
   diet = spec.diet.enabled;
   with_ah = spec.protocol == model::SaProtocol::kAh;
   ecn = spec.ecn;
+  urgent = spec.traffic == model::Traffic::kLatency;
   udp = spec.udp_encapsulation;
   has_box = is_plain_v4(spec.local_selectors) && is_plain_v4(spec.remote_selectors);
   if (has_box) {

@@ -49,6 +49,7 @@ struct SaCommon {
   std::uint8_t block_octets = 4;
   bool dead : 1 = false;       // hard lifetime reached: carries nothing, removed at the next on_timer()
   bool shareable : 1 = false;  // worker may be called by several threads at once
+  bool urgent : 1 = false;     // traffic=latency
 
   // ---- the rest
   model::SaSpec spec;  // keys are wiped with it

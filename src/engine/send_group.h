@@ -12,13 +12,13 @@ class SendGroup {
  public:
   // `index`: the packet it came from.
   void add(Verdicts& out, std::uint32_t index, const OutboundSa& sa, ByteView esp, const OuterWay& way) {
-    if (sa_ == &sa && way_ == way && place_ + 1 == out.size() && takes(esp)) {
+    if (sa_ == &sa && way_ == way && place_ + 1 == out.place() && takes(esp)) {
       send_->data = {send_->data.data(), send_->data.size() + esp.size()};
       ++segments_;
       full_ = esp.size() == send_->segment_octets;
       return;
     }
-    place_ = out.size();
+    place_ = out.place();
     sa_ = &sa;
     way_ = way;
     segments_ = 1;

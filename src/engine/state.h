@@ -59,6 +59,7 @@ struct EngineState {
   std::deque<Event> events;
   std::vector<std::string> devices;
   bool merges_udp = false;
+  bool any_urgent = false;  // there has been an SA with traffic=latency
   std::priority_queue<TimerEntry, std::vector<TimerEntry>, std::greater<>> timers;
   std::vector<DeadSa> dead;  // to be removed at the next on_timer()
   bool try_held = false;     // held packets may be free to go
@@ -143,6 +144,7 @@ void run_outbound(EngineState& state, std::span<OutPacket> packets, bool apart, 
 // Held packets try again; those that still find no SA wait on.
 void release_held(EngineState& state, Instant now, Verdicts& out);
 void run_inbound(EngineState& state, std::span<InPacket> packets, bool apart, Instant now, Verdicts& out);
+void run_inbound_urgent(EngineState& state, std::span<InPacket> packets, Instant now, Verdicts& out);
 // What a lane that flies had left to ciphers elsewhere has come back.
 void finish_outbound(EngineState& state, Lane& lane);
 void finish_inbound(EngineState& state, Lane& lane);

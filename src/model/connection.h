@@ -103,6 +103,9 @@ struct DietEsp {
   std::uint8_t sn_octets = 2;  // of the sequence number, 1 to 4: the draft's esp_sn_lsb in octets
   bool operator==(const DietEsp&) const = default;
 };
+// What the packets of a child are like, for our own engine (traffic=). kUsual, kThroughput: its ciphers may work on
+// crypto threads; kLatency: the thread that has read a packet does all of it at once, before what came with it.
+enum class Traffic : std::uint8_t { kUsual, kLatency, kThroughput };
 // Kernel backends: packets whose mark, masked, is the value. A mask of 0: all packets.
 struct SaMark {
   std::uint32_t value = 0, mask = 0;
@@ -141,6 +144,7 @@ struct Child {
   // daemon makes. 0: not written.
   std::uint32_t interface_number = 0;
   SaMark mark_in, mark_out;  // of the kernel's SAs and policies
+  Traffic traffic = Traffic::kUsual;
   // SAs of single threads beside the one for all (RFC 9611); unset: none of ours, and some for a peer that brings them.
   std::optional<std::uint32_t> clones;
   bool operator==(const Child&) const = default;

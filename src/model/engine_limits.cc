@@ -82,6 +82,8 @@ std::string why_not_kernel(const Child& child) {
     return "ipsec-interface= without type=tunnel (its packets have a route of their own already)";
   }
   if (child.mtu != 0) return "mtu=";
+  if (child.traffic == Traffic::kLatency) return "traffic=latency";
+  if (child.traffic == Traffic::kThroughput) return "traffic=throughput";
   if (child.df == DfPolicy::kSet) return "a DF bit that is always set";
   if (child.replay_window > kLargestKernelWindow) {
     return "a replay window above " + std::to_string(kLargestKernelWindow);

@@ -77,6 +77,7 @@ struct SaSpec {
   bool copy_dscp = true;
   bool ecn = true;
   DfPolicy df = DfPolicy::kCopy;
+  Traffic traffic = Traffic::kUsual;  // our own engine
   std::optional<std::uint32_t> mark;
   SaMark kernel_mark;                     // kernel backends
   std::uint32_t interface_id = 0;         // kernel backends: of an XFRM interface; 0: none

@@ -126,6 +126,7 @@ void fields(A& a, V& v) {
   a.flag(v.copy_dscp);
   a.flag(v.ecn);
   a.enumeration(v.df, model::DfPolicy::kClear);
+  a.enumeration(v.traffic, model::Traffic::kThroughput);
   optional_number(a, v.mark);
   fields(a, v.kernel_mark);
   a.number(v.interface_id);

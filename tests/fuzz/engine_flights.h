@@ -33,14 +33,29 @@ class LastFirst final : public crypto::AsyncCipher {
   std::size_t count_ = 0;
 };
 
+template <typename Each>
+class EachUrgent final : public UrgentSink {
+ public:
+  explicit EachUrgent(const Each& each) : each_(each) {}
+  void on_urgent(Verdicts& verdicts, Instant /*now*/) override {
+    each_(std::span<const Verdict>(verdicts.urgent()));
+    verdicts.clear_urgent();
+  }
+
+ private:
+  const Each& each_;
+};
+
 // All packets in flights of at most `size`, all under way before the first comes back. `each` gets the verdicts of one
-// flight after the other.
+// flight after the other; before them, as they come, those of SAs with traffic=latency.
 template <typename Packet, typename Each>
 void fly(Engine& engine, Way way, std::span<const Packet> packets, std::size_t size, const Each& each) {
   LastFirst provider;
+  EachUrgent<Each> urgent(each);
   const std::size_t flights = std::max<std::size_t>(1, (packets.size() + size - 1) / size);
   require(flights <= Flights::kMostEachWay, "all packets fit into flights");
   Flights all(engine, provider, flights);
+  all.part_urgent(urgent);
   for (; !packets.empty(); packets = packets.subspan(std::min(size, packets.size()))) {
     auto* flight = all.take(way);
     require(flight != nullptr, "there is a flight for all packets");
@@ -55,7 +70,7 @@ void fly(Engine& engine, Way way, std::span<const Packet> packets, std::size_t s
   while (all.busy()) {
     all.poll();
     while (auto* flight = all.next(way)) {
-      each(flight->verdicts);
+      each(std::span<const Verdict>(flight->verdicts.list()));
       all.give_back(*flight);
     }
   }

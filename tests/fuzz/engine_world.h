@@ -2,6 +2,7 @@
 #pragma once
 
 // What the engine fuzzers play with: a tunnel and a transport SA with fixed keys, and policies for both.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <variant>
@@ -55,11 +56,14 @@ inline model::SaSpec world_sa(model::Mode mode, model::Direction direction) {
   return s;
 }
 
-inline void build_world(Engine& engine) {
+// urgent_transport: the transport SAs have traffic=latency.
+inline void build_world(Engine& engine, bool urgent_transport = false) {
   (void)engine.device_id("ipsec0");
   for (const auto mode : {model::Mode::kTunnel, model::Mode::kTransport}) {
     for (const auto direction : {model::Direction::kInbound, model::Direction::kOutbound}) {
-      require(engine.install_sa(world_sa(mode, direction), kWorldTime).has_value(), "SA installs");
+      auto sa = world_sa(mode, direction);
+      if (urgent_transport && mode == model::Mode::kTransport) sa.traffic = model::Traffic::kLatency;
+      require(engine.install_sa(sa, kWorldTime).has_value(), "SA installs");
     }
     const auto sa = world_sa(mode, model::Direction::kOutbound);
     model::PolicySpec p;
@@ -78,14 +82,29 @@ inline void build_world(Engine& engine) {
   require(engine.install_sa(diet, kWorldTime).has_value(), "Diet-ESP SA installs");
 }
 
+inline model::TrafficSelectors selectors_of(const model::SaSpec& sa) {
+  auto both = sa.local_selectors;
+  both.insert(both.end(), sa.remote_selectors.begin(), sa.remote_selectors.end());
+  return both;
+}
+
 // RFC 6864 section 4.1: with DF the identification means nothing, and merging makes new ones.
 inline void forget_meaningless_id(Bytes& packet) {
   if ((packet[0] >> 4U) != 4U || (packet[6] & 0x40U) == 0) return;
   wire::set_ipv4_word(packet.data(), 4, 0);
 }
 
+// Those of the transport SAs first; what one SA carries stays in its order.
+inline void transport_first(std::vector<Bytes>& packets) {
+  const auto ends = selectors_of(world_sa(model::Mode::kTransport, model::Direction::kInbound));
+  std::ranges::stable_partition(packets, [&](const Bytes& packet) {
+    const auto source = wire::source_address(packet);
+    return std::ranges::any_of(ends, [&](const auto& end) { return end.range.contains(source); });
+  });
+}
+
 // Whole packets as a host behind the device sees them: merged ones are cut again. Every one must be sound.
-inline void collect_delivered(const Verdicts& verdicts, std::vector<Bytes>& packets) {
+inline void collect_delivered(std::span<const Verdict> verdicts, std::vector<Bytes>& packets) {
   for (const auto& verdict : verdicts) {
     const auto* deliver = std::get_if<DeliverToDevice>(&verdict.action);
     if (deliver == nullptr) continue;
@@ -106,6 +125,9 @@ inline void collect_delivered(const Verdicts& verdicts, std::vector<Bytes>& pack
       packets.push_back(std::move(segment));
     }
   }
+}
+inline void collect_delivered(const Verdicts& verdicts, std::vector<Bytes>& packets) {
+  collect_delivered(verdicts.list(), packets);
 }
 
 }  // namespace cygnet::engine::fuzz

@@ -64,19 +64,19 @@ std::vector<Step> read_script(ByteReader in) {
   return steps;
 }
 
-enum class How { kSingle, kBurst, kFlights };
+enum class How { kSingle, kBurst, kFlights, kUrgent };
 
 std::vector<Bytes> run(std::vector<Step> steps, How how, DropCounters& drops) {
   SeededRandom random(1);
   Engine engine(kWorldSettings, random);
-  build_world(engine);
+  build_world(engine, how == How::kUrgent);
   Verdicts verdicts(1U << 20U);
   std::vector<InPacket> packets;
   for (auto& step : steps) packets.push_back({step.datagram, step.segment, {}, {}, step.udp, step.tos});
   std::vector<Bytes> delivered;
-  if (how == How::kFlights) {
+  if (how == How::kFlights || how == How::kUrgent) {
     fly<InPacket>(engine, Way::kIn, packets, 13,
-                  [&](const Verdicts& verdicts_of_one) { collect_delivered(verdicts_of_one, delivered); });
+                  [&](std::span<const Verdict> verdicts_of_one) { collect_delivered(verdicts_of_one, delivered); });
   } else if (how == How::kBurst) {
     engine.process_inbound(packets, kWorldTime, verdicts);
     collect_delivered(verdicts, delivered);
@@ -108,13 +108,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   DropCounters burst_drops{};
   DropCounters single_drops{};
   DropCounters flight_drops{};
+  DropCounters urgent_drops{};
   using engine::fuzz::How;
   const auto burst = engine::fuzz::run(steps, How::kBurst, burst_drops);
   const auto single = engine::fuzz::run(steps, How::kSingle, single_drops);
   const auto flights = engine::fuzz::run(steps, How::kFlights, flight_drops);
+  auto urgent = engine::fuzz::run(steps, How::kUrgent, urgent_drops);
+  auto in_turn = single;
+  engine::fuzz::transport_first(urgent);
+  engine::fuzz::transport_first(in_turn);
   engine::fuzz::require(burst == single, "a burst delivers what single packets deliver");
   engine::fuzz::require(burst_drops == single_drops, "a burst drops what single packets drop");
   engine::fuzz::require(flights == single, "ciphers elsewhere deliver what single packets deliver");
   engine::fuzz::require(flight_drops == single_drops, "ciphers elsewhere drop what single packets drop");
+  engine::fuzz::require(urgent == in_turn, "traffic=latency delivers what single packets deliver");
+  engine::fuzz::require(urgent_drops == single_drops, "traffic=latency drops what single packets drop");
   return 0;
 }

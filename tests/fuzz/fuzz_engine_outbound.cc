@@ -48,7 +48,7 @@ std::vector<Read> read_script(ByteReader in) {
 }
 
 // What leaves is opened by the peer at once; the clear text it finds.
-void open_at_peer(const Verdicts& verdicts, Engine& peer, Verdicts& opened, std::vector<Bytes>& arrived) {
+void open_at_peer(std::span<const Verdict> verdicts, Engine& peer, Verdicts& opened, std::vector<Bytes>& arrived) {
   for (const auto& verdict : verdicts) {
     require(!std::holds_alternative<Bypass>(verdict.action), "nothing leaves in the clear");
     const auto* send = std::get_if<SendToPeer>(&verdict.action);
@@ -61,13 +61,13 @@ void open_at_peer(const Verdicts& verdicts, Engine& peer, Verdicts& opened, std:
   }
 }
 
-enum class How { kSingle, kBurst, kFlights };
+enum class How { kSingle, kBurst, kFlights, kUrgent };
 
 std::vector<Bytes> run(std::vector<Read> reads, How how, DropCounters& drops) {
   SeededRandom random(1);
   Engine engine(kWorldSettings, random);
   Engine peer(kWorldSettings, random);
-  build_world(engine);
+  build_world(engine, how == How::kUrgent);
   build_world(peer);
   Verdicts verdicts(4U << 20U);
   Verdicts opened(1U << 20U);
@@ -83,17 +83,17 @@ std::vector<Bytes> run(std::vector<Read> reads, How how, DropCounters& drops) {
                        .tailroom = tailroom});
   }
   std::vector<Bytes> arrived;
-  if (how == How::kFlights) {
+  if (how == How::kFlights || how == How::kUrgent) {
     fly<OutPacket>(engine, Way::kOut, packets, 13,
-                   [&](const Verdicts& sent) { open_at_peer(sent, peer, opened, arrived); });
+                   [&](std::span<const Verdict> sent) { open_at_peer(sent, peer, opened, arrived); });
   } else if (how == How::kBurst) {
     engine.process_outbound(packets, kWorldTime, verdicts);
-    open_at_peer(verdicts, peer, opened, arrived);
+    open_at_peer(verdicts.list(), peer, opened, arrived);
   } else {
     for (auto& packet : packets) {
       verdicts.clear();
       engine.process_outbound({&packet, 1}, kWorldTime, verdicts);
-      open_at_peer(verdicts, peer, opened, arrived);
+      open_at_peer(verdicts.list(), peer, opened, arrived);
     }
   }
   for (const auto reason :
@@ -113,13 +113,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   DropCounters burst_drops{};
   DropCounters single_drops{};
   DropCounters flight_drops{};
+  DropCounters urgent_drops{};
   using engine::fuzz::How;
   const auto burst = engine::fuzz::run(reads, How::kBurst, burst_drops);
   const auto single = engine::fuzz::run(reads, How::kSingle, single_drops);
   const auto flights = engine::fuzz::run(reads, How::kFlights, flight_drops);
+  auto urgent = engine::fuzz::run(reads, How::kUrgent, urgent_drops);
+  auto in_turn = single;
+  engine::fuzz::transport_first(urgent);
+  engine::fuzz::transport_first(in_turn);
   engine::fuzz::require(burst == single, "a burst sends what single packets send");
   engine::fuzz::require(burst_drops == single_drops, "a burst drops what single packets drop");
   engine::fuzz::require(flights == single, "ciphers elsewhere send what single packets send");
   engine::fuzz::require(flight_drops == single_drops, "ciphers elsewhere drop what single packets drop");
+  engine::fuzz::require(urgent == in_turn, "traffic=latency sends what single packets send");
+  engine::fuzz::require(urgent_drops == single_drops, "traffic=latency drops what single packets drop");
   return 0;
 }

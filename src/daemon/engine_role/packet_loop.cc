@@ -73,6 +73,8 @@ PacketLoop::PacketLoop(engine::Engine& engine, std::vector<Device> devices, std:
   for (const auto& device : devices_) {
     device_ids_.push_back(engine_.device_id(device.name));
   }
+  // Several threads send in the order of their bursts.
+  if (place_.crew == nullptr) verdicts_.part_urgent(*this);
 }
 
 std::size_t PacketLoop::add_socket(io::OuterSocket socket) {
@@ -151,7 +153,7 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
   if (flights_ != nullptr) {
     auto* flight = board(engine::Way::kIn, now);
     if (flight == nullptr) {
-      drop_but_ike(socket);
+      drop_what_waits(socket, now);
       return;
     }
     read_socket(socket, *buffers_of(*flight).receiver, flight->in);
@@ -185,16 +187,14 @@ void PacketLoop::on_port_readable(std::uint32_t token, Instant now) {
   ports_->give_back(token);
 }
 
-// More ESP than the ciphers can take: IKE stands in the same queue and must not wait for them.
-void PacketLoop::drop_but_ike(std::size_t socket) {
+// More ESP than the ciphers can take: IKE stands in the same queue, and connections with traffic=latency; both must not
+// wait for them.
+void PacketLoop::drop_what_waits(std::size_t socket, Instant now) {
   in_.clear();
   read_socket(socket, receiver_, in_);
-  std::size_t packets = 0;
-  for (const auto& packet : in_) {
-    packets +=
-        packet.segment_octets == 0 ? 1 : (packet.bytes.size() + packet.segment_octets - 1) / packet.segment_octets;
-  }
-  if (packets != 0) count_drop(DropReason::kNoBuffer, packets);
+  if (in_.empty()) return;
+  engine_.process_inbound_urgent(in_, now, verdicts_);
+  verdicts_.clear();
 }
 
 void PacketLoop::demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind,
@@ -268,6 +268,7 @@ void PacketLoop::hand_ciphers_to(CryptoPool& pool) {
       std::min<std::size_t>(std::size_t{2} * pool.settings().threads + kBeside, engine::Flights::kMostEachWay);
   pool_ = &pool;
   flights_ = std::make_unique<engine::Flights>(engine_, pool, each_way);
+  flights_->part_urgent(*this);
   for (std::size_t i = 0; i < each_way; ++i) {
     flight_buffers_[0].push_back({std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket), {}});
     flight_buffers_[1].push_back({nullptr, io::DatagramReceiver(kBurst)});
@@ -298,7 +299,13 @@ void PacketLoop::on_ciphers_done(Instant now) {
 
 // ---- verdicts
 
-void PacketLoop::perform(engine::Verdicts& verdicts, Instant now) {
+void PacketLoop::on_urgent(engine::Verdicts& verdicts, Instant now) {
+  carry_out(verdicts.urgent(), now);
+  flush(now);
+  verdicts.clear_urgent();
+}
+
+void PacketLoop::carry_out(std::span<const engine::Verdict> verdicts, Instant now) {
   for (const auto& verdict : verdicts) {
     if (const auto* send = std::get_if<engine::SendToPeer>(&verdict.action)) {
       queue(*send, now);
@@ -308,6 +315,10 @@ void PacketLoop::perform(engine::Verdicts& verdicts, Instant now) {
       queue_clear(*bypass);
     }
   }
+}
+
+void PacketLoop::perform(engine::Verdicts& verdicts, Instant now) {
+  carry_out(verdicts.list(), now);
   if (place_.lane != nullptr) {
     place_.crew->wait_for_others(*place_.lane);
   }

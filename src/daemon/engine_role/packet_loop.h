@@ -24,7 +24,7 @@ struct PacketPlace {
   engine::Lane* lane = nullptr;
 };
 
-class PacketLoop {
+class PacketLoop : private engine::UrgentSink {
  public:
   struct Device {
     io::UniqueFd fd;
@@ -35,6 +35,9 @@ class PacketLoop {
 
   PacketLoop(engine::Engine& engine, std::vector<Device> devices, std::vector<io::OuterSocket> sockets, OnIke on_ike,
              PacketPlace place = {});
+  PacketLoop(const PacketLoop&) = delete;
+  PacketLoop& operator=(const PacketLoop&) = delete;
+  ~PacketLoop() override = default;
 
   [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
   [[nodiscard]] const std::vector<io::OuterSocket>& sockets() const { return sockets_; }
@@ -77,12 +80,14 @@ class PacketLoop {
   [[nodiscard]] engine::Flight* board(engine::Way way, Instant now);
   [[nodiscard]] Buffers& buffers_of(const engine::Flight& flight);
   void read_device(std::size_t device, std::uint8_t* buffers, std::vector<engine::OutPacket>& out);
-  void drop_but_ike(std::size_t socket);
+  void drop_what_waits(std::size_t socket, Instant now);
   void read_socket(std::size_t socket, io::DatagramReceiver& receiver, std::vector<engine::InPacket>& in);
 
   void demultiplex(const io::ReceivedDatagram& datagram, io::OuterKind kind, std::vector<engine::InPacket>& in);
   void take_ike(const io::ReceivedDatagram& datagram, ByteView message);
+  void on_urgent(engine::Verdicts& verdicts, Instant now) override;
   void perform(engine::Verdicts& verdicts, Instant now);
+  void carry_out(std::span<const engine::Verdict> verdicts, Instant now);
   [[nodiscard]] std::optional<std::size_t> socket_for(const engine::SendToPeer& send) const;
   void queue(const engine::SendToPeer& send, Instant now);
   // True: it needs no socket any more.

@@ -214,6 +214,7 @@ class IkeProcess {
     model::SaCounters in, out;
     model::IpTfs tfs_in, tfs_out;
     model::DietEsp diet;
+    model::Traffic traffic{};
   };
   using Counters = std::unordered_map<model::ChildId, ChildCounters>;
   // The IKE SAs that are of a connection or have a child of it, in their order.

@@ -135,6 +135,8 @@ control::ChildReport IkeProcess::report_child(const ike::ChildStatus& child, con
                       .out = tfs_traffic(found.tfs_out, found.out.tfs)};
     }
     if (found.diet.enabled) report.diet_esp = found.diet.sn_octets;
+    if (found.traffic == model::Traffic::kLatency) report.traffic = "latency";
+    if (found.traffic == model::Traffic::kThroughput) report.traffic = "throughput";
   }
   return report;
 }
@@ -228,6 +230,7 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
       (inbound ? child.in : child.out) = sa.counters;
       (inbound ? child.tfs_in : child.tfs_out) = sa.spec.iptfs;
       child.diet = sa.spec.diet;
+      child.traffic = sa.spec.traffic;
     }
   }
   const auto all = endpoint_->status(only);

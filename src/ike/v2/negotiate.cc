@@ -232,6 +232,7 @@ model::SaSpec spec_of(const World& world, const IkeSa& sa, const ChildSa& child,
   spec.copy_dscp = config.copy_dscp;
   spec.ecn = config.ecn;
   spec.df = config.df;
+  spec.traffic = config.traffic;
   return spec;
 }
 

@@ -227,3 +227,35 @@ def test_ip_tfs_with_threads(net, setup):
     assert not {"replay-old", "replay-seen", "integrity-failed", "bad-aggregation"} & set(+lost), lost
     # Only what a busy machine's queue did not take is missing in what is put together again.
     assert lost["aggregation-lost"] <= lost["no-buffer"], lost
+
+
+def test_latency_waits_for_no_cipher_elsewhere(net):
+    """The ciphers of B have far too much to do for one connection; pings of another, with traffic=latency, go by."""
+    a, b = gateways(net, __file__, start=False)
+    with_setup(a, "\tcrypto-threads=1\n")
+    with_setup(b, "\tcrypto-cpu=1%\n")
+    for daemon in (b, a):
+        text = daemon.conf.read_text() + "\tencapsulation=yes\n"
+        lab = text[text.index("conn lab"):]
+        urgent = lab.replace("conn lab", "conn urgent") + "\tleftprotoport=icmp\n\trightprotoport=icmp\n"
+        daemon.conf.write_text(text.replace(lab, urgent + "\ttraffic=latency\n" + lab + "\ttraffic=throughput\n"))
+        daemon.start()
+    for name in ("lab", "urgent"):
+        a.wait_state("up", name, timeout_s=20)
+    for daemon in (a, b):
+        assert (daemon.child("lab")["traffic"], daemon.child("urgent")["traffic"]) == ("throughput", "latency")
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    batches = b.json("status")["ciphers"]["batches"]
+    assert Ping.once(net.host_a, net.host_address("b"), count=20, interval_s=0.01).lost == 0
+    assert b.json("status")["ciphers"]["batches"] == batches, "pings were given to no cipher elsewhere"
+    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+4\n"
+             f"while time.monotonic()<end:\n for _ in range(64): s.sendto(bytes(1300),('{net.host_address('b')}',9))\n"
+             " time.sleep(0.001)\n")
+    flooding = net.host_a.spawn(["python3", "-c", flood], name="flood")
+    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 4, "the ciphers of B have too much")
+    under_flood = Ping.once(net.host_a, net.host_address("b"), count=50, interval_s=0.02, wait_s=1)
+    assert flooding.alive(), "the flood was still going on"
+    assert under_flood.lost <= 2, under_flood.text
+    wait_until(lambda: not flooding.alive(), 10, "the flood is over")
+    lost = Counter(a.drops()) + Counter(b.drops())
+    assert not {"replay-old", "replay-seen", "integrity-failed"} & set(+lost), lost

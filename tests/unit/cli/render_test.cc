@@ -91,6 +91,8 @@ TEST(Render, WhatATunnelHidesAndLeavesOut) {
       text().find("    Diet-ESP, 1 octet of the sequence number\n    IP-TFS, as there is traffic\n\n1 connection"),
       std::string::npos)
       << text();
+  child.traffic = "throughput";
+  EXPECT_NE(text().find("number\n    traffic=throughput\n    IP-TFS"), std::string::npos) << text();
   tfs.rate_bits_s = 2000000;
   tfs.packet_bytes = 1400;
   tfs.in = control::TfsTraffic{1000, 2, 1, 998, 1400000};

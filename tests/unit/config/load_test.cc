@@ -276,6 +276,27 @@ TEST(Load, Clones) {
   EXPECT_FALSE(idle("config setup\n\tworkers=2\n"));
 }
 
+TEST(Load, WhatTrafficIsLike) {
+  using model::Traffic;
+  const auto of = [](const std::string& word) { return load_text(conn_with(word)).connections.at(0).children.at(0); };
+  EXPECT_EQ(of("").traffic, Traffic::kUsual);
+  EXPECT_EQ(of("traffic=latency").traffic, Traffic::kLatency);
+  EXPECT_EQ(of("traffic=Throughput").traffic, Traffic::kThroughput);
+  EXPECT_NE(lines_of(load_text(conn_with("traffic=latancy")).diagnostics).find("is no value of traffic="),
+            std::string::npos);
+  const auto said = [](const std::string& setup, const std::string& words) {
+    return lines_of(load_text("config setup\n" + setup + conn_with(words)).diagnostics);
+  };
+  const std::string no_threads = "traffic=throughput lets crypto threads encrypt, and there are none";
+  EXPECT_NE(said("", "traffic=throughput").find(no_threads), std::string::npos);
+  EXPECT_EQ(said("\tcrypto-threads=1\n", "traffic=throughput").find("traffic="), std::string::npos);
+  const std::string workers = "with several workers= traffic=latency changes nothing";
+  EXPECT_NE(said("\tworkers=2\n", "traffic=latency").find(workers), std::string::npos);
+  EXPECT_EQ(said("\tworkers=1\n", "traffic=latency").find("traffic="), std::string::npos);
+  // Where the kernel carries it the word is refused, which is said elsewhere.
+  EXPECT_EQ(said("", "traffic=throughput\n\tengine=xfrm").find(no_threads), std::string::npos);
+}
+
 TEST(Load, WhatCarriesThePackets) {
   using model::EngineKind;
   const auto load = [](const std::string& value) { return load_text("config setup\n\tengine=" + value + "\n"); };

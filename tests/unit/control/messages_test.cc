@@ -28,6 +28,7 @@ StatusReport some_status() {
   child.out = {11, 1100, 0, std::nullopt};
   child.iptfs = TfsReport{10000000, 20000000, true, 1400, TfsTraffic{1, 2, 3, 4, 5}, std::nullopt};
   child.diet_esp = 2;
+  child.traffic = "latency";
   IkeReport ike;
   ike.state = "established";
   ike.initiator = true;

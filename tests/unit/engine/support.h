@@ -162,7 +162,7 @@ struct Outcome {
   }
 };
 
-[[nodiscard]] inline Outcome outcome_of(const Verdicts& verdicts) {
+[[nodiscard]] inline Outcome outcome_of(std::span<const Verdict> verdicts) {
   Outcome o;
   for (const auto& verdict : verdicts) {
     if (const auto* send = std::get_if<SendToPeer>(&verdict.action)) {
@@ -185,6 +185,8 @@ struct Outcome {
   }
   return o;
 }
+
+[[nodiscard]] inline Outcome outcome_of(const Verdicts& verdicts) { return outcome_of(verdicts.list()); }
 
 // One engine and its network side.
 class Gateway {

@@ -70,6 +70,10 @@ TEST(KernelTranslate, WhatTheKernelCannotIsRefusedWithWords) {
   EXPECT_EQ(why_not_kernel(child), "");
   child.compress = true;
   EXPECT_EQ(why_not_kernel(child), "compress=yes");
+  child = {.traffic = model::Traffic::kLatency};
+  EXPECT_EQ(why_not_kernel(child), "traffic=latency");
+  child.traffic = model::Traffic::kThroughput;
+  EXPECT_EQ(why_not_kernel(child), "traffic=throughput");
 }
 
 std::vector<std::string> described(const Result<std::vector<xfrm::Selector>>& list) {

@@ -57,6 +57,7 @@ model::SaSpec full_spec() {
       .copy_dscp = false,
       .ecn = false,
       .df = model::DfPolicy::kClear,
+      .traffic = model::Traffic::kThroughput,
       .mark = 0x42,
       .kernel_mark = {.value = 0x40, .mask = 0xff},
       .interface_id = 0x80000001,

@@ -8,6 +8,7 @@
 #include "config/pool_words.h"
 #include "config/proposals.h"
 #include "config/values.h"
+#include "model/everything.h"
 #include "model/selection.h"
 
 namespace cygnet::config {
@@ -22,7 +23,7 @@ constexpr std::uint32_t kDay = 86400;
 
 bool covers_everything(const model::TrafficSelectors& selectors) {
   return std::all_of(selectors.begin(), selectors.end(),
-                     [](const auto& ts) { return ts.range == IpRange::all(ts.range.first.family()); });
+                     [&](const auto& ts) { return model::take_all_addresses(selectors, ts.range.first.family()); });
 }
 
 class Finisher {

@@ -13,6 +13,7 @@
 #include "config/sections.h"
 #include "config/setup_words.h"
 #include "config/suggest.h"
+#include "model/everything.h"
 
 namespace cygnet::config {
 namespace {
@@ -171,22 +172,17 @@ void Loader::warn_of_revocation_behind(const ConnectionDraft& draft) {
   if (connection.remote.revocation != model::Revocation::kStrict ||
       connection.remote.auth != model::AuthMethod::kSignature)
     return;
-  const auto everything = [](const model::TrafficSelectors& selectors) {
-    return std::any_of(selectors.begin(), selectors.end(), [](const auto& s) {
-      return s == model::TrafficSelector::of(IpRange::all(s.range.first.family()));
-    });
+  const auto held = [&](const model::Child& child) {
+    return child.start == model::StartAction::kOnDemand ||
+           (child.start == model::StartAction::kStart && !connection.local.requests_address());
   };
-  for (const auto& child : connection.children) {
-    const bool held = child.start == model::StartAction::kOnDemand ||
-                      (child.start == model::StartAction::kStart && !connection.local.requests_address());
-    if (!held || !everything(child.remote)) continue;
-    return report_.warning(
-        draft.place,
-        "conn " + connection.name +
-            ": the peer is let in only when it is known that its certificate is not revoked, and all traffic, the "
-            "questions to CRL and OCSP servers too, waits for this tunnel: they would wait for each other",
-        "put the CRL into crls/, let the peer send OCSP responses along, or write revocation=relaxed");
-  }
+  if (!model::take_all_traffic(model::remote_of(connection, held))) return;
+  report_.warning(
+      draft.place,
+      "conn " + connection.name +
+          ": the peer is let in only when it is known that its certificate is not revoked, and all traffic, the "
+          "questions to CRL and OCSP servers too, waits for this tunnel: they would wait for each other",
+      "put the CRL into crls/, let the peer send OCSP responses along, or write revocation=relaxed");
 }
 
 // A section without auto= is a template for also=, or it was forgotten: if it has both ends of its own, say so.

@@ -5,6 +5,8 @@
 #include <bit>
 #include <iterator>
 
+#include "model/everything.h"
+
 namespace cygnet::policy {
 
 namespace {
@@ -55,9 +57,13 @@ bool holds_packets(model::StartAction start) {
 bool needs_the_network(const model::Connection& connection, const model::Child& child) {
   const auto& peer = connection.remote;
   const bool asks_first = peer.auth == model::AuthMethod::kSignature && peer.revocation == model::Revocation::kStrict;
-  const auto whole = [](const model::TrafficSelector& s) { return s.range == IpRange::all(s.range.first.family()); };
-  return child.start == model::StartAction::kStart && (asks_first || peer.host.kind == model::HostSpec::Kind::kName) &&
-         std::ranges::any_of(child.remote, whole);
+  if (child.start != model::StartAction::kStart || !(asks_first || peer.host.kind == model::HostSpec::Kind::kName))
+    return false;
+  // Each child alone may hold back no more than a part. One without which the rest is everything all the same can hold.
+  const auto kept_up = [](const auto& c) { return c.start == model::StartAction::kStart; };
+  const auto other = [&](const auto& c) { return kept_up(c) && &c != &child; };
+  return model::take_all_addresses(child.remote) || (model::take_all_addresses(model::remote_of(connection, kept_up)) &&
+                                                     !model::take_all_addresses(model::remote_of(connection, other)));
 }
 
 }  // namespace

@@ -238,6 +238,17 @@ TEST_F(Mobike, FromIpv4ToIpv6AndBack) {
   e.expect_tunnel();
 }
 
+// What a gateway protects as a way to everywhere does not make its own addresses unreachable.
+TEST_F(Mobike, AGatewayToEverywhereTellsItsOtherAddress) {
+  of_gateway = {address("198.51.100.1"), address("2001:db8::b")};
+  auto c = roaming();
+  c.children[0].remote.clear();
+  for (const auto* text : {"0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"})
+    c.children[0].remote.push_back(*model::TrafficSelector::parse(text));
+  begin(c);
+  EXPECT_NE(e.run().back().find("N(ADDITIONAL_IP6_ADDRESS)"), std::string::npos);
+}
+
 TEST_F(Mobike, ADeadPathIsLeftForOneThatAnswers) {
   auto c = roaming();
   c.dpd_delay_s = 10;

@@ -9,6 +9,7 @@
 
 #include "daemon/engine_plan.h"
 #include "io/outer_socket.h"
+#include "model/everything.h"
 
 namespace cygnet::daemon {
 
@@ -212,9 +213,7 @@ namespace {
 
 // Whose policies would hold back the very questions that find its peer's address.
 bool takes_everything(const model::Connection& connection) {
-  const auto whole = [](const model::TrafficSelector& s) { return s.range == IpRange::all(s.range.first.family()); };
-  return std::ranges::any_of(connection.children,
-                             [&](const auto& child) { return std::ranges::any_of(child.remote, whole); });
+  return model::take_all_addresses(model::remote_of(connection, [](const auto& /*child*/) { return true; }));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "ike/v2/nat.h"
 #include "ike/v2/request.h"
 #include "ike/v2/timers.h"
+#include "model/everything.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -29,9 +30,8 @@ bool holds(const std::vector<IpAddress>& list, const IpAddress& address) {
 // An address that the tunnel itself protects leads into the tunnel, not to the peer.
 bool is_protected(const IkeSa& sa, const IpAddress& address) {
   const auto covers = [&](const model::TrafficSelectors& local) {
-    return std::any_of(local.begin(), local.end(), [&](const model::TrafficSelector& ts) {
-      return ts.range != IpRange::all(ts.range.first.family()) && ts.range.contains(address);
-    });
+    return !model::take_all_addresses(local, address.family()) &&
+           std::any_of(local.begin(), local.end(), [&](const auto& ts) { return ts.range.contains(address); });
   };
   const auto& configured = sa.connection->children;
   return std::any_of(configured.begin(), configured.end(), [&](const auto& c) { return covers(c.local); }) ||

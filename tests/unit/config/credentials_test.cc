@@ -168,6 +168,14 @@ TEST(Credentials, QuestionsAboutRevocationBehindTheTunnelThatWaitsForThem) {
   EXPECT_EQ(faults("auto=ondemand\nrightsubnet=0.0.0.0/0").find(warning), std::string::npos);
   EXPECT_EQ(faults("auto=ondemand\nrightsubnet=10.0.0.0/8\nrightrevocation=strict").find(warning), std::string::npos);
   EXPECT_EQ(faults("auto=add\nrightsubnet=0.0.0.0/0\nrightrevocation=strict").find(warning), std::string::npos);
+  const std::string strict = "auto=ondemand\nrightrevocation=strict\n";
+  EXPECT_NE(faults(strict + "rightsubnet=0.0.0.0/1,128.0.0.0/1").find(warning), std::string::npos);
+  auto children = conn_with("leftcert=moon.pem\n" + strict + "rightsubnets={0.0.0.0/1 128.0.0.0/1}");
+  const std::string before = "\trightsubnet=10.2.0.0/16\n";
+  children.erase(children.find(before), before.size());
+  auto files = files_with(children);
+  EXPECT_NE(lines_of(load_ipsec_conf("/etc/ipsec.conf", files).diagnostics).find(warning), std::string::npos);
+  EXPECT_EQ(faults(strict + "rightsubnet=0.0.0.0/1,128.0.0.0/2").find(warning), std::string::npos);
 }
 
 TEST(Credentials, CaSections) {

@@ -421,6 +421,10 @@ TEST(Load, ConflictsWithinAConnection) {
       faults("conn "
              "a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=10.0.0.0/8\n\trightsubnet=10.0.0.0/8\n\tauto=add\n"),
       "1:1: error: conn a: both ends claim the same networks: 10.0.0.0/8\n");
+  // Everything to everywhere is another matter, however it is written.
+  EXPECT_EQ(faults("conn a\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=0.0.0.0/1,128.0.0.0/1\n"
+                   "\trightsubnet=0.0.0.0/1,128.0.0.0/1\n\tauto=add\n"),
+            "");
   EXPECT_EQ(
       faults(
           "conn "

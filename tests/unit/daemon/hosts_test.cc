@@ -100,6 +100,9 @@ TEST_F(HostsWithoutNames, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnA
   connection.children.resize(1);
   connection.children[0].remote = {model::TrafficSelector::of(IpRange::all(Family::kV4))};
   EXPECT_TRUE(hosts.orient({connection}).waiting.empty());
+  connection.children[0].remote = {model::TrafficSelector::of(*IpPrefix::parse("::/1")),
+                                   model::TrafficSelector::of(*IpPrefix::parse("8000::/1"))};
+  EXPECT_TRUE(hosts.orient({connection}).waiting.empty());
   connection.children[0].remote = {model::TrafficSelector::of(*IpPrefix::parse("10.2.0.0/16"))};
   EXPECT_EQ(hosts.orient({connection}).waiting.size(), 1U);
 }

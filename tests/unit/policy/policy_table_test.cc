@@ -217,6 +217,42 @@ TEST(PolicyTable, AClientThatIsKeptUpHoldsPackets) {
   EXPECT_TRUE(held(strict).empty());
 }
 
+// Everything may be written as several networks, of one child or of several.
+TEST(PolicyTable, AClientWhoseNetworksAreAllAddressesTogetherAsksForItsPeersNameFirst) {
+  auto c = connection("c", model::StartAction::kStart);
+  c.local.request_ip4 = true;
+  c.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  c.children[0].local.clear();
+  const auto held = [&] {
+    PolicyTable table;
+    std::vector<std::string> names;
+    for (const auto& policy : table.configure({c}).install) names.push_back(policy.child_name);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  const auto first = c.children[0].name;
+  c.children[0].remote = {ts("0.0.0.0/1")[0], ts("128.0.0.0/1")[0]};
+  EXPECT_EQ(held(), Names{});
+  c.children[0].remote = {ts("0.0.0.0/1")[0], ts("128.0.0.0/2")[0]};
+  EXPECT_EQ(held(), Names{first});
+  c.children[0].remote = ts("0.0.0.0/1");
+  c.children.push_back(c.children[0]);
+  c.children[1].name = "upper";
+  c.children[1].remote = ts("128.0.0.0/1");
+  EXPECT_EQ(held(), Names{});
+  // What is protected beside it is held as ever.
+  c.children.push_back(c.children[0]);
+  c.children[2].name = "lan";
+  c.children[2].remote = ts("10.2.0.0/16");
+  EXPECT_EQ(held(), Names{"lan"});
+  // Of another family the same.
+  c.local.request_ip4 = false;
+  c.local.request_ip6 = true;
+  c.children.resize(1);
+  c.children[0].remote = {ts("::/1")[0], ts("8000::/1")[0]};
+  EXPECT_EQ(held(), Names{});
+}
+
 TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {
   auto c = connection("c", model::StartAction::kOnDemand);
   c.children[0].local.clear();

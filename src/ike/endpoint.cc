@@ -139,6 +139,11 @@ void IkeEndpoint::on_child_expiring(Instant now, model::ChildId child, bool hard
   if (auto* sa = impl_->world.find_owner(child)) v2::on_child_expiring(impl_->world, *sa, child, hard);
 }
 
+void IkeEndpoint::on_child_refused(Instant now, model::ChildId child, const std::string& why) {
+  const Event event(impl_->world, now);
+  if (auto* sa = impl_->world.find_owner(child)) v2::on_child_refused(impl_->world, *sa, child, why);
+}
+
 void IkeEndpoint::on_child_activated(Instant now, model::ChildId child) {
   const Event event(impl_->world, now);
   auto* sa = impl_->world.find_owner(child);

@@ -114,6 +114,8 @@ class IkeEndpoint {
 
   // From the data plane.
   void on_child_expiring(Instant now, model::ChildId child, bool hard);
+  // It did not take one of the child's SAs; whoever knows why has told it.
+  void on_child_refused(Instant now, model::ChildId child, const std::string& why);
   void on_child_activated(Instant now, model::ChildId child);
   void on_peer_moved(Instant now, model::ChildId child, const cygnet::Endpoint& remote, const cygnet::Endpoint& local);
   // The addresses this machine has, loopback and those inside of tunnels left out; at start and whenever they change.

@@ -222,6 +222,19 @@ TEST(Configure, OnlyTheChangedConnectionGoes) {
   e.expect_no_faults();
 }
 
+// The daemon has said why. That it reached a limit would be another story.
+TEST(Delete, OfWhatTheDataPlaneDoesNotTake) {
+  Exchange e(tunnel("tun"));
+  e.bring_up();
+  const auto id = e.a().child_ups.at(0).id;
+  e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_child_refused(e.now(), id, "the kernel does not know it"); });
+  e.expect({"A -> B INFORMATIONAL request 2: D(ESP)", "A <- B INFORMATIONAL response 2: D(ESP)"});
+  EXPECT_FALSE(e.a().reported("child-expired"));
+  ASSERT_EQ(e.a().child_downs.size(), 1U);
+  EXPECT_EQ(e.a().child_downs[0].reason, "the kernel does not know it");
+  EXPECT_TRUE(e.a().plane.entries().empty());
+}
+
 TEST(Configure, ARemovedConnectionIsDeleted) {
   Exchange e(tunnel("tun"));
   e.bring_up();

@@ -376,6 +376,7 @@ def test_an_sa_that_the_kernel_refuses(guest_lab, both):
         assert done.returncode != 0 or pair.theirs.children() == []
         pair.theirs.wait_log("an SA was not installed: the kernel refused the")
         pair.theirs.wait_log("; its tunnel is taken down")
+        assert "reached a limit of its lifetime" not in pair.theirs.read_log()
         wait_until(lambda: pair.ours.children() == [] and pair.theirs.children() == [], 10, "both ends have no child")
         assert guest.xfrm_states() == []
     finally:

@@ -267,6 +267,13 @@ void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard) {
   start_next_task(world, sa);
 }
 
+void on_child_refused(World& world, IkeSa& sa, model::ChildId id, const std::string& why) {
+  auto* child = sa.find_child(id);
+  if (child == nullptr || sa.state != State::kEstablished || child->state == ChildState::kFading) return;
+  close_child(world, sa, *child, why);
+  start_next_task(world, sa);
+}
+
 void plan_lifetime(World& world, IkeSa& sa) {
   sa.rekey_at = sa.expires_at = kNever;
   if (!sa.connection || sa.connection->ike_lifetime_s == 0) return;

@@ -19,6 +19,8 @@ void check_liveness(World& world, IkeSa& sa);
 void close_child(World& world, IkeSa& sa, const ChildSa& child, const std::string& reason);
 // The data plane says that a child nears its end, or (hard) is over.
 void on_child_expiring(World& world, IkeSa& sa, model::ChildId id, bool hard);
+// The data plane does not take it.
+void on_child_refused(World& world, IkeSa& sa, model::ChildId id, const std::string& why);
 // Plans rekey and end of a fresh IKE SA.
 void plan_lifetime(World& world, IkeSa& sa);
 

@@ -18,7 +18,8 @@ namespace cygnet::io {
 namespace {
 
 constexpr int kSocketBuffer = 4 << 20;
-constexpr int kReadBudget = 64;  // messages a turn, so that one peer cannot keep the loop
+constexpr std::size_t kQueuedOverhead = 128;  // octets of memory that a waiting message takes beside its own
+constexpr int kReadBudget = 64;               // messages a turn, so that one peer cannot keep the loop
 
 bool fill_address(const std::string& path, sockaddr_un& out) {
   out = {};
@@ -225,10 +226,10 @@ void Channel::read_all() {
 }
 
 bool Channel::send(Bytes bytes, std::vector<UniqueFd> fds) {
-  if (!fd_ || queued_bytes_ + bytes.size() > max_queued_bytes_) {
+  if (!fd_ || queued_bytes_ + bytes.size() + kQueuedOverhead > max_queued_bytes_) {
     return false;
   }
-  queued_bytes_ += bytes.size();
+  queued_bytes_ += bytes.size() + kQueuedOverhead;
   queue_.push_back({std::move(bytes), std::move(fds)});
   if (!waiting_) {
     flush();
@@ -259,7 +260,7 @@ void Channel::flush() {
       queued_bytes_ = 0;
       return;
     }
-    queued_bytes_ -= queue_.front().bytes.size();
+    queued_bytes_ -= queue_.front().bytes.size() + kQueuedOverhead;
     wipe(queue_.front().bytes);  // SA keys pass here
     queue_.pop_front();
   }

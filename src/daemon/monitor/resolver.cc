@@ -106,8 +106,16 @@ void Resolver::request(const ResolverRequest& request, const std::vector<std::st
   // What ike passes on comes from a peer.
   std::erase_if(asked.servers, [](const auto& server) { return !model::is_assignable(server); });
   std::erase_if(asked.domains, [](const auto& domain) { return !model::is_domain_name(domain); });
+  asked.servers.resize(std::min(asked.servers.size(), kMostServers));
+  asked.domains.resize(std::min(asked.domains.size(), kMostDomains));
   if (asked.servers.empty() || std::ranges::find(devices, asked.device) == devices.end()) {
     if (asked_.erase(asked.connection) == 0) return;
+  } else if (asked_.size() >= kMostConnections && !asked_.contains(asked.connection)) {
+    if (!std::exchange(told_full_, true))
+      log_.warning("resolver", "more than " + std::to_string(kMostConnections) +
+                                   " connections have DNS servers of their peers: those of '" + asked.connection +
+                                   "' and later ones are not used");
+    return;
   } else {
     repeated_.insert(asked.connection);
     asked_[asked.connection] = std::move(asked);
@@ -131,6 +139,12 @@ std::map<std::string, DeviceDns> Resolver::wanted() const {
 }
 
 void Resolver::update() {
+  // What is under way first: the newest wish counts then.
+  if (!running_ && queue_.empty()) plan();
+  start_next();
+}
+
+void Resolver::plan() {
   const auto wish = wanted();
   if (wish == in_force_) return;
   if (!kind_) kind_ = detect();
@@ -138,25 +152,21 @@ void Resolver::update() {
   for (const auto& [device, dns] : wish) touched_.insert(device);
   // Before anything is done: a kill in between leaves nothing unknown.
   if (!wish.empty()) remember();
-  if (*kind_ == Kind::kFile) {
-    write_file(wish);
-  } else {
-    for (const auto& [device, dns] : before) {
-      if (!wish.contains(device)) unset(device);
-    }
-    for (const auto& [device, dns] : wish) {
-      const auto was = before.find(device);
-      if (was == before.end() || was->second != dns) set(device, dns);
-    }
+  if (*kind_ == Kind::kFile) return write_file(wish);
+  for (const auto& [device, dns] : before) {
+    if (!wish.contains(device)) unset(device);
   }
-  start_next();
+  for (const auto& [device, dns] : wish) {
+    const auto was = before.find(device);
+    if (was == before.end() || was->second != dns) set(device, dns);
+  }
 }
 
 void Resolver::set(const std::string& device, const DeviceDns& dns) {
   if (*kind_ == Kind::kResolvconf) {
     io::Command add{{"resolvconf", "-a", record_name(device), "-m", "0"}, record(dns)};
     if (dns.everything) add.words.emplace_back("-x");
-    return run(std::move(add));
+    return run(device, std::move(add));
   }
   io::Command servers{{"resolvectl", "dns", device}, {}};
   for (const auto& server : dns.servers) servers.words.push_back(server.to_string());
@@ -165,15 +175,15 @@ void Resolver::set(const std::string& device, const DeviceDns& dns) {
   // complete.
   for (const auto& domain : dns.domains) domains.words.push_back("~" + domain);
   if (dns.everything) domains.words.emplace_back("~.");
-  run(std::move(servers));
-  run(std::move(domains));
-  run({{"resolvectl", "default-route", device, dns.everything ? "yes" : "no"}, {}});
+  run(device, std::move(servers));
+  run(device, std::move(domains));
+  run(device, {{"resolvectl", "default-route", device, dns.everything ? "yes" : "no"}, {}});
 }
 
-void Resolver::unset(const std::string& device) { run(undo(*kind_, device)); }
+void Resolver::unset(const std::string& device) { queue_.push_back({undo(*kind_, device), device, true}); }
 
 void Resolver::write_file(const std::map<std::string, DeviceDns>& wish) {
-  if (wish.empty()) return restore_file();
+  if (wish.empty()) return (void)restore_file();
   DeviceDns all;
   for (const auto& [device, dns] : wish) {
     add_new(all.servers, dns.servers, kMostServers);
@@ -197,7 +207,14 @@ void Resolver::write_file(const std::map<std::string, DeviceDns>& wish) {
     if (line.starts_with("options")) text += line + '\n';
   }
   if (auto written = overwrite(paths_.resolv_conf, text); !written) {
-    log_.error("resolver", written.error().message + ": names are still looked up where they were before");
+    // A part of it may be there.
+    const bool whole = overwrite(paths_.resolv_conf, read_text(backup_path()).value_or("")).has_value();
+    log_.error("resolver",
+               written.error().message +
+                   (whole ? ": names are still looked up where they were before. Make room, or see that root may write "
+                            "there; then cygnet down and up"
+                          : ", nor what was there before: once there is room, cp " + backup_path() + ' ' +
+                                paths_.resolv_conf));
   } else if (!all.domains.empty()) {
     log_.notice("resolver",
                 "without systemd-resolved, names of all domains are now asked of the peer's DNS servers, "
@@ -206,16 +223,20 @@ void Resolver::write_file(const std::map<std::string, DeviceDns>& wish) {
   }
 }
 
-void Resolver::restore_file() {
+bool Resolver::restore_file() {
   const auto now = read_text(paths_.resolv_conf).value_or("");
   const auto before = read_text(backup_path());
   if (now.starts_with(kMark) && before) {
     if (auto written = overwrite(paths_.resolv_conf, *before); !written) {
-      log_.error("resolver", written.error().message + ": the original is in " + backup_path());
-      return;
+      log_.error("resolver", written.error().message + ": the DNS servers of the peer stay there until then. cp " +
+                                 backup_path() + ' ' + paths_.resolv_conf + ", once there is room");
+      stuck_.insert(paths_.resolv_conf);
+      return false;
     }
   }
+  stuck_.erase(paths_.resolv_conf);
   io::remove_file(backup_path());
+  return true;
 }
 
 // The kind, and the devices: all that taking back needs.
@@ -236,7 +257,8 @@ void Resolver::clean_up_earlier() {
   words >> kind;
   log_.notice("resolver", "an earlier cygnetd did not end by itself: taking its DNS servers back");
   if (kind == word_of(Kind::kFile)) {
-    restore_file();
+    // The next start, or --clean-up, tries it again.
+    if (!restore_file()) return;
   } else {
     const auto which = kind == word_of(Kind::kResolved) ? Kind::kResolved : Kind::kResolvconf;
     // With its device gone resolved has forgotten it already.
@@ -248,17 +270,31 @@ void Resolver::clean_up_earlier() {
   io::remove_file(state_path());
 }
 
-void Resolver::run(io::Command command) {
-  queue_.push_back(std::move(command));
-  start_next();
+void Resolver::run(const std::string& device, io::Command command) {
+  queue_.push_back({std::move(command), device, false});
+}
+
+void Resolver::on_failed(Step step, const std::string& why) {
+  const auto said = '`' + io::to_string(step.command) + "` " + why;
+  if (step.undoes) {
+    log_.warning("resolver", said + ". Names may still be asked of the peer's DNS servers: run it by hand");
+    stuck_.insert(step.device);
+    return;
+  }
+  log_.warning("resolver", said +
+                               ". Names are looked up where they were before, not as the peer says: see to what it "
+                               "says, then cygnet down and up");
+  std::erase_if(queue_, [&](const Step& other) { return other.device == step.device; });
+  queue_.push_front({undo(*kind_, step.device), step.device, true});
 }
 
 void Resolver::start_next() {
   while (!running_ && !queue_.empty()) {
-    auto started = io::start_command(queue_.front());
+    auto started = io::start_command(queue_.front().command);
     if (!started) {
-      log_.warning("resolver", started.error().message);
+      auto step = std::move(queue_.front());
       queue_.pop_front();
+      on_failed(std::move(step), "cannot be run: " + started.error().message);
       continue;
     }
     running_ = std::move(*started);
@@ -269,8 +305,8 @@ void Resolver::start_next() {
   }
   if (running_) return;
   // Everything asked for is done.
-  std::erase_if(touched_, [&](const auto& device) { return !in_force_.contains(device); });
-  if (in_force_.empty() && kind_) {
+  std::erase_if(touched_, [&](const auto& device) { return !in_force_.contains(device) && !stuck_.contains(device); });
+  if (in_force_.empty() && kind_ && stuck_.empty()) {
     io::remove_file(state_path());
     kind_.reset();
   }
@@ -280,13 +316,15 @@ bool Resolver::on_child_ended(pid_t pid, const std::string& how, bool clean) {
   if (!running_ || running_->pid != pid) return false;
   loop_.cancel(patience_);
   patience_ = 0;
+  auto step = std::move(queue_.front());
+  queue_.pop_front();
   if (!clean) {
-    log_.warning("resolver", "`" + io::to_string(queue_.front()) + "` " + how + ": " + io::command_output(*running_) +
-                                 ". Names may not be looked up as the peer says");
+    on_failed(std::move(step), how + ": " + io::command_output(*running_));
+  } else if (step.undoes) {
+    stuck_.erase(step.device);
   }
   running_.reset();
-  queue_.pop_front();
-  start_next();
+  update();
   return true;
 }
 
@@ -299,17 +337,24 @@ void Resolver::close() {
   }
   queue_.clear();
   asked_.clear();
+  bool all = true;
   if (kind_ && *kind_ == Kind::kFile) {
-    restore_file();
+    all = restore_file();
   } else if (kind_) {
     for (const auto& device : touched_) {
-      if (auto done = io::run_command(undo(*kind_, device), kPatienceAtEnd); !done)
-        log_.warning("resolver", done.error().message);
+      auto done = io::run_command(undo(*kind_, device), kPatienceAtEnd);
+      if (done) continue;
+      log_.warning("resolver", done.error().message +
+                                   ". Names may still be asked of the peer's DNS servers: run it by "
+                                   "hand, or cygnetd --clean-up");
+      all = false;
     }
   }
   in_force_.clear();
   touched_.clear();
-  if (kind_) io::remove_file(state_path());
+  stuck_.clear();
+  // With it the next start, or --clean-up, takes back what is left.
+  if (kind_ && all) io::remove_file(state_path());
   kind_.reset();
 }
 

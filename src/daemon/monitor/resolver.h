@@ -6,7 +6,8 @@
 //   systemd-resolved   servers and domains of the device, by resolvectl; names of other domains go where they went
 //   resolvconf         a record of the device
 //   /etc/resolv.conf   written in place; the original stands in the state directory meanwhile
-// Programs run beside the loop: a slow one holds up nothing.
+// Programs run beside the loop: a slow one holds up nothing. Where one fails, its device is as it was before: half of
+// it would send names where they do not belong.
 #include <deque>
 #include <map>
 #include <optional>
@@ -38,6 +39,8 @@ struct DeviceDns {
 class Resolver {
  public:
   enum class Kind : std::uint8_t { kResolved, kResolvconf, kFile };
+  // More connections than have DNS servers of their own anywhere: a bound for what a hostile ike could make us keep.
+  static constexpr std::size_t kMostConnections = 256;
 
   Resolver(io::EventLoop& loop, ResolverPaths paths, Logger& log);
   ~Resolver();
@@ -54,16 +57,26 @@ class Resolver {
   // Takes everything back before it returns.
   void close();
 
+  [[nodiscard]] std::size_t connections() const { return asked_.size(); }
+  [[nodiscard]] std::size_t waiting() const { return queue_.size(); }  // programs to run, beside the one that runs
+
  private:
+  struct Step {
+    io::Command command;
+    std::string device;
+    bool undoes = false;
+  };
   [[nodiscard]] Kind detect() const;
   [[nodiscard]] std::map<std::string, DeviceDns> wanted() const;
   void update();
   void set(const std::string& device, const DeviceDns& dns);
   void unset(const std::string& device);
   void write_file(const std::map<std::string, DeviceDns>& wanted);
-  void restore_file();
+  [[nodiscard]] bool restore_file();
   void remember();
-  void run(io::Command command);
+  void run(const std::string& device, io::Command command);
+  void on_failed(Step step, const std::string& why);
+  void plan();
   void start_next();
   [[nodiscard]] std::string state_path() const { return paths_.state_dir + "/resolver"; }
   [[nodiscard]] std::string backup_path() const { return paths_.state_dir + "/resolv.conf.before"; }
@@ -76,7 +89,9 @@ class Resolver {
   std::map<std::string, DeviceDns> in_force_;  // or on its way
   std::set<std::string> touched_;              // devices that something was set for and not yet taken back
   std::optional<Kind> kind_;                   // while anything is in force
-  std::deque<io::Command> queue_;
+  std::set<std::string> stuck_;  // devices (or the file) that could not be taken back: tried again at the end
+  bool told_full_ = false;
+  std::deque<Step> queue_;  // never more than it takes for each device once: what is wanted meanwhile waits in asked_
   std::optional<io::RunningCommand> running_;
   io::EventLoop::TimerId patience_ = 0;
 };

@@ -2,9 +2,12 @@
 #include "daemon/monitor/resolver.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -159,6 +162,97 @@ TEST_F(ResolverTest, ResolvconfGetsARecordThatIsTakenBackEvenInAHurry) {
   resolver.close();  // the command that takes it back has hardly begun
   EXPECT_TRUE(calls().ends_with("resolvconf -d tun.ipsec0 -f\n")) << calls();
   EXPECT_TRUE(nothing_kept());
+}
+
+// Half of it would send names where they do not belong.
+TEST_F(ResolverTest, WhereOneProgramFailsTheDeviceIsAsBefore) {
+  std::filesystem::create_directories(paths_.resolved_dir);
+  fake("resolvectl", "[ $1 != domain ]");
+  Resolver resolver(loop_, paths_, log_);
+  resolver.request(ask("a", {"10.2.0.53"}, {"office.example"}), devices_);
+  run_all(resolver);
+  EXPECT_EQ(calls(),
+            "resolvectl dns ipsec0 10.2.0.53\nresolvectl domain ipsec0 ~office.example\nresolvectl revert ipsec0\n");
+  EXPECT_NE(log_.text.find("Names are looked up where they were before, not as the peer says: see to what it says, "
+                           "then cygnet down and up"),
+            std::string::npos)
+      << log_.text;
+  resolver.request(ask("a", {}), devices_);
+  run_all(resolver);
+  EXPECT_TRUE(nothing_kept());
+}
+
+// It is not forgotten before it is done.
+TEST_F(ResolverTest, WhatCannotBeTakenBackIsTriedAgainAtTheEndAndByTheNextStart) {
+  fake("resolvconf", "[ $1 != -d ] || [ -e " + folder_ + "/mended ]");
+  {
+    Resolver resolver(loop_, paths_, log_);
+    resolver.request(ask("a", {"10.2.0.53"}), devices_);
+    run_all(resolver);
+    resolver.request(ask("a", {}), devices_);
+    run_all(resolver);
+    EXPECT_NE(log_.text.find("Names may still be asked of the peer's DNS servers: run it by hand"), std::string::npos);
+    EXPECT_FALSE(nothing_kept());
+    resolver.close();
+    EXPECT_FALSE(nothing_kept());
+  }
+  std::ofstream(folder_ + "/mended") << "";
+  Resolver next(loop_, paths_, log_);
+  next.clean_up_earlier();
+  EXPECT_TRUE(calls().ends_with("resolvconf -d tun.ipsec0 -f\n")) << calls();
+  EXPECT_TRUE(nothing_kept());
+}
+
+// A taken-over ike changes its mind faster than programs run.
+TEST_F(ResolverTest, WhatIsWantedMeanwhileDoesNotPileUp) {
+  std::filesystem::create_directories(paths_.resolved_dir);
+  fake("resolvectl");
+  Resolver resolver(loop_, paths_, log_);
+  for (int i = 0; i < 1000; ++i) {
+    resolver.request(ask("a", {i % 2 == 0 ? "10.2.0.53" : "10.3.0.53"}), devices_);
+    if (i % 3 == 0) resolver.request(ask("a", {}), devices_);
+    EXPECT_LE(resolver.waiting(), 4U);
+  }
+  resolver.request(ask("a", {"10.4.0.53"}), devices_);
+  run_all(resolver);
+  run_all(resolver);
+  EXPECT_TRUE(calls().find("resolvectl dns ipsec0 10.4.0.53\n") != std::string::npos) << calls();
+  EXPECT_LE(std::ranges::count(calls(), '\n'), 8);
+}
+
+TEST_F(ResolverTest, SoManyConnectionsAndServersAndNoMore) {
+  Resolver resolver(loop_, paths_, log_);
+  for (std::size_t i = 0; i < Resolver::kMostConnections + 5; ++i) {
+    auto asked = ask("x", {"10.2.0.53"});
+    asked.connection = "c" + std::to_string(i);
+    for (std::uint32_t k = 0; k < 200; ++k) asked.servers.push_back(IpAddress::v4(0x0a030000 + k));
+    asked.domains.assign(200, "d" + std::to_string(i) + ".example");
+    resolver.request(asked, devices_);
+  }
+  EXPECT_EQ(resolver.connections(), Resolver::kMostConnections);
+  EXPECT_NE(log_.text.find("more than 256 connections have DNS servers of their peers: those of 'c256' and later ones "
+                           "are not used"),
+            std::string::npos);
+  EXPECT_EQ(log_.text.find("'c257'"), std::string::npos);
+}
+
+// In place, so that a part of the text may be there when the disk is full.
+TEST_F(ResolverTest, AFileThatIsWrittenHalfIsAsBefore) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  Resolver resolver(loop_, paths_, log_);
+  const rlimit small{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  resolver.request(ask("a", {"10.2.0.53"}, {"a-name-that-takes-some-octets.example"}), devices_);
+  const auto text = conf();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  (void)std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(text, kOriginal);
+  EXPECT_NE(log_.text.find("names are still looked up where they were before. Make room"), std::string::npos)
+      << log_.text;
+  resolver.close();
+  EXPECT_EQ(conf(), kOriginal);
 }
 
 TEST_F(ResolverTest, AProgramThatFailsIsQuoted) {

@@ -103,6 +103,19 @@ TEST(Channel, RefusesWhatIsBeyondItsBound) {
   EXPECT_LT(sent, 10000);
 }
 
+// Small messages take memory, too.
+TEST(Channel, RefusesManySmallMessages) {
+  EventLoop loop;
+  auto pair = seqpacket_pair();
+  ASSERT_TRUE(pair);
+  Channel writer(loop, std::move(pair->first), [](const Message&) {}, [] {}, 100000);
+  int sent = 0;
+  while (sent < 100000 && writer.send(Bytes(1))) ++sent;
+  // What the socket itself has taken comes on top.
+  EXPECT_LT(sent, 50000);
+  EXPECT_TRUE(writer.open());
+}
+
 TEST(EventLoop, TimersRunInOrderAndCanBeCancelled) {
   EventLoop loop;
   std::string order;

@@ -23,6 +23,7 @@ class Examination {
     devices();
     ports();
     routes();
+    pools();
     reverse_path();
     clear_text();
     forwarding();
@@ -57,6 +58,7 @@ class Examination {
   void ports();
   void routes();
   void reverse_path();
+  void pools();
   void clear_text();
   void forwarding();
   void connections();
@@ -177,6 +179,19 @@ void Examination::routes() {
               daemon_.routes.empty()
                   ? "no tunnel is up, so none are needed"
                   : count_text(daemon_.routes.size(), "route") + " in table " + std::to_string(daemon_.route_table));
+}
+
+void Examination::pools() {
+  const auto before = checks_.size();
+  for (const auto& pool : daemon_.status.pool_routes) {
+    if (pool.left_to.empty() || pool.proxyarp) continue;
+    note("pools", "the pool " + pool.pool + " is routed by " + pool.left_to + " as well",
+         "packets for addresses that no peer has go there, and are not refused",
+         "if it should not be so, remove the route; a pool in a local network wants proxyarp=yes");
+  }
+  const auto& pools = daemon_.status.pool_routes;
+  if (std::ranges::any_of(pools, [](const auto& pool) { return pool.left_to.empty(); }))
+    fine_unless(before, "pools", "packets for addresses that no peer has are refused");
 }
 
 std::vector<IpPrefix> Examination::remote_networks() const {

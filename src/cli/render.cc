@@ -170,6 +170,23 @@ std::string esp_interfaces_text(const control::StatusReport& status) {
   return each.empty() ? each : "plain ESP over XDP (packets): " + each + '\n';
 }
 
+// Where packets go for addresses of pools that no peer has.
+std::string pool_routes_text(const control::StatusReport& status) {
+  std::string refused;
+  std::string left;
+  for (const auto& pool : status.pool_routes) {
+    if (pool.left_to.empty()) {
+      refused += (refused.empty() ? "" : ", ") + pool.pool;
+    } else {
+      left += (left.empty() ? "" : ", ") + pool.pool + " (" + pool.left_to + ')';
+    }
+  }
+  std::string text;
+  if (!refused.empty()) text += "packets for addresses that no peer has are refused: " + refused + '\n';
+  if (!left.empty()) text += "packets for addresses that no peer has go where they are routed: " + left + '\n';
+  return text;
+}
+
 }  // namespace
 
 std::string render(const control::StatusReport& status, const Style& style) {
@@ -184,7 +201,7 @@ std::string render(const control::StatusReport& status, const Style& style) {
   text += count_text(status.connections.size(), "connection") + ", " + grouped(up) + " up with " +
           (tunnels == 1 ? "1 child" : grouped(tunnels) + " children") + "; cygnetd " + status.version + ", running " +
           duration_text(status.uptime_s) + '\n';
-  text += threads_text(status) + esp_interfaces_text(status);
+  text += threads_text(status) + esp_interfaces_text(status) + pool_routes_text(status);
   if (!status.engine_connected)
     text += style.paint(Tone::kBad, "The packet engine is not running: no packet passes until it is back.") + '\n';
   if (!status.clear_text_problem.empty()) {

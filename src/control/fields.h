@@ -178,6 +178,12 @@ void fields(V& v, S& s) {
   v("packets_in", s.packets_in);
   v("packets_out", s.packets_out);
 }
+template <typename V, Is<PoolRouteReport> S>
+void fields(V& v, S& s) {
+  v("pool", s.pool);
+  v("left_to", s.left_to);
+  v("proxyarp", s.proxyarp);
+}
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {
   v("version", s.version);
@@ -188,6 +194,7 @@ void fields(V& v, S& s) {
   v("threads", s.threads);
   v("ciphers", s.ciphers);
   v("esp_interfaces", s.esp_interfaces);
+  v("pool_routes", s.pool_routes);
   v("ike_counters", s.ike);
 }
 template <typename V, Is<SummaryReport> S>

@@ -209,6 +209,13 @@ struct EspInterfaceReport {
   bool operator==(const EspInterfaceReport&) const = default;
 };
 
+struct PoolRouteReport {  // where packets for addresses of a pool go that no peer has
+  std::string pool;
+  std::string left_to;    // the administrator's route; empty: they are refused
+  bool proxyarp = false;  // a route to there is as it should be
+  bool operator==(const PoolRouteReport&) const = default;
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
@@ -218,6 +225,7 @@ struct StatusReport {
   std::vector<ThreadReport> threads;
   CipherReport ciphers;
   std::vector<EspInterfaceReport> esp_interfaces;
+  std::vector<PoolRouteReport> pool_routes;
   IkeCounters ike;
   bool operator==(const StatusReport&) const = default;
 };

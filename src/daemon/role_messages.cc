@@ -143,6 +143,26 @@ void fields(A& a, V& v) {
     a.number(v.guard_order);
   }
 }
+template <typename A>
+void prefix(A& a, auto& v) {
+  a.address(v.address);
+  a.number(v.length);
+  if (v.length > v.address.bits()) a.refuse();
+}
+template <typename A, Is<PoolRoutes> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& way) {
+    prefix(each, way.pool);
+    // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
+    bool left = way.left_to.has_value();
+    each.flag(left);
+    if (!left) return;
+    // NOLINTNEXTLINE(misc-const-correctness): the reading archive sets it
+    IpPrefix to = way.left_to.value_or(IpPrefix{});
+    prefix(each, to);
+    if constexpr (A::kReads) way.left_to = to;
+  });
+}
 template <typename A, Is<ClearTextRefused> V>
 void fields(A& a, V& v) {
   a.text(v.problem);

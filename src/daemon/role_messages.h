@@ -87,6 +87,15 @@ struct ClearTextRefused {
   std::string problem;  // why it is not; empty: it is
   std::uint64_t packets = 0;
 };
+// Where packets for addresses of pools go that no peer has. All there are, whenever that changes.
+struct PoolRoutes {
+  struct Way {
+    IpPrefix pool;
+    std::optional<IpPrefix> left_to;  // a route of the administrator's; none: they are refused
+    auto operator<=>(const Way&) const = default;
+  };
+  std::vector<Way> list;
+};
 // An interface whose plain ESP comes to AF_XDP sockets from now on. Descriptors: socket and memory of each queue.
 struct EspInterface {
   std::uint32_t index = 0;
@@ -112,16 +121,17 @@ inline constexpr std::size_t kMostNextHops = 4096;
 inline constexpr std::size_t kHopsTogether = 256;  // in one message
 using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
                                  NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused,
-                                 EngineWorker, KernelPeer, EspInterface, EspInterfaceGone, NextHops>;
+                                 EngineWorker, KernelPeer, EspInterface, EspInterfaceGone, NextHops, PoolRoutes>;
 
 // ---- to the monitor
 struct Ready {};
 struct WantReload {};
 struct WantShutDown {};
 // A route into one of our devices, an address on it, or an address behind it for which this machine answers in the
-// networks it is attached to (proxy ARP, RFC 4389 for IPv6). And what clear text from outside is refused
-// (monitor/clear_text_gate.h): everything from a routed network, unless it is Clear; then what is Guarded, and not
-// Exempt. The monitor refuses everything else.
+// networks it is attached to (proxy ARP, RFC 4389 for IPv6). Addresses for peers (Pool), which are refused as long as
+// nobody has them and which the administrator routes nowhere (monitor/pool_routes.h). And what clear text from outside
+// is refused (monitor/clear_text_gate.h): everything from a routed network, unless it is Clear; then what is Guarded,
+// and not Exempt. The monitor refuses everything else.
 struct NetworkRequest {
   enum class What : std::uint8_t {
     kAddRoute,
@@ -130,6 +140,8 @@ struct NetworkRequest {
     kRemoveAddress,
     kAddProxy,
     kRemoveProxy,
+    kAddPool,
+    kRemovePool,
     kAddClear,
     kRemoveClear,
     kAddGuard,

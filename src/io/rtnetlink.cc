@@ -108,15 +108,30 @@ void parse_metrics(const nlattr* nested, Route& route) {
                   });
 }
 
+Route::Kind kind_of(std::uint8_t type) {
+  switch (type) {
+    case RTN_UNICAST: return Route::Kind::kUnicast;
+    case RTN_THROW: return Route::Kind::kThrow;
+    case RTN_UNREACHABLE: return Route::Kind::kUnreachable;
+    default: return Route::Kind::kOther;
+  }
+}
+
+std::uint8_t type_of(Route::Kind kind) {
+  switch (kind) {
+    case Route::Kind::kThrow: return RTN_THROW;
+    case Route::Kind::kUnreachable: return RTN_UNREACHABLE;
+    default: return RTN_UNICAST;
+  }
+}
+
 std::optional<Route> parse_route(const nlmsghdr& message) {
   const auto* body = body_of<rtmsg>(message);
   const auto family = body == nullptr ? std::nullopt : family_of(body->rtm_family);
   if (!family || message.nlmsg_type != RTM_NEWROUTE || (body->rtm_flags & RTM_F_CLONED) != 0) {
     return std::nullopt;
   }
-  Route route{.kind = body->rtm_type == RTN_UNICAST ? Route::Kind::kUnicast
-                      : body->rtm_type == RTN_THROW ? Route::Kind::kThrow
-                                                    : Route::Kind::kOther,
+  Route route{.kind = kind_of(body->rtm_type),
               .destination = {IpAddress::any(*family), body->rtm_dst_len},
               .table = body->rtm_table,
               .protocol = body->rtm_protocol};
@@ -166,11 +181,11 @@ Request route_request(const Route& route, std::uint16_t type, std::uint16_t flag
   body->rtm_dst_len = route.destination.length;
   body->rtm_table = RT_TABLE_UNSPEC;
   body->rtm_protocol = kOurRouteProtocol;
-  body->rtm_scope = route.gateway || route.kind == Route::Kind::kThrow ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  body->rtm_type = type_of(route.kind);
+  body->rtm_scope = route.gateway || body->rtm_type != RTN_UNICAST ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
   if (body->rtm_family == AF_INET6) {
     body->rtm_scope = RT_SCOPE_UNIVERSE;
   }
-  body->rtm_type = route.kind == Route::Kind::kThrow ? RTN_THROW : RTN_UNICAST;
   request.address(RTA_DST, route.destination.network());
   request.u32(RTA_TABLE, route.table);
   if (route.device != 0) {
@@ -206,8 +221,6 @@ Request rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t fla
   request.u32(FRA_TABLE, rule.table);
   return request;
 }
-
-const auto kKeepsRoutes = IpAddress::v4(0xc0000008);
 
 Request address_request(int index, const IpAddress& address, std::uint16_t type, std::uint16_t flags) {
   Request request(type, flags);
@@ -446,11 +459,17 @@ Result<void> RouteSocket::no_link_local_address(int index) {
   return talk(*request.header, {}, "cannot turn the device's link-local address off");
 }
 
-Result<void> RouteSocket::keep_routes(int index) {
-  auto request = address_request(index, kKeepsRoutes, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+Result<bool> RouteSocket::keep_routes(int index) {
+  auto request = address_request(index, kKeepsRoutes, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
   static_cast<ifaddrmsg*>(mnl_nlmsg_get_payload(request.header))->ifa_scope = RT_SCOPE_HOST;
-  return talk(*request.header, {}, "cannot give the device an address that keeps its routes", EEXIST);
+  errno = 0;
+  const auto set = talk(*request.header, {}, "cannot give the device an address that keeps its routes");
+  if (set) return true;
+  if (errno == EEXIST) return false;
+  return std::unexpected(set.error());
 }
+
+Result<void> RouteSocket::stop_keeping_routes(int index) { return remove_address(index, kKeepsRoutes); }
 
 Result<void> RouteSocket::add_address(int index, const IpAddress& address) {
   auto request = address_request(index, address, RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);

@@ -36,7 +36,7 @@ struct InterfaceAddress {
   bool operator==(const InterfaceAddress&) const = default;
 };
 struct Route {
-  enum class Kind : std::uint8_t { kUnicast, kThrow, kOther };
+  enum class Kind : std::uint8_t { kUnicast, kThrow, kUnreachable, kOther };
   Kind kind = Kind::kUnicast;
   IpPrefix destination;
   std::uint32_t table = 254;
@@ -64,6 +64,9 @@ struct ProxyNeighbour {
   IpAddress address;
   auto operator<=>(const ProxyNeighbour&) const = default;
 };
+
+// See RouteSocket::keep_routes().
+inline const IpAddress kKeepsRoutes = IpAddress::v4(0xc0000008);
 
 // Who is where on a network.
 struct Neighbour {
@@ -93,8 +96,10 @@ class RouteSocket {
   [[nodiscard]] bool has_xfrm_interfaces();
   [[nodiscard]] Result<void> no_link_local_address(int index);  // no fe80:: of its own, no router solicitation
   // With a device's last IPv4 address the kernel takes all IPv4 routes through it. This gives it one that stays: the
-  // dummy address of RFC 7600, of host scope, so that nothing is sent from it.
-  [[nodiscard]] Result<void> keep_routes(int index);
+  // dummy address of RFC 7600, of host scope, so that nothing is sent from it. False: it had that before.
+  [[nodiscard]] Result<bool> keep_routes(int index);
+  // Takes it away again.
+  [[nodiscard]] Result<void> stop_keeping_routes(int index);
   // Adding what is there and removing what is not both succeed.
   [[nodiscard]] Result<void> add_address(int index, const IpAddress& address);
   [[nodiscard]] Result<void> remove_address(int index, const IpAddress& address);

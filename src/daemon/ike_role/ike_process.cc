@@ -58,6 +58,18 @@ void IkeProcess::tell_monitor(const ToMonitor& message) {
   (void)monitor_->send(encode(message));
 }
 
+// The monitor has logged it, and tries again what the kernel refused. Whoever waits for an answer is told as well.
+void IkeProcess::on_network_done(const NetworkDone& done) {
+  for (auto& next : ordered_) {
+    const bool meant = next.client != 0 && next.network > network_done_ && !done.error.empty();
+    if (!meant) continue;
+    auto& message = next.answer.message;
+    message += (message.empty() ? "" : "\n") + ("not all of the network is set: " + done.error + " (see the log)");
+  }
+  network_done_ += done.count;
+  pump_soon();
+}
+
 void IkeProcess::send_network_requests() {
   const auto all = std::exchange(network_requests_, {});
   for (std::size_t first = 0; first < all.size(); first += kMaxRequestsTogether) {
@@ -91,12 +103,13 @@ void IkeProcess::on_monitor_message(io::Message message) {
   } else if (const auto* fresh = std::get_if<NewConfiguration>(&*decoded)) {
     on_new_configuration(*fresh, message.fds);
   } else if (const auto* network = std::get_if<NetworkDone>(&*decoded)) {
-    network_done_ += network->count;
-    pump_soon();
+    on_network_done(*network);
   } else if (const auto* processes = std::get_if<Processes>(&*decoded)) {
     processes_ = processes->list;
   } else if (const auto* clear_text = std::get_if<ClearTextRefused>(&*decoded)) {
     clear_text_ = *clear_text;
+  } else if (const auto* pools = std::get_if<PoolRoutes>(&*decoded)) {
+    pool_routes_ = *pools;
   } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
     on_network_changed();
   } else if (std::holds_alternative<ShutDown>(*decoded)) {
@@ -280,6 +293,7 @@ void IkeProcess::apply_configuration() {
   std::ranges::move(oriented.waiting, std::back_inserter(protect));
   use_engines();
   apply(policies_.configure(protect));
+  refuse_unused_addresses();
   move_policies();
   verifier_->use(configuration_.conf.credentials);
   verifier_->use_own(own_certificates(configuration_.conf.credentials, connections_));

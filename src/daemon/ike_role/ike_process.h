@@ -104,6 +104,7 @@ class IkeProcess {
   void end();
   void tell_monitor(const ToMonitor& message);
   void send_network_requests();
+  void on_network_done(const NetworkDone& done);
   void fail_start(const std::string& why);
   [[nodiscard]] const model::Connection* find_connection(const std::string& name) const;
   [[nodiscard]] const model::Child* find_child(const std::string& connection, const std::string& child) const;
@@ -157,6 +158,8 @@ class IkeProcess {
   void add_routes(const model::PolicySpec& policy);
   // Sources, MTU and neighbours are not in the policies: they follow our addresses and the configuration.
   void look_at_routes_again();
+  // Addresses of pools that nobody has are refused, where routes lead to those that somebody has.
+  void refuse_unused_addresses();
   void look_at_routes_of(const std::vector<std::string>& connections);
   void send_what_may_go();
   // For the engine's acknowledgements: an error becomes a log line, `what` was not done for this connection.
@@ -209,6 +212,7 @@ class IkeProcess {
   // ---- reports.cc
   [[nodiscard]] control::StatusReport make_status(const Result<sadb::Dump>& dump, const std::string& only) const;
   [[nodiscard]] control::SummaryReport make_summary() const;
+  [[nodiscard]] std::vector<control::PoolRouteReport> make_pool_routes() const;
   // Counters of the engine by child.
   struct ChildCounters {
     model::SaCounters in, out;
@@ -294,6 +298,7 @@ class IkeProcess {
   std::map<model::ChildId, Owner> children_;      // CHILD_SAs there are: whose, and through which device
   std::vector<ProcessState> processes_;
   ClearTextRefused clear_text_;
+  PoolRoutes pool_routes_;
   std::vector<Waiting> waiting_;
   // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears
   // from us, and a crash must find the state the datagram speaks of.

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "daemon/ike_role/ike_process.h"
+#include "daemon/pool_prefixes.h"
 #include "ike/puzzle.h"
 #include "sadb/archive.h"
 #include "sadb/kernel/translate.h"
@@ -177,12 +178,19 @@ void IkeProcess::on_refused(model::ChildId child, const std::string& connection,
   const auto now = clock_.monotonic();
   if (now - std::exchange(refused.last, now) > kForgotten) refused.times = 0;
   const auto times = refused.times++;
-  log_.error(connection, "an SA was not installed: " + why + "; its tunnel is taken down");
+  const auto message = "an SA was not installed: " + why + "; its tunnel is taken down";
+  log_.error(connection, message);
+  tell_followers({.time_s = clock_.wall_seconds(),
+                  .severity = Severity::kError,
+                  .connection = connection,
+                  .peer = {},
+                  .event = "sa-refused",
+                  .message = message});
   if (!first_engine_.connected()) return;
   const auto pause = times == 0 ? Duration{} : std::chrono::seconds(1U << std::min(times, kLongestPauseBits));
-  loop_.after(pause, [this, child] {
+  loop_.after(pause, [this, child, why] {
     if (ending_ || endpoint_ == nullptr) return;
-    endpoint_->on_child_expiring(clock_.monotonic(), child, true);
+    endpoint_->on_child_refused(clock_.monotonic(), child, why);
     pump();
   });
 }
@@ -325,6 +333,27 @@ void IkeProcess::look_at_routes_of(const std::vector<std::string>& connections) 
   for (const auto* policy : policies_.all()) {
     if (meant.contains(policy->connection)) add_routes(*policy);
   }
+}
+
+void IkeProcess::refuse_unused_addresses() {
+  std::map<IpPrefix, std::string> pools;
+  for (const auto& connection : connections_) {
+    if (connection.remote.pools.empty()) continue;
+    const bool routed = std::ranges::all_of(connection.children, [&](const auto& child) {
+      model::PolicySpec policy{.local = child.local,
+                               .remote = child.remote,
+                               .mode = child.mode,
+                               .connection = connection.name,
+                               .child_name = child.name};
+      sadb::kernel::apply_terms(child, policy);
+      return wants_routes(policy);
+    });
+    if (!routed || connection.children.empty()) continue;
+    for (const auto& pool : connection.remote.pools) {
+      for (const auto& prefix : pool_prefixes(pool)) pools.emplace(prefix, connection.children.front().device);
+    }
+  }
+  routes_.use_pools(std::move(pools));
 }
 
 void IkeProcess::add_routes(const model::PolicySpec& policy) {

@@ -207,6 +207,7 @@ void IkeProcess::apply_change(const Reload& reload) {
   std::ranges::move(oriented.waiting, std::back_inserter(protect));
   use_engines();
   apply(policies_.reconfigure(protect, gone));
+  refuse_unused_addresses();
   move_policies();
   look_at_routes_of(*reload.only);
   endpoint_->reconfigure(clock_.monotonic(), std::move(oriented.connections), order);

@@ -9,6 +9,7 @@
 #include "control/wireshark.h"
 #include "daemon/ike_role/certificates.h"
 #include "daemon/ike_role/ike_process.h"
+#include "daemon/pool_prefixes.h"
 
 namespace cygnet::daemon {
 
@@ -217,11 +218,35 @@ control::SummaryReport IkeProcess::make_summary() const {
           .ike = counters_of(counters)};
 }
 
+// Pools of one address are not listed, unless somebody else routes them.
+std::vector<control::PoolRouteReport> IkeProcess::make_pool_routes() const {
+  std::map<IpPrefix, std::optional<IpPrefix>> left_to;
+  for (const auto& way : pool_routes_.list) left_to.emplace(way.pool, way.left_to);
+  std::vector<control::PoolRouteReport> out;
+  std::set<std::string_view> told;
+  for (const auto& connection : connections_) {
+    for (const auto& pool : connection.remote.pools) {
+      control::PoolRouteReport report{.pool = pool.text, .left_to = {}, .proxyarp = connection.proxy_arp};
+      bool known = false;
+      for (const auto& prefix : pool_prefixes(pool)) {
+        const auto way = left_to.find(prefix);
+        if (way == left_to.end()) continue;
+        known = true;
+        if (way->second) report.left_to = way->second->to_string();
+      }
+      if (!known || (pool.is_single() && report.left_to.empty()) || !told.insert(pool.text).second) continue;
+      out.push_back(std::move(report));
+    }
+  }
+  return out;
+}
+
 control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, const std::string& only) const {
   control::StatusReport report{.version = std::string(version()),
                                .uptime_s = seconds(clock_.monotonic() - started_),
                                .engine_connected = static_cast<bool>(dump),
                                .clear_text_problem = clear_text_.problem};
+  report.pool_routes = make_pool_routes();
   Counters counters;
   if (dump) {
     for (const auto& sa : dump->sas) {

@@ -236,6 +236,19 @@ void Routes::remove(const model::PolicySpec& policy) {
   of_policy_.erase(of);
 }
 
+void Routes::use_pools(std::map<IpPrefix, std::string> pools) {
+  const auto before = std::exchange(pools_, std::move(pools));
+  const auto ask = [&](NetworkRequest::What what, const std::pair<const IpPrefix, std::string>& pool) {
+    send_({next_request_++, what, pool.first, pool.second, {}, 0, {}, {}, 0});
+  };
+  for (const auto& pool : before) {
+    if (!pools_.contains(pool.first)) ask(NetworkRequest::What::kRemovePool, pool);
+  }
+  for (const auto& pool : pools_) {
+    if (!before.contains(pool.first)) ask(NetworkRequest::What::kAddPool, pool);
+  }
+}
+
 std::vector<control::RouteFact> Routes::facts() const {
   std::vector<control::RouteFact> out;
   for (const auto& [wanted, held] : held_) {

@@ -30,6 +30,8 @@ class Routes {
   void add(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips, const std::vector<IpAddress>& own,
            std::uint32_t mtu, bool proxy = false);
   void remove(const model::PolicySpec& policy);
+  // Networks whose addresses are refused while no peer has them, each with a device of ours: all there are from now on.
+  void use_pools(std::map<IpPrefix, std::string> pools);
   [[nodiscard]] std::vector<control::RouteFact> facts() const;
 
  private:
@@ -79,6 +81,7 @@ class Routes {
   std::size_t clear_ = 0;              // of held_
   std::map<Traffic, std::set<model::PolicyId>> guards_;
   std::map<model::PolicyId, std::set<Traffic>> guards_of_;
+  std::map<IpPrefix, std::string> pools_;
   std::uint32_t next_request_ = 1;
 };
 

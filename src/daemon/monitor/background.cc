@@ -47,7 +47,7 @@ int Monitor::clean_up() {
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_);
   // Another daemon's, which lives, is not ours to take back.
   if (const auto lock = lock_directory(options_.state_dir)) resolver_.clean_up_earlier();
-  remove_from_kernel(path(std::string(kInKernelFile)));
+  remove_from_kernel(path(std::string(kInKernelFile)), log_);
   if (auto done = network_->clean_up(); !done) {
     log_.error("network", done.error().message);
     return 1;

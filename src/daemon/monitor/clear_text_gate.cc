@@ -19,6 +19,15 @@ std::string table_name(std::uint32_t route_table) { return "inet cygnet_" + std:
 // Making it first lets the removal succeed where there is none.
 std::string removal(const std::string& table) { return "add table " + table + "\ndelete table " + table + "\n"; }
 
+// Where there is none, or no packet filter at all, there is nothing to do.
+Result<void> remove(Nftables& filter, const std::string& table) {
+  if (!filter.run("list table " + table + "\n")) return {};
+  const auto done = filter.run("delete table " + table + "\n");
+  if (done) return {};
+  return fail("the packet filter's table " + table +
+              " cannot be removed, and goes on refusing clear text: " + done.error().message);
+}
+
 // "80", "80-90".
 std::string range(std::uint16_t first, std::uint16_t last) {
   return first == last ? std::to_string(first) : std::to_string(first) + '-' + std::to_string(last);
@@ -265,7 +274,7 @@ bool ClearTextGate::put() {
 void ClearTextGate::open() {
   before_ = current_ = 0;
   if (setup_.kernel) {
-    take_back_earlier(setup_.route_table);
+    if (auto done = take_back_earlier(setup_.route_table); !done) log_.warning("network", done.error().message);
     problem_.clear();
     return;
   }
@@ -278,14 +287,16 @@ void ClearTextGate::open() {
           "net.ipv4.conf.*.rp_filter=1 on the outer devices helps IPv4");
 }
 
-void ClearTextGate::close() {
-  if (filter_) (void)filter_->run(removal(name()));
+Result<void> ClearTextGate::close() {
+  auto done = filter_ ? remove(*filter_, name()) : Result<void>{};
   filter_.reset();
   problem_ = "cygnetd has ended";
+  return done;
 }
 
-void ClearTextGate::take_back_earlier(std::uint32_t route_table) {
-  if (auto filter = Nftables::open()) (void)filter->run(removal(table_name(route_table)));
+Result<void> ClearTextGate::take_back_earlier(std::uint32_t route_table) {
+  auto filter = Nftables::open();
+  return filter ? remove(*filter, table_name(route_table)) : Result<void>{};
 }
 
 void ClearTextGate::want_clear(const IpPrefix& network, bool wanted) {

@@ -55,8 +55,8 @@ class ClearTextGate {
 
   // Puts the table there, instead of one that an earlier daemon left. Where that is impossible, problem() says why.
   void open();
-  void close();
-  static void take_back_earlier(std::uint32_t route_table);
+  [[nodiscard]] Result<void> close();
+  [[nodiscard]] static Result<void> take_back_earlier(std::uint32_t route_table);
 
   // Some traffic of this network comes in the clear: only what is guarded is refused.
   void want_clear(const IpPrefix& network, bool wanted);

@@ -143,7 +143,7 @@ void Monitor::end_shut_down() {
   }
   leases_.close();
   resolver_.close();
-  remove_from_kernel(path(std::string(kInKernelFile)));
+  remove_from_kernel(path(std::string(kInKernelFile)), log_);
   network_->close();
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));

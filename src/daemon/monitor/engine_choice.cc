@@ -270,7 +270,7 @@ char larval_drop_before(const std::string& file) {
 
 void note_in_kernel(const EnginePlan& plan, const std::string& file, Logger& log) {
   if (!plan.kernel) {
-    remove_from_kernel(file);
+    remove_from_kernel(file, log);
     return;
   }
   const auto text = "engine=" + std::string(word_of(plan.language)) + " " + larval_drop_before(file) + '\n';
@@ -284,13 +284,22 @@ void note_in_kernel(const EnginePlan& plan, const std::string& file, Logger& log
   }
 }
 
-void remove_from_kernel(const std::string& file) {
+void remove_from_kernel(const std::string& file, Logger& log) {
   std::string word;
   if (std::ifstream in(file); !(in >> word)) return;
-  if (const char before = larval_drop_before(file); before != '0') (void)write_larval_drop(before);
-  io::remove_file(file);
+  if (const char before = larval_drop_before(file); before != '0' && !write_larval_drop(before))
+    log.warning("monitor", std::string("net.core.xfrm_larval_drop cannot be set to what it was before: sysctl -w "
+                                       "net.core.xfrm_larval_drop=") +
+                               before);
   const auto language = word == "engine=pfkey" ? EngineKind::kPfkey : EngineKind::kXfrm;
-  if (auto port = open_kernel_port(language)) sadb::kernel::KernelEngine(**port, 0).end();
+  auto port = open_kernel_port(language);
+  if (!port) {
+    log.warning("monitor", "our SAs and policies stay in the kernel: " + port.error().message +
+                               ". `cygnetd --clean-up` tries it again");
+    return;
+  }
+  sadb::kernel::KernelEngine(**port, 0).end();
+  io::remove_file(file);
 }
 
 }  // namespace cygnet::daemon

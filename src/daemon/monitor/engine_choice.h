@@ -27,6 +27,7 @@ inline constexpr std::string_view kInKernelFile = "in-kernel";
 // At the start. Not in use: what a killed one may have left there, when it had the kernel, goes.
 void note_in_kernel(const EnginePlan& plan, const std::string& file, Logger& log);
 // SAs and policies of ours that are still in the kernel go, if the file says that there may be some; then the file.
-void remove_from_kernel(const std::string& file);
+// Where that fails the file stays, for the next attempt.
+void remove_from_kernel(const std::string& file, Logger& log);
 
 }  // namespace cygnet::daemon

@@ -62,7 +62,12 @@ void EspPath::on_wanted(const WantNextHops& wanted) {
   if (wanted.anew) hops_.clear();
   std::vector<NextHop> found;
   for (const auto& way : wanted.list) {
-    if (hops_.size() >= kMostNextHops && !hops_.contains(way)) continue;
+    if (hops_.size() >= kMostNextHops && !hops_.contains(way)) {
+      if (!std::exchange(told_full_, true))
+        log_.warning("network", "esp-path=xdp: more than " + std::to_string(kMostNextHops) +
+                                    " peers: the plain ESP of the others goes by sockets");
+      continue;
+    }
     auto hop = resolve(way);
     found.push_back(hop.told);
     hops_.insert_or_assign(way, std::move(hop));

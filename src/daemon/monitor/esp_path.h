@@ -78,6 +78,7 @@ class EspPath {
   std::map<Way, Hop> hops_;
   int tries_ = 0;
   bool trying_ = false;
+  bool told_full_ = false;
 };
 
 }  // namespace cygnet::daemon

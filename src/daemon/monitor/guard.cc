@@ -14,14 +14,13 @@ namespace {
 
 constexpr Duration kRouteSettleTime = std::chrono::milliseconds(100);
 constexpr Duration kLookAtGate = std::chrono::milliseconds(900);
-constexpr Duration kBetweenRepairs = std::chrono::milliseconds(800);
 constexpr Duration kBetweenSettlements = std::chrono::milliseconds(100);
 constexpr int kTimesTheirCost = 4;  // as long as that it waits after one that took long
 
 }  // namespace
 
 void Monitor::on_route_changes() {
-  network_touched_ = io::drain_route_changes(route_changes_.get(), network_->ours()) || network_touched_;
+  if (io::drain_route_changes(route_changes_.get(), network_->ours())) repairs_.on_touched();
   if (std::exchange(routes_dirty_, true)) return;
   loop_.after(kRouteSettleTime, [this] {
     routes_dirty_ = false;
@@ -33,21 +32,22 @@ void Monitor::on_route_changes() {
   });
 }
 
-// Our own table may be long: not more often than is needed to have everything back within a second.
+// Our own table may be long: not more often than is needed to have everything back within a second. What the kernel
+// refuses is tried again by watch_clear_text().
 void Monitor::repair_network() {
-  if (!network_touched_ || repair_awaited_) return;
-  const auto early = repaired_ + kBetweenRepairs - io::SystemClock::now();
-  if (early > Duration{}) {
-    repair_awaited_ = true;
-    loop_.after(early, [this] {
+  const auto now = io::SystemClock::now();
+  if (!network_->all_there()) repairs_.on_unmet(now);
+  const auto due = repairs_.due();
+  if (due > now) {
+    if (!repairs_.touched() || std::exchange(repair_awaited_, true)) return;
+    loop_.after(due - now, [this] {
       repair_awaited_ = false;
       if (!shutting_down_) repair_network();
     });
     return;
   }
-  network_touched_ = false;
   const bool anew = network_->repair();
-  repaired_ = io::SystemClock::now();
+  repairs_.on_repaired(io::SystemClock::now(), network_->all_there());
   settle_gate();
   if (!anew) return;
   // Its descriptor of the device leads nowhere any more.
@@ -76,6 +76,7 @@ void Monitor::watch_clear_text() {
     settle_gate();
     repair_network();
     tell_clear_text();
+    tell_pools();
     watch_clear_text();
   });
 }
@@ -85,6 +86,12 @@ void Monitor::tell_clear_text() {
   if (gate.problem() == clear_text_told_.problem && gate.refused() == clear_text_told_.packets) return;
   clear_text_told_ = {gate.problem(), gate.refused()};
   send(ike_, clear_text_told_);
+}
+
+void Monitor::tell_pools() {
+  if (network_->pool_ways() == pools_told_.list) return;
+  pools_told_.list = network_->pool_ways();
+  send(ike_, pools_told_);
 }
 
 void Monitor::use_bounds(const Loaded& loaded) {
@@ -100,6 +107,7 @@ void Monitor::use_bounds(const Loaded& loaded) {
   for (const auto& [name, bounds] : bounds_) {
     all.addresses.insert(all.addresses.end(), bounds.addresses.begin(), bounds.addresses.end());
     all.proxied.insert(all.proxied.end(), bounds.proxied.begin(), bounds.proxied.end());
+    all.pools.insert(all.pools.end(), bounds.pools.begin(), bounds.pools.end());
     all.assigned_addresses = all.assigned_addresses || bounds.assigned_addresses;
   }
   network_->set_bounds(std::move(all));

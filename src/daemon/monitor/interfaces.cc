@@ -12,6 +12,7 @@ namespace {
 
 // As that of our TUN devices: the kernel knows each path more exactly.
 constexpr std::uint32_t kInterfaceMtu = 1400;
+constexpr std::uint32_t kMainTable = 254;
 
 }  // namespace
 
@@ -69,10 +70,12 @@ Result<Network::Interface> Network::open_interface(const model::XfrmInterface& w
     if (there == links->end()) return fail("the XFRM interface " + wanted.name + " was made and is not there");
   }
   const Interface out{wanted, there->index, earlier || !fits};
-  // Without IPv6 in the kernel there is nothing to turn off.
-  if (out.made) (void)netlink.no_link_local_address(out.index);
-  if (auto kept = netlink.keep_routes(out.index); !kept)
-    log_.warning("network", wanted.name + ": " + kept.error().message);
+  if (out.made) {
+    std::erase_if(guests_, [&](const Guest& guest) { return guest.first == wanted.name; });
+    // Without IPv6 in the kernel there is nothing to turn off.
+    (void)netlink.no_link_local_address(out.index);
+  }
+  keep_routes_of(out);
   if (auto up = netlink.set_up(out.index, out.made ? kInterfaceMtu : 0); !up) {
     if (!fits) (void)netlink.remove_link(out.index);
     return fail(wanted.name + ": " + up.error().message);
@@ -80,10 +83,75 @@ Result<Network::Interface> Network::open_interface(const model::XfrmInterface& w
   return out;
 }
 
+const Network::Interface* Network::foreign(int index) const {
+  const auto it = std::ranges::find(interfaces_, index, &Interface::index);
+  return it == interfaces_.end() || it->made ? nullptr : &*it;
+}
+
+// Told to the file before it is set: a kill in between leaves nothing unknown. What is there already is somebody
+// else's.
+void Network::add_guest(const Interface& interface, const IpAddress& address) {
+  const Guest guest{interface.is.name, address};
+  if (guests_.contains(guest)) return;
+  const auto there = netlink_[0].addresses();
+  for (const auto& one : there ? *there : std::vector<io::InterfaceAddress>{}) {
+    if (one.index == interface.index && one.prefix.address == address) return;
+  }
+  guests_.insert(guest);
+  if (auto kept = write_state(); !kept)
+    log_.warning("network", kept.error().message + ": if cygnetd is killed, " + address.to_string() + " stays on " +
+                                interface.is.name);
+}
+
+void Network::keep_routes_of(const Interface& interface) {
+  const Guest guest{interface.is.name, io::kKeepsRoutes};
+  const bool known = interface.made || guests_.contains(guest);
+  if (!known) add_guest(interface, io::kKeepsRoutes);
+  const auto kept = netlink_[0].keep_routes(interface.index);
+  if (!kept)
+    unmet_.add("the address that keeps the routes of " + interface.is.name,
+               interface.is.name + ": " + kept.error().message);
+  if (!known && !kept.value_or(false)) guests_.erase(guest);
+}
+
+void Network::remove_guests(const std::set<Guest>& guests) {
+  if (guests.empty()) return;
+  const auto links = netlink_[0].links();
+  if (!links) return take_back(std::unexpected(links.error()));
+  // The address that keeps the routes goes last.
+  for (const bool keeper : {false, true}) {
+    for (const auto& [name, address] : guests) {
+      const auto link = std::ranges::find(*links, name, &io::Link::name);
+      if (link == links->end() || (address == io::kKeepsRoutes) != keeper) continue;
+      take_back(keeper ? stop_keeping_routes(name, link->index) : netlink_[0].remove_address(link->index, address));
+    }
+  }
+}
+
+// With the last IPv4 address the administrator's routes would go as well.
+Result<void> Network::stop_keeping_routes(const std::string& name, int index) {
+  const auto addresses = netlink_[0].addresses();
+  const auto routes = netlink_[0].routes(Family::kV4, kMainTable);
+  if (!addresses) return std::unexpected(addresses.error());
+  if (!routes) return std::unexpected(routes.error());
+  const bool other = std::ranges::any_of(
+      *addresses, [&](const auto& one) { return one.index == index && one.prefix.address.is_v4(); });
+  const auto route = std::ranges::find(*routes, index, &io::Route::device);
+  if (!other && route != routes->end()) {
+    const auto ip = io::kKeepsRoutes.to_string();
+    log_.notice("network", name + " keeps the address " + ip + ": with its last one the kernel would take its route " +
+                               route->destination.to_string() + ", which is not ours. Give it another address, then: " +
+                               "ip address delete " + ip + "/32 dev " + name);
+    return {};
+  }
+  return netlink_[0].stop_keeping_routes(index);
+}
+
 void Network::remove_interfaces() {
   for (const auto& each : interfaces_) {
-    if (each.made) (void)netlink_[0].remove_link(each.index);
+    if (each.made) take_back(netlink_[0].remove_link(each.index));
   }
+  remove_guests(std::exchange(guests_, {}));
   interfaces_.clear();
 }
 
@@ -94,10 +162,11 @@ void Network::repair_interfaces(const std::vector<io::Link>& links) {
       if (!link->up) put_up_again(each.is.name, each.index);
       continue;
     }
-    log_.error("network", "the XFRM interface " + each.is.name + " was deleted: making it anew");
+    const auto name = "the XFRM interface " + each.is.name;
+    if (!unmet_.was(name)) log_.error("network", name + " was deleted: making it anew");
     auto fresh = open_interface(each.is, false);
     if (!fresh) {
-      log_.error("network", fresh.error().message);
+      unmet_.add(name, fresh.error().message);
       continue;
     }
     const int old = std::exchange(each, std::move(*fresh)).index;

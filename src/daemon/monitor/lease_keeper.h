@@ -17,8 +17,9 @@ namespace cygnet::daemon {
 
 class LeaseKeeper {
  public:
-  // More than any ike has: a bound for what a hostile one could make us keep.
+  // More than any ike has: bounds for what a hostile one could make us keep.
   static constexpr std::size_t kMost = 1'000'000;
+  static constexpr std::size_t kMostIdentityOctets = 128UL << 20U;  // of all identities together
 
   LeaseKeeper(io::EventLoop& loop, Logger& log) : loop_(loop), log_(log) {}
 
@@ -29,14 +30,24 @@ class LeaseKeeper {
   // At the end: what still waits.
   void close();
 
+  [[nodiscard]] std::size_t unsaved() const { return unsaved_.size(); }
+
  private:
+  struct Kept {
+    store::LeaseRecord lease;
+    bool stored = false;  // something about this address is in the file
+  };
   void save();
+  void keep(const store::LeaseRecord& lease);
+  void forget(const store::LeaseRecord& lease);
 
   io::EventLoop& loop_;
   Logger& log_;
   std::string path_;
   std::unique_ptr<store::LeaseStore> store_;
-  std::map<IpAddress, store::LeaseRecord> leases_;
+  std::map<IpAddress, Kept> leases_;
+  std::size_t identity_octets_ = 0;  // of leases_
+  // Addresses of leases_, and forgotten ones that are in the file: no more than fit in both.
   std::map<IpAddress, store::LeaseChange> unsaved_;
   bool timer_runs_ = false;
   bool failing_ = false;

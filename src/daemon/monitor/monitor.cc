@@ -202,6 +202,7 @@ Result<void> Monitor::start_process(Child& child) {
   }
   child.pid = *pid;
   child.ready = false;
+  child.deaf = false;
   child.started = io::SystemClock::now();
   // What the channel says last is read before the end of the process is acted upon; its closing says nothing new.
   child.channel = std::make_unique<io::Channel>(
@@ -211,9 +212,11 @@ Result<void> Monitor::start_process(Child& child) {
 }
 
 void Monitor::send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds) {
-  if (child.channel) {
-    (void)child.channel->send(encode(message), std::move(fds));
-  }
+  if (!child.channel || child.channel->send(encode(message), std::move(fds)) || !child.channel->open()) return;
+  // So much waits for it that it has not read for a long time; without what is left out it would go on in the dark.
+  if (child.pid == 0 || std::exchange(child.deaf, true)) return;
+  log_.error(child.role, "the process does not read what it is told: ending it");
+  (void)::kill(child.pid, SIGKILL);
 }
 
 void Monitor::start_ike() {
@@ -251,6 +254,8 @@ void Monitor::start_ike() {
   send_processes();
   clear_text_told_ = {};
   tell_clear_text();
+  pools_told_ = {};
+  tell_pools();
 }
 
 // Secrets are read anew: the monitor keeps none. A fault in the files by now is no reason to go without the rest.
@@ -373,11 +378,9 @@ void Monitor::on_network_requests(const std::vector<NetworkRequest>& requests) {
     return;
   }
   const bool first = network_done_.count == 0;
-  for (const auto& error : network_->apply(requests)) {
-    log_.warning("network", error.message);
-    network_done_.error = error.message;
-  }
+  for (const auto& error : network_->apply(requests)) network_done_.error = error.message;
   settle_gate();
+  tell_pools();
   network_done_.request = requests.back().request;
   network_done_.count += static_cast<std::uint32_t>(requests.size());
   // One answer for all that came together.

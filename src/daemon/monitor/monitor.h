@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/log.h"
@@ -43,6 +44,7 @@ class Monitor {
     Instant started{};
     Duration backoff{};
     bool ready = false;
+    bool deaf = false;  // too much waits for it: it is being ended
   };
   struct Loaded {
     Configuration configuration;  // its secrets only say what is wrong with them: they are not kept
@@ -94,6 +96,7 @@ class Monitor {
   void settle_gate();
   void watch_clear_text();
   void tell_clear_text();
+  void tell_pools();
   // Why what was read cannot be put into force; empty: it can.
   [[nodiscard]] std::string why_not(Loaded& loaded) const;
   // Puts it into force: for ike, when it starts, and what ike may ask for from now on.
@@ -129,15 +132,17 @@ class Monitor {
   Child keys_{.role = "keys"};
   Child token_{.role = "token"};
   std::map<std::string, std::string> on_tokens_;  // certificates: URI to DER
+  std::set<std::string> token_asked_;             // which of them
   bool token_awaited_ = false;                    // nothing else starts before
+  bool told_left_out_ = false;
   std::string bundle_;
   SecretBytes crash_secret_;
   NetworkDone network_done_{.request = 0, .count = 0, .error = {}};  // not yet told to ike
   std::map<std::string, NetworkBounds> bounds_;                      // of the connections there are
   ClearTextRefused clear_text_told_;
+  PoolRoutes pools_told_;
   bool routes_dirty_ = false;
-  Instant repaired_{};
-  bool network_touched_ = false;  // by others, where it is ours
+  RepairTimes repairs_;
   bool repair_awaited_ = false;
   bool settling_ = false;
   Instant next_settlement_{};  // of the packet filter, not before

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include "daemon/pool_prefixes.h"
 #include "io/process.h"
 #include "io/xfrm_socket.h"
 #include "model/address_pool.h"
@@ -90,6 +91,9 @@ NetworkBounds bounds_of(const model::Connection& connection) {
   for (const auto* end : {&connection.local, &connection.remote}) {
     for (const auto& ip : end->source_ips) out.addresses.push_back(IpRange::of(ip));
     out.assigned_addresses = out.assigned_addresses || end->requests_address();
+    for (const auto& pool : end->pools) {
+      for (const auto& prefix : pool_prefixes(pool)) out.pools.push_back(IpRange::of(prefix));
+    }
     if (!connection.proxy_arp) continue;
     for (const auto& pool : end->pools) out.proxied.push_back(pool.range);
   }
@@ -122,6 +126,7 @@ Result<void> Network::open_all() {
   if (auto ok = open_devices(); !ok) {
     return ok;
   }
+  taking_over_.clear();
   if (auto ok = write_state(); !ok) return ok;
   opened_ = true;
   for (const auto& device : devices_) {
@@ -143,6 +148,9 @@ Result<void> Network::write_state() const {
   for (const auto& each : interfaces_) {
     if (each.made) state << ' ' << each.is.name;
   }
+  for (const auto& name : taking_over_) state << ' ' << name;
+  // No device has a slash in its name.
+  for (const auto& [name, address] : guests_) state << ' ' << name << '/' << address.to_string();
   return io::replace_file(state_path_, state.str() + '\n', 0600);
 }
 
@@ -153,8 +161,15 @@ Result<void> Network::clean_up() {
   }
   netlink_.push_back(std::move(*netlink));
   clean_up_earlier(false);
+  if (left_behind_) return fail("not everything could be taken back: see the lines above, and try it again");
   io::remove_file(state_path_);
   return {};
+}
+
+void Network::take_back(const Result<void>& done) {
+  if (done) return;
+  left_behind_ = true;
+  log_.warning("network", done.error().message + ": it stays behind. `cygnetd --clean-up` tries it again");
 }
 
 Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier) {
@@ -189,6 +204,7 @@ Result<io::TunDevice> Network::open_device(const std::string& name, bool earlier
 
 Result<void> Network::open_devices() {
   const auto earlier = read_earlier();
+  if (earlier) taking_over_ = earlier->devices;
   for (const auto& name : setup_.devices) {
     auto device = open_device(name, earlier && std::ranges::find(earlier->devices, name) != earlier->devices.end());
     if (!device) {
@@ -290,13 +306,13 @@ void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint
     const auto rules = netlink_[0].mark_rules(family);
     for (const auto& rule : rules ? *rules : std::vector<io::MarkRule>{}) {
       if (rule.table == table && rule.priority == priority && rule.mark == mark) {
-        (void)netlink_[0].remove_rule(rule);
+        take_back(netlink_[0].remove_rule(rule));
       }
     }
     const auto routes = netlink_[0].routes(family, table);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
       if (route.protocol == kOurRouteProtocol) {
-        (void)netlink_[0].remove_route(route);
+        take_back(netlink_[0].remove_route(route));
       }
     }
   }
@@ -306,14 +322,22 @@ std::optional<Network::Earlier> Network::read_earlier() const {
   std::ifstream file(state_path_);
   Earlier out;
   if (!(file >> out.table >> out.priority >> out.mark)) return std::nullopt;
-  for (std::string device; file >> device;) out.devices.push_back(device);
+  for (std::string word; file >> word;) {
+    const auto slash = word.find('/');
+    const auto address = slash == std::string::npos ? std::nullopt : IpAddress::parse(word.substr(slash + 1));
+    if (address) {
+      out.guests.emplace(word.substr(0, slash), *address);
+    } else {
+      out.devices.push_back(word);
+    }
+  }
   return out;
 }
 
 void Network::remove_device(const std::string& name) {
   const auto links = netlink_[0].links();
   for (const auto& link : links ? *links : std::vector<io::Link>{}) {
-    if (link.name == name) (void)netlink_[0].remove_link(link.index);
+    if (link.name == name) take_back(netlink_[0].remove_link(link.index));
   }
 }
 
@@ -323,7 +347,7 @@ void Network::clean_up_earlier(bool keep_what_fits) {
   ProxyNeighbours::take_back_earlier(netlink_[0], proxy_switches_path());
   const auto earlier = read_earlier();
   if (!earlier) {
-    if (!keep_what_fits) ClearTextGate::take_back_earlier(setup_.route_table);
+    if (!keep_what_fits) take_back(ClearTextGate::take_back_earlier(setup_.route_table));
     remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
     return;
   }
@@ -336,247 +360,40 @@ void Network::clean_up_earlier(bool keep_what_fits) {
   for (const auto& name : earlier->devices) {
     if (!same || std::ranges::find(wanted, name) == wanted.end()) remove_device(name);
   }
-  if (same) return;
+  guests_ = earlier->guests;
+  if (same) {
+    // Those of interfaces that are not ours to use any more.
+    auto gone = guests_;
+    std::erase_if(gone, [&](const Guest& guest) { return std::ranges::find(wanted, guest.first) != wanted.end(); });
+    for (const auto& guest : gone) guests_.erase(guest);
+    return remove_guests(gone);
+  }
+  remove_guests(std::exchange(guests_, {}));
   remove_ours(earlier->table, earlier->priority, earlier->mark);
   remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
-  ClearTextGate::take_back_earlier(earlier->table);
-}
-
-Result<Network::Placed> Network::check(const NetworkRequest& request) const {
-  const int device = index_of(request.device);
-  if (device == 0) {
-    return fail("'" + request.device + "' is not one of our devices: name it in config setup");
-  }
-  Placed what;
-  using What = NetworkRequest::What;
-  if (request.what == What::kAddAddress || request.what == What::kRemoveAddress) {
-    what.what = Placed::What::kAddress;
-  } else if (request.what == What::kAddProxy || request.what == What::kRemoveProxy) {
-    what.what = Placed::What::kProxy;
-  } else if (request.what == What::kAddClear || request.what == What::kRemoveClear) {
-    what.what = Placed::What::kClear;
-  } else if (request.what >= What::kAddGuard) {
-    what.what = Placed::What::kGuard;
-    what.traffic = {.order = request.guard_order,
-                    .allowed = request.what >= What::kAddExempt,
-                    .remote = request.guarded_remote,
-                    .local = request.guarded_local};
-    return what;
-  }
-  const bool one_address = what.what == Placed::What::kAddress || what.what == Placed::What::kProxy;
-  if (request.prefix.length > request.prefix.address.bits() ||
-      (one_address && request.prefix.length != request.prefix.address.bits()) ||
-      (request.source && request.source->family() != request.prefix.address.family())) {
-    return fail("an impossible route or address was asked for");
-  }
-  what.route = {.destination = {request.prefix.network(), request.prefix.length},
-                .table = setup_.route_table,
-                .device = device,
-                .source = request.source,
-                .mtu = request.mtu};
-  return what;
-}
-
-// A process that reads the network must not get more by its requests than the configuration gives.
-Result<void> Network::check_bounds(const Placed& what) const {
-  const auto inside = [](const std::vector<IpRange>& ranges, const IpAddress& ip) {
-    return std::ranges::any_of(ranges, [&](const IpRange& range) { return range.contains(ip); });
-  };
-  const auto& ip = what.route.destination.address;
-  if (placed_.size() >= kMost) {
-    return fail("more than " + std::to_string(kMost) + " routes and addresses were asked for");
-  }
-  if (what.what >= Placed::What::kClear && guarded_ >= kMostGuarded) {
-    return fail("more than " + std::to_string(kMostGuarded) +
-                " networks of which only a part is protected were asked for: the filter does not know of the newest");
-  }
-  if (what.what == Placed::What::kAddress) {
-    const bool assigned = bounds_.assigned_addresses && model::is_assignable(ip) && !not_proxied_.contains(ip);
-    if (!assigned && !inside(bounds_.addresses, ip)) {
-      return fail(ip.to_string() + " is not to be set: no connection has it as its leftsourceip=");
-    }
-    if (addresses_ >= kMostAddresses) {
-      return fail("more than " + std::to_string(kMostAddresses) + " addresses were asked for");
-    }
-  }
-  if (what.what == Placed::What::kProxy) {
-    if (!inside(bounds_.proxied, ip)) {
-      return fail(ip.to_string() +
-                  " is not to be answered for: it is in no pool or network of a connection with proxyarp=yes");
-    }
-    if (not_proxied_.contains(ip)) {
-      return fail(ip.to_string() + " is not to be answered for: it is this machine's own, or its gateway's");
-    }
-  }
-  return {};
-}
-
-Result<void> Network::place(const Placed& what) {
-  switch (what.what) {
-    case Placed::What::kAddress: return netlink_[0].add_address(what.route.device, what.route.destination.address);
-    case Placed::What::kProxy: proxies_->want(what.route.destination.address); return {};
-    case Placed::What::kClear: gate_.want_clear(what.route.destination, true); return {};
-    case Placed::What::kGuard: gate_.want_guard(what.traffic, true); return {};
-    case Placed::What::kRoute: break;
-  }
-  const auto failed = set_routes({what.route});
-  return failed.empty() ? Result<void>() : std::unexpected(failed.front().second);
-}
-
-// The kernel takes no source that is not an address of this machine. Without one the route still keeps packets from
-// leaving in the clear.
-std::vector<std::pair<std::size_t, Error>> Network::set_routes(const std::vector<io::Route>& routes) {
-  auto failed = netlink_[0].add_routes(routes);
-  std::erase_if(failed, [&](const auto& one) {
-    auto route = routes[one.first];
-    if (!route.source) return false;
-    route.source.reset();
-    if (!netlink_[0].add_route(route)) return false;
-    log_.warning("network", "the route " + route.destination.to_string() + " is there without its source " +
-                                routes[one.first].source->to_string() + ", which is no address of this machine");
-    return true;
-  });
-  return failed;
-}
-
-Result<void> Network::displace(const Placed& what) {
-  switch (what.what) {
-    case Placed::What::kAddress: return netlink_[0].remove_address(what.route.device, what.route.destination.address);
-    case Placed::What::kProxy: proxies_->stop_wanting(what.route.destination.address); return {};
-    case Placed::What::kClear: gate_.want_clear(what.route.destination, false); return {};
-    case Placed::What::kGuard: gate_.want_guard(what.traffic, false); return {};
-    case Placed::What::kRoute: break;
-  }
-  return netlink_[0].remove_route(what.route);
-}
-
-void Network::remember(const Placed& what) {
-  const bool fresh = placed_.insert(what).second;
-  if (fresh && what.what == Placed::What::kAddress) ++addresses_;
-  if (fresh && what.what >= Placed::What::kClear) ++guarded_;
-  if (fresh && what.what == Placed::What::kRoute) {
-    ++tunnelled_count_[what.route.destination];
-    tunnelled_.insert(what.route.destination);
-  }
-}
-
-void Network::forget(const Placed& what) {
-  if (placed_.erase(what) == 0) return;
-  if (what.what == Placed::What::kAddress) --addresses_;
-  if (what.what >= Placed::What::kClear) --guarded_;
-  if (what.what == Placed::What::kRoute && --tunnelled_count_[what.route.destination] == 0) {
-    tunnelled_count_.erase(what.route.destination);
-    tunnelled_.erase(what.route.destination);
-  }
-}
-
-Result<void> Network::apply(const NetworkRequest& request) { return apply_one(request); }
-
-Result<void> Network::apply_one(const NetworkRequest& request) {
-  const auto what = check(request);
-  if (!what) {
-    return std::unexpected(what.error());
-  }
-  ways_changed_ = true;
-  // Additions have even numbers.
-  const bool adding = static_cast<unsigned>(request.what) % 2 == 0;
-  const bool there = placed_.contains(*what);
-  Result<void> done;
-  if (!adding) before_.erase(*what);
-  if (!adding && kept_.contains(*what)) {
-    wanted_.erase(*what);
-    return {};
-  }
-  if (adding && !there) {
-    if (auto within = check_bounds(*what); !within) return within;
-  }
-  if (there && what->what >= Placed::What::kClear) {
-    // These are counted: what is there is not put there twice.
-    if (adding) {
-      wanted_.insert(*what);
-      return {};
-    }
-  } else if (!there && !adding && what->what >= Placed::What::kClear) {
-    return {};
-  }
-  forget(*what);
-  wanted_.erase(*what);
-  if (adding) {
-    // A throw route for the same prefix would be another entry under the same key.
-    if (what->what == Placed::What::kRoute && thrown_.erase(what->route.destination) == 1) {
-      (void)netlink_[0].remove_route(
-          {.kind = io::Route::Kind::kThrow, .destination = what->route.destination, .table = setup_.route_table});
-    }
-    done = place(*what);
-    if (done) {
-      remember(*what);
-      wanted_.insert(*what);
-    }
-  } else {
-    done = displace(*what);
-  }
-  if (what->what == Placed::What::kRoute && has_connected_inside(what->route.destination)) {
-    set_throw_routes();
-  }
-  return done;
-}
-
-std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
-  std::vector<Error> errors;
-  std::vector<Placed> fresh;
-  for (const auto& request : requests) {
-    const auto what = check(request);
-    // One that throw routes have to do with is set by itself.
-    const bool plain = what && request.what == NetworkRequest::What::kAddRoute &&
-                       placed_.size() + fresh.size() < kMost && !thrown_.contains(what->route.destination) &&
-                       !has_connected_inside(what->route.destination);
-    if (plain) {
-      forget(*what);
-      wanted_.erase(*what);
-      fresh.push_back(*what);
-      continue;
-    }
-    place_together(fresh, errors);
-    if (auto done = apply_one(request); !done) errors.push_back(std::move(done.error()));
-  }
-  place_together(fresh, errors);
-  return errors;
-}
-
-void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& errors) {
-  if (routes.empty()) return;
-  ways_changed_ = true;
-  std::vector<io::Route> wanted;
-  for (const auto& what : routes) wanted.push_back(what.route);
-  std::vector<bool> good(routes.size(), true);
-  for (auto& [place, error] : set_routes(wanted)) {
-    good[place] = false;
-    errors.push_back(std::move(error));
-  }
-  for (std::size_t i = 0; i < routes.size(); ++i) {
-    if (!good[i]) continue;
-    remember(routes[i]);
-    wanted_.insert(routes[i]);
-  }
-  routes.clear();
-}
-
-// Only then can a route of ours call for a throw route, or make one superfluous.
-bool Network::has_connected_inside(const IpPrefix& tunnelled) const {
-  return std::ranges::any_of(
-      connected_, [&](const IpPrefix& c) { return c.length >= tunnelled.length && tunnelled.contains(c.network()); });
+  take_back(ClearTextGate::take_back_earlier(earlier->table));
 }
 
 void Network::close() {
   if (proxies_) proxies_->close();
   if (!netlink_.empty() && opened_) {
     remove_ours(setup_.route_table, setup_.rule_priority, setup_.fwmark);
-    gate_.close();
-    for (const auto& device : devices_) (void)io::keep_tun(device, false);
+    take_back(gate_.close());
+    const auto links = netlink_[0].links();
+    for (const auto& device : devices_) {
+      auto let_go = io::keep_tun(device, false);
+      // Somebody may have deleted it.
+      const bool there = links && std::ranges::find(*links, device.index, &io::Link::index) != links->end();
+      if (there) take_back(let_go);
+    }
     remove_interfaces();
-    io::remove_file(state_path_);
+    // With it the next start, or --clean-up, knows of what is left.
+    if (!left_behind_) io::remove_file(state_path_);
   }
   placed_.clear();
+  pools_.clear();
+  refused_.clear();
+  pool_ways_.clear();
   addresses_ = 0;
   guarded_ = 0;
   thrown_.clear();

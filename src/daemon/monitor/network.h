@@ -20,7 +20,9 @@
 #include "base/log.h"
 #include "daemon/engine_plan.h"
 #include "daemon/monitor/clear_text_gate.h"
+#include "daemon/monitor/pool_routes.h"
 #include "daemon/monitor/proxy_neighbours.h"
+#include "daemon/monitor/unmet.h"
 #include "daemon/monitor/worker_queues.h"
 #include "daemon/role_messages.h"
 #include "io/rtnetlink.h"
@@ -38,6 +40,7 @@ struct NetworkBounds {
   std::vector<IpRange> addresses;   // leftsourceip=
   bool assigned_addresses = false;  // leftsourceip=%config: a peer says which
   std::vector<IpRange> proxied;     // the peers' addresses of connections with proxyarp=yes
+  std::vector<IpRange> pools;       // rightaddresspool=: as pool_prefixes() says
   bool operator==(const NetworkBounds&) const = default;
 };
 [[nodiscard]] NetworkBounds bounds_of(const model::Connection& connection);
@@ -47,6 +50,7 @@ class Network {
   // More than any ike has: bounds for what a hostile one could make the kernel keep.
   static constexpr std::size_t kMost = 1'000'000;
   static constexpr std::size_t kMostAddresses = 4096;
+  static constexpr std::size_t kMostOfEngine = kMost / 2;  // ike's have room beside them
   static constexpr std::size_t kMostGuarded =
       100'000;  // clear networks and guards: all of it is one text for the filter
 
@@ -57,7 +61,8 @@ class Network {
   // Takes over or cleans up what an earlier monitor left, makes devices, sockets and rules.
   [[nodiscard]] Result<void> open();
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
-  // In their order; new routes that follow each other are set together. What failed.
+  // In their order; new routes that follow each other are set together. What failed, for whoever asked: it is logged,
+  // and what the kernel refused is wanted all the same and tried again by repair().
   [[nodiscard]] std::vector<Error> apply(const std::vector<NetworkRequest>& requests);
   // Routes that the engine asks for by itself: they stay when ike begins anew, and while ike wants them too. They are
   // those of policies that came over PF_KEY. Anything else in the message is not the engine's to ask.
@@ -71,6 +76,10 @@ class Network {
   // Somebody has taken away what is ours: puts it back. True: a device was gone and had to be made anew, so that the
   // engine must begin anew as well.
   [[nodiscard]] bool repair();
+  // False: something that is wanted is missing in the kernel, or could not be looked at.
+  [[nodiscard]] bool all_there() const { return unmet_.empty(); }
+  [[nodiscard]] std::size_t asked_by_engine() const { return kept_.size(); }
+  [[nodiscard]] const std::vector<PoolRoutes::Way>& pool_ways() const { return pool_ways_; }
   [[nodiscard]] io::RouteChangeFilter ours() const;
   [[nodiscard]] ClearTextGate& gate() { return gate_; }
   // What was asked of the packet filter since: told to it.
@@ -96,13 +105,16 @@ class Network {
 
  private:
   struct Placed {  // what was set, by what it is
-    enum class What : std::uint8_t { kRoute, kAddress, kProxy, kClear, kGuard };
+    enum class What : std::uint8_t { kRoute, kAddress, kProxy, kPool, kClear, kGuard };
     io::Route route;
     What what = What::kRoute;
     GuardedTraffic traffic;  // of kGuard
     auto key() const { return std::tie(what, route.destination, route.device, traffic); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
+    [[nodiscard]] std::string name() const;
   };
+  // An address of ours on an interface of the administrator's, by its name.
+  using Guest = std::pair<std::string, IpAddress>;
   struct Interface {  // of the kernel's IPsec
     model::XfrmInterface is;
     int index = 0;
@@ -113,6 +125,11 @@ class Network {
   void remove_interfaces();  // those that we made
   [[nodiscard]] Result<void> open_interfaces(const std::vector<std::string>& earlier);
   [[nodiscard]] Result<Interface> open_interface(const model::XfrmInterface& wanted, bool earlier);
+  void keep_routes_of(const Interface& interface);
+  [[nodiscard]] const Interface* foreign(int index) const;  // nullptr: this is none of an administrator's
+  void add_guest(const Interface& interface, const IpAddress& address);
+  void remove_guests(const std::set<Guest>& guests);
+  [[nodiscard]] Result<void> stop_keeping_routes(const std::string& name, int index);
   [[nodiscard]] Result<void> write_state() const;
   void renumber(int from, int to);
   void repair_interfaces(const std::vector<io::Link>& links);
@@ -128,6 +145,7 @@ class Network {
   struct Earlier {  // what the file in the run directory says about an earlier monitor
     std::uint32_t table = 0, priority = 0, mark = 0;
     std::vector<std::string> devices;
+    std::set<Guest> guests;
   };
   [[nodiscard]] std::optional<Earlier> read_earlier() const;
   void clean_up_earlier(bool keep_what_fits);
@@ -136,6 +154,7 @@ class Network {
   void take_over_routes();
   [[nodiscard]] bool repair_devices();
   void repair_routes(Family family);
+  [[nodiscard]] bool is_wanted(const io::Route& route) const;
   void repair_addresses();
   [[nodiscard]] Result<void> check_bounds(const Placed& what) const;
   [[nodiscard]] Result<void> apply_one(const NetworkRequest& request);
@@ -148,10 +167,15 @@ class Network {
   void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
   void remember(const Placed& what);
   void forget(const Placed& what);
-  void set_throw_routes();
+  void set_special_routes();
+  void replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wanted, io::Route::Kind kind);
+  [[nodiscard]] io::Route special(const IpPrefix& destination, io::Route::Kind kind) const;
+  void note_unmet(const io::Route& route, const Error& why);
+  void take_back(const Result<void>& done);
+  void refuse(const Error& why);
   [[nodiscard]] Result<void> apply_for_engine(const NetworkRequest& request);
   [[nodiscard]] std::string proxy_switches_path() const { return state_path_ + ".proxy-ndp"; }
-  [[nodiscard]] bool has_connected_inside(const IpPrefix& tunnelled) const;
+  [[nodiscard]] bool meets_special(const IpPrefix& tunnelled) const;
   [[nodiscard]] bool is_ikes(const Placed& what) const { return wanted_.contains(what) || before_.contains(what); }
   [[nodiscard]] bool ike_lets_in(IpPrefix network) const;
   [[nodiscard]] std::set<IpPrefix> protected_in_clear() const;
@@ -184,6 +208,15 @@ class Network {
   std::size_t guarded_ = 0;    // clear networks and guards of placed_
   ClearTextGate gate_;
   std::set<IpPrefix> thrown_;
+  std::set<IpPrefix> pools_;    // of placed_
+  std::set<IpPrefix> routed_;   // destinations of the main table, but for the default route
+  std::set<IpPrefix> refused_;  // of pools_, those with a route that refuses
+  std::vector<PoolRoutes::Way> pool_ways_;
+  std::set<Guest> guests_;
+  std::vector<std::string> taking_over_;  // an earlier monitor's devices, until they are open here
+  Unmet unmet_{log_};
+  std::size_t refusals_ = 0;  // of requests, since the last process that asks began
+  bool left_behind_ = false;  // something of ours could not be taken back
   bool opened_ = false;
 };
 

@@ -17,9 +17,7 @@ constexpr std::uint32_t kMainTable = 254;
 void Network::apply_for_engine(const ToMonitor& message) {
   const auto* requests = std::get_if<NetworkRequests>(&message);
   for (const auto& request : requests == nullptr ? std::vector<NetworkRequest>{} : requests->list) {
-    if (const auto done = apply_for_engine(request); !done) {
-      log_.warning("network", done.error().message);
-    }
+    if (const auto done = apply_for_engine(request); !done) refuse(done.error());
   }
 }
 
@@ -37,21 +35,26 @@ Result<void> Network::apply_for_engine(const NetworkRequest& request) {
   const bool ikes = is_ikes(*what);
   ways_changed_ = true;
   if (static_cast<unsigned>(request.what) % 2 != 0) {
-    kept_.erase(*what);
-    return ikes ? Result<void>{} : apply_one(request);
-  }
-  kept_.insert(*what);
-  if (placed_.contains(*what)) {
+    if (kept_.erase(*what) == 0 || ikes) return {};
+    (void)apply_one(request);
     return {};
   }
-  const auto done = apply_one(request);
-  if (!ikes) {
-    wanted_.erase(*what);
+  if (kept_.contains(*what)) return {};
+  if (kept_.size() >= kMostOfEngine) {
+    return fail("programs had the engine ask for more than " + std::to_string(kMostOfEngine) + " routes");
   }
-  return done;
+  if (!placed_.contains(*what)) {
+    (void)apply_one(request);
+    // Beyond the bounds, which was told.
+    if (!placed_.contains(*what)) return {};
+    if (!ikes) wanted_.erase(*what);
+  }
+  kept_.insert(*what);
+  return {};
 }
 
 void Network::on_engine_gone() {
+  refusals_ = 0;
   for (auto it = kept_.begin(); it != kept_.end();) {
     if (it->what < Placed::What::kClear) {
       ++it;
@@ -67,6 +70,7 @@ void Network::on_engine_gone() {
 }
 
 void Network::begin_sync() {
+  refusals_ = 0;
   // Of one that died while it told us, too.
   before_.merge(wanted_);
   wanted_.clear();
@@ -81,10 +85,12 @@ void Network::end_sync() {
     }
     const auto gone = *it++;
     forget(gone);
-    (void)displace(gone);
+    unmet_.forget(gone.name());
+    auto done = displace(gone);
+    if (!done && gone.what == Placed::What::kAddress) log_.warning("network", done.error().message);
   }
   ways_changed_ = true;
-  set_throw_routes();
+  set_special_routes();
 }
 
 // ---- what may come in the clear
@@ -128,6 +134,7 @@ void Network::settle_gate() {
 void Network::on_network_changed() {
   connected_.clear();
   not_proxied_.clear();
+  routed_.clear();
   const auto addresses = netlink_[0].addresses();
   for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
     const bool ours = is_ours(one.index);
@@ -139,6 +146,7 @@ void Network::on_network_changed() {
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
       const bool ours = is_ours(route.device);
       if (route.gateway) not_proxied_.insert(*route.gateway);
+      if (route.destination.length != 0) routed_.insert({route.destination.network(), route.destination.length});
       if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
         connected_.push_back(route.destination);
         attached.push_back({route.destination, route.device});
@@ -146,29 +154,47 @@ void Network::on_network_changed() {
     }
   }
   proxies_->on_networks(std::move(attached));
-  set_throw_routes();
+  set_special_routes();
 }
 
-void Network::set_throw_routes() {
-  auto wanted = throw_prefixes(tunnelled_, connected_);
-  for (const auto& prefix : thrown_) {
-    if (!wanted.contains(prefix)) {
-      (void)netlink_[0].remove_route(
-          {.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
-    }
+// Routes of ours that lead into no device: what others route inside of a tunnelled network or a pool, and the pools.
+void Network::set_special_routes() {
+  pool_ways_ = daemon::pool_ways(pools_, routed_);
+  auto thrown = throw_prefixes(tunnelled_, connected_);
+  for (const auto& prefix : routed_inside(pool_ways_, routed_)) {
+    if (!tunnelled_.contains(prefix)) thrown.insert(prefix);
   }
+  std::set<IpPrefix> refused;
+  for (const auto& way : pool_ways_) {
+    if (!way.left_to) refused.insert(way.pool);
+  }
+  replace_routes(thrown_, std::move(thrown), io::Route::Kind::kThrow);
+  replace_routes(refused_, std::move(refused), io::Route::Kind::kUnreachable);
+}
+
+io::Route Network::special(const IpPrefix& destination, io::Route::Kind kind) const {
+  return {.kind = kind,
+          .destination = destination,
+          .table = setup_.route_table,
+          .metric = kind == io::Route::Kind::kUnreachable ? kRefusalMetric : 0};
+}
+
+// What the kernel refuses counts as there, and is missing for repair().
+void Network::replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wanted, io::Route::Kind kind) {
+  for (const auto& prefix : std::set(there)) {
+    if (wanted.contains(prefix)) continue;
+    const auto route = special(prefix, kind);
+    if (auto removed = netlink_[0].remove_route(route); !removed) {
+      note_unmet(route, removed.error());
+      continue;
+    }
+    there.erase(prefix);
+  }
+  std::vector<io::Route> fresh;
   for (const auto& prefix : wanted) {
-    if (!thrown_.contains(prefix)) {
-      const auto added =
-          netlink_[0].add_route({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
-      if (!added) {
-        log_.warning("network",
-                     prefix.to_string() +
-                         " is attached to this machine but lies inside a tunnelled network: " + added.error().message);
-      }
-    }
+    if (there.insert(prefix).second) fresh.push_back(special(prefix, kind));
   }
-  thrown_ = std::move(wanted);
+  (void)set_routes(fresh);
 }
 
 // ---- what others left or took away
@@ -182,6 +208,9 @@ void Network::take_over_routes() {
       if (route.protocol != kOurRouteProtocol) continue;
       if (route.kind == io::Route::Kind::kThrow) {
         thrown_.insert(route.destination);
+      } else if (route.kind == io::Route::Kind::kUnreachable && placed_.size() < kMost) {
+        refused_.insert(route.destination);
+        remember({.route = special(route.destination, route.kind), .what = Placed::What::kPool});
       } else if (ours && placed_.size() < kMost) {
         remember({.route = route});
       } else {
@@ -192,7 +221,10 @@ void Network::take_over_routes() {
   const auto addresses = netlink_[0].addresses();
   for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
     const bool ours = is_ours(one.index);
-    if (!ours || one.prefix.address.is_link_local()) continue;
+    if (!ours || one.prefix.address.is_link_local() || placed_.size() >= kMost) continue;
+    if (const auto* interface = foreign(one.index);
+        interface != nullptr && !guests_.contains({interface->is.name, one.prefix.address}))
+      continue;
     remember(
         {.route = {.destination = IpPrefix::host(one.prefix.address), .table = setup_.route_table, .device = one.index},
          .what = Placed::What::kAddress});
@@ -208,17 +240,23 @@ io::RouteChangeFilter Network::ours() const {
 
 bool Network::repair() {
   if (!opened_) return false;
+  unmet_.begin_attempt();
   const bool anew = repair_devices();
-  if (auto added = add_rules(); !added) log_.warning("network", added.error().message);
+  if (auto added = add_rules(); !added) unmet_.add("the routing rule", added.error().message);
   // A route's source must exist before it.
   repair_addresses();
   for (const auto family : {Family::kV4, Family::kV6}) repair_routes(family);
+  set_special_routes();
+  unmet_.end_attempt();
   return anew;
 }
 
 bool Network::repair_devices() {
   const auto links = netlink_[0].links();
-  if (!links) return false;
+  if (!links) {
+    unmet_.add("the list of devices", links.error().message);
+    return false;
+  }
   bool anew = false;
   for (auto& device : devices_) {
     const auto link = std::ranges::find(*links, device.index, &io::Link::index);
@@ -227,14 +265,16 @@ bool Network::repair_devices() {
       put_up_again(device.name, device.index);
       continue;
     }
-    log_.error("network", "the device " + device.name +
-                              " was deleted: making it anew, with a new engine; all tunnels are negotiated again");
+    if (!unmet_.was("the device " + device.name))
+      log_.error("network", "the device " + device.name +
+                                " was deleted: making it anew, with a new engine; all tunnels are negotiated again");
     auto fresh = open_device(device.name, false);
     if (!fresh) {
-      log_.error("network", fresh.error().message);
+      unmet_.add("the device " + device.name, fresh.error().message);
       continue;
     }
-    (void)io::keep_tun(*fresh, true);
+    if (auto kept = io::keep_tun(*fresh, true); !kept)
+      log_.warning("network", kept.error().message + ": if the monitor is killed, packets leave in the clear");
     for (auto& worker : workers_) {
       auto queue = io::open_tun_queue(*fresh);
       if (!queue) {
@@ -255,7 +295,7 @@ void Network::put_up_again(const std::string& name, int index) {
   log_.warning("network", name +
                               " was taken down: without its routes packets would leave in the clear, so it is up "
                               "again (to end this, stop cygnetd)");
-  (void)netlink_[0].set_up(index, 0);
+  if (auto up = netlink_[0].set_up(index, 0); !up) unmet_.add("the device " + name, name + ": " + up.error().message);
 }
 
 void Network::renumber(int from, int to) {
@@ -271,45 +311,71 @@ void Network::renumber(int from, int to) {
 
 void Network::repair_addresses() {
   const auto listed = netlink_[0].addresses();
-  if (!listed) return;
-  const auto keep_routes = [&](int index) {
-    if (auto kept = netlink_[0].keep_routes(index); !kept) log_.warning("network", kept.error().message);
-  };
-  for (const auto& device : devices_) keep_routes(device.index);
-  for (const auto& each : interfaces_) keep_routes(each.index);
+  if (!listed) return unmet_.add("the list of addresses", listed.error().message);
+  for (const auto& device : devices_) {
+    if (auto kept = netlink_[0].keep_routes(device.index); !kept)
+      unmet_.add("the address that keeps the routes of " + device.name, device.name + ": " + kept.error().message);
+  }
+  for (const auto& each : interfaces_) keep_routes_of(each);
   std::set<std::pair<int, IpAddress>> there;
   for (const auto& one : *listed) there.emplace(one.index, one.prefix.address);
   for (const auto& what : placed_) {
     const auto& ip = what.route.destination.address;
     if (what.what != Placed::What::kAddress || there.contains({what.route.device, ip})) continue;
-    log_.notice("network", "the address " + ip.to_string() + " was taken away: it is there again");
-    if (auto added = place(what); !added) log_.warning("network", added.error().message);
+    if (!unmet_.was(what.name())) log_.notice("network", what.name() + " was taken away: it is set again");
+    (void)place(what);
+  }
+}
+
+// Of those in our table: what others put there is theirs.
+bool Network::is_wanted(const io::Route& route) const {
+  if (route.protocol != kOurRouteProtocol) return true;
+  switch (route.kind) {
+    case io::Route::Kind::kThrow: return thrown_.contains(route.destination);
+    case io::Route::Kind::kUnreachable: return refused_.contains(route.destination);
+    default: return placed_.contains({.route = route});
   }
 }
 
 void Network::repair_routes(Family family) {
   const auto listed = netlink_[0].routes(family, setup_.route_table);
-  if (!listed) return;
-  std::set<std::pair<IpPrefix, int>> there;  // throw routes have no device
+  if (!listed) return unmet_.add("the list of routes", listed.error().message);
+  constexpr int kNoDevice = 0;
+  constexpr int kRefused = -1;
+  std::set<std::pair<IpPrefix, int>> there;
   for (const auto& route : *listed) {
-    there.emplace(route.destination, route.kind == io::Route::Kind::kThrow ? 0 : route.device);
+    const bool special = route.kind != io::Route::Kind::kUnicast;
+    const int how = route.kind == io::Route::Kind::kUnreachable ? kRefused : kNoDevice;
+    there.emplace(route.destination, special ? how : route.device);
+    if (is_wanted(route)) continue;
+    if (auto removed = netlink_[0].remove_route(route); !removed)
+      unmet_.add("the removal of " + Placed{.route = route}.name(), removed.error().message);
   }
   std::vector<io::Route> missing;
+  std::string first_gone;
+  const auto miss = [&](const io::Route& route, const std::string& name) {
+    missing.push_back(route);
+    if (first_gone.empty() && !unmet_.was(name)) first_gone = route.destination.to_string();
+  };
   for (const auto& what : placed_) {
     if (what.what == Placed::What::kRoute && what.route.destination.address.family() == family &&
         !there.contains({what.route.destination, what.route.device})) {
-      missing.push_back(what.route);
+      miss(what.route, what.name());
     }
   }
-  for (const auto& prefix : thrown_) {
-    if (prefix.address.family() == family && !there.contains({prefix, 0})) {
-      missing.push_back({.kind = io::Route::Kind::kThrow, .destination = prefix, .table = setup_.route_table});
+  for (const auto& [prefixes, kind, how] : {std::tuple(&thrown_, io::Route::Kind::kThrow, kNoDevice),
+                                            std::tuple(&refused_, io::Route::Kind::kUnreachable, kRefused)}) {
+    for (const auto& prefix : *prefixes) {
+      if (prefix.address.family() != family || there.contains({prefix, how})) continue;
+      miss(special(prefix, kind), Placed{.route = special(prefix, kind)}.name());
     }
   }
   if (missing.empty()) return;
-  log_.notice("network", std::to_string(missing.size()) + " of our routes were gone, among them " +
-                             missing.front().destination.to_string() + ": putting them back");
-  for (const auto& [place, error] : set_routes(missing)) log_.warning("network", error.message);
+  if (!first_gone.empty()) {
+    log_.notice("network", std::to_string(missing.size()) + " of our routes were gone, among them " + first_gone +
+                               ": putting them back");
+  }
+  (void)set_routes(missing);
 }
 
 }  // namespace cygnet::daemon

@@ -2,7 +2,7 @@
 // The monitor's dealings with the token process.
 #include "daemon/monitor/tokens.h"
 
-#include <set>
+#include <utility>
 
 #include "daemon/monitor/monitor.h"
 #include "io/process.h"
@@ -29,6 +29,24 @@ TokenWork token_work_of(const Configuration& configuration) {
   }
   work.certificates.assign(certificates.begin(), certificates.end());
   return work;
+}
+
+// A token that is gone takes its certificates along only when nothing names them any more.
+TokenNews take_certificates(std::map<std::string, std::string>& known, const std::set<std::string>& asked,
+                            const std::vector<TokenCertificate>& shown) {
+  TokenNews news;
+  std::erase_if(known, [&](const auto& one) { return !asked.contains(one.first); });
+  for (const auto& one : shown) {
+    if (!asked.contains(one.uri) || one.der.size() > kMaxTokenCertificate) {
+      ++news.left_out;
+      continue;
+    }
+    auto& der = known[one.uri];
+    std::string fresh(one.der.begin(), one.der.end());
+    news.changed = news.changed || der != fresh;
+    der = std::move(fresh);
+  }
+  return news;
 }
 
 void Monitor::wait_for_tokens(const TokenWork& work) {
@@ -59,6 +77,7 @@ void Monitor::start_token_with(const TokenWork& work) {
 }
 
 void Monitor::tell_token(const TokenWork& work) {
+  token_asked_ = {work.certificates.begin(), work.certificates.end()};
   auto text = encode_token_work(work);
   auto file = io::make_memory_file("cygnet-tokens", text);
   wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
@@ -74,18 +93,17 @@ void Monitor::on_token_report(const TokenReport& report, const io::Message& mess
       message.fds.size() == 1 ? io::read_memory_file(message.fds[0].get(), kMaxTokenFile) : fail("nothing arrived");
   const auto certificates = text ? decode_token_certificates(*text) : std::unexpected(text.error());
   if (!certificates) return log_.warning("token", certificates.error().message);
-  std::map<std::string, std::string> fresh;
-  for (const auto& one : *certificates) fresh.insert_or_assign(one.uri, std::string(one.der.begin(), one.der.end()));
-  // A token that is gone takes its certificates along only when nothing names them any more.
-  bool changed = false;
-  for (auto& [uri, der] : fresh) {
-    auto& known = on_tokens_[uri];
-    changed = changed || known != der;
-    known = std::move(der);
-  }
+  auto asked = token_asked_;
+  asked.insert(named_tokens_.certificates.begin(), named_tokens_.certificates.end());
+  const auto news = take_certificates(on_tokens_, asked, *certificates);
+  if (news.left_out != 0 && !std::exchange(told_left_out_, true))
+    log_.warning("token", std::to_string(news.left_out) +
+                              " certificates that came from the token process are left out: " +
+                              "the configuration does not name them, or they have more than " +
+                              std::to_string(kMaxTokenCertificate) + " octets");
   if (token_awaited_) {
     go_on_without_waiting();
-  } else if (changed) {
+  } else if (news.changed) {
     reload();
   }
 }

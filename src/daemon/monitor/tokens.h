@@ -3,6 +3,7 @@
 
 // What the configuration names on PKCS#11 tokens, on its way to the process that asks them and back.
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,14 @@ class FilesAndTokens final : public config::FileReader {
   config::FileReader& files_;
   const std::map<std::string, std::string>& on_tokens_;
 };
+
+struct TokenNews {
+  bool changed = false;
+  std::size_t left_out = 0;  // which nobody has asked for, or which are too long
+};
+// Into `known` (URI to DER), which holds no more than what is asked for.
+[[nodiscard]] TokenNews take_certificates(std::map<std::string, std::string>& known, const std::set<std::string>& asked,
+                                          const std::vector<TokenCertificate>& shown);
 
 [[nodiscard]] TokenWork token_work_of(const Configuration& configuration);
 

@@ -31,6 +31,7 @@ struct TokenCertificate {
 };
 
 inline constexpr std::size_t kMaxTokenFile = 4UL << 20U;
+inline constexpr std::size_t kMaxTokenCertificate = 64UL << 10U;
 
 // The caller wipes the text.
 [[nodiscard]] std::string encode_token_work(const TokenWork& work);

@@ -181,6 +181,14 @@ TEST(Doctor, CountersOfOneSideOnly) {
             "problem traffic: net: 10 packets in, none out\nnote traffic: net: 5 errors in\n");
 }
 
+TEST(Doctor, PoolsThatOthersRoute) {
+  auto daemon = sound_daemon();
+  daemon.status.pool_routes = {{"10.9.0.0/24", "", false}, {"10.1.0.128/26", "10.1.0.0/24", true}};
+  EXPECT_EQ(complaints(daemon, sound_host()), "");
+  daemon.status.pool_routes.push_back({"10.1.0.64/26", "10.1.0.0/24", false});
+  EXPECT_EQ(complaints(daemon, sound_host()), "note pools: the pool 10.1.0.64/26 is routed by 10.1.0.0/24 as well\n");
+}
+
 TEST(Doctor, DropsConnectionsAndWarnings) {
   auto daemon = sound_daemon();
   daemon.drops.drops[static_cast<std::size_t>(DropReason::kReplayOld)] = 7;

@@ -142,6 +142,13 @@ TEST(Render, EngineThreads) {
   status.esp_interfaces = {{"eth0", 1234, 7}, {"eth1", 0, 1}};
   EXPECT_EQ(render(status, Style{}), first + "plain ESP over XDP (packets): eth0 1,234 in, 7 out; eth1 0 in, 1 out\n");
   status.esp_interfaces.clear();
+  status.pool_routes = {
+      {"10.9.0.0/24", "", false}, {"10.1.0.64/26", "10.1.0.0/24", true}, {"2001:db8:9::/64", "", false}};
+  EXPECT_EQ(render(status, Style{}),
+            first +
+                "packets for addresses that no peer has are refused: 10.9.0.0/24, 2001:db8:9::/64\n"
+                "packets for addresses that no peer has go where they are routed: 10.1.0.64/26 (10.1.0.0/24)\n");
+  status.pool_routes.clear();
   status.threads = {{"packets", false, 0, 1200, 45}};
   EXPECT_EQ(render(status, Style{}), first + "engine threads moving packets: 45 %\n");
   status.threads.push_back({"ciphers", true, 4, 0, 99});

@@ -50,6 +50,7 @@ StatusReport some_status() {
       {"idle", State::kDown, "192.0.2.1", "192.0.2.9", "no answer", {}, {}}};
   status.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
   status.esp_interfaces = {{"eth0", 1234, 7}};
+  status.pool_routes = {{"10.9.0.0/24", "10.0.0.0/8", true}};
   status.ciphers = {1, 2, 3, 4};
   status.ike.datagrams_in = 18446744073709551615ULL;
   return status;

@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <fstream>
 #include <set>
 
+#include "daemon/kernel_role/kernel_link.h"
 #include "daemon/monitor/engine_choice.h"
 #include "unit/daemon/network_namespace.h"
 
@@ -159,10 +162,25 @@ TEST(KernelSettings, LarvalDropIsGivenBack) {
     // Killed, and begun again: what was there before the first one counts.
     space.in([&] { note_in_kernel({.user = false, .kernel = true}, file, log); });
     EXPECT_EQ(set(), 0);
-    space.in([&] { remove_from_kernel(file); });
+    space.in([&] { remove_from_kernel(file, log); });
     EXPECT_EQ(set(), before);
     EXPECT_NE(::access(file.c_str(), F_OK), 0);
   }
+}
+
+// What is left there is known of until it is gone.
+TEST(KernelSettings, WhatCannotBeTakenOutOfTheKernelIsNamedAndNotForgotten) {
+  if (open_kernel_port(model::EngineKind::kPfkey)) GTEST_SKIP() << "this kernel has PF_KEY";
+  const std::string file = "/tmp/cygnet-in-kernel-" + std::to_string(::getpid());
+  std::ofstream(file) << "engine=pfkey 0\n";
+  struct : Logger {
+    void write(const LogEntry& entry) override { text += entry.message; }
+    std::string text;
+  } log;
+  remove_from_kernel(file, log);
+  EXPECT_NE(log.text.find("our SAs and policies stay in the kernel: "), std::string::npos) << log.text;
+  EXPECT_NE(log.text.find("`cygnetd --clean-up` tries it again"), std::string::npos) << log.text;
+  EXPECT_EQ(std::remove(file.c_str()), 0);
 }
 
 }  // namespace

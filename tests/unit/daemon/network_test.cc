@@ -2,6 +2,7 @@
 // What the monitor sets in the kernel: devices, addresses, routes and rules.
 #include <poll.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "unit/daemon/network_fixture.h"
@@ -263,7 +264,186 @@ TEST_F(NetworkTest, ADeletedDeviceIsMadeAnew) {
   EXPECT_TRUE(leads_to("10.2.0.1", "wan"));
 }
 
+// What the kernel refuses is wanted all the same.
+TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
+  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  network->set_bounds({.addresses = {}, .assigned_addresses = true, .proxied = {}, .pools = {}});
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "fd05::1/128"));
+    EXPECT_FALSE(ask(kAddRoute, "2001:db8:7::/48", "fd05::1"));
+  }
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  EXPECT_FALSE(network->all_there());
+  for (int i = 0; i < 2; ++i) EXPECT_FALSE(space.in([&] { return network->repair(); }));
+  EXPECT_FALSE(network->all_there());
+  const auto told = [&](const std::string& text) {
+    std::size_t times = 0;
+    for (auto at = log.text.find(text); at != std::string::npos; at = log.text.find(text, at + 1)) ++times;
+    return times;
+  };
+  EXPECT_EQ(told("cannot set the route 2001:db8:7::/48: "), 1U) << log.text;
+  EXPECT_EQ(told("Packets for there may leave unprotected; it is tried again until it is there"), 1U) << log.text;
+  EXPECT_EQ(told("cannot set the address fd05::1: "), 1U) << log.text;
+  EXPECT_EQ(told("were gone"), 0U) << log.text;
+  ASSERT_EQ(space.shell("echo 0 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  EXPECT_FALSE(space.in([&] { return network->repair(); }));
+  EXPECT_TRUE(network->all_there());
+  EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
+  EXPECT_EQ(space.shell("ip route get 2001:db8:7::1 | grep -q 'src fd05::1'"), 0);
+  EXPECT_EQ(told("the route 2001:db8:7::/48 is there now"), 1U) << log.text;
+  EXPECT_EQ(told("the address fd05::1 is there now"), 1U) << log.text;
+  // What is not wanted any more is no longer missed.
+  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  EXPECT_FALSE(ask(kAddRoute, "2001:db8:8::/48"));
+  (void)ask(kRemoveRoute, "2001:db8:8::/48");
+  EXPECT_TRUE(network->all_there());
+}
+
+TEST_F(NetworkTest, RoutesOfOursThatNobodyWantsGo) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_EQ(space.shell("ip route add 10.3.0.0/16 dev ipsec0 table 4359 proto 89 && "
+                        "ip route add unreachable 10.4.0.0/16 table 4359 proto 89 && "
+                        "ip route add 10.5.0.0/16 dev ipsec0 table 4359"),
+            0);
+  space.in([&] { (void)network->repair(); });
+  EXPECT_EQ(
+      space.shell("test \"$(ip route show table 4359 | cut -d' ' -f1 | tr '\\n' ' ')\" = '10.2.0.0/16 10.5.0.0/16 '"),
+      0);
+}
+
+TEST_F(NetworkTest, WhatWouldNotBeSetIsRefusedAHundredTimesAndThenCounted) {
+  for (int i = 0; i < 300; ++i) EXPECT_FALSE(ask(kAddRoute, "10.2.0.0/16", nullptr, "lan"));
+  EXPECT_EQ(std::ranges::count(log.text, '\n'), 101);
+  EXPECT_NE(log.text.find("is counted and not told any more"), std::string::npos);
+  // The next one is another.
+  network->begin_sync();
+  EXPECT_FALSE(ask(kAddRoute, "10.2.0.0/16", nullptr, "lan"));
+  EXPECT_EQ(std::ranges::count(log.text, '\n'), 102);
+}
+
+// ---- pools
+
+TEST_F(NetworkTest, AddressesOfPoolsThatNobodyHasAreRefused) {
+  constexpr auto kAddPool = NetworkRequest::What::kAddPool;
+  constexpr auto kRemovePool = NetworkRequest::What::kRemovePool;
+  network->set_bounds(
+      {.addresses = {},
+       .assigned_addresses = false,
+       .proxied = {},
+       .pools = {IpRange::of(*IpPrefix::parse("10.9.0.0/24")), IpRange::of(*IpPrefix::parse("10.9.1.7/32")),
+                 IpRange::of(*IpPrefix::parse("2001:db8:9::/64"))}});
+  const auto refused = [&](const char* to) {
+    return space.shell("ip route get " + std::string(to) + " >/dev/null 2>&1") != 0;
+  };
+  for (const auto* pool : {"10.9.0.0/24", "10.9.1.7/32", "2001:db8:9::/64"}) ASSERT_TRUE(ask(kAddPool, pool));
+  EXPECT_FALSE(ask(kAddPool, "10.9.0.0/23"));
+  EXPECT_FALSE(ask(kAddPool, "0.0.0.0/0"));
+  for (const auto* one : {"10.9.0.5", "10.9.1.7", "2001:db8:9::5"}) EXPECT_TRUE(refused(one)) << one;
+  EXPECT_TRUE(leads_to("10.9.1.8", "wan"));
+  // Our own ESP and IKE do not see it.
+  EXPECT_TRUE(leads_to("10.9.0.5 mark 0x43590000", "wan"));
+  // Whoever has one is reached, be it the whole pool.
+  for (const auto* peer : {"10.9.0.5/32", "10.9.1.7/32", "2001:db8:9::5/128"}) ASSERT_TRUE(ask(kAddRoute, peer));
+  for (const auto* one : {"10.9.0.5", "10.9.1.7", "2001:db8:9::5"}) EXPECT_TRUE(leads_to(one, "ipsec0")) << one;
+  EXPECT_TRUE(refused("10.9.0.6"));
+  // And refused again at once when it is gone.
+  for (const auto* peer : {"10.9.0.5/32", "10.9.1.7/32", "2001:db8:9::5/128"}) ASSERT_TRUE(ask(kRemoveRoute, peer));
+  for (const auto* one : {"10.9.0.5", "10.9.1.7", "2001:db8:9::5"}) EXPECT_TRUE(refused(one)) << one;
+  // Somebody takes it away.
+  ASSERT_EQ(space.shell("ip route flush table 4359 && ip -6 route flush table 4359"), 0);
+  space.in([&] { (void)network->repair(); });
+  EXPECT_TRUE(refused("10.9.0.5"));
+  EXPECT_TRUE(refused("2001:db8:9::5"));
+  ASSERT_TRUE(ask(kRemovePool, "10.9.0.0/24"));
+  EXPECT_TRUE(leads_to("10.9.0.5", "wan"));
+  space.in([&] { network->close(); });
+  EXPECT_EQ(space.shell("test -z \"$(ip route show table 4359 2>/dev/null; ip -6 route show table 4359 2>/dev/null)\""),
+            0);
+}
+
+TEST_F(NetworkTest, WhatTheAdministratorRoutesOfAPoolIsLeftAlone) {
+  constexpr auto kAddPool = NetworkRequest::What::kAddPool;
+  network->set_bounds(
+      {.addresses = {},
+       .assigned_addresses = false,
+       .proxied = {},
+       .pools = {IpRange::of(*IpPrefix::parse("10.9.0.0/24")), IpRange::of(*IpPrefix::parse("10.1.0.64/26"))}});
+  const auto refused = [&](const char* to) {
+    return space.shell("ip route get " + std::string(to) + " >/dev/null 2>&1") != 0;
+  };
+  using Ways = std::vector<PoolRoutes::Way>;
+  const auto pool = *IpPrefix::parse("10.9.0.0/24");
+  const auto in_lan = *IpPrefix::parse("10.1.0.64/26");
+  // A part of the LAN, for proxyarp=yes.
+  ASSERT_TRUE(ask(kAddPool, "10.1.0.64/26"));
+  EXPECT_TRUE(leads_to("10.1.0.70", "lan"));
+  EXPECT_EQ(network->pool_ways(), (Ways{{in_lan, *IpPrefix::parse("10.1.0.0/24")}}));
+  ASSERT_EQ(space.shell("ip route add 10.9.0.16/28 via 10.1.0.9"), 0);
+  space.in([&] { network->on_network_changed(); });
+  ASSERT_TRUE(ask(kAddPool, "10.9.0.0/24"));
+  EXPECT_TRUE(leads_to("10.9.0.17", "lan"));
+  EXPECT_TRUE(refused("10.9.0.5"));
+  EXPECT_EQ(network->pool_ways().back(), (PoolRoutes::Way{pool, std::nullopt}));
+  // A tunnel for just that part, and its end.
+  ASSERT_TRUE(ask(kAddRoute, "10.9.0.16/28"));
+  EXPECT_TRUE(leads_to("10.9.0.17", "ipsec0"));
+  ASSERT_TRUE(ask(kRemoveRoute, "10.9.0.16/28"));
+  EXPECT_TRUE(leads_to("10.9.0.17", "lan"));
+  for (const auto* wider : {"10.9.0.0/24", "10.8.0.0/15"}) {
+    ASSERT_EQ(space.shell("ip route add " + std::string(wider) + " via 10.1.0.9"), 0);
+    space.in([&] { network->on_network_changed(); });
+    EXPECT_TRUE(leads_to("10.9.0.5", "lan"));
+    EXPECT_EQ(network->pool_ways().back(), (PoolRoutes::Way{pool, *IpPrefix::parse(wider)}));
+    ASSERT_EQ(space.shell("ip route del " + std::string(wider)), 0);
+    space.in([&] { network->on_network_changed(); });
+    EXPECT_TRUE(refused("10.9.0.5"));
+  }
+}
+
+// It stays while ike begins anew, and while a new monitor takes over.
+TEST_F(NetworkTest, APoolIsRefusedUntilTheNextIkeDoesNotAskForIt) {
+  const NetworkBounds bounds{.addresses = {},
+                             .assigned_addresses = false,
+                             .proxied = {},
+                             .pools = {IpRange::of(*IpPrefix::parse("10.9.0.0/24"))}};
+  const auto refused = [&] { return space.shell("ip route get 10.9.0.5 >/dev/null 2>&1") != 0; };
+  network->set_bounds(bounds);
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddPool, "10.9.0.0/24"));
+  network.reset();
+  EXPECT_TRUE(refused());
+  begin();
+  network->set_bounds(bounds);
+  EXPECT_TRUE(refused());
+  space.in([&] { network->begin_sync(); });
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddPool, "10.9.0.0/24"));
+  space.in([&] { network->end_sync(); });
+  EXPECT_TRUE(refused());
+  space.in([&] {
+    network->begin_sync();
+    network->end_sync();
+  });
+  EXPECT_FALSE(refused());
+}
+
 // ---- what ike may not ask for
+
+// The engine's programs may ask for much, but not for all the room there is.
+TEST_F(NetworkTest, WhatTheEngineAsksForIsBounded) {
+  const auto all = [&](NetworkRequest::What what, std::uint32_t first, std::uint32_t count) {
+    NetworkRequests requests;
+    for (std::uint32_t i = first; i < first + count; ++i) {
+      requests.list.push_back(
+          {.what = what, .prefix = IpPrefix::host(IpAddress::v4(0x0a000000 + i)), .device = "ipsec0", .source = {}});
+    }
+    space.in([&] { network->apply_for_engine(requests); });
+  };
+  // Nothing is remembered of what is refused: clear networks have the smallest bound.
+  all(NetworkRequest::What::kAddClear, 0, Network::kMostGuarded + 500);
+  EXPECT_NE(log.text.find("the filter does not know of the newest"), std::string::npos);
+  EXPECT_EQ(network->asked_by_engine(), Network::kMostGuarded);
+  all(NetworkRequest::What::kRemoveClear, 0, Network::kMostGuarded + 500);
+  EXPECT_EQ(network->asked_by_engine(), 0U);
+}
 
 TEST_F(NetworkTest, OnlyConfiguredAddressesAreSet) {
   EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "10.5.0.2/32"));

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "daemon/monitor/network.h"
+#include "daemon/pool_prefixes.h"
 
 namespace cygnet::daemon {
 namespace {
@@ -22,8 +23,9 @@ model::PolicySpec policy(std::uint32_t id, const char* local, const char* remote
 class RoutesTest : public ::testing::Test {
  protected:
   static std::string text(const NetworkRequest& r) {
-    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address ", "+proxy ",  "-proxy ",
-                                       "+clear ", "-clear ", "+guard ",   "-guard ",   "+exempt ", "-exempt "};
+    static constexpr std::array kWords{"+route ", "-route ", "+address ", "-address ", "+proxy ",
+                                       "-proxy ", "+pool ",  "-pool ",    "+clear ",   "-clear ",
+                                       "+guard ", "-guard ", "+exempt ",  "-exempt "};
     if (r.what >= NetworkRequest::What::kAddGuard) {
       return kWords.at(static_cast<std::size_t>(r.what)) + r.guarded_remote.to_string() + " to " +
              r.guarded_local.to_string();
@@ -52,6 +54,27 @@ TEST_F(RoutesTest, AConfiguredSourceIsSetBeforeTheRouteAndTakenBackAfterIt) {
   routes.remove(p);
   EXPECT_EQ(sent, (std::vector<std::string>{"+address 10.5.0.1/32 ipsec0", "+route 0.0.0.0/0 ipsec0 src 10.5.0.1",
                                             "-route 0.0.0.0/0 ipsec0 src 10.5.0.1", "-address 10.5.0.1/32 ipsec0"}));
+}
+
+TEST_F(RoutesTest, PoolsAreToldOnceAndTakenBack) {
+  const auto first = prefix("10.9.0.0/24");
+  const auto second = prefix("2001:db8:9::/64");
+  routes.use_pools({{first, "ipsec0"}});
+  routes.use_pools({{first, "ipsec0"}});
+  EXPECT_EQ(sent, std::vector<std::string>{"+pool 10.9.0.0/24 ipsec0"});
+  sent.clear();
+  routes.use_pools({{second, "ipsec0"}});
+  EXPECT_EQ(sent, (std::vector<std::string>{"-pool 10.9.0.0/24 ipsec0", "+pool 2001:db8:9::/64 ipsec0"}));
+  EXPECT_TRUE(routes.facts().empty());
+}
+
+TEST(PoolPrefixes, ANetworkIsMeantAsItWasWritten) {
+  const auto of = [](const char* text) { return pool_prefixes({model::usable_range(prefix(text)), text}); };
+  EXPECT_EQ(of("10.9.0.0/24"), std::vector{prefix("10.9.0.0/24")});
+  EXPECT_EQ(of("10.9.0.7"), std::vector{prefix("10.9.0.7/32")});
+  EXPECT_EQ(of("2001:db8:9::/64"), std::vector{prefix("2001:db8:9::/64")});
+  EXPECT_EQ(pool_prefixes({{ip("10.9.0.6"), ip("10.9.0.9")}, "10.9.0.6-10.9.0.9"}),
+            (std::vector{prefix("10.9.0.6/31"), prefix("10.9.0.8/31")}));
 }
 
 TEST_F(RoutesTest, ARouteStaysUntilItsLastPolicyGoes) {

@@ -7,9 +7,12 @@ The roots come from scripts/fetch_root.sh; both are only lower layers of an over
 changes nothing that another one sees. Commands go through files of the hostfs, not through the
 network, so that no policy under test touches them.
 """
+import hashlib
 import os
 import pathlib
 import re
+import subprocess
+import tempfile
 
 from .net import LabError, wait_until
 from .strongswan import PSK, fetch_root, parse_list_sas, site_config  # noqa: F401
@@ -17,6 +20,22 @@ from .strongswan import PSK, fetch_root, parse_list_sas, site_config  # noqa: F4
 PLUGINS = "random nonce openssl kdf vici kernel-netlink socket-default"
 
 _HERE = pathlib.Path(__file__).resolve().parent
+
+
+def whole_registers():
+    """The library of uml_xsave.c, compiled once and kept beside the roots."""
+    source = _HERE / "uml_xsave.c"
+    key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+    library = pathlib.Path(fetch_root("uml")).parent / f"uml-xsave-{key}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            made = pathlib.Path(folder) / "made.so"
+            done = subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", made, source],
+                                  capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise LabError(f"gcc {source}: {done.stderr}")
+            made.rename(library)
+    return library
 
 
 class Guest:
@@ -92,6 +111,10 @@ class Uml(Guest):
             mount --bind {self.mailbox} {root}/guest/lab
             ip tuntap add {tap} mode tap
             ip link set {tap} up gso_max_size 1500 gso_max_segs 1""")
+        host.run(f"""set -e
+            cp {whole_registers()} {root}/tmp/xsave.so
+            mkdir -p {root}/etc
+            echo /tmp/xsave.so > {root}/etc/ld.so.preload""")
         if prepare:
             prepare(host, root)
         self.process = host.spawn(

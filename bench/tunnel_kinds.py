@@ -8,6 +8,7 @@ from lab.strongswan import StrongSwan, site_config
 
 OUTER = {"left": "192.0.2.1", "right": "192.0.2.2"}
 INNER = {"left": "10.1.0.1", "right": "10.2.0.1"}
+BESIDE = {"left": "10.3.0.1", "right": "10.4.0.1"}  # where another connection leads
 CIPHER = "aes128gcm16"
 ENDS = ("left", "right")
 
@@ -19,7 +20,7 @@ class Tunnel:
 
     def __init__(self, left, right):
         self.left, self.right = left, right
-        self.address = OUTER["right"]
+        self.address = self.ping_address = OUTER["right"]
 
     def up(self):
         pass
@@ -32,21 +33,24 @@ class CygnetTunnel(Tunnel):
     env: dict = {}
     setup = ""
     words: dict = {}
-    conns: dict = {"lab": {}}  # name: words
+    names: tuple = ("lab",)
 
     def up(self):
-        self.address = INNER["right"]
+        self.address = self.ping_address = INNER["right"]
         daemons = {}
         for me, peer in (("right", "left"), ("left", "right")):
             daemon = Cygnet(getattr(self, me), daemon=self.daemon)
-            daemon.configure("".join(conn(
-                name, left=OUTER[me], right=OUTER[peer], leftsubnet=f"{INNER[me]}/32",
-                rightsubnet=f"{INNER[peer]}/32", leftsourceip=INNER[me], esp=CIPHER,
-                encapsulation=self.encapsulation, **self.words, **words) for name, words in self.conns.items()),
-                setup=self.setup)
+            daemon.configure(self.conns(me, peer), setup=self.setup)
             daemons[me] = daemon.start(env=self.env)
-        for name in self.conns:
+        for name in self.names:
             daemons["left"].up(name)
+
+    def conns(self, me, peer):
+        return self.conn("lab", INNER[me], INNER[peer], me, peer, **self.words)
+
+    def conn(self, name, from_, to, me, peer, **words):
+        return conn(name, left=OUTER[me], right=OUTER[peer], leftsubnet=f"{from_}/32", rightsubnet=f"{to}/32",
+                    leftsourceip=from_, esp=CIPHER, encapsulation=self.encapsulation, **words)
 
 
 class CygnetPlain(CygnetTunnel):
@@ -75,10 +79,28 @@ class CygnetOneCpu(CygnetTunnel):
     setup = "worker-cpus=0"
 
 
-class CygnetUrgent(CygnetTunnel):
-    """Ping goes through a connection of its own, with traffic=latency."""
+class CygnetBeside(CygnetTunnel):
+    """Ping goes through a connection of its own beside the load's, with a device of its own."""
 
-    conns = {"lab": {}, "urgent": {"leftprotoport": "icmp", "rightprotoport": "icmp", "traffic": "latency"}}
+    names = ("lab", "beside")
+    beside: dict = {}
+
+    def conns(self, me, peer):
+        getattr(self, me).add_address("lo", BESIDE[me] + "/32")
+        return super().conns(me, peer) + self.conn("beside", BESIDE[me], BESIDE[peer], me, peer,
+                                                   **{"ipsec-interface": 5}, **self.beside)
+
+    def up(self):
+        super().up()
+        self.ping_address = BESIDE["right"]
+
+
+class CygnetUrgent(CygnetBeside):
+    beside = {"traffic": "latency"}
+
+
+class CygnetCryptoBeside(CygnetBeside):
+    setup = "crypto-threads=1"
 
 
 class CygnetCryptoUrgent(CygnetUrgent):
@@ -102,7 +124,7 @@ class StrongSwanTunnel(Tunnel):
     programs = ("charon-systemd",)
 
     def up(self):
-        self.address = INNER["right"]
+        self.address = self.ping_address = INNER["right"]
         peers = {}
         for me, peer in (("right", "left"), ("left", "right")):
             charon = StrongSwan(getattr(self, me)).start()
@@ -116,7 +138,7 @@ class WireGuardTunnel(Tunnel):
     programs = ("wireguard-go",)
 
     def up(self):
-        self.address = INNER["right"]
+        self.address = self.ping_address = INNER["right"]
         ends = ("left", "right")
         private, public = {}, {}
         for me in ends:
@@ -145,7 +167,7 @@ class OpenVpnTunnel(Tunnel):
     programs = ("openvpn",)
 
     def up(self):
-        self.address = INNER["right"]
+        self.address = self.ping_address = INNER["right"]
         fingerprint = {}
         for me in ENDS:
             folder = getattr(self, me).dir
@@ -172,7 +194,8 @@ KINDS = {"veth": Tunnel, "cygnet-null": CygnetNull, "cygnet-udp": CygnetTunnel, 
          "cygnet-esp-xdp": CygnetXdp,
          "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel, "openvpn": OpenVpnTunnel,
          "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto,
-         "cygnet-clones": CygnetClones, "cygnet-one-cpu": CygnetOneCpu, "cygnet-urgent": CygnetUrgent,
+         "cygnet-clones": CygnetClones, "cygnet-one-cpu": CygnetOneCpu, "cygnet-beside": CygnetBeside,
+         "cygnet-urgent": CygnetUrgent, "cygnet-crypto-beside": CygnetCryptoBeside,
          "cygnet-crypto-urgent": CygnetCryptoUrgent}
 TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its cipher, in UDP",
           "cygnet-udp": "Cygnet, ESP in UDP", "cygnet-esp": "Cygnet, plain ESP",
@@ -183,9 +206,11 @@ TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its c
           "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread",
           "cygnet-clones": "Cygnet, ESP in UDP, two workers, two clones",
           "cygnet-one-cpu": "Cygnet, ESP in UDP, both engines on one CPU",
-          "cygnet-urgent": "Cygnet, ESP in UDP, ping with traffic=latency",
-          "cygnet-crypto-urgent": "Cygnet, ESP in UDP, one crypto thread, ping with traffic=latency"}
+          "cygnet-beside": "Cygnet, ESP in UDP, ping by a connection and device of its own",
+          "cygnet-urgent": "Cygnet, ESP in UDP, ping likewise, with traffic=latency",
+          "cygnet-crypto-beside": "Cygnet, ESP in UDP, one crypto thread, ping by a connection and device of its own",
+          "cygnet-crypto-urgent": "Cygnet, ESP in UDP, one crypto thread, ping likewise, with traffic=latency"}
 # What a run compares unless told otherwise.
-ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones", "cygnet-one-cpu", "cygnet-urgent",
-              "cygnet-crypto-urgent")
+ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones", "cygnet-one-cpu", "cygnet-beside",
+              "cygnet-urgent", "cygnet-crypto-beside", "cygnet-crypto-urgent")
 TUNNELS = tuple(name for name in KINDS if name not in ON_REQUEST)

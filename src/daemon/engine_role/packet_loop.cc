@@ -282,7 +282,8 @@ PacketLoop::Buffers& PacketLoop::buffers_of(const engine::Flight& flight) {
 engine::Flight* PacketLoop::board(engine::Way way, Instant now) {
   constexpr auto kMoment = std::chrono::milliseconds(2);
   if (auto* flight = flights_->take(way)) return flight;
-  pool_->wait(kMoment);
+  // With traffic=latency somebody waits for this thread, and is taken out of the socket in any case.
+  if (way == engine::Way::kOut || !seen_urgent_) pool_->wait(kMoment);
   on_ciphers_done(now);
   return flights_->take(way);
 }
@@ -300,6 +301,7 @@ void PacketLoop::on_ciphers_done(Instant now) {
 // ---- verdicts
 
 void PacketLoop::on_urgent(engine::Verdicts& verdicts, Instant now) {
+  seen_urgent_ = true;
   carry_out(verdicts.urgent(), now);
   flush(now);
   verdicts.clear_urgent();

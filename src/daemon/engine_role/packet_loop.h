@@ -115,6 +115,7 @@ class PacketLoop : private engine::UrgentSink {
   std::vector<engine::InPacket> in_;
   EspPorts* ports_ = nullptr;
   CryptoPool* pool_ = nullptr;
+  bool seen_urgent_ = false;
   std::unique_ptr<engine::Flights> flights_;
   std::array<std::vector<Buffers>, 2> flight_buffers_;       // by way and number
   std::vector<std::vector<io::OutgoingDatagram>> outgoing_;  // one list a socket

@@ -34,6 +34,13 @@ void Monitor::restart_later(Child& child, void (Monitor::*how)()) {
   });
 }
 
+void Monitor::start_again_later(Child& child, const Error& why, void (Monitor::*how)()) {
+  log_.error(child.role, why.message + ": trying it again");
+  // For the pauses that is a start, and a short one.
+  child.started = io::SystemClock::now();
+  restart_later(child, how);
+}
+
 // RFC 4303 section 3.3.3: "the sender ... MUST NOT ... cycle" a sequence number under one key. SAs of a dead engine can
 // therefore never be used again; devices and routes stay, so that nothing leaves in the clear meanwhile.
 void Monitor::on_child_ended(pid_t pid, const std::string& how, bool clean) {

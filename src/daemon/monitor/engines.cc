@@ -21,11 +21,8 @@ void Monitor::on_engine_ready() {
 }
 
 void Monitor::start_engine() {
-  if (auto started = start_process(engine_); !started) {
-    log_.error("monitor", started.error().message);
-    begin_shut_down();
-    return;
-  }
+  if (auto started = start_process(engine_); !started)
+    return start_again_later(engine_, started.error(), &Monitor::start_engine);
   network_->on_engine_gone();
   settle_gate();
   for (const auto& worker : network_->workers()) {
@@ -85,11 +82,8 @@ void Monitor::open_esp_path() {
 
 // The kernel's beside our own. It has no devices: what comes into them without a policy, our own engine drops.
 void Monitor::start_kernel() {
-  if (auto started = start_process(beside_); !started) {
-    log_.error("monitor", started.error().message);
-    begin_shut_down();
-    return;
-  }
+  if (auto started = start_process(beside_); !started)
+    return start_again_later(beside_, started.error(), &Monitor::start_kernel);
   const auto& setup = network_->setup();
   StartEngine start{
       .log_level = setup.log_level, .nat_port = setup.nat_port, .mark = setup.fwmark, .language = plan_.language};

@@ -212,7 +212,16 @@ Result<void> Monitor::start_process(Child& child) {
 }
 
 void Monitor::send(Child& child, const FromMonitor& message, std::vector<io::UniqueFd> fds) {
-  if (!child.channel || child.channel->send(encode(message), std::move(fds)) || !child.channel->open()) return;
+  if (!child.channel || child.deaf) return;
+  const bool whole = std::ranges::all_of(fds, [](const auto& fd) { return static_cast<bool>(fd); });
+  if (!whole) {
+    // It would wait for ever. Started again, it gets all of them.
+    child.deaf = true;
+    log_.error(child.role, "no descriptors are left for what the process is told: ending it");
+    (void)::kill(child.pid, SIGKILL);
+    return;
+  }
+  if (child.channel->send(encode(message), std::move(fds)) || !child.channel->open()) return;
   // So much waits for it that it has not read for a long time; without what is left out it would go on in the dark.
   if (child.pid == 0 || std::exchange(child.deaf, true)) return;
   log_.error(child.role, "the process does not read what it is told: ending it");
@@ -222,11 +231,8 @@ void Monitor::send(Child& child, const FromMonitor& message, std::vector<io::Uni
 void Monitor::start_ike() {
   // It may have been started by whatever came first; and without engines it has nothing to begin with.
   if (ike_.pid != 0 || !engines_ready()) return;
-  if (auto started = start_process(ike_); !started) {
-    log_.error("monitor", started.error().message);
-    begin_shut_down();
-    return;
-  }
+  if (auto started = start_process(ike_); !started)
+    return start_again_later(ike_, started.error(), &Monitor::start_ike);
   engine_lost_ = false;
   network_done_ = {.request = 0, .count = 0, .error = {}};
   network_->begin_sync();
@@ -268,11 +274,8 @@ void Monitor::start_keys_again() {
 }
 
 void Monitor::start_keys_with(io::UniqueFd secrets) {
-  if (auto started = start_process(keys_); !started) {
-    log_.error("monitor", started.error().message);
-    begin_shut_down();
-    return;
-  }
+  if (auto started = start_process(keys_); !started)
+    return start_again_later(keys_, started.error(), &Monitor::start_keys_again);
   std::vector<io::UniqueFd> fds;
   fds.push_back(std::move(secrets));
   send(keys_, StartKeys{options_.secrets}, std::move(fds));

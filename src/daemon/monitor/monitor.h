@@ -104,6 +104,8 @@ class Monitor {
   void use_bounds(const Loaded& loaded);
   void on_child_ended(pid_t pid, const std::string& how, bool clean);
   void restart_later(Child& child, void (Monitor::*how)());
+  // It could not be started: no memory, no descriptor. To end for that would open the ways.
+  void start_again_later(Child& child, const Error& why, void (Monitor::*how)());
   void reload();
   void begin_shut_down();
   void end_shut_down();

@@ -60,15 +60,14 @@ void Monitor::wait_for_tokens(const TokenWork& work) {
 }
 
 void Monitor::start_token_again() {
+  if (token_.pid != 0) return;
   const auto loaded = read_configuration();
   if (!loaded.tokens.empty()) start_token_with(loaded.tokens);
 }
 
 void Monitor::start_token_with(const TokenWork& work) {
-  if (auto started = start_process(token_); !started) {
-    log_.error("monitor", started.error().message);
-    return;
-  }
+  if (auto started = start_process(token_); !started)
+    return start_again_later(token_, started.error(), &Monitor::start_token_again);
   tell_token(work);
   if (ike_.pid != 0) {
     connect_ike_to(token_, TokenPeer{}, TokenPeer{});

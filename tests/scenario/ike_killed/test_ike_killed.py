@@ -55,6 +55,27 @@ def test_ike_killed_while_negotiating(net):
     assert len(b.children()) == 1
 
 
+def test_ike_that_cannot_be_started_again_is_started_when_it_can(net):
+    """The monitor has no descriptors left for a while: it does not give up, and nothing is taken back."""
+    a, b = gateways(net, __file__)
+    a.up()
+    b.wait_state("up")
+    spis, monitor = a.spis(), a.pid("monitor")
+    flow = Flow(net.host_a, net.host_address("b"))
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        net.gw_a.run(["prlimit", "--pid", monitor, "--nofile=3:4096"])
+        old = a.kill("ike")
+        a.wait_log(": trying it again")
+        time.sleep(0.5)
+        assert a.alive("monitor") and a.alive("engine") and not a.alive("ike")
+        net.gw_a.run(["prlimit", "--pid", monitor, "--nofile=4096:4096"])
+        a.wait_role("ike", old, timeout_s=20)
+        account = flow.stop()
+    assert a.state() == "up" and a.spis() == spis
+    assert account.sent > 50 and account.lost == 0, account.text[-300:]
+    assert clear.count() == 0
+
+
 PIDFD_GETFD = 438  # pidfd_getfd(2)
 
 

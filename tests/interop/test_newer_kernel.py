@@ -96,15 +96,32 @@ def test_interface_of_the_daemon(machine, pair):
 
 
 def test_interface_of_the_administrator(machine, pair):
-    machine.guest.run("ip link add ipsec8 type xfrm if_id 8 && ip link set ipsec8 mtu 1300")
+    machine.guest.run("ip link add ipsec8 type xfrm if_id 8 && ip link set ipsec8 mtu 1300 up && "
+                      "ip address add 10.8.0.1/24 dev ipsec8 && ip route add 10.88.0.0/16 dev ipsec8")
+    addresses = lambda: machine.guest.run("ip -4 -o address show dev ipsec8")
     try:
         before = index_of(machine, "ipsec8")
         ours, theirs = pair(**{"ipsec-interface": "8"})
         up(ours, theirs)
         ping_both_ways(machine)
         assert "mtu 1300" in machine.guest.run("ip link show ipsec8")
+        # Its own address is no leftover of ours; ours, which keeps the routes, is.
+        assert "10.8.0.1/24" in addresses() and "192.0.0.8/32" in addresses()
+        theirs.kill("monitor")
+        wait_until(lambda: not theirs.alive("ike"), 10, "all its processes end")
+        theirs.start()
+        assert "10.8.0.1/24" in addresses() and "192.0.0.8/32" in addresses()
         theirs.stop()
         assert index_of(machine, "ipsec8") == before, "it was not ours to take away"
+        assert "10.8.0.1/24" in addresses() and "192.0.0.8" not in addresses()
+        assert "dev ipsec8" in machine.guest.run("ip route show 10.88.0.0/16")
+        # With its last address the administrator's routes would go.
+        machine.guest.run("ip address flush dev ipsec8 && ip route add 10.88.0.0/16 dev ipsec8")
+        theirs.start()
+        assert "192.0.0.8/32" in addresses()
+        theirs.stop()
+        assert "dev ipsec8" in machine.guest.run("ip route show 10.88.0.0/16")
+        assert "ipsec8 keeps the address 192.0.0.8" in theirs.read_log()
     finally:
         machine.guest.run("ip link delete ipsec8", check=False)
 

@@ -169,5 +169,113 @@ TEST(Addresses, ValuesThatNoHostCanUseAreLeftOut) {
   EXPECT_EQ(e.a().assigned[0].addresses[0].to_string(), "2001:db8:9::7");
 }
 
+// Other connections of the client, beside the one that gets its address from a pool.
+class AmongOthers : public testing::Test {
+ protected:
+  static model::Connection other(const char* name, const char* peer, const char* network) {
+    auto c = tunnel(name);
+    c.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = address(peer)};
+    c.children[0].local = selectors({"10.1.0.0/24"});
+    c.children[0].remote = selectors({network});
+    return c;
+  }
+  // What the client says of the address that its gateway gives it; empty: it takes it.
+  std::string verdict(const char* given) {
+    auto road = client();
+    road.children[0].remote = selectors({networks});
+    auto gateway = server({given});
+    gateway.children[0].local = selectors({"0.0.0.0/0"});
+    Exchange e(road, gateway);
+    auto all = others;
+    all.insert(all.begin(), road);
+    e.a().configure(e.now(), all, {secret("s3cret")});
+    e.initiate(e.a());
+    e.run();
+    EXPECT_EQ(e.a().assigned.empty(), e.a().child_ups.empty());
+    EXPECT_EQ(e.a().assigned.empty(), !e.a().messages("configuration-unusable").empty());
+    const auto refused = e.a().messages("no-address-assigned");
+    EXPECT_EQ(e.a().assigned.empty(), !refused.empty());
+    return refused;
+  }
+  const char* networks = "0.0.0.0/0";
+  std::vector<model::Connection> others;
+};
+
+// Whoever is at the other end of one connection has no say about another.
+TEST_F(AmongOthers, AnAddressThatAnotherConnectionHasIsRefused) {
+  others = {other("bank", "203.0.113.9", "10.7.0.0/24")};
+  EXPECT_TRUE(contains(verdict("203.0.113.9/32"), "203.0.113.9: the peer of connection bank has it"));
+  EXPECT_TRUE(
+      contains(verdict("10.7.0.5/32"), "10.7.0.5: it is in 10.7.0.0/24, which is behind the peer of connection bank"));
+  EXPECT_EQ(verdict("10.8.0.5/32"), "");
+  others[0].remote.alternatives = {{.kind = model::HostSpec::Kind::kAddress, .address = address("203.0.113.10")}};
+  EXPECT_TRUE(contains(verdict("203.0.113.10/32"), "the peer of connection bank has it"));
+  // An address that we give to others.
+  others[0].remote.pools = {pool("10.8.0.0/24")};
+  EXPECT_TRUE(contains(verdict("10.8.0.5/32"), "connection bank has it in its pool"));
+}
+
+TEST_F(AmongOthers, WhatItsGatewayMayReachAnywayIsTaken) {
+  // All addresses are nobody's in particular.
+  others = {other("rest", "203.0.113.9", "0.0.0.0/0")};
+  networks = "10.2.0.0/16";
+  EXPECT_EQ(verdict("10.9.0.5/32"), "");
+  // In a network of the connection's own that is as narrow.
+  others = {other("backup", "203.0.113.9", "10.0.0.0/8")};
+  networks = "10.0.0.0/8";
+  EXPECT_EQ(verdict("10.9.0.5/32"), "");
+  networks = "10.9.0.0/16";
+  EXPECT_EQ(verdict("10.9.0.5/32"), "");
+  networks = "10.2.0.0/16";
+  EXPECT_TRUE(contains(verdict("10.9.0.5/32"), "connection backup"));
+  // Behind the same gateway.
+  others[0].remote = client().remote;
+  EXPECT_EQ(verdict("10.9.0.5/32"), "");
+}
+
+// The responder narrows the client's 0.0.0.0/0 to what it has; a server elsewhere would be asked in the clear.
+TEST(Addresses, DnsServersOutsideTheTunnelAreNotUsed) {
+  auto b = server({"10.9.0.7/32"});
+  b.dns = {address("10.2.0.53"), address("8.8.8.8"), address("2001:db8:99::53")};
+  Exchange e(client(), b);
+  e.initiate(e.a());
+  e.run();
+  ASSERT_EQ(e.a().assigned.size(), 1U);
+  EXPECT_EQ(e.a().assigned[0].dns, std::vector{address("10.2.0.53")});
+  const auto told = e.a().messages("dns-outside-tunnel");
+  EXPECT_TRUE(contains(told, "8.8.8.8")) << told;
+  EXPECT_FALSE(contains(told, "10.2.0.53")) << told;
+
+  b.dns = {address("8.8.8.8")};
+  b.dns_domains = {"corp.example"};
+  Exchange none(client(), b);
+  none.initiate(none.a());
+  none.run();
+  ASSERT_EQ(none.a().assigned.size(), 1U);
+  EXPECT_TRUE(none.a().assigned[0].dns.empty());
+  EXPECT_TRUE(none.a().assigned[0].domains.empty());
+
+  // With everything in the tunnel, as Windows and strongSwan do it, any server is inside.
+  b.children[0].local = selectors({"0.0.0.0/0"});
+  Exchange all(client(), b);
+  all.initiate(all.a());
+  all.run();
+  ASSERT_EQ(all.a().assigned.size(), 1U);
+  EXPECT_EQ(all.a().assigned[0].dns, std::vector{address("8.8.8.8")});
+  EXPECT_EQ(all.a().messages("dns-outside-tunnel"), "");
+
+  // Another child of the connection may be the way there.
+  auto two = client();
+  two.children.push_back(two.children[0]);
+  two.children[1].name = "dns";
+  two.children[1].remote = selectors({"8.8.8.0/24"});
+  two.children[0].remote = selectors({"10.2.0.0/16"});
+  Exchange children(two, b);
+  children.initiate(children.a());
+  children.run();
+  ASSERT_FALSE(children.a().assigned.empty());
+  EXPECT_EQ(children.a().assigned[0].dns, std::vector{address("8.8.8.8")});
+}
+
 }  // namespace
 }  // namespace cygnet::test

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/address_source.h"
+#include "ike/v2/address_owners.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -139,26 +140,37 @@ bool is_wanted_address(const IkeSa& sa, const IpAddress& address) {
          address != sa.path.local.address && !has_family(sa.assigned.addresses, address.family());
 }
 
-// Counts what it leaves out.
-std::size_t read_reply(IkeSa& sa, const wi::ConfigurationPayload& reply) {
-  auto& got = sa.assigned;
+// What is left out of a reply.
+struct LeftOut {
   std::size_t unusable = 0;
+  std::string taken;               // addresses that are somebody else's, in words
+  std::vector<IpAddress> outside;  // DNS servers that would be asked in the clear
+};
+
+LeftOut read_reply(const World& world, IkeSa& sa, const wi::Payloads& answer, const wi::ConfigurationPayload& reply) {
+  auto& got = sa.assigned;
+  LeftOut out;
   for (const auto& attribute : reply.attributes) {
     switch (attribute.type) {
       case kIp4Address:
       case kIp6Address:
-        if (const auto a = address_in(attribute); a && is_wanted_address(sa, *a)) {
-          got.addresses.push_back(*a);
+        if (const auto a = address_in(attribute); !a || !is_wanted_address(sa, *a)) {
+          ++out.unusable;
+        } else if (const auto owner = other_owner(world, sa, *a); !owner.empty()) {
+          ++out.unusable;
+          out.taken += (out.taken.empty() ? "" : "; ") + a->to_string() + ": " + owner;
         } else {
-          ++unusable;
+          got.addresses.push_back(*a);
         }
         break;
       case kIp4Dns:
       case kIp6Dns:
-        if (const auto a = address_in(attribute); a && model::is_assignable(*a) && got.dns.size() < kMostServers) {
+        if (const auto a = address_in(attribute); !a || !model::is_assignable(*a) || got.dns.size() >= kMostServers) {
+          ++out.unusable;
+        } else if (is_asked_through_tunnel(sa, answer, *a)) {
           got.dns.push_back(*a);
-        } else {
-          ++unusable;
+        } else if (out.outside.size() < kMostServers) {
+          out.outside.push_back(*a);
         }
         break;
       case kDnsDomain: {
@@ -166,14 +178,32 @@ std::size_t read_reply(IkeSa& sa, const wi::ConfigurationPayload& reply) {
         if (model::is_domain_name(name) && got.domains.size() < kMostDomains) {
           got.domains.push_back(name);
         } else {
-          ++unusable;
+          ++out.unusable;
         }
         break;
       }
       default: break;
     }
   }
-  return unusable;
+  if (got.dns.empty() && !out.outside.empty()) got.domains.clear();
+  return out;
+}
+
+void report_left_out(World& world, const IkeSa& sa, const LeftOut& left_out) {
+  if (left_out.unusable != 0) {
+    world.report(
+        sa, Severity::kWarning, "configuration-unusable",
+        sa.peer() + " sent " + std::to_string(left_out.unusable) +
+            " configuration attributes that cannot be used here (wrong length, not asked for, no address a host can "
+            "have, or one that another connection has)" +
+            (left_out.taken.empty() ? "" : ": " + left_out.taken));
+  }
+  if (!left_out.outside.empty() && !sa.connection->ignore_peer_dns) {
+    world.report(sa, Severity::kWarning, "dns-outside-tunnel",
+                 sa.peer() + " names the DNS servers " + words(left_out.outside) +
+                     ", which are in none of the networks that it protects: they are not used, for they would be asked "
+                     "in the clear");
+  }
 }
 
 void announce(World& world, const IkeSa& sa) {
@@ -215,15 +245,17 @@ std::optional<Refusal> take_addresses(World& world, IkeSa& sa, const wi::Payload
   if (!sa.connection->local.requests_address()) return std::nullopt;
   sa.assigned = {};
   const auto* reply = find_payload(answer, wi::ConfigurationType::kReply);
-  const auto unusable = reply == nullptr ? 0 : read_reply(sa, *reply);
-  if (unusable != 0) {
-    world.report(sa, Severity::kWarning, "configuration-unusable",
-                 sa.peer() + " sent " + std::to_string(unusable) +
-                     " configuration attributes that cannot be used here (wrong length, not asked for, or no address a "
-                     "host can have)");
-  }
+  const auto left_out = reply == nullptr ? LeftOut{} : read_reply(world, sa, answer, *reply);
+  report_left_out(world, sa, left_out);
   if (sa.assigned.addresses.empty()) {
     sa.assigned = {};
+    if (!left_out.taken.empty()) {
+      return Refusal{{},
+                     {},
+                     "no-address-assigned",
+                     sa.peer() + " assigned an address that is not its to give: " + left_out.taken +
+                         ". It needs another pool (rightaddresspool= there)"};
+    }
     return Refusal{{},
                    {},
                    "no-address-assigned",

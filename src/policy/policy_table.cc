@@ -52,18 +52,29 @@ bool holds_packets(model::StartAction start) {
   return start == model::StartAction::kOnDemand || start == model::StartAction::kStart;
 }
 
+// Each child alone may hold back no more than a part. One without which the rest is everything all the same can hold.
+template <typename Which>
+bool has_part_in_everything(const model::Connection& connection, const model::Child& child, Which which) {
+  const auto other = [&](const model::Child& c) { return which(c) && &c != &child; };
+  return model::take_all_addresses(child.remote) || (model::take_all_addresses(model::remote_of(connection, which)) &&
+                                                     !model::take_all_addresses(model::remote_of(connection, other)));
+}
+
+// Where the peer is must be asked for first, in vain so far.
+bool has_unknown_peer(const model::Connection& connection) {
+  const auto& peer = connection.remote;
+  return peer.host.kind == model::HostSpec::Kind::kName && !peer.host.resolved &&
+         std::ranges::none_of(peer.alternatives, &model::HostSpec::has_address);
+}
+
 // What is kept up by itself must be able to ask for its peer's name, and whether its certificate is revoked: to hold
 // back everything would hold back these questions.
 bool needs_the_network(const model::Connection& connection, const model::Child& child) {
   const auto& peer = connection.remote;
   const bool asks_first = peer.auth == model::AuthMethod::kSignature && peer.revocation == model::Revocation::kStrict;
-  if (child.start != model::StartAction::kStart || !(asks_first || peer.host.kind == model::HostSpec::Kind::kName))
-    return false;
-  // Each child alone may hold back no more than a part. One without which the rest is everything all the same can hold.
-  const auto kept_up = [](const auto& c) { return c.start == model::StartAction::kStart; };
-  const auto other = [&](const auto& c) { return kept_up(c) && &c != &child; };
-  return model::take_all_addresses(child.remote) || (model::take_all_addresses(model::remote_of(connection, kept_up)) &&
-                                                     !model::take_all_addresses(model::remote_of(connection, other)));
+  const auto kept_up = [](const model::Child& c) { return c.start == model::StartAction::kStart; };
+  return kept_up(child) && (asks_first || peer.host.kind == model::HostSpec::Kind::kName) &&
+         has_part_in_everything(connection, child, kept_up);
 }
 
 }  // namespace
@@ -81,14 +92,21 @@ std::uint32_t order_of(const model::TrafficSelectors& local, const model::Traffi
 
 model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child) {
   if (!child.local.empty()) return child.local;
-  if (!connection.local.requests_address()) return host_selector(connection.local.host);
-  // The address is not known before the peer has assigned it: meanwhile any packet is held back, and is the sign to
-  // begin.
-  model::TrafficSelectors any;
-  if (!holds_packets(child.start) || needs_the_network(connection, child)) return any;
-  if (connection.local.request_ip4) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV4)));
-  if (connection.local.request_ip6) any.push_back(model::TrafficSelector::of(IpRange::all(Family::kV6)));
-  return any;
+  const bool asks = connection.local.requests_address();
+  auto own = asks ? model::TrafficSelectors{} : host_selector(connection.local.host);
+  if (!own.empty() || !holds_packets(child.start)) return own;
+  if (asks && needs_the_network(connection, child)) return own;
+  // The address is not known before the peer has assigned it, or before there is a route to the peer: meanwhile any
+  // packet is held back, and is the sign to begin.
+  const auto remote = remote_selectors(connection, child);
+  const auto add_all = [&](Family family, bool asked) {
+    const auto is_of = [&](const auto& selector) { return selector.range.first.family() == family; };
+    const bool meant = asks ? asked : std::ranges::any_of(remote, is_of);
+    if (meant) own.push_back(model::TrafficSelector::of(IpRange::all(family)));
+  };
+  add_all(Family::kV4, connection.local.request_ip4);
+  add_all(Family::kV6, connection.local.request_ip6);
+  return own;
 }
 
 model::TrafficSelectors remote_selectors(const model::Connection& connection, const model::Child& child) {
@@ -189,6 +207,9 @@ void PolicyTable::configure_one(const model::Connection& connection, Changes& ch
     const bool has_peer =
         connection.remote.host.has_address() || connection.remote.host.kind == model::HostSpec::Kind::kName;
     if (!holds_packets(child.start) || !has_peer) continue;
+    // The question for the name would be held back as well, for ever.
+    const auto holds = [](const model::Child& c) { return holds_packets(c.start); };
+    if (has_unknown_peer(connection) && has_part_in_everything(connection, child, holds)) continue;
     const model::PolicySpec spec{.local = local_selectors(connection, child),
                                  .remote = remote_selectors(connection, child),
                                  .mode = child.mode,

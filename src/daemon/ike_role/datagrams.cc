@@ -51,7 +51,7 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
     return;
   }
   if (find_connection(policy->connection) == nullptr) {
-    // It only keeps packets from leaving in the clear: the peer's name has no address yet.
+    // It only keeps packets from leaving in the clear: an address is missing yet.
     engine_.acquire_failed(event.policy, {});
     return;
   }

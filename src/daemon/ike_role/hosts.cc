@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "daemon/engine_plan.h"
 #include "io/outer_socket.h"
-#include "model/everything.h"
 
 namespace cygnet::daemon {
 
@@ -41,6 +41,38 @@ std::vector<IpAddress> look_up_all(const std::string& name) {
   }
   ::freeaddrinfo(list);
   return found;
+}
+
+namespace {
+
+// The networks of one end that have an address of ours.
+std::vector<IpRange> around_us(const model::Connection& connection, model::TrafficSelectors model::Child::* end,
+                               const std::vector<IpAddress>& own_addresses) {
+  std::vector<IpRange> out;
+  for (const auto& child : connection.children) {
+    for (const auto& selector : child.*end) {
+      const auto is_in = [&](const IpAddress& own) {
+        return !own.is_loopback() && !own.is_link_local() && selector.range.contains(own);
+      };
+      if (std::ranges::any_of(own_addresses, is_in)) out.push_back(selector.range);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+void orient_by_networks(model::Connection& connection, const std::vector<IpAddress>& own_addresses) {
+  const auto left = around_us(connection, &model::Child::local, own_addresses);
+  const auto right = around_us(connection, &model::Child::remote, own_addresses);
+  const bool right_is_ours = std::ranges::any_of(right, [&](const IpRange& r) {
+    return std::ranges::all_of(left, [&](const IpRange& l) { return l != r && l.contains(r); });
+  });
+  // Of several addresses only the peer has a choice.
+  const bool left_is_peer = !connection.local.alternatives.empty() && connection.remote.alternatives.empty();
+  if (!right_is_ours && !left_is_peer) return;
+  std::swap(connection.local, connection.remote);
+  for (auto& child : connection.children) std::swap(child.local, child.remote);
 }
 
 Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
@@ -187,8 +219,29 @@ void Hosts::fill_names(model::Connection& connection) {
   }
 }
 
+namespace {
+
+// With right=%any there is nobody to call: what comes up by itself towards a name has its peer there.
+bool calls_a_name(const model::Connection& connection) {
+  return connection.local.host.kind == model::HostSpec::Kind::kAny &&
+         connection.remote.host.kind == model::HostSpec::Kind::kName &&
+         std::ranges::any_of(connection.children, [](const model::Child& child) {
+           return child.start == model::StartAction::kStart || child.start == model::StartAction::kOnDemand;
+         });
+}
+
+}  // namespace
+
 Result<void> Hosts::orient_one(model::Connection& connection, const std::vector<IpAddress>& own, bool& oriented) {
   fill_names(connection);
+  // Whoever answers for the name shall not turn the connection round.
+  auto& peer = connection.remote.host;
+  if (peer.resolved && calls_a_name(connection) && std::ranges::find(own, peer.address) != own.end()) {
+    oriented = true;
+    peer.resolved = false;
+    return fail("the name " + peer.name + " is said to be " + peer.address.to_string() +
+                ", an address of this machine, where its peer is not: check it with: getent hosts " + peer.name);
+  }
   // Which end is ours must be decided before %any of that end is given an address.
   if (auto done = model::orient(connection, own); !done) {
     return std::unexpected(done.error());
@@ -209,14 +262,21 @@ Result<void> Hosts::orient_one(model::Connection& connection, const std::vector<
   return {};
 }
 
-namespace {
-
-// Whose policies would hold back the very questions that find its peer's address.
-bool takes_everything(const model::Connection& connection) {
-  return model::take_all_addresses(model::remote_of(connection, [](const auto& /*child*/) { return true; }));
+void Hosts::Oriented::set_aside(const std::map<std::string, std::string>& why) {
+  std::erase_if(connections, [&](auto& connection) {
+    const auto it = why.find(connection.name);
+    if (it == why.end()) return false;
+    unusable.insert(*it);
+    waiting.push_back(std::move(connection));
+    return true;
+  });
 }
 
-}  // namespace
+std::vector<model::Connection> Hosts::Oriented::holding() const {
+  auto all = connections;
+  all.insert(all.end(), waiting.begin(), waiting.end());
+  return all;
+}
 
 Hosts::Oriented Hosts::orient(std::vector<model::Connection> connections) {
   Oriented out;
@@ -245,8 +305,15 @@ void Hosts::orient_into(Oriented& out, model::Connection written, const std::vec
   if (auto done = orient_one(connection, own, oriented); !done) {
     auto before = as_before(written);
     if (!before) {
-      out.unusable[written.name] = done.error().message;
-      if (oriented && !takes_everything(connection)) out.waiting.push_back(std::move(connection));
+      auto why = std::move(done.error().message);
+      if (!oriented) {
+        orient_by_networks(connection, own);
+        const auto& host = connection.local.host;
+        const bool away = host.has_address() && std::ranges::find(own, host.address) == own.end();
+        if (away) why = "waiting for the address " + host.address.to_string() + ": " + why;
+      }
+      out.unusable[written.name] = std::move(why);
+      out.waiting.push_back(std::move(connection));
       return;
     }
     connection = std::move(*before);

@@ -18,6 +18,10 @@ namespace cygnet::daemon {
 // All addresses of a name, as the system's resolver orders them. Blocks: for a pool.
 [[nodiscard]] std::vector<IpAddress> look_up_all(const std::string& name);
 
+// For where model::orient() fails, perhaps because an address is not there yet: what is protected is known by then.
+// Ours is the end whose networks hold an address of this machine, the narrower of two that do; else left.
+void orient_by_networks(model::Connection& connection, const std::vector<IpAddress>& own_addresses);
+
 class Hosts {
  public:
   using LookUp = std::function<std::optional<IpAddress>(const std::string&)>;  // blocks
@@ -37,11 +41,17 @@ class Hosts {
   // addresses of ours that are not there at this moment.
   void recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote);
 
+  // Every connection is in one of the two lists. What they protect is held back whichever it is in: only what begins
+  // and answers is taken from those that wait.
   struct Oriented {
     std::vector<model::Connection> connections;   // ready for the IKE endpoint
     std::map<std::string, std::string> unusable;  // name -> why
-    // Of those: the ones whose policies are known all the same. Nothing may leave in the clear meanwhile.
-    std::vector<model::Connection> waiting;
+    std::vector<model::Connection> waiting;  // of those names; their ends are in their places, as far as can be told
+
+    // More that cannot be used.
+    void set_aside(const std::map<std::string, std::string>& why);
+    // Whose policies are to be there.
+    [[nodiscard]] std::vector<model::Connection> holding() const;
   };
   [[nodiscard]] Oriented orient(std::vector<model::Connection> connections);
   // Of some connections, beside those that orient() was given; `gone` are no more.

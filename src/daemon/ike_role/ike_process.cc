@@ -278,21 +278,21 @@ void IkeProcess::apply_configuration() {
   own_addresses_ = hosts_->own_addresses();
   auto oriented = hosts_->orient(configuration_.conf.connections);
   auto ambiguous = config::find_ambiguous_oriented(oriented.connections);
-  std::erase_if(oriented.connections, [&](const auto& c) { return ambiguous.contains(c.name); });
   some_ambiguous_ = !ambiguous.empty();
-  oriented.unusable.merge(ambiguous);
+  oriented.set_aside(ambiguous);
   note_unusable(oriented.unusable);
   unusable_ = std::move(oriented.unusable);
+  const auto holding = oriented.holding();
+  waiting_connections_.clear();
+  for (auto& connection : oriented.waiting) waiting_connections_.emplace(connection.name, std::move(connection));
   connections_ = std::move(oriented.connections);
   connection_places_.clear();
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     connection_places_.emplace(connections_[i].name, i);
   }
   address_pools_.pools().configure(connections_);
-  auto protect = connections_;
-  std::ranges::move(oriented.waiting, std::back_inserter(protect));
   use_engines();
-  apply(policies_.configure(protect));
+  apply(policies_.configure(holding));
   refuse_unused_addresses();
   move_policies();
   verifier_->use(configuration_.conf.credentials);
@@ -358,8 +358,13 @@ const model::Connection* IkeProcess::find_connection(const std::string& name) co
   return place == connection_places_.end() ? nullptr : &connections_[place->second];
 }
 
+const model::Connection* IkeProcess::find_configured(const std::string& name) const {
+  const auto waiting = waiting_connections_.find(name);
+  return waiting == waiting_connections_.end() ? find_connection(name) : &waiting->second;
+}
+
 const model::Child* IkeProcess::find_child(const std::string& connection, const std::string& child) const {
-  const auto* c = find_connection(connection);
+  const auto* c = find_configured(connection);
   return c == nullptr ? nullptr : c->find_child(child);
 }
 

@@ -106,7 +106,8 @@ class IkeProcess {
   void send_network_requests();
   void on_network_done(const NetworkDone& done);
   void fail_start(const std::string& why);
-  [[nodiscard]] const model::Connection* find_connection(const std::string& name) const;
+  [[nodiscard]] const model::Connection* find_connection(const std::string& name) const;  // in use
+  [[nodiscard]] const model::Connection* find_configured(const std::string& name) const;  // in use, or waiting to be
   [[nodiscard]] const model::Child* find_child(const std::string& connection, const std::string& child) const;
 
   // ---- datagrams.cc
@@ -288,6 +289,7 @@ class IkeProcess {
   std::vector<model::Connection> connections_;  // oriented, in use
   std::unordered_map<std::string, std::size_t> connection_places_;  // in there
   std::map<std::string, std::string> unusable_;                     // connections that cannot be used now, and why
+  std::map<std::string, model::Connection> waiting_connections_;    // those; what they protect is held back
   std::vector<IpAddress> own_addresses_;
   std::vector<IpAddress> default_sources_;          // where packets to the Internet leave from, each family
   std::map<std::string, std::string> last_errors_;  // by connection

@@ -358,7 +358,7 @@ void IkeProcess::refuse_unused_addresses() {
 
 void IkeProcess::add_routes(const model::PolicySpec& policy) {
   if (!wants_routes(policy)) return;
-  const auto* connection = find_connection(policy.connection);
+  const auto* connection = find_configured(policy.connection);
   const auto* child = find_child(policy.connection, policy.child_name);
   auto sources = connection == nullptr ? std::vector<IpAddress>{} : connection->local.source_ips;
   for (const auto& assigned : assigned_) {

@@ -180,8 +180,14 @@ void IkeProcess::apply_change(const Reload& reload) {
   std::erase_if(gone, [&](const auto& name) { return places.contains(name); });
   auto oriented = hosts_->orient_some(std::move(changed), gone);
   note_unusable(oriented.unusable);
-  for (const auto& name : *reload.only) unusable_.erase(name);
-  for (const auto& name : gone) unusable_.erase(name);
+  const auto forget = [this](const std::string& name) {
+    unusable_.erase(name);
+    waiting_connections_.erase(name);
+  };
+  std::ranges::for_each(*reload.only, forget);
+  std::ranges::for_each(gone, forget);
+  const auto holding = oriented.holding();
+  for (auto& connection : oriented.waiting) waiting_connections_.emplace(connection.name, std::move(connection));
   for (auto& [name, why] : oriented.unusable) {
     gone.push_back(name);
     unusable_.insert_or_assign(name, why);
@@ -203,10 +209,8 @@ void IkeProcess::apply_change(const Reload& reload) {
     connection_places_.emplace(connections_[i].name, i);
   }
   address_pools_.pools().configure(connections_);
-  auto protect = oriented.connections;
-  std::ranges::move(oriented.waiting, std::back_inserter(protect));
   use_engines();
-  apply(policies_.reconfigure(protect, gone));
+  apply(policies_.reconfigure(holding, gone));
   refuse_unused_addresses();
   move_policies();
   look_at_routes_of(*reload.only);

@@ -269,14 +269,13 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
   }
   for (const auto& connection : configuration_.conf.connections) {
     const auto why = unusable_.find(connection.name);
-    if (why != unusable_.end() && (only.empty() || only == connection.name)) {
-      report.connections.push_back({.name = connection.name,
-                                    .state = control::State::kDown,
-                                    .local = connection.local.host.to_string(),
-                                    .remote = connection.remote.host.to_string(),
-                                    .last_error = why->second,
-                                    .engine = std::string(engine_word(start_.engines, connection))});
-    }
+    if (why == unusable_.end() || (!only.empty() && only != connection.name)) continue;
+    const auto waiting = waiting_connections_.find(connection.name);
+    const auto of = sas.find(connection.name);
+    report.connections.push_back(report_connection(waiting == waiting_connections_.end() ? connection : waiting->second,
+                                                   of == sas.end() ? std::vector<const ike::IkeStatus*>{} : of->second,
+                                                   counters));
+    report.connections.back().last_error = why->second;
   }
   report.ike = counters_of(endpoint_->counters());
   return report;

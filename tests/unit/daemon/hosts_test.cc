@@ -70,6 +70,30 @@ TEST(Hosts, ANameUnderWayIsNotAskedForAgain) {
   EXPECT_EQ(resolver.asked, 2);
 }
 
+// Whoever answers for names cannot make this machine its own peer, and take its protection away with that.
+TEST(Hosts, AnAddressOfOursForThePeersNameTurnsNoConnectionRound) {
+  io::EventLoop loop;
+  io::WorkPool pool(loop, 1);
+  Hosts hosts(loop, pool, std::move(*io::RouteSocket::open()), {},
+              [](const std::string&) { return IpAddress::parse("127.0.0.1"); });
+  auto connection = to_name("peer.test");
+  connection.local.host = {.kind = model::HostSpec::Kind::kAny};
+  connection.children.resize(1);
+  connection.children[0].start = model::StartAction::kStart;
+  hosts.resolve({connection}, [&](bool) { loop.stop(); });
+  loop.run();
+  const auto oriented = hosts.orient({connection});
+  ASSERT_EQ(oriented.waiting.size(), 1U);
+  EXPECT_EQ(oriented.waiting[0].remote.host.name, "peer.test");
+  EXPECT_FALSE(oriented.waiting[0].remote.host.has_address());
+  EXPECT_NE(oriented.unusable.at("c").find("127.0.0.1, an address of this machine"), std::string::npos);
+  // Whoever only answers may be named so.
+  connection.children[0].start = model::StartAction::kAdd;
+  const auto answers = hosts.orient({connection});
+  ASSERT_EQ(answers.connections.size(), 1U);
+  EXPECT_EQ(answers.connections[0].local.host.name, "peer.test");
+}
+
 // Where no name has an address.
 class HostsWithoutNames : public testing::Test {
  protected:
@@ -93,18 +117,67 @@ TEST_F(HostsWithoutNames, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
   EXPECT_TRUE(oriented.waiting.empty());
 }
 
-// The question for its peer's address would be held back as well, for ever.
-TEST_F(HostsWithoutNames, ATunnelForEverythingHoldsNothingBackUntilItsPeerHasAnAddress) {
+// What it protects is held back meanwhile.
+TEST_F(HostsWithoutNames, AnAddressThatIsNotThereYetIsWaitedFor) {
   auto connection = to_name("peer.test");
-  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("203.0.113.5")};
+  connection.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("198.51.100.9")};
+  const auto oriented = hosts.orient({connection});
+  ASSERT_EQ(oriented.waiting.size(), 1U);
+  EXPECT_EQ(oriented.waiting[0].local.host.address, IpAddress::parse("203.0.113.5"));
+  EXPECT_EQ(oriented.unusable.at("c").find("waiting for the address 203.0.113.5: "), 0U) << oriented.unusable.at("c");
+  EXPECT_EQ(oriented.holding().size(), 1U);
+  const auto some = hosts.orient_some({connection}, {});
+  EXPECT_EQ(some.waiting.size(), 1U);
+}
+
+// Which end is ours is known by the networks where its address is not there yet.
+TEST(Hosts, TheNetworksTellWhichEndIsOursWhereNoAddressDoes) {
+  model::Connection connection{.name = "c"};
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("203.0.113.5")};
+  connection.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("198.51.100.9")};
   connection.children.resize(1);
-  connection.children[0].remote = {model::TrafficSelector::of(IpRange::all(Family::kV4))};
-  EXPECT_TRUE(hosts.orient({connection}).waiting.empty());
-  connection.children[0].remote = {model::TrafficSelector::of(*IpPrefix::parse("::/1")),
-                                   model::TrafficSelector::of(*IpPrefix::parse("8000::/1"))};
-  EXPECT_TRUE(hosts.orient({connection}).waiting.empty());
-  connection.children[0].remote = {model::TrafficSelector::of(*IpPrefix::parse("10.2.0.0/16"))};
-  EXPECT_EQ(hosts.orient({connection}).waiting.size(), 1U);
+  const auto local_after = [&](const std::vector<std::string_view>& own, const char* left = "10.1.0.0/16",
+                               const char* right = "10.2.0.0/16") {
+    auto c = connection;
+    c.children[0].local = {*model::TrafficSelector::parse(left)};
+    c.children[0].remote = {*model::TrafficSelector::parse(right)};
+    std::vector<IpAddress> addresses;
+    for (const auto text : own) addresses.push_back(*IpAddress::parse(text));
+    orient_by_networks(c, addresses);
+    EXPECT_EQ(c.local.host == connection.local.host, c.children[0].local[0].to_string() == left);
+    return c.children[0].local[0].to_string();
+  };
+  EXPECT_EQ(local_after({"10.1.0.1"}), "10.1.0.0/16");
+  EXPECT_EQ(local_after({"10.2.0.1"}), "10.2.0.0/16");
+  EXPECT_EQ(local_after({}), "10.1.0.0/16");
+  EXPECT_EQ(local_after({"192.168.1.1"}), "10.1.0.0/16");
+  // Everything has all of our addresses in it.
+  EXPECT_EQ(local_after({"192.168.1.1", "10.2.0.1"}, "0.0.0.0/0"), "10.2.0.0/16");
+  EXPECT_EQ(local_after({"192.168.1.1", "10.1.0.1"}, "10.1.0.0/16", "0.0.0.0/0"), "10.1.0.0/16");
+  EXPECT_EQ(local_after({"127.0.0.1"}, "10.1.0.0/16", "127.0.0.0/8"), "10.1.0.0/16");
+  EXPECT_EQ(local_after({"169.254.0.9"}, "10.1.0.0/16", "169.254.0.0/16"), "10.1.0.0/16");
+  // Of several addresses only the peer has a choice.
+  connection.local.alternatives = {connection.remote.host};
+  EXPECT_EQ(local_after({}), "10.2.0.0/16");
+}
+
+// Two that cannot be told apart: one of them begins and answers no more, and what it protects stays protected.
+TEST_F(HostsWithoutNames, WhatIsSetAsideGoesOnHolding) {
+  auto first = to_name("peer.test");
+  first.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  first.remote.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("198.51.100.9")};
+  auto second = first;
+  second.name = "d";
+  auto oriented = hosts.orient({first, second});
+  ASSERT_EQ(oriented.connections.size(), 2U);
+  oriented.set_aside({{"d", "not to be told apart"}, {"e", "nobody here"}});
+  ASSERT_EQ(oriented.connections.size(), 1U);
+  EXPECT_EQ(oriented.connections[0].name, "c");
+  ASSERT_EQ(oriented.waiting.size(), 1U);
+  EXPECT_EQ(oriented.waiting[0].name, "d");
+  EXPECT_EQ(oriented.unusable, (std::map<std::string, std::string>{{"d", "not to be told apart"}}));
+  EXPECT_EQ(oriented.holding().size(), 2U);
 }
 
 // ike was restarted while the address of this end is away: its tunnels are not to be given up for that.

@@ -186,6 +186,52 @@ TEST(PolicyTable, APeerWhoseNameHasNoAddressYetHoldsPackets) {
   for (const auto& policy : known.install) EXPECT_EQ(policy.id, changes.install[0].id);
 }
 
+// The question for its peer's address would be held back as well, for ever.
+TEST(PolicyTable, WhereEverythingIsHeldTheNameOfAnUnknownPeerIsNot) {
+  auto named = connection("c", model::StartAction::kOnDemand);
+  named.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  const auto holds = [&](const model::TrafficSelectors& remote) {
+    auto c = named;
+    c.children[0].remote = remote;
+    PolicyTable table;
+    return !table.configure({c}).install.empty();
+  };
+  const auto range = [](const char* first, const char* last) {
+    return model::TrafficSelector::of(IpRange{*IpAddress::parse(first), *IpAddress::parse(last)});
+  };
+  EXPECT_FALSE(holds(ts("0.0.0.0/0")));
+  EXPECT_FALSE(holds(ts("::/0")));
+  // In pieces it is everything, too.
+  EXPECT_FALSE(holds({ts("128.0.0.0/1")[0], ts("0.0.0.0/1")[0]}));
+  EXPECT_FALSE(holds({ts("10.0.0.0/8")[0], range("0.0.0.0", "100.0.0.0"), range("50.0.0.0", "255.255.255.255")}));
+  EXPECT_TRUE(holds({ts("0.0.0.0/1")[0], range("128.0.0.1", "255.255.255.255")}));
+  EXPECT_TRUE(holds(ts("128.0.0.0/1")));
+  EXPECT_TRUE(holds({ts("0.0.0.0/1")[0], ts("8000::/1")[0]}));
+  // Another address of the peer is one to begin with.
+  named.remote.alternatives = {{.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("192.0.2.2")}};
+  EXPECT_TRUE(holds(ts("0.0.0.0/0")));
+}
+
+// Without a route to the peer it is not known which address of ours is meant, and so none may leave in the clear.
+TEST(PolicyTable, AnEndWithoutAddressYetHoldsPacketsOfAll) {
+  auto c = connection("c", model::StartAction::kStart);
+  c.local.host = {.kind = model::HostSpec::Kind::kDefaultRoute};
+  c.children[0].local.clear();
+  PolicyTable table;
+  const auto changes = table.configure({c});
+  ASSERT_EQ(changes.install.size(), 1U);
+  EXPECT_EQ(changes.install[0].local, ts("0.0.0.0/0"));
+  c.local.host.address = *IpAddress::parse("192.0.2.1");
+  c.local.host.resolved = true;
+  const auto known = table.configure({c});
+  ASSERT_EQ(known.install.size(), 1U);
+  EXPECT_EQ(known.install[0].local, ts("192.0.2.1/32"));
+  EXPECT_EQ(known.remove.size(), 1U);
+  c.local.host.resolved = false;
+  c.children[0].start = model::StartAction::kAdd;
+  EXPECT_TRUE(PolicyTable().configure({c}).install.empty());
+}
+
 // A client does not know its address before the tunnel is up.
 TEST(PolicyTable, AClientThatIsKeptUpHoldsPackets) {
   const auto everything = ts("0.0.0.0/0");
@@ -209,6 +255,8 @@ TEST(PolicyTable, AClientThatIsKeptUpHoldsPackets) {
   EXPECT_EQ(held(start), everything);
   auto named = start;
   named.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  EXPECT_TRUE(held(named).empty());
+  named.children[0].remote = {ts("0.0.0.0/1")[0], ts("128.0.0.0/1")[0]};
   EXPECT_TRUE(held(named).empty());
   auto strict = start;
   strict.remote.auth = model::AuthMethod::kSignature;

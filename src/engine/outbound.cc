@@ -61,7 +61,7 @@ class OutboundRun {
   void act_on(std::size_t first, std::size_t i, std::uint64_t changes);
   void act(Parsed& packet, const FlowTarget& target);
   void wait_for_sa(const Parsed& packet, Policy& policy);
-  void protect(Parsed& packet, OutboundSa& sa, const Policy* policy);
+  void protect(Parsed& packet, OutboundSa& selected, const Policy* policy);
   void reassemble(const Parsed& packet);
   void seal_segments(const Parsed& packet, OutboundSa& sa);
   void seal_oversize(const Parsed& packet, OutboundSa& sa);

@@ -156,7 +156,7 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
       drop_what_waits(socket, now);
       return;
     }
-    read_socket(socket, *buffers_of(*flight).receiver, flight->in);
+    if (auto& receiver = buffers_of(*flight).receiver) read_socket(socket, *receiver, flight->in);
     flight->in.empty() ? flights_->give_back(*flight) : flights_->launch(*flight, now);
     on_ciphers_done(now);
     return;
@@ -270,8 +270,9 @@ void PacketLoop::hand_ciphers_to(CryptoPool& pool) {
   flights_ = std::make_unique<engine::Flights>(engine_, pool, each_way);
   flights_->part_urgent(*this);
   for (std::size_t i = 0; i < each_way; ++i) {
-    flight_buffers_[0].push_back({std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket), {}});
-    flight_buffers_[1].push_back({nullptr, io::DatagramReceiver(kBurst)});
+    flight_buffers_[0].emplace_back().device =
+        std::make_unique_for_overwrite<std::uint8_t[]>(kBurst * io::kMaxTunPacket);
+    flight_buffers_[1].emplace_back().receiver.emplace(kBurst);
   }
 }
 

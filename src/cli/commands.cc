@@ -15,6 +15,7 @@
 #include "cli/render.h"
 #include "config/engine_plan.h"
 #include "config/load.h"
+#include "config/missing_secrets.h"
 
 namespace cygnet::cli {
 namespace {
@@ -160,6 +161,8 @@ int run_check(const Options& options, const CheckCommand& command) {
     auto of_secrets = config::load_ipsec_secrets(command.secrets, files);
     secrets = of_secrets.secrets.size();
     diagnostics.insert(diagnostics.end(), of_secrets.diagnostics.begin(), of_secrets.diagnostics.end());
+    const auto missing = config::missing_secrets(loaded, of_secrets);
+    diagnostics.insert(diagnostics.end(), missing.begin(), missing.end());
   }
   if (loaded.ok()) {
     // Of no one line; its sentence says which connections it is about.

@@ -288,7 +288,8 @@ struct ExplainedSa {
 };
 struct ExplainReport {
   ExplainRequest question;
-  std::string verdict;  // "protect", "bypass", "discard", "acquire", or the name of a drop reason
+  std::string verdict;  // "protect", "bypass", "discard", "acquire", the name of a drop reason; "outside",
+                        // "unreachable": it does not come to the engine
   std::optional<ListedPolicy> policy;
   std::vector<ExplainedSa> sas;  // the one in use first
   // The kernel's route for the destination; device empty: not known.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config_bundle.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+
+#include "config/missing_secrets.h"
 
 namespace cygnet::daemon {
 
@@ -110,7 +114,11 @@ std::string Configuration::problems() const {
 
 Configuration load(const std::string& config_path, config::FileReader& conf_files, const std::string& secrets_path,
                    config::FileReader& secret_files) {
-  return {config::load_ipsec_conf(config_path, conf_files), config::load_ipsec_secrets(secrets_path, secret_files)};
+  Configuration out{config::load_ipsec_conf(config_path, conf_files),
+                    config::load_ipsec_secrets(secrets_path, secret_files)};
+  auto missing = config::missing_secrets(out.conf, out.secrets);
+  std::ranges::move(missing, std::back_inserter(out.secrets.diagnostics));
+  return out;
 }
 
 Configuration load(const std::string& config_path, const std::string& secrets_path, config::FileReader& files) {

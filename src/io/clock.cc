@@ -12,7 +12,7 @@ namespace cygnet::io {
 
 Instant SystemClock::now() {
   timespec t{};
-  (void)::clock_gettime(CLOCK_MONOTONIC, &t);
+  (void)::clock_gettime(CLOCK_BOOTTIME, &t);
   return Instant(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
 }
 

@@ -9,7 +9,8 @@
 
 namespace cygnet::io {
 
-// CLOCK_MONOTONIC: the same for all processes of a machine, so that ike and engine may exchange instants.
+// CLOCK_BOOTTIME: the same for all processes of a machine, so that ike and engine may exchange instants. It goes on
+// while the machine sleeps: what was to be rekeyed meanwhile is overdue when it wakes.
 class SystemClock final : public Clock {
  public:
   [[nodiscard]] Instant monotonic() const override { return now(); }

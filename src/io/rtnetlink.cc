@@ -365,6 +365,16 @@ Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) {
 
 Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
                                     std::uint32_t mark) {
+  return decide(destination, source, mark, 0);
+}
+
+Result<Route> RouteSocket::forwarded_to(const IpAddress& destination, const IpAddress& source) {
+  const auto back = route_to(source, std::nullopt, 0);
+  return back ? decide(destination, source, 0, back->device) : std::unexpected(back.error());
+}
+
+Result<Route> RouteSocket::decide(const IpAddress& destination, const std::optional<IpAddress>& source,
+                                  std::uint32_t mark, int came_in_by) {
   Request request(RTM_GETROUTE, 0);
   auto* body = request.body<rtmsg>();
   body->rtm_family = af_of(destination.family());
@@ -376,6 +386,9 @@ Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::opt
   }
   if (mark != 0) {
     request.u32(RTA_MARK, mark);
+  }
+  if (came_in_by != 0) {
+    request.u32(RTA_IIF, static_cast<std::uint32_t>(came_in_by));
   }
   std::optional<Route> found;
   const auto done = talk(

@@ -87,6 +87,8 @@ class RouteSocket {
   // The route the kernel takes to a destination; mark 0: as an ordinary program would.
   [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
                                        std::uint32_t mark);
+  // Of a packet that comes in where its source is, and is not from this machine.
+  [[nodiscard]] Result<Route> forwarded_to(const IpAddress& destination, const IpAddress& source);
 
   [[nodiscard]] Result<void> set_up(int index, std::uint32_t mtu);
   [[nodiscard]] Result<void> remove_link(int index);
@@ -122,6 +124,8 @@ class RouteSocket {
   using OnReply = std::function<void(const nlmsghdr&)>;
   [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what,
                                   int forgiven_errno = 0);
+  [[nodiscard]] Result<Route> decide(const IpAddress& destination, const std::optional<IpAddress>& source,
+                                     std::uint32_t mark, int came_in_by);
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_some_routes(std::span<const Route> routes);
 
   UniqueFd fd_;

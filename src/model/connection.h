@@ -191,8 +191,8 @@ struct Connection {
   std::vector<std::string> dns_domains;  // modecfgdomains=: names that these servers know (RFC 8598); none: all names
   bool ignore_peer_dns = false;
   Profile profile = Profile::kDefault;
-  // Networks that this machine is attached to stay outside of the tunnel, though they lie in the peer's: a client's only
-  // where they are private.
+  // Networks that this machine is attached to stay outside of the tunnel, though they lie in the peer's: a client's
+  // only where they are private.
   bool local_networks = true;
   bool proxy_arp = false;  // this machine answers for the peers' addresses in the networks it is attached to
   Fragmentation fragmentation = Fragmentation::kYes;
@@ -242,7 +242,7 @@ struct Setup {
   std::uint32_t puzzle_difficulty = 14;        // zero bits at the threshold; more, the more SAs are half-open
   std::uint32_t auth_puzzle_threshold = 50;    // percent of newcomers that never show keys; 0: never
   std::uint32_t auth_puzzle_difficulty = 10;   // zero bits of the puzzles that then come with IKE_SA_INIT responses
-  std::uint32_t hardest_puzzle = 20;           // that we solve as initiator; 0: those that leave it to us
+  std::uint32_t hardest_puzzle = 20;           // that we solve as initiator; 0: none
   UniqueIds unique_ids = UniqueIds::kInitialContact;
   std::uint32_t ike_sas_per_identity = 100;  // nobodies (RFC 7619): of one address; 0: any number
   Severity log_level = Severity::kInfo;

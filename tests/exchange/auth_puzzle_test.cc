@@ -357,6 +357,27 @@ INSTANTIATE_TEST_SUITE_P(Puzzles, UnfairAuthPuzzle,
                                          Unfair{"ffff06", "a PRF that we did not offer"},
                                          Unfair{"0005", "makes no sense"}, Unfair{"00050600", "makes no sense"}));
 
+// A demand that leaves it to us is solved with 12 bits, if hardest-puzzle= allows that many.
+TEST(AuthPuzzles, NoneIsSolvedWhereNoneMayBe) {
+  for (const auto& [hardest, refused] : {std::pair{0U, true}, std::pair{11U, true}, std::pair{12U, false}}) {
+    ike::EndpointSettings settings;
+    settings.setup.hardest_puzzle = hardest;
+    Exchange e;
+    e.add("A", "192.0.2.1", {tunnel("tun")}, {secret("s3cret")}, settings);
+    e.add("B", "198.51.100.1", {mirrored(tunnel("tun"))}, {secret("s3cret")});
+    e.initiate(e.a());
+    e.deliver();
+    const auto honest = e.drop("IKE_SA_INIT response");
+    wi::Message bent{honest.decoded.header, honest.decoded.payloads};
+    wi::NotifyPayload puzzle;
+    puzzle.type = wi::NotifyType::kPuzzle;
+    puzzle.data = {0, 5, 0};
+    bent.payloads.insert(bent.payloads.begin() + 3, puzzle);
+    e.inject(e.a(), honest.path, wi::serialize_message(bent));
+    EXPECT_EQ(contains(e.a().messages("puzzle-refused"), "hardest-puzzle="), refused) << hardest;
+  }
+}
+
 TEST(AuthPuzzles, OnlyUnfairAnswersEndTheAttempt) {
   Exchange e(tunnel("tun"));
   e.initiate(e.a());

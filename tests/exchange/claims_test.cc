@@ -74,6 +74,22 @@ TEST_F(Open, SpokesOfAHubAreNotOurs) {
   EXPECT_TRUE(gets("10.4.0.0/16"));
 }
 
+// What is written more closely for anybody than for a certain peer is anybody's.
+TEST_F(Open, WhatIsWrittenMostCloselyDecides) {
+  any.children = {child("any", "10.1.0.0/16", "10.2.5.0/24")};
+  EXPECT_TRUE(gets("10.2.5.7/32"));
+}
+
+TEST_F(Open, ANamedPeerTakesNothingFromAnother) {
+  any.remote.host.kind = model::HostSpec::Kind::kAddress;
+  any.remote.host.address = address("203.0.113.1");
+  EXPECT_FALSE(gets("10.2.0.5/32"));
+  EXPECT_FALSE(gets("10.1.0.5/32"));
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+  any.children = {child("any", "10.1.0.0/16", "10.2.0.0/16")};
+  EXPECT_TRUE(gets("10.2.0.5/32")) << "written for two known peers: meant";
+}
+
 TEST_F(Open, AWayOutForAllIsNobodysNetwork) {
   site.children = {child("site", "10.1.0.0/16", "0.0.0.0/0")};
   EXPECT_TRUE(gets("10.3.0.5/32"));

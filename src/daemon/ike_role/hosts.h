@@ -65,6 +65,9 @@ class Hosts {
                                            std::uint32_t mark) {
     return netlink_.route_to(destination, source, mark);
   }
+  [[nodiscard]] Result<io::Route> forwarded_to(const IpAddress& destination, const IpAddress& source) {
+    return netlink_.forwarded_to(destination, source);
+  }
   [[nodiscard]] std::string device_name(int index);
 
  private:

@@ -288,7 +288,8 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
   auto route = hosts_->route_to(question.destination, source, 0);
   if (!route) {
     // A source that is not ours: the packet is one that this machine forwards.
-    route = hosts_->route_to(question.destination, std::nullopt, 0);
+    if (source) route = hosts_->forwarded_to(question.destination, *source);
+    if (!route) route = hosts_->route_to(question.destination, std::nullopt, 0);
   }
   const auto devices = device_names(configuration_.conf.setup);
   if (route) {
@@ -306,6 +307,11 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
                                      : ", which is not Cygnet's: the packet does not come to the engine"));
   } else {
     report.why.push_back(route.error().message + ": the kernel refuses the packet before the engine sees it");
+  }
+  // What the engine would do with it says nothing where it does not come there. (The kernel's IPsec needs no route.)
+  const bool kernels = explanation.found ? in_kernel(explanation.policy.connection) : !start_.engines.user;
+  if (!kernels && !report.route_reaches_engine) {
+    report.verdict = route ? "outside" : "unreachable";
   }
   if (explanation.found) {
     report.policy = control::describe(explanation.policy);

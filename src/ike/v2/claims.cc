@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "ike/v2/negotiate.h"
 #include "ike/v2/world.h"
@@ -58,37 +62,80 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
   return nullptr;
 }
 
+bool names_nobody(const model::Connection& connection) {
+  return connection.remote.host.kind == model::HostSpec::Kind::kAny;
+}
+
+// Whether two connections have an address in common.
+bool ranges_meet(const std::vector<ConnectionPtr>& connections) {
+  std::vector<std::pair<IpRange, std::size_t>> all;
+  for (std::size_t place = 0; place < connections.size(); ++place) {
+    for (const auto& child : connections[place]->children) {
+      for (const auto& ts : child.remote) {
+        if (names_hosts(ts.range)) all.emplace_back(ts.range, place);
+      }
+    }
+  }
+  std::ranges::sort(all);
+  std::size_t widest = 0;  // that reaches farthest of those before
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    const auto& [range, place] = all[i];
+    if (all[widest].first.contains(range.first) && all[widest].second != place) return true;
+    if (all[widest].first.first.family() != range.first.family() || all[widest].first.last < range.last) widest = i;
+  }
+  return false;
+}
+
 bool is_ours_to_give(const IkeSa& sa, const IpRange& range) {
   const auto& given = sa.assigned.addresses;
   return sa.assigned.by_us && std::ranges::any_of(given, [&](const auto& a) { return range == IpRange::of(a); });
 }
 
-// The connection with a certain peer that says of these addresses, or of some around them, that they are behind that
-// peer. It need not be up: whoever is there first would take them away from it.
+// The narrowest range that the configuration has for this child around these addresses.
+IpRange written_around(const ChildTerms& terms, const IpRange& range) {
+  std::optional<IpRange> out;
+  for (const auto& child : terms.connection->children) {
+    if (child.name != terms.child) continue;
+    for (const auto& ts : child.remote) {
+      if (ts.range.contains(range) && (!out || out->contains(ts.range))) out = ts.range;
+    }
+  }
+  return out.value_or(range);
+}
+
+// The connection with a certain peer for which the configuration has these addresses, or some of them, in a narrower
+// range than for this one: what is written most closely says whose they are. That connection need not be up: whoever is
+// there first would take them away from it.
 const model::Connection* named_owner(const World& world, const IkeSa& sa, const ChildTerms& terms,
                                      const model::TrafficSelector& mine) {
+  const bool open = names_nobody(*terms.connection);
+  const auto around = written_around(terms, mine.range);
   const auto takes = [&](const model::Child& child) {
     return !model::narrow(child.local, terms.local).empty() &&
            std::ranges::any_of(child.remote, [&](const auto& theirs) {
+             const bool closer = around.contains(theirs.range) && (open || around != theirs.range);
+             // What lies around it takes nothing away: the narrower policy goes first.
              const bool wider = mine.range != theirs.range && mine.range.contains(theirs.range);
-             return names_hosts(theirs.range) && !wider && protocols_meet(theirs, mine);
+             return closer && !wider && names_hosts(theirs.range) && protocols_meet(theirs, mine);
            });
   };
   for (const auto place : world.named_ranges.meeting(mine.range)) {
     const auto& other = *world.connections[place];
     const bool same_peer =
         other.remote.id ? *other.remote.id == sa.remote_id : other.remote.host.address == sa.path.remote.address;
-    if (!same_peer && std::ranges::any_of(other.children, takes)) return &other;
+    if (!same_peer && other.name != terms.connection->name && std::ranges::any_of(other.children, takes)) return &other;
   }
   return nullptr;
 }
 
-// Addresses of this end's network, out of a larger range that is left open to peers.
+// Addresses of this end's network, out of a larger range that is left open to peers. A known peer may have all
+// addresses.
 bool is_in_our_network(const ChildTerms& terms, const IpRange& range) {
   return std::ranges::any_of(terms.connection->children, [&](const model::Child& child) {
     return child.name == terms.child && std::ranges::any_of(child.local, [&](const auto& ours) {
              const auto leaves_open = [&](const auto& theirs) {
-               return theirs.range != ours.range && theirs.range.contains(ours.range);
+               return theirs.range != ours.range && theirs.range.contains(ours.range) &&
+                      (names_hosts(theirs.range) || names_nobody(*terms.connection));
              };
              return names_hosts(ours.range) && ours.range.contains(range) &&
                     std::ranges::any_of(child.remote, leaves_open);
@@ -96,7 +143,7 @@ bool is_in_our_network(const ChildTerms& terms, const IpRange& range) {
   });
 }
 
-// Why nobody whom the configuration leaves open may have this: it says whose it is.
+// Why nobody else may have this: the configuration says whose it is.
 std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms,
                            const model::TrafficSelector& mine) {
   if (!names_hosts(mine.range) || is_written(terms, mine.range) || is_ours_to_give(sa, mine.range)) return {};
@@ -169,20 +216,21 @@ template class RangesOf<model::ChildId>;
 template class RangesOf<std::size_t>;
 
 NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections) {
-  const auto open = [](const ConnectionPtr& c) { return c->remote.host.kind == model::HostSpec::Kind::kAny; };
   NamedRanges out;
-  if (std::ranges::none_of(connections, open)) return out;
+  if (!ranges_meet(connections)) return out;
   for (std::size_t place = 0; place < connections.size(); ++place) {
-    if (open(connections[place])) continue;
+    if (names_nobody(*connections[place])) continue;
     for (const auto& child : connections[place]->children) out.add(place, child.remote);
   }
   return out;
 }
 
 std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildTerms& terms) {
-  if (terms.connection->remote.host.kind != model::HostSpec::Kind::kAny) return {};
+  const bool open = names_nobody(*terms.connection);
   for (const auto& mine : terms.remote) {
     if (auto why = said_otherwise(world, sa, terms, mine); !why.empty()) return why;
+    // What an administrator wrote for two known peers is meant.
+    if (!open) continue;
     const IkeSa* owner = nullptr;
     const auto* child = rival(world, sa, terms, mine, &owner);
     if (child == nullptr) continue;

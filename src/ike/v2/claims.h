@@ -41,7 +41,7 @@ class RangesOf {
 using Claims = RangesOf<model::ChildId>;    // what children lead to
 using NamedRanges = RangesOf<std::size_t>;  // what connections with a certain peer lead to, by their place in the list
 
-// Empty where the configuration names every peer: only somebody who is not named can claim what is somebody else's.
+// Empty where no two connections have an address in common: then nobody can claim what is another's.
 [[nodiscard]] NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections);
 
 struct World;
@@ -49,8 +49,9 @@ struct IkeSa;
 struct ChildTerms;
 
 // Why this peer cannot have these inner addresses: another peer, or in transport mode another host behind the same NAT,
-// has them, or another connection says whose they are, or they are this end's own. Empty: it can. Asked where the
-// configuration leaves open who comes (right=%any); what an administrator wrote for two known peers is meant.
+// has them, or the configuration has them more closely for another peer, up or not, or for this end. Empty: it can.
+// What other children have counts where it is left open who comes (right=%any): what is written for two known peers is
+// meant.
 [[nodiscard]] std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildTerms& terms);
 
 }  // namespace cygnet::ike::v2

@@ -18,7 +18,8 @@ constexpr Duration kLookAgain = std::chrono::seconds(60);
 constexpr Duration kAskAgain = std::chrono::minutes(10);
 
 bool is_clone_of(const ChildSa& child, const ChildSa& head) {
-  return child.resource && child.name == head.name && child.connection->name == head.connection->name;
+  return child.resource && child.name == head.name && child.connection->name == head.connection->name &&
+         child.local == head.local && child.remote == head.remote;
 }
 
 // RFC 9611 section 4: they "MUST be negotiated with identical Child SA properties that were negotiated for the initial
@@ -191,7 +192,12 @@ void ask_for_clones(World& world, IkeSa& sa, ChildSa& head) {
 }
 
 void close_orphans(World& world, IkeSa& sa, const ChildSa& lost) {
-  if (lost.resource || sa.has_usable_child(lost.connection->name, lost.name)) return;
+  const auto carries_on = [&](const auto& child) {
+    return child->usable() && !child->resource && child->name == lost.name &&
+           child->connection->name == lost.connection->name && child->local == lost.local &&
+           child->remote == lost.remote;
+  };
+  if (lost.resource || std::ranges::any_of(sa.children, carries_on)) return;
   for (const auto& child : sa.children) {
     if (!child->usable() || !is_clone_of(*child, lost)) continue;
     child->state = ChildState::kDeleting;

@@ -46,9 +46,7 @@ std::string_view to_string(About about) {
   return "?";
 }
 
-const model::Child* ChildSa::config() const {
-  return connection ? connection->find_child(name) : nullptr;
-}
+const model::Child* ChildSa::config() const { return connection ? connection->find_child(name) : nullptr; }
 
 ChildSa* IkeSa::find_child(model::ChildId id) const {
   for (const auto& child : children) {

@@ -54,7 +54,7 @@ void tell_of_auth_puzzles(World& world, bool wanted) {
 }  // namespace
 
 bool is_fair(const World& world, const IkeSa& sa, const wi::PuzzleDemand& puzzle) {
-  return offers_prf(sa.handshake->offered, puzzle.prf) && puzzle.difficulty <= world.settings.setup.hardest_puzzle;
+  return offers_prf(sa.handshake->offered, puzzle.prf) && bits_wanted(puzzle) <= world.settings.setup.hardest_puzzle;
 }
 
 unsigned bits_wanted(const wi::PuzzleDemand& puzzle) {
@@ -71,7 +71,7 @@ std::string read_auth_puzzle(const World& world, IkeSa& sa, const wi::Payloads& 
   if (!offers_prf(h.offered, puzzle->prf))
     return sa.peer() + " asks for the solution of a puzzle with a PRF that we did not offer";
   if (!is_fair(world, sa, *puzzle)) {
-    return sa.peer() + " asks for the solution of a puzzle of difficulty " + std::to_string(puzzle->difficulty) +
+    return sa.peer() + " asks for the solution of a puzzle of difficulty " + std::to_string(bits_wanted(*puzzle)) +
            ", and hardest-puzzle=" + std::to_string(world.settings.setup.hardest_puzzle) +
            " is all we do: try again later, or raise it";
   }

@@ -29,6 +29,10 @@ bool has_one_port(const TrafficSelector& selector) {
   return selector.port_first > kCodes && (!one || (selector.port_first & kCodes) != 0);
 }
 
+bool has_mobility_type(const TrafficSelector& selector) {
+  return selector.protocol == kMobilityHeader && !selector.all_ports();
+}
+
 std::string why_not_pfkey(const Child& child, const HostSpec& peer) {
   for (const auto& proposal : child.proposals) {
     const auto esn = proposal.of(TransformType::kEsn);
@@ -72,6 +76,11 @@ std::string needs_kernel(const Connection& connection) {
 }
 
 std::string why_not_kernel(const Child& child) {
+  for (const auto* list : {&child.local, &child.remote}) {
+    if (std::ranges::any_of(*list, has_mobility_type)) {
+      return "a selector for one type of Mobile IPv6 message (newer kernels do not read the type of what comes in)";
+    }
+  }
   if (child.compress) return "compress=yes";
   if (child.iptfs.enabled && child.iptfs.bits_per_s != 0) {
     return "iptfs-rate= (its IP-TFS sends as there is traffic)";

@@ -6,13 +6,14 @@
 
 namespace cygnet::model {
 
+inline constexpr std::uint8_t kMobilityHeader = 135;  // RFC 6275 section 6.1
+
 // ICMP, ICMPv6, Mobile IPv6. The kernel and PF_KEY have the type where others have the source port, and the code where
 // others have the destination port; it is the packet's, whichever way that goes.
 [[nodiscard]] constexpr bool has_types_as_ports(std::uint8_t protocol) {
   constexpr std::uint8_t kIcmp = 1;
   constexpr std::uint8_t kIcmpV6 = 58;
-  constexpr std::uint8_t kMobility = 135;
-  return protocol == kIcmp || protocol == kIcmpV6 || protocol == kMobility;
+  return protocol == kIcmp || protocol == kIcmpV6 || protocol == kMobilityHeader;
 }
 
 }  // namespace cygnet::model

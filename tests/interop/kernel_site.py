@@ -47,12 +47,12 @@ def ended(request, show, end):
         end(one)
 
 
-def build(lab, root, prepare=None):
+def build(lab, root, prepare=None, machine=Uml):
     """Makes gw, site and guest in a Lab, which is closed if that fails."""
     try:
         gw, site = lab.host("gw"), lab.host("site")
-        guest = Uml(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
-                    ["10.2.0.10/24", "fd02::10/64"], root=root, prepare=prepare)
+        guest = machine(gw, [f"{THEIRS[4]}/24", f"{THEIRS[6]}/64"], [OURS[4], OURS[6]],
+                        ["10.2.0.10/24", "fd02::10/64"], root=root, prepare=prepare)
         for family, length in ((4, 24), (6, 64)):
             gw.add_address("tap0", f"{OURS[family]}/{length}")
         lab.link(gw, "lan", site, "eth0")

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Cygnet gateway with a site behind it, beside Debian's newest kernel (lab/machine.py).
 
-    site ---- gw (Cygnet) ---- tap0 ---- guest : inner0
-  10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9 10.2.0.10
-  fd01::10    fd01::1                            fd02::10
+    site ---- gw (Cygnet) ---- tap0 ---- guest     : inner0
+  10.1.0.10   10.1.0.1|192.0.2.2       192.0.2.9     10.2.0.10
+  fd01::10    fd01::1|2001:db8:a::2    2001:db8:a::9 fd02::10
 """
 import contextlib
-
-import pytest
+import functools
 
 import kernel_site
 from lab import Lab, LabError
@@ -16,12 +15,14 @@ from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
 from lab.machine import Machine
 from lab.strongswan import fetch_root
 
-OURS, THEIRS = "192.0.2.2", "192.0.2.9"
+OURS, THEIRS = kernel_site.OURS[4], kernel_site.THEIRS[4]
 OUR_HOST, THEIR_HOST = {4: "10.1.0.10", 6: "fd01::10"}, {4: "10.2.0.10", 6: "fd02::10"}
 
 
 def need(**roots):
     """Skips what this machine's mirror has not. roots: what each is for."""
+    import pytest  # not where ./dev lab stands these hosts up
+
     for root, what in roots.items():
         try:
             fetch_root(root)
@@ -33,24 +34,19 @@ def need(**roots):
 def running(name, root="guest", modules=""):
     """A Lab with gw, site, guest and kernel_host as attributes, which ends with the block."""
     need(machine="newer kernel (backports)")
-    lab = Lab(name)
+    lab = build(Lab(name), root, modules, host_tree)
     try:
-        gw, site = lab.host("gw"), lab.host("site")
-        lab.guest = Machine(gw, [f"{THEIRS}/24"], [OURS], ["10.2.0.10/24", "fd02::10/64"], root=root, modules=modules,
-                            prepare=host_tree, cpus=2)
-        gw.add_address("tap0", f"{OURS}/24")
-        lab.link(gw, "lan", site, "eth0")
-        for host, device, address in ((gw, "lan", "10.1.0.1/24"), (gw, "lan", "fd01::1/64"),
-                                      (site, "eth0", "10.1.0.10/24"), (site, "eth0", "fd01::10/64")):
-            host.add_address(device, address)
-        site.route("default", via="10.1.0.1")
-        site.route("::/0", via="fd01::1")
-        gw.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
-        lab.gw, lab.site, lab.kernel_host = gw, site, GuestHost(lab.guest)
+        lab.kernel_host = GuestHost(lab.guest)
         yield lab
         lab.guest.poweroff()
     finally:
         lab.close()
+
+
+def build(lab, root, modules="", prepare=None):
+    """Makes gw, site and guest in a Lab, which is closed if that fails."""
+    machine = functools.partial(Machine, modules=modules, cpus=2)
+    return kernel_site.build(lab, root, prepare, machine)
 
 
 class Pair:

@@ -8,11 +8,14 @@ import sys
 
 import pytest
 
+import machine_site
+
 _DEMO = pathlib.Path(__file__).resolve().parent.parent.parent / "demo"
 # The peer, a host behind Cygnet, and a question to the peer with a word of its answer.
 PEERS = {"cygnet": ("host_a", ["gw_b", "cygnet", "status"], "sites"),
          "strongswan": ("host_a", ["gw_b", "swanctl", "--list-sas"], "INSTALLED"),
          "strongswan6": ("site", ["guest", "swanctl", "--list-sas"], "INSTALLED"),
+         "newest": ("site", ["guest", "swanctl", "--list-sas"], "IPTFS"),
          "libreswan": ("site", ["guest", "ipsec", "trafficstatus"], "sites"),
          "openiked": ("site", ["guest", "ikectl", "show", "sa"], "ESTABLISHED"),
          "setkey": ("site", ["guest", "setkey", "-D"], "0x00001001"),
@@ -40,6 +43,8 @@ def test_every_peer_is_told_of(tmp_path):
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_stands_and_goes(tmp_path, peer):
+    if peer == "newest":
+        machine_site.need(newest="testing release", iptfs="source of its newest kernel")
     folder = tmp_path / "lab"
     behind, question, answer = PEERS[peer]
     try:

@@ -7,6 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "model/types_as_ports.h"
+
 namespace cygnet::daemon {
 
 namespace {
@@ -44,6 +46,15 @@ std::string ports(const model::TrafficSelector& s, const char* field) {
   // OPAQUE: the packets without ports. More is refused than needed rather than less.
   if (s.all_ports() || s.opaque_ports()) return {};
   return std::string(field) + ' ' + range(s.port_first, s.port_last) + ' ';
+}
+
+// RFC 4301 section 4.4.1.1: type and code stand where others have a port. They begin an ICMP message; the Mobility
+// Header (RFC 6275 section 6.1.1) has its type in the third octet, and no code.
+std::string types(const model::TrafficSelector& s, std::uint8_t protocol) {
+  constexpr unsigned kTypeShift = 8;
+  if (protocol == kIcmp || protocol == kIcmpv6 || s.all_ports() || s.opaque_ports()) return ports(s, "@th,0,16");
+  const auto type = [](std::uint16_t port) { return static_cast<std::uint16_t>(port >> kTypeShift); };
+  return "@th,16,8 " + range(type(s.port_first), type(s.port_last)) + ' ';
 }
 
 const IpPrefix& prefix_of(const IpPrefix& network) { return network; }
@@ -103,12 +114,11 @@ struct Kind {
   auto operator<=>(const Kind&) const = default;
 };
 
-bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp || protocol == kIcmpv6; }
-
 Kind kind_of(const GuardedTraffic& traffic) {
   Kind kind{traffic.remote, traffic.local};
   kind.remote.range = IpRange::all(traffic.remote.range.first.family());
-  kind.by_ends = traffic.remote.range.first == traffic.remote.range.last && !is_icmp(traffic.remote.protocol) &&
+  kind.by_ends = traffic.remote.range.first == traffic.remote.range.last &&
+                 !model::has_types_as_ports(traffic.remote.protocol) &&
                  traffic.remote.port_first == traffic.remote.port_last;
   if (kind.by_ends) {
     kind.remote.port_first = 0;
@@ -137,15 +147,16 @@ std::string sources(const Alike& alike, Family family) {
 std::string match(const Kind& kind, const Alike& alike) {
   const auto family = kind.remote.range.first.family();
   const auto protocol = kind.remote.protocol != 0 ? kind.remote.protocol : kind.local.protocol;
-  // What is read of the transport header is that of this protocol only where it is asked for first.
-  std::string out = protocol == 0 ? "" : "meta l4proto " + std::to_string(protocol) + ' ';
-  out += sources(alike, family);
+  auto out = sources(alike, family);
   if (kind.local.range != IpRange::all(family)) out += addresses(kind.local.range, "daddr");
-  if (is_icmp(protocol)) {
-    // RFC 4301 section 4.4.1.1: type and code stand where others have a port.
-    return out + ports(kind.remote.all_ports() ? kind.local : kind.remote, "@th,0,16");
+  if (model::has_types_as_ports(protocol)) {
+    out += types(kind.remote.all_ports() ? kind.local : kind.remote, protocol);
+  } else {
+    out += ports(kind.remote, "th sport") + ports(kind.local, "th dport");
   }
-  return out + ports(kind.remote, "th sport") + ports(kind.local, "th dport");
+  // Behind what is read of the transport header: the library (1.0.6) ends the process where it reads back a rule that
+  // asks for a protocol first that it does not know (all but ten), and then for octets of it.
+  return protocol == 0 ? out : out + "meta l4proto " + std::to_string(protocol) + ' ';
 }
 
 }  // namespace

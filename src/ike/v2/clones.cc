@@ -163,7 +163,7 @@ void plan_clones(World& world, const IkeSa& sa, ChildSa& child, const ChildTerms
         sa.peer() + " does not know of SAs for single threads (RFC 9611): child " + child.name + " has one for all");
     return;
   }
-  child.clones = *config->clones;
+  child.clones = config->clones.value_or(0);
   child.clones_at = world.now;
 }
 

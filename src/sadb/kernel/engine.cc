@@ -22,7 +22,7 @@ constexpr std::uint64_t kLastSequence = 0xffff'ffffU;
 constexpr std::size_t kFewSas = 16;
 
 std::string words_of(const KernelError& error, const std::string& what) {
-  std::string text = "the kernel refused " + what + ": ";
+  const auto text = "the kernel refused " + what + ": ";
   if (!error.text.empty()) return text + error.text;
   switch (error.number) {
     case ENOENT:

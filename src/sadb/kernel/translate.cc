@@ -39,11 +39,15 @@ struct PortPair {
   PortBlock source, destination;
 };
 
-// RFC 4301 section 4.4.1.1: for ICMP (and the mobility header) the selector is type and code, which both ends'
+// RFC 4301 section 4.4.1.1: for ICMP the selector is type and code, which both ends'
 // selectors carry; the kernel has the type in place of the source port and the code in place of the destination's.
 Result<std::vector<PortPair>> type_ports(const TrafficSelector& local, const TrafficSelector& remote) {
   const auto& said = local.all_ports() ? remote : local;
   if (said.all_ports()) return std::vector<PortPair>{{}};
+  // Linux 7.3 looks only at what it sends itself: what it forwards and what comes in would go past the policy.
+  if (said.protocol == model::kMobilityHeader) {
+    return fail("the kernel does not read the type of a Mobility Header that comes in: " + said.to_string());
+  }
   constexpr unsigned kTypeShift = 8;
   constexpr std::uint16_t kCodeMask = 0xff;
   const auto type = [](std::uint16_t port) { return static_cast<std::uint16_t>(port >> kTypeShift); };

@@ -72,6 +72,51 @@ TEST_F(NetworkTest, WhereSomePortsAreProtectedOnlyThoseAreRefused) {
   EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp, std::string("10.2.3.5 10.1.0.1") + kUdp}), 1U);
 }
 
+// One type of Mobile IPv6 message (RFC 6275 section 6.1): its third octet.
+TEST_F(NetworkTest, WhereOneTypeOfMobilityHeaderIsProtectedOnlyThatIsRefused) {
+  ASSERT_TRUE(ask(kAddRoute, "fd02::/64"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "fd02::/64"));
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "fd02::/64[135/5]", "fd01::/64[135/5]"));
+  ASSERT_TRUE(guard(NetworkRequest::What::kAddGuard, "fd02::7/128[135/6]", "fd01::/64[135]"));
+  ASSERT_EQ(space.shell("ip addr add fd01::1/64 dev wan nodad"), 0);
+  const auto message = [](const std::string& from, const std::string& type) {
+    return from + " fd01::1 135 3b01" + type + "00" + std::string(24, '0');
+  };
+  EXPECT_EQ(refused({message("fd02::5", "05")}), 1U);
+  EXPECT_EQ(refused({message("fd02::5", "01"), message("fd02::5", "06")}), 0U);
+  EXPECT_EQ(refused({message("fd02::7", "05"), message("fd02::7", "06")}), 2U);
+}
+
+// Peers may name any protocol, with whatever stands where others have ports. The library reads back what is there.
+TEST_F(NetworkTest, NoProtocolOfAPeerEndsThePacketFiltersLibrary) {
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  ASSERT_TRUE(ask(NetworkRequest::What::kAddClear, "10.2.0.0/16"));
+  constexpr int kProtocols = 256;
+  for (int i = 1; i < kProtocols; ++i) {
+    auto remote = model::TrafficSelector::of(*IpPrefix::parse("10.2.0.0/16"));
+    remote.protocol = static_cast<std::uint8_t>(i);
+    auto local = model::TrafficSelector::of(*IpPrefix::parse("10.1.0.0/16"));
+    local.protocol = remote.protocol;
+    remote.port_first = local.port_first = 0x0500;
+    remote.port_last = local.port_last = 0x06ff;
+    network->gate().want_guard({.order = 1, .remote = remote, .local = local}, true);
+    remote.range = IpRange::of(*IpAddress::parse("10.2.0.9"));
+    remote.port_last = remote.port_first;
+    network->gate().want_guard({.order = 2, .remote = remote, .local = local}, true);
+  }
+  // Told, read back, and told once more.
+  for (const bool wanted : {true, false}) {
+    const auto one = model::TrafficSelector::of(*IpPrefix::parse("10.2.0.7/32"));
+    network->gate().want_guard({.order = 3, .remote = one, .local = one}, wanted);
+    space.in([&] {
+      network->gate().settle();
+      network->gate().look();
+    });
+    EXPECT_EQ(network->gate().problem(), "");
+  }
+  EXPECT_EQ(refused({std::string("10.2.0.5 10.1.0.1") + kUdp}), 0U);
+}
+
 TEST_F(NetworkTest, ThePacketFilterIsToldOnceHoweverMuchIsAsked) {
   ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
   space.in([&] { network->settle_gate(); });

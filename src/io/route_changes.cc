@@ -20,30 +20,39 @@ namespace {
 
 constexpr int kNoticesBuffer = 8 << 20;
 
-bool touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
-  if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return false;
+std::uint32_t table_of(const nlmsghdr& message) {
+  const auto* body = body_of<rtmsg>(message);
+  if (body == nullptr) return 0;
+  std::uint32_t table = body->rtm_table;
+  each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    if (type == RTA_TABLE) table = u32_of(attribute);
+  });
+  return table;
+}
+
+RouteChanges touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
+  if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return {};
   const auto is_ours = [&](int index) { return std::ranges::find(ours.devices, index) != ours.devices.end(); };
   switch (message.nlmsg_type) {
-    case RTM_DELRULE: return true;
+    case RTM_DELRULE: return {.ours = true};
     case RTM_NEWLINK:
     case RTM_DELLINK: {
       const auto* body = body_of<ifinfomsg>(message);
-      return body != nullptr && is_ours(body->ifi_index);
+      if (body == nullptr) return {};
+      const bool its_ours = is_ours(body->ifi_index);
+      return {.ours = its_ours, .addresses = !its_ours};
     }
+    case RTM_NEWADDR:
     case RTM_DELADDR: {
       const auto* body = body_of<ifaddrmsg>(message);
-      return body != nullptr && is_ours(static_cast<int>(body->ifa_index));
+      if (body == nullptr) return {};
+      if (!is_ours(static_cast<int>(body->ifa_index))) return {.addresses = true};
+      return {.ours = message.nlmsg_type == RTM_DELADDR};
     }
-    case RTM_DELROUTE: {
-      const auto* body = body_of<rtmsg>(message);
-      if (body == nullptr) return false;
-      std::uint32_t table = body->rtm_table;
-      each_attribute<rtmsg>(message, [&](std::uint16_t type, const nlattr* attribute) {
-        if (type == RTA_TABLE) table = u32_of(attribute);
-      });
-      return table == ours.table;
-    }
-    default: return false;
+    // Also one that takes the place of ours.
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: return {.ours = table_of(message) == ours.table};
+    default: return {};
   }
 }
 
@@ -83,9 +92,15 @@ Result<UniqueFd> open_route_changes(std::uint32_t own_port) {
   return fd;
 }
 
-bool drain_route_changes(int fd, const RouteChangeFilter& ours) {
+RouteChanges& RouteChanges::operator|=(const RouteChanges& more) {
+  ours = ours || more.ours;
+  addresses = addresses || more.addresses;
+  return *this;
+}
+
+RouteChanges drain_route_changes(int fd, const RouteChangeFilter& ours) {
   alignas(nlmsghdr) std::array<char, 8192> buffer{};
-  bool touched = false;
+  RouteChanges touched;
   for (;;) {
     const auto n = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT | MSG_TRUNC);
     // errno speaks of failures only: after an end of file it is stale, and would hold the process here for ever.
@@ -94,13 +109,13 @@ bool drain_route_changes(int fd, const RouteChangeFilter& ours) {
     }
     if (n < 0 || static_cast<std::size_t>(n) > buffer.size()) {
       // Some were lost, or one is larger than can be read: anything may have happened.
-      touched = touched || n > 0 || errno == ENOBUFS;
+      if (n > 0 || errno == ENOBUFS) touched = {.ours = true, .addresses = true};
       continue;
     }
     int left = static_cast<int>(n);
     for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
-      touched = touched || touches(*m, ours);
+      touched |= touches(*m, ours);
     }
   }
 }

@@ -96,6 +96,7 @@ std::optional<InterfaceAddress> parse_address(const nlmsghdr& message) {
     return std::nullopt;
   }
   out.prefix = {*own, body->ifa_prefixlen};
+  if (address && *address != *own) out.peer = address;
   return out;
 }
 
@@ -150,6 +151,7 @@ std::optional<Route> parse_route(const nlmsghdr& message) {
       default: break;
     }
   });
+  if (route.kind == Route::Kind::kUnreachable) route.device = 0;  // IPv6 says `lo`
   return route;
 }
 
@@ -505,29 +507,37 @@ Result<void> RouteSocket::remove_route(const Route& route) {
 }
 
 std::vector<std::pair<std::size_t, Error>> RouteSocket::add_routes(std::span<const Route> routes) {
+  return set_together(routes, true);
+}
+
+std::vector<std::pair<std::size_t, Error>> RouteSocket::remove_routes(std::span<const Route> routes) {
+  return set_together(routes, false);
+}
+
+std::vector<std::pair<std::size_t, Error>> RouteSocket::set_together(std::span<const Route> routes, bool there) {
   std::vector<std::pair<std::size_t, Error>> failed;
   for (std::size_t first = 0; first < routes.size(); first += kRoutesTogether) {
     const auto some = routes.subspan(first, std::min(kRoutesTogether, routes.size() - first));
-    for (auto& [place, error] : add_some_routes(some)) failed.emplace_back(first + place, std::move(error));
+    for (auto& [place, error] : set_some_together(some, there)) failed.emplace_back(first + place, std::move(error));
   }
   return failed;
 }
 
 // The kernel takes several messages in one datagram, answers each that fails, and the last one in any case.
-std::vector<std::pair<std::size_t, Error>> RouteSocket::add_some_routes(std::span<const Route> routes) {
+std::vector<std::pair<std::size_t, Error>> RouteSocket::set_some_together(std::span<const Route> routes, bool there) {
   std::vector<char> together;
   const std::uint32_t first = sequence_;
   for (const auto& route : routes) {
     const auto last = &route == &routes.back();
-    auto request = route_request(route, RTM_NEWROUTE,
-                                 static_cast<std::uint16_t>(NLM_F_CREATE | NLM_F_REPLACE | (last ? NLM_F_ACK : 0)));
+    const auto flags = static_cast<std::uint16_t>((there ? NLM_F_CREATE | NLM_F_REPLACE : 0) | (last ? NLM_F_ACK : 0));
+    auto request = route_request(route, there ? RTM_NEWROUTE : RTM_DELROUTE, flags);
     request.header->nlmsg_seq = sequence_++;
     together.insert(together.end(), request.buffer.begin(),
                     request.buffer.begin() + NLMSG_ALIGN(request.header->nlmsg_len));
   }
   std::vector<std::pair<std::size_t, Error>> failed;
   const auto none_of_them = [&] {
-    const auto error = fail_errno("cannot set routes").error();
+    const auto error = fail_errno(there ? "cannot set routes" : "cannot remove routes").error();
     failed.clear();
     for (std::size_t i = 0; i < routes.size(); ++i) failed.emplace_back(i, error);
     return failed;
@@ -545,9 +555,10 @@ std::vector<std::pair<std::size_t, Error>> RouteSocket::add_some_routes(std::spa
       if (place >= routes.size() || m->nlmsg_type != NLMSG_ERROR) continue;
       over = over || place + 1 == routes.size();
       const int error = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
-      if (error == 0 || error == EEXIST) continue;
+      if (error == 0 || error == (there ? EEXIST : ESRCH)) continue;
       errno = error;
-      failed.emplace_back(place, fail_errno("cannot set the route " + routes[place].destination.to_string()).error());
+      const std::string what = there ? "cannot set the route " : "cannot remove the route ";
+      failed.emplace_back(place, fail_errno(what + routes[place].destination.to_string()).error());
     }
   }
   return failed;

@@ -31,8 +31,9 @@ struct Link {
 };
 struct InterfaceAddress {
   int index = 0;
-  IpPrefix prefix;     // the address, with the length of its network
-  bool usable = true;  // not tentative, not failed
+  IpPrefix prefix;                // the address, with the length of its network
+  std::optional<IpAddress> peer;  // of a point-to-point link: its network is this one's
+  bool usable = true;             // not tentative, not failed
   bool operator==(const InterfaceAddress&) const = default;
 };
 struct Route {
@@ -107,8 +108,9 @@ class RouteSocket {
   [[nodiscard]] Result<void> remove_address(int index, const IpAddress& address);
   [[nodiscard]] Result<void> add_route(const Route& route);
   [[nodiscard]] Result<void> remove_route(const Route& route);
-  // As add_route() for each, in one conversation with the kernel: which of them failed, and why.
+  // As add_route() and remove_route() for each, in one conversation with the kernel: which of them failed, and why.
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_routes(std::span<const Route> routes);
+  std::vector<std::pair<std::size_t, Error>> remove_routes(std::span<const Route> routes);
   [[nodiscard]] Result<void> add_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> remove_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
@@ -126,7 +128,8 @@ class RouteSocket {
                                   int forgiven_errno = 0);
   [[nodiscard]] Result<Route> decide(const IpAddress& destination, const std::optional<IpAddress>& source,
                                      std::uint32_t mark, int came_in_by);
-  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> add_some_routes(std::span<const Route> routes);
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_together(std::span<const Route> routes, bool there);
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_some_together(std::span<const Route> routes, bool there);
 
   UniqueFd fd_;
   std::uint32_t port_ = 0;
@@ -142,9 +145,15 @@ struct RouteChangeFilter {
   std::uint32_t table = 0;
   std::vector<int> devices;
 };
-// Empties it. Whether somebody else may have taken away a rule, a route of the table, or an address of the devices,
-// or has changed the devices themselves.
-bool drain_route_changes(int fd, const RouteChangeFilter& ours = {});
+struct RouteChanges {
+  // Somebody else may have taken away or replaced a rule, a route of the table, or an address of the devices, or has
+  // changed the devices themselves.
+  bool ours = false;
+  bool addresses = false;  // other devices, or their addresses
+  RouteChanges& operator|=(const RouteChanges& more);
+};
+// Empties it.
+RouteChanges drain_route_changes(int fd, const RouteChangeFilter& ours = {});
 
 // A socket that turns readable when neighbours change.
 [[nodiscard]] Result<UniqueFd> open_neighbour_changes();

@@ -130,8 +130,11 @@ void Monitor::begin_shut_down() {
   if (std::exchange(shutting_down_, true)) {
     return;
   }
-  io::notify_service_manager("STOPPING=1");
-  log_.info("monitor", "shutting down");
+  if (!handing_over_) io::notify_service_manager("STOPPING=1");
+  log_.info("monitor", !handing_over_
+                           ? "shutting down"
+                           : "shutting down, for another to begin: nothing leaves in the clear until it has, "
+                             "or until cygnetd --clean-up");
   if (ike_.pid == 0) {
     end_shut_down();
     return;
@@ -150,8 +153,10 @@ void Monitor::end_shut_down() {
   }
   leases_.close();
   resolver_.close();
-  remove_from_kernel(path(std::string(kInKernelFile)), log_);
-  network_->close();
+  if (!handing_over_) {
+    remove_from_kernel(path(std::string(kInKernelFile)), log_);
+    network_->close();
+  }
   io::remove_file(path("monitor.pid"));
   io::remove_file(path(std::string(control::kSocketName)));
   io::remove_file(path(std::string(wire::pfkey::kSocketName)));

@@ -20,20 +20,31 @@ constexpr int kTimesTheirCost = 4;  // as long as that it waits after one that t
 }  // namespace
 
 void Monitor::on_route_changes() {
-  if (io::drain_route_changes(route_changes_.get(), network_->ours())) repairs_.on_touched();
+  const auto changes = io::drain_route_changes(route_changes_.get(), network_->ours());
+  addresses_changed_ = addresses_changed_ || changes.addresses;
+  if (changes.ours) {
+    repairs_.on_touched();
+    repair_network();
+  }
   if (std::exchange(routes_dirty_, true)) return;
-  loop_.after(kRouteSettleTime, [this] {
+  // What is no network of ours any more must not be left to the default route.
+  if (std::exchange(addresses_changed_, false)) network_->on_network_changed();
+  loop_.after(std::max(kRouteSettleTime, kTimesTheirCost * look_took_), [this] {
     routes_dirty_ = false;
     if (shutting_down_) return;
-    repair_network();
-    network_->on_network_changed();
+    const auto begun = io::SystemClock::now();
+    if (std::exchange(addresses_changed_, false)) {
+      network_->on_network_changed();
+    } else {
+      network_->on_routes_changed();
+    }
+    look_took_ = io::SystemClock::now() - begun;
     if (esp_path_) esp_path_->on_network_changed();
     send(ike_, NetworkChanged{});
   });
 }
 
-// Our own table may be long: not more often than is needed to have everything back within a second. What the kernel
-// refuses is tried again by watch_clear_text().
+// What the kernel refuses is tried again by watch_clear_text().
 void Monitor::repair_network() {
   const auto now = io::SystemClock::now();
   if (!network_->all_there()) repairs_.on_unmet(now);
@@ -47,7 +58,8 @@ void Monitor::repair_network() {
     return;
   }
   const bool anew = network_->repair();
-  repairs_.on_repaired(io::SystemClock::now(), network_->all_there());
+  const auto done = io::SystemClock::now();
+  repairs_.on_repaired(done, network_->all_there(), done - now);
   settle_gate();
   if (!anew) return;
   // Its descriptor of the device leads nowhere any more.
@@ -108,6 +120,7 @@ void Monitor::use_bounds(const Loaded& loaded) {
     all.addresses.insert(all.addresses.end(), bounds.addresses.begin(), bounds.addresses.end());
     all.proxied.insert(all.proxied.end(), bounds.proxied.begin(), bounds.proxied.end());
     all.pools.insert(all.pools.end(), bounds.pools.begin(), bounds.pools.end());
+    all.covered.insert(all.covered.end(), bounds.covered.begin(), bounds.covered.end());
     all.assigned_addresses = all.assigned_addresses || bounds.assigned_addresses;
   }
   network_->set_bounds(std::move(all));

@@ -45,7 +45,7 @@ int Monitor::run(const std::function<void()>& on_started) {
     on_started();
   }
   loop_.run();
-  return 0;
+  return handing_over_ ? kHandedOver : 0;
 }
 
 Result<void> Monitor::start() {
@@ -85,7 +85,7 @@ Result<void> Monitor::start() {
   } else {
     log_.warning("monitor", secret.error().message);
   }
-  auto signals = io::open_signals({SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE});
+  auto signals = io::open_signals({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD, SIGPIPE});
   if (!signals) {
     return std::unexpected(signals.error());
   }
@@ -106,6 +106,7 @@ Result<void> Monitor::start() {
   threads_ = loaded.configuration.conf.threads;
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
                                        plan_.user ? threads_ : model::EngineThreads{}, plan_);
+  use_bounds(loaded);  // what is taken over must fit them
   if (auto opened = network_->open(); !opened) {
     return opened;
   }
@@ -395,6 +396,10 @@ void Monitor::on_network_requests(const std::vector<NetworkRequest>& requests) {
 void Monitor::on_signal() {
   while (const auto signal = io::next_signal(signals_.get())) {
     if (*signal == SIGTERM || *signal == SIGINT) {
+      handing_over_ = false;
+      begin_shut_down();
+    } else if (*signal == SIGUSR1) {
+      handing_over_ = handing_over_ || !shutting_down_;
       begin_shut_down();
     } else if (*signal == SIGHUP) {
       reload();

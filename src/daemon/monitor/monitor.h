@@ -28,8 +28,11 @@ namespace cygnet::daemon {
 class Monitor {
  public:
   Monitor(Options options, Logger& log);
-  // Until SIGTERM or SIGINT. on_started is called once devices, sockets and the engine process are there. The exit
-  // status.
+  // What it ends with after SIGUSR1: for a service manager a failure, after which the next one is started.
+  static constexpr int kHandedOver = 75;
+
+  // Until SIGTERM, SIGINT or SIGUSR1. on_started is called once devices, sockets and the engine process are there. The
+  // exit status.
   int run(const std::function<void()>& on_started = {});
   // cygnetd --clean-up: takes back what a killed one left, and ends. The exit status.
   int clean_up();
@@ -144,11 +147,14 @@ class Monitor {
   ClearTextRefused clear_text_told_;
   PoolRoutes pools_told_;
   bool routes_dirty_ = false;
+  bool addresses_changed_ = false;
+  Duration look_took_{};  // at what changed
   RepairTimes repairs_;
   bool repair_awaited_ = false;
   bool settling_ = false;
   Instant next_settlement_{};  // of the packet filter, not before
   bool shutting_down_ = false;
+  bool handing_over_ = false;  // what is in the kernel stays there for the next one
   EnginePlan plan_;
   bool engine_lost_ = false;  // ike says goodbye, then both start again
 };

@@ -44,29 +44,7 @@ std::string why_not_without_carrier(const std::string& device) {
   return is_on(all) ? all : "";
 }
 
-// Whether a wider prefix of the set contains this one: a look for each shorter length, however large the set.
-bool lies_inside(const std::set<IpPrefix>& set, IpPrefix prefix) {
-  while (prefix.length > 0) {
-    --prefix.length;
-    if (set.contains({prefix.network(), prefix.length})) {
-      return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
-
-std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled, const std::vector<IpPrefix>& connected) {
-  std::set<IpPrefix> out;
-  for (const auto& c : connected) {
-    const IpPrefix network{c.network(), c.length};
-    if (!tunnelled.contains(network) && lies_inside(tunnelled, network)) {
-      out.insert(network);
-    }
-  }
-  return out;
-}
 
 Network::Network(model::Setup setup, std::string state_path, Logger& log, model::EngineThreads threads,
                  const EnginePlan& plan)
@@ -97,6 +75,7 @@ NetworkBounds bounds_of(const model::Connection& connection) {
     if (!connection.proxy_arp) continue;
     for (const auto& pool : end->pools) out.proxied.push_back(pool.range);
   }
+  out.covered = covered_by(connection);
   for (const auto& child : connection.children) {
     if (!connection.proxy_arp) break;
     for (const auto* side : {&child.local, &child.remote}) {
@@ -393,6 +372,7 @@ void Network::close() {
   placed_.clear();
   pools_.clear();
   refused_.clear();
+  held_.clear();
   pool_ways_.clear();
   addresses_ = 0;
   guarded_ = 0;

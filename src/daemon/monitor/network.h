@@ -6,11 +6,14 @@
 //
 // Routing (as WireGuard's wg-quick does it, with one more turn): every tunnelled prefix is a route of a table of our
 // own, and the rule `PRIORITY: not fwmark MARK lookup TABLE` sends all packets there but our own ESP and IKE, which
-// carry MARK. A wide tunnelled prefix must not cut off networks this machine is itself attached to: for each of those
-// that lies inside a tunnelled prefix the table gets a `throw` route, so that the search goes on in the main table.
+// carry MARK. A wide tunnelled prefix must not cut off networks this machine is itself attached to: those that lie
+// inside a tunnelled prefix, and may stay outside (local_networks.h), get a `throw` route, so that the search goes on
+// in the main table.
 //
 // Nothing of this opens by itself: devices are kept, with their routes, when the monitor is killed (packets into them
 // are lost then, not sent in the clear), and taken over by the next one; what somebody else takes away is put back.
+// Until it is, a second route of each prefix stands in, the holding one: unreachable, with the worst metric and without
+// a device, so that nothing that happens to devices or addresses takes it along.
 #include <map>
 #include <optional>
 #include <set>
@@ -20,6 +23,7 @@
 #include "base/log.h"
 #include "daemon/engine_plan.h"
 #include "daemon/monitor/clear_text_gate.h"
+#include "daemon/monitor/local_networks.h"
 #include "daemon/monitor/pool_routes.h"
 #include "daemon/monitor/proxy_neighbours.h"
 #include "daemon/monitor/unmet.h"
@@ -31,16 +35,13 @@
 
 namespace cygnet::daemon {
 
-// The connected prefixes that need a throw route: inside a wider tunnelled one, and not tunnelled themselves.
-[[nodiscard]] std::set<IpPrefix> throw_prefixes(const std::set<IpPrefix>& tunnelled,
-                                                const std::vector<IpPrefix>& connected);
-
 // What ike may ask for, by the configuration.
 struct NetworkBounds {
   std::vector<IpRange> addresses;   // leftsourceip=
   bool assigned_addresses = false;  // leftsourceip=%config: a peer says which
   std::vector<IpRange> proxied;     // the peers' addresses of connections with proxyarp=yes
   std::vector<IpRange> pools;       // rightaddresspool=: as pool_prefixes() says
+  std::vector<CoveredNetworks> covered;
   bool operator==(const NetworkBounds&) const = default;
 };
 [[nodiscard]] NetworkBounds bounds_of(const model::Connection& connection);
@@ -71,8 +72,9 @@ class Network {
   void on_engine_gone();
   void begin_sync();          // a new ike will ask for all it needs ...
   void end_sync();            // ... has done so: the rest goes
-  void on_network_changed();  // routes or addresses of this machine are not what they were
-  void set_bounds(NetworkBounds bounds) { bounds_ = std::move(bounds); }
+  void on_network_changed();  // addresses of this machine are not what they were
+  void on_routes_changed();   // only its routes
+  void set_bounds(NetworkBounds bounds);
   // Somebody has taken away what is ours: puts it back. True: a device was gone and had to be made anew, so that the
   // engine must begin anew as well.
   [[nodiscard]] bool repair();
@@ -156,18 +158,30 @@ class Network {
   void repair_routes(Family family);
   [[nodiscard]] bool is_wanted(const io::Route& route) const;
   void repair_addresses();
-  [[nodiscard]] Result<void> check_bounds(const Placed& what) const;
+  [[nodiscard]] Result<void> check_bounds(const Placed& what);
   [[nodiscard]] Result<void> apply_one(const NetworkRequest& request);
   void remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark);
   [[nodiscard]] Result<Placed> check(const NetworkRequest& request) const;
   [[nodiscard]] Result<void> place(const Placed& what);
-  // Those that could not be set, by their place.
+  // Those that lead into a device with their holding routes. Those that could not be set, by their place.
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_routes(const std::vector<io::Route>& routes);
+  // As they are.
+  [[nodiscard]] std::vector<std::pair<std::size_t, Error>> put(const std::vector<io::Route>& routes);
+  [[nodiscard]] io::Route holding(const IpPrefix& prefix) const;
   [[nodiscard]] Result<void> displace(const Placed& what);
   void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
   void remember(const Placed& what);
   void forget(const Placed& what);
   void set_special_routes();
+  struct MainTable {
+    std::set<IpAddress> gateways;
+    std::set<IpPrefix> routed;  // all destinations but the default route
+  };
+  [[nodiscard]] const MainTable& main_table();
+  [[nodiscard]] std::set<IpPrefix> local_networks();
+  [[nodiscard]] bool is_on_its_link(const AttachedNetwork& network);
+  void tell_of(const IpPrefix& network, Stays where);
+  [[nodiscard]] bool is_own_or_gateway(const IpAddress& ip);
   void replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wanted, io::Route::Kind kind);
   [[nodiscard]] io::Route special(const IpPrefix& destination, io::Route::Kind kind) const;
   void note_unmet(const io::Route& route, const Error& why);
@@ -201,15 +215,17 @@ class Network {
   bool ways_changed_ = false;                     // since settle_gate()
   std::map<IpPrefix, unsigned> tunnelled_count_;  // a prefix may lead into several devices
   std::set<IpPrefix> tunnelled_;
-  std::vector<IpPrefix> connected_;  // networks this machine is attached to
-  std::set<IpAddress> not_proxied_;  // its own addresses, and its gateways
+  std::set<IpPrefix> held_;  // by holding routes from before, until end_sync()
+  std::vector<AttachedNetwork> attached_;
+  std::map<IpPrefix, Stays> told_;  // of attached_: what was logged
+  std::set<IpAddress> own_addresses_;
+  std::optional<MainTable> main_table_;  // as last asked for
   NetworkBounds bounds_;
   std::size_t addresses_ = 0;  // of placed_
   std::size_t guarded_ = 0;    // clear networks and guards of placed_
   ClearTextGate gate_;
   std::set<IpPrefix> thrown_;
   std::set<IpPrefix> pools_;    // of placed_
-  std::set<IpPrefix> routed_;   // destinations of the main table, but for the default route
   std::set<IpPrefix> refused_;  // of pools_, those with a route that refuses
   std::vector<PoolRoutes::Way> pool_ways_;
   std::set<Guest> guests_;

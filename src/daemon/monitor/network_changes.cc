@@ -7,13 +7,6 @@
 
 namespace cygnet::daemon {
 
-namespace {
-
-constexpr std::uint8_t kOurRouteProtocol = 89;  // see io/rtnetlink.cc
-constexpr std::uint32_t kMainTable = 254;
-
-}  // namespace
-
 void Network::apply_for_engine(const ToMonitor& message) {
   const auto* requests = std::get_if<NetworkRequests>(&message);
   for (const auto& request : requests == nullptr ? std::vector<NetworkRequest>{} : requests->list) {
@@ -89,6 +82,11 @@ void Network::end_sync() {
     auto done = displace(gone);
     if (!done && gone.what == Placed::What::kAddress) log_.warning("network", done.error().message);
   }
+  std::vector<io::Route> not_needed;
+  for (const auto& prefix : std::exchange(held_, {})) {
+    if (!tunnelled_.contains(prefix)) not_needed.push_back(holding(prefix));
+  }
+  for (const auto& [place, error] : netlink_[0].remove_routes(not_needed)) note_unmet(not_needed[place], error);
   ways_changed_ = true;
   set_special_routes();
 }
@@ -131,106 +129,6 @@ void Network::settle_gate() {
   gate_.settle();
 }
 
-void Network::on_network_changed() {
-  connected_.clear();
-  not_proxied_.clear();
-  routed_.clear();
-  const auto addresses = netlink_[0].addresses();
-  for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
-    const bool ours = is_ours(one.index);
-    if (!ours) not_proxied_.insert(one.prefix.address);
-  }
-  std::vector<AttachedNetwork> attached;
-  for (const auto family : {Family::kV4, Family::kV6}) {
-    const auto routes = netlink_[0].routes(family, kMainTable);
-    for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      const bool ours = is_ours(route.device);
-      if (route.gateway) not_proxied_.insert(*route.gateway);
-      if (route.destination.length != 0) routed_.insert({route.destination.network(), route.destination.length});
-      if (route.kind == io::Route::Kind::kUnicast && !route.gateway && route.device != 0 && !ours) {
-        connected_.push_back(route.destination);
-        attached.push_back({route.destination, route.device});
-      }
-    }
-  }
-  proxies_->on_networks(std::move(attached));
-  set_special_routes();
-}
-
-// Routes of ours that lead into no device: what others route inside of a tunnelled network or a pool, and the pools.
-void Network::set_special_routes() {
-  pool_ways_ = daemon::pool_ways(pools_, routed_);
-  auto thrown = throw_prefixes(tunnelled_, connected_);
-  for (const auto& prefix : routed_inside(pool_ways_, routed_)) {
-    if (!tunnelled_.contains(prefix)) thrown.insert(prefix);
-  }
-  std::set<IpPrefix> refused;
-  for (const auto& way : pool_ways_) {
-    if (!way.left_to) refused.insert(way.pool);
-  }
-  replace_routes(thrown_, std::move(thrown), io::Route::Kind::kThrow);
-  replace_routes(refused_, std::move(refused), io::Route::Kind::kUnreachable);
-}
-
-io::Route Network::special(const IpPrefix& destination, io::Route::Kind kind) const {
-  return {.kind = kind,
-          .destination = destination,
-          .table = setup_.route_table,
-          .metric = kind == io::Route::Kind::kUnreachable ? kRefusalMetric : 0};
-}
-
-// What the kernel refuses counts as there, and is missing for repair().
-void Network::replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wanted, io::Route::Kind kind) {
-  for (const auto& prefix : std::set(there)) {
-    if (wanted.contains(prefix)) continue;
-    const auto route = special(prefix, kind);
-    if (auto removed = netlink_[0].remove_route(route); !removed) {
-      note_unmet(route, removed.error());
-      continue;
-    }
-    there.erase(prefix);
-  }
-  std::vector<io::Route> fresh;
-  for (const auto& prefix : wanted) {
-    if (there.insert(prefix).second) fresh.push_back(special(prefix, kind));
-  }
-  (void)set_routes(fresh);
-}
-
-// ---- what others left or took away
-
-// After a kill the kernel still has what the last monitor set. It stays until a new ike has said what it needs.
-void Network::take_over_routes() {
-  for (const auto family : {Family::kV4, Family::kV6}) {
-    const auto routes = netlink_[0].routes(family, setup_.route_table);
-    for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
-      const bool ours = is_ours(route.device);
-      if (route.protocol != kOurRouteProtocol) continue;
-      if (route.kind == io::Route::Kind::kThrow) {
-        thrown_.insert(route.destination);
-      } else if (route.kind == io::Route::Kind::kUnreachable && placed_.size() < kMost) {
-        refused_.insert(route.destination);
-        remember({.route = special(route.destination, route.kind), .what = Placed::What::kPool});
-      } else if (ours && placed_.size() < kMost) {
-        remember({.route = route});
-      } else {
-        (void)netlink_[0].remove_route(route);
-      }
-    }
-  }
-  const auto addresses = netlink_[0].addresses();
-  for (const auto& one : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
-    const bool ours = is_ours(one.index);
-    if (!ours || one.prefix.address.is_link_local() || placed_.size() >= kMost) continue;
-    if (const auto* interface = foreign(one.index);
-        interface != nullptr && !guests_.contains({interface->is.name, one.prefix.address}))
-      continue;
-    remember(
-        {.route = {.destination = IpPrefix::host(one.prefix.address), .table = setup_.route_table, .device = one.index},
-         .what = Placed::What::kAddress});
-  }
-}
-
 io::RouteChangeFilter Network::ours() const {
   io::RouteChangeFilter out{.own_port = netlink_.empty() ? 0 : netlink_[0].port(), .table = setup_.route_table};
   for (const auto& device : devices_) out.devices.push_back(device.index);
@@ -241,8 +139,9 @@ io::RouteChangeFilter Network::ours() const {
 bool Network::repair() {
   if (!opened_) return false;
   unmet_.begin_attempt();
-  const bool anew = repair_devices();
+  // Without the rule everything is open, and it is soon there.
   if (auto added = add_rules(); !added) unmet_.add("the routing rule", added.error().message);
+  const bool anew = repair_devices();
   // A route's source must exist before it.
   repair_addresses();
   for (const auto family : {Family::kV4, Family::kV6}) repair_routes(family);
@@ -325,57 +224,6 @@ void Network::repair_addresses() {
     if (!unmet_.was(what.name())) log_.notice("network", what.name() + " was taken away: it is set again");
     (void)place(what);
   }
-}
-
-// Of those in our table: what others put there is theirs.
-bool Network::is_wanted(const io::Route& route) const {
-  if (route.protocol != kOurRouteProtocol) return true;
-  switch (route.kind) {
-    case io::Route::Kind::kThrow: return thrown_.contains(route.destination);
-    case io::Route::Kind::kUnreachable: return refused_.contains(route.destination);
-    default: return placed_.contains({.route = route});
-  }
-}
-
-void Network::repair_routes(Family family) {
-  const auto listed = netlink_[0].routes(family, setup_.route_table);
-  if (!listed) return unmet_.add("the list of routes", listed.error().message);
-  constexpr int kNoDevice = 0;
-  constexpr int kRefused = -1;
-  std::set<std::pair<IpPrefix, int>> there;
-  for (const auto& route : *listed) {
-    const bool special = route.kind != io::Route::Kind::kUnicast;
-    const int how = route.kind == io::Route::Kind::kUnreachable ? kRefused : kNoDevice;
-    there.emplace(route.destination, special ? how : route.device);
-    if (is_wanted(route)) continue;
-    if (auto removed = netlink_[0].remove_route(route); !removed)
-      unmet_.add("the removal of " + Placed{.route = route}.name(), removed.error().message);
-  }
-  std::vector<io::Route> missing;
-  std::string first_gone;
-  const auto miss = [&](const io::Route& route, const std::string& name) {
-    missing.push_back(route);
-    if (first_gone.empty() && !unmet_.was(name)) first_gone = route.destination.to_string();
-  };
-  for (const auto& what : placed_) {
-    if (what.what == Placed::What::kRoute && what.route.destination.address.family() == family &&
-        !there.contains({what.route.destination, what.route.device})) {
-      miss(what.route, what.name());
-    }
-  }
-  for (const auto& [prefixes, kind, how] : {std::tuple(&thrown_, io::Route::Kind::kThrow, kNoDevice),
-                                            std::tuple(&refused_, io::Route::Kind::kUnreachable, kRefused)}) {
-    for (const auto& prefix : *prefixes) {
-      if (prefix.address.family() != family || there.contains({prefix, how})) continue;
-      miss(special(prefix, kind), Placed{.route = special(prefix, kind)}.name());
-    }
-  }
-  if (missing.empty()) return;
-  if (!first_gone.empty()) {
-    log_.notice("network", std::to_string(missing.size()) + " of our routes were gone, among them " + first_gone +
-                               ": putting them back");
-  }
-  (void)set_routes(missing);
 }
 
 }  // namespace cygnet::daemon

@@ -16,7 +16,10 @@ std::string name_of(const io::Route& route) {
   const auto to = route.destination.to_string();
   switch (route.kind) {
     case io::Route::Kind::kThrow: return "the route that leaves " + to + " to the other tables";
-    case io::Route::Kind::kUnreachable: return "the route that refuses the pool " + to;
+    case io::Route::Kind::kUnreachable:
+      return (route.metric == kHoldingMetric ? "the route that holds packets back for "
+                                             : "the route that refuses the pool ") +
+             to;
     default: return "the route " + to;
   }
 }
@@ -79,7 +82,7 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
 }
 
 // A process that reads the network must not get more by its requests than the configuration gives.
-Result<void> Network::check_bounds(const Placed& what) const {
+Result<void> Network::check_bounds(const Placed& what) {
   const auto inside = [](const std::vector<IpRange>& ranges, const IpAddress& ip) {
     return std::ranges::any_of(ranges, [&](const IpRange& range) { return range.contains(ip); });
   };
@@ -92,7 +95,7 @@ Result<void> Network::check_bounds(const Placed& what) const {
                 " networks of which only a part is protected were asked for: the filter does not know of the newest");
   }
   if (what.what == Placed::What::kAddress) {
-    const bool assigned = bounds_.assigned_addresses && model::is_assignable(ip) && !not_proxied_.contains(ip);
+    const bool assigned = bounds_.assigned_addresses && model::is_assignable(ip) && !is_own_or_gateway(ip);
     if (!assigned && !inside(bounds_.addresses, ip)) {
       return fail(ip.to_string() + " is not to be set: no connection has it as its leftsourceip=");
     }
@@ -110,7 +113,7 @@ Result<void> Network::check_bounds(const Placed& what) const {
       return fail(ip.to_string() +
                   " is not to be answered for: it is in no pool or network of a connection with proxyarp=yes");
     }
-    if (not_proxied_.contains(ip)) {
+    if (is_own_or_gateway(ip)) {
       return fail(ip.to_string() + " is not to be answered for: it is this machine's own, or its gateway's");
     }
   }
@@ -136,23 +139,6 @@ Result<void> Network::place(const Placed& what) {
   return failed.empty() ? Result<void>() : std::unexpected(failed.front().second);
 }
 
-// The kernel takes no source that is not an address of this machine. Without one the route still keeps packets from
-// leaving in the clear. What it does not take all the same is noted.
-std::vector<std::pair<std::size_t, Error>> Network::set_routes(const std::vector<io::Route>& routes) {
-  auto failed = netlink_[0].add_routes(routes);
-  std::erase_if(failed, [&](const auto& one) {
-    auto route = routes[one.first];
-    if (!route.source) return false;
-    route.source.reset();
-    if (!netlink_[0].add_route(route)) return false;
-    refuse({"the route " + route.destination.to_string() + " is there without its source " +
-            routes[one.first].source->to_string() + ", which is no address of this machine"});
-    return true;
-  });
-  for (const auto& [place, error] : failed) note_unmet(routes[place], error);
-  return failed;
-}
-
 Result<void> Network::displace(const Placed& what) {
   switch (what.what) {
     case Placed::What::kAddress: {
@@ -168,10 +154,12 @@ Result<void> Network::displace(const Placed& what) {
     case Placed::What::kPool: return {};
     case Placed::What::kRoute: break;
   }
-  auto removed = netlink_[0].remove_route(what.route);
+  std::vector<io::Route> gone{what.route};
+  if (!tunnelled_.contains(what.route.destination)) gone.push_back(holding(what.route.destination));
+  const auto failed = netlink_[0].remove_routes(gone);
   // repair() finds it among those that nobody wants.
-  if (!removed) unmet_.add("the removal of " + what.name(), removed.error().message);
-  return removed;
+  for (const auto& [place, error] : failed) unmet_.add("the removal of " + name_of(gone[place]), error.message);
+  return failed.empty() ? Result<void>() : std::unexpected(failed.front().second);
 }
 
 void Network::remember(const Placed& what) {
@@ -289,13 +277,6 @@ void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& er
     wanted_.insert(route);
   }
   routes.clear();
-}
-
-// Only then can a route of ours call for a throw route, or make one superfluous.
-bool Network::meets_special(const IpPrefix& tunnelled) const {
-  if (thrown_.contains(tunnelled) || (!pools_.empty() && routed_.contains(tunnelled))) return true;
-  return std::ranges::any_of(
-      connected_, [&](const IpPrefix& c) { return c.length >= tunnelled.length && tunnelled.contains(c.network()); });
 }
 
 }  // namespace cygnet::daemon

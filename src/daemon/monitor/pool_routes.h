@@ -15,6 +15,8 @@ namespace cygnet::daemon {
 
 // Routes of tunnels have none, which comes first: a pool of one address is the same destination.
 inline constexpr std::uint32_t kRefusalMetric = 1U << 24U;
+// Of the route that stands behind that of each tunnel. The kernel's own last route of IPv6 has one more.
+inline constexpr std::uint32_t kHoldingMetric = 0xfffffffe;
 
 // routed: destinations in the main table.
 [[nodiscard]] std::vector<PoolRoutes::Way> pool_ways(const std::set<IpPrefix>& pools, const std::set<IpPrefix>& routed);

@@ -10,14 +10,10 @@
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/monitor/local_networks.h"
 #include "io/rtnetlink.h"
 
 namespace cygnet::daemon {
-
-struct AttachedNetwork {
-  IpPrefix prefix;
-  int device = 0;
-};
 
 class ProxyNeighbours {
  public:

@@ -41,8 +41,10 @@ void RepairTimes::on_unmet(Instant now) {
   again_ = now + pause_;
 }
 
-void RepairTimes::on_repaired(Instant now, bool all_there) {
+void RepairTimes::on_repaired(Instant now, bool all_there, Duration took) {
   touched_ = false;
+  const bool was_quiet = now - took - repaired_ > kQuiet;
+  between_ = std::clamp(std::max(was_quiet ? Duration{} : 2 * between_, took), kFirstBetween, kLongestBetween);
   repaired_ = now;
   if (all_there) {
     pause_ = {};
@@ -53,6 +55,6 @@ void RepairTimes::on_repaired(Instant now, bool all_there) {
   again_ = now + pause_;
 }
 
-Instant RepairTimes::due() const { return touched_ ? std::min(repaired_ + kBetween, again_) : again_; }
+Instant RepairTimes::due() const { return touched_ ? std::min(repaired_ + between_, again_) : again_; }
 
 }  // namespace cygnet::daemon

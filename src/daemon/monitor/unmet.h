@@ -35,24 +35,29 @@ class Unmet {
   bool told_others_ = false;
 };
 
-// When the monitor looks at what it has set: soon after others have touched it, and again and again, with growing
-// pauses, while something is missing.
+// When the monitor looks at what it has set: at once when others have touched it, and with growing pauses where they do
+// not stop, or while something is missing.
 class RepairTimes {
  public:
-  static constexpr Duration kBetween = std::chrono::milliseconds(800);
+  // Between repairs, while others go on taking things away: `ip route flush` begins anew for as long as it finds
+  // routes, and our own table may be long.
+  static constexpr Duration kFirstBetween = std::chrono::milliseconds(1);
+  static constexpr Duration kLongestBetween = std::chrono::milliseconds(800);
+  static constexpr Duration kQuiet = std::chrono::seconds(1);  // after this long the next repair waits for nothing
   static constexpr Duration kFirstPause = std::chrono::seconds(1);
   static constexpr Duration kLongestPause = std::chrono::minutes(1);
 
   void on_touched() { touched_ = true; }
   // Something could not be set.
   void on_unmet(Instant now);
-  void on_repaired(Instant now, bool all_there);
+  void on_repaired(Instant now, bool all_there, Duration took = {});
   [[nodiscard]] bool touched() const { return touched_; }
   [[nodiscard]] Instant due() const;  // kNever: there is no need
 
  private:
   bool touched_ = false;
   Instant repaired_{};
+  Duration between_{};
   Duration pause_{};  // zero: nothing is missing
   Instant again_ = kNever;
 };

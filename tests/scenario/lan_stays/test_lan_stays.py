@@ -3,8 +3,9 @@ import pathlib
 
 import pytest
 
-from lab import Ping
-from common import cygnet
+from lab import Capture, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from common import CLEAR, cygnet
 
 _HERE = pathlib.Path(__file__).resolve().parent
 
@@ -29,3 +30,55 @@ def test_lan_stays(net, wide):
     assert Ping.once(net.gw_b, net.host_address("b")).received == 1
     # Explained the same way.
     assert a.json("explain", net.host_address("a"), net.host_address("b"))["verdict"] == "protect"
+
+
+def _client(net, **words):
+    """gw_a as a client of gw_b, for everything."""
+    ends = dict(right=net.wan("b"), rightsubnet="0.0.0.0/0", leftid="@road", rightid="@gw-b")
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    a.configure(conn("road", **ends, left=net.wan("a"), leftsourceip="%config", auto="start", **words))
+    b.configure(conn("road", **ends, left="%any", leftaddresspool="10.9.0.7", auto="add"))
+    b.start()
+    a.start()
+    Ping.until_answered(net.gw_a, net.host_address("b"))
+    return a
+
+
+def test_a_route_that_the_lan_hands_out_leads_nothing_out_of_the_tunnel(net):
+    """As DHCP does it with option 121 and a router of 0.0.0.0, and a router advertisement with the L flag."""
+    _client(net)
+    with Capture(net.gw_a, "wan", f"arp or {CLEAR}") as clear:
+        for wide in ("0.0.0.0/1", net.lan("b"), f"{net.host_address('b')}/32"):
+            net.gw_a.run(["ip", "route", "add", wide, "dev", "wan"])
+        for _ in range(3):
+            assert Ping.once(net.gw_a, net.host_address("b"), count=2, interval_s=0.1).lost == 0
+    assert not [line for line in clear.lines() if net.host_address("b") in line], clear.lines()
+
+
+def test_an_address_makes_no_network_of_the_internet_a_local_one(net):
+    """A lease with a mask as wide as the LAN likes: hosts that lie in it are not looked for on the LAN."""
+    a = _client(net)
+    with Capture(net.gw_a, "wan", "arp or net 203.0.113.0/24") as clear:
+        net.gw_a.run(["ip", "addr", "add", "203.0.113.77/24", "dev", "wan"])
+        a.wait_log("203.0.113.0/24 (wan) is attached to this machine and is no private network")
+        before = a.child("road")["out"]["packets"]
+        Ping.once(net.gw_a, "203.0.113.5", count=3, interval_s=0.1, wait_s=1)
+        assert a.child("road")["out"]["packets"] >= before + 3
+        assert Ping.once(net.gw_a, net.host_address("b"), count=2).lost == 0
+        # Its own LAN is private.
+        assert Ping.once(net.gw_a, net.host_address("a"), count=2).lost == 0
+    assert not [line for line in clear.lines() if "203.0.113.5" in line], clear.lines()
+
+
+def test_private_networks_stay_outside_as_the_configuration_says(net):
+    a = _client(net, **{"local-networks": "no"})
+    with Capture(net.gw_a, "wan", f"arp or {CLEAR}") as clear:
+        net.gw_a.run(["ip", "addr", "add", "10.2.0.77/16", "dev", "wan"])
+        a.wait_log("10.2.0.0/16 (wan) is attached to this machine: with local-networks=no")
+        assert Ping.once(net.gw_a, net.host_address("b"), count=3, interval_s=0.1).lost == 0
+        assert Ping.once(net.gw_a, net.host_address("a"), wait_s=1).received == 0
+    assert not [line for line in clear.lines() if net.host_address("b") in line], clear.lines()
+    a.conf.write_text(a.conf.read_text().replace("\tlocal-networks=no\n", ""))
+    assert a.json("reload")["changed"] == ["road"]
+    a.wait_log("10.2.0.0/16 (wan) is a private network that this machine is attached to: it stays outside")
+    wait_until(lambda: Ping.once(net.gw_a, net.host_address("a"), wait_s=0.5).received, 10, "the LAN is back")

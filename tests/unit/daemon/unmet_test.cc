@@ -25,7 +25,26 @@ TEST(RepairTimes, OthersTouchItAndItIsLookedAtSoon) {
   times.on_repaired(begin, true);
   EXPECT_EQ(times.due(), kNever);
   times.on_touched();
-  EXPECT_EQ(times.due(), begin + RepairTimes::kBetween);
+  EXPECT_EQ(times.due(), begin + RepairTimes::kFirstBetween);
+}
+
+TEST(RepairTimes, WhoeverDoesNotStopIsAnsweredAfterPausesThatGrow) {
+  RepairTimes times;
+  Instant now{1000s};
+  const auto pause_after = [&](Duration took) {
+    times.on_touched();
+    now = std::max(now, times.due()) + took;
+    times.on_repaired(now, true, took);
+    times.on_touched();
+    return times.due() - now;
+  };
+  std::vector<Duration> pauses;
+  for (int i = 0; i < 12; ++i) pauses.push_back(pause_after({}));
+  EXPECT_EQ(pauses, (std::vector<Duration>{1ms, 2ms, 4ms, 8ms, 16ms, 32ms, 64ms, 128ms, 256ms, 512ms, 800ms, 800ms}));
+  // Anew after a second of quiet; and a long table is not looked at without a pause.
+  now += 1001ms;
+  EXPECT_EQ(pause_after({}), 1ms);
+  EXPECT_EQ(pause_after(300ms), 300ms);
 }
 
 TEST(RepairTimes, WhatIsMissingIsTriedAgainWithGrowingPauses) {
@@ -44,7 +63,7 @@ TEST(RepairTimes, WhatIsMissingIsTriedAgainWithGrowingPauses) {
   EXPECT_EQ(pauses, (std::vector<Duration>{1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s, 60s}));
   // Whoever touches it meanwhile need not wait for that.
   times.on_touched();
-  EXPECT_EQ(times.due(), now + RepairTimes::kBetween);
+  EXPECT_EQ(times.due(), now + RepairTimes::kFirstBetween);
   times.on_repaired(now + 1s, true);
   EXPECT_EQ(times.due(), kNever);
   // The next time it begins anew.

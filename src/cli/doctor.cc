@@ -164,7 +164,8 @@ void Examination::routes() {
     problem("routes",
             "the route to " + route.prefix + " over " + route.device + " is gone from table " +
                 std::to_string(daemon_.route_table),
-            "packets to that network do not find the tunnel", "cygnet reload sets it again; find out who removed it");
+            "packets to that network do not find the tunnel",
+            "cygnetd tries to set it until it is there; if its log says that the kernel refuses it, that says why");
   }
   const auto has_rule = [&](Family family) {
     return std::find(host_.rules.begin(), host_.rules.end(), family) != host_.rules.end();

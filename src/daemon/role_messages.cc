@@ -115,7 +115,10 @@ template <typename A, Is<NetworkDone> V>
 void fields(A& a, V& v) {
   a.number(v.request);
   a.number(v.count);
-  a.text(v.error);
+  a.list(v.failures, [](A& each, auto& failure) {
+    each.number(failure.request);
+    each.text(failure.why);
+  });
 }
 template <typename A, Is<NetworkRequest> V>
 void fields(A& a, V& v) {

@@ -77,10 +77,15 @@ struct NetworkChanged {};  // addresses or routes of this machine
 struct Processes {
   std::vector<ProcessState> list;
 };
-struct NetworkDone {          // of requests that came together, in their order
-  std::uint32_t request = 0;  // the last one
+struct NetworkFailure {
+  std::uint32_t request = 0;
+  std::string why;
+};
+inline constexpr std::size_t kLongestFailure = 160;  // octets of why; the log has all of it
+struct NetworkDone {                                 // of requests that came together, in their order
+  std::uint32_t request = 0;                         // the last one
   std::uint32_t count = 1;
-  std::string error;  // the last one there was
+  std::vector<NetworkFailure> failures;
 };
 // Whether clear text from outside for protected networks is refused, and how many packets were. Whenever that changes.
 struct ClearTextRefused {

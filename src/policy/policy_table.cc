@@ -318,6 +318,12 @@ const model::PolicySpec* PolicyTable::find(model::PolicyId id) const {
   return it == by_id_.end() ? nullptr : &it->second->spec;
 }
 
+std::vector<model::ChildId> PolicyTable::children_of(model::PolicyId id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? std::vector<model::ChildId>{}
+                            : std::vector(it->second->users.begin(), it->second->users.end());
+}
+
 std::vector<const model::PolicySpec*> PolicyTable::all() const {
   std::vector<const model::PolicySpec*> out;
   out.reserve(entries_.size());

@@ -46,6 +46,8 @@ class PolicyTable {
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);
 
   [[nodiscard]] const model::PolicySpec* find(model::PolicyId id) const;
+  // The children whose SAs it serves now.
+  [[nodiscard]] std::vector<model::ChildId> children_of(model::PolicyId id) const;
   [[nodiscard]] std::vector<const model::PolicySpec*> all() const;
   // Those that hold packets for this child.
   [[nodiscard]] std::vector<model::PolicyId> acquiring(const std::string& connection, const std::string& child) const;

@@ -60,11 +60,14 @@ void IkeProcess::tell_monitor(const ToMonitor& message) {
 
 // The monitor has logged it, and tries again what the kernel refused. Whoever waits for an answer is told as well.
 void IkeProcess::on_network_done(const NetworkDone& done) {
+  on_unplaced(routes_.on_done(done));
   for (auto& next : ordered_) {
-    const bool meant = next.client != 0 && next.network > network_done_ && !done.error.empty();
+    // One that was not done has its reason.
+    const bool meant = next.client != 0 && next.network > network_done_ && !done.failures.empty() && next.answer.ok;
     if (!meant) continue;
     auto& message = next.answer.message;
-    message += (message.empty() ? "" : "\n") + ("not all of the network is set: " + done.error + " (see the log)");
+    message += (message.empty() ? "" : "\n") +
+               ("not all of the network is set: " + done.failures.back().why + " (see the log)");
   }
   network_done_ += done.count;
   pump_soon();

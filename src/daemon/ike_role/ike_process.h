@@ -140,6 +140,7 @@ class IkeProcess {
   void on_auth_results(const std::vector<ike::auth::AuthResult>& results);
   void perform(ike::InstallSa&& action);
   void on_refused(model::ChildId child, const std::string& connection, const std::string& why);
+  void on_unplaced(const Routes::Unplaced& unplaced);
   void perform(const ike::RemoveSa& action);
   void perform(const ike::ExpectSpi& action);
   void perform(const ike::ActivateChild& action);
@@ -203,7 +204,9 @@ class IkeProcess {
   void on_client_gone(ClientId client);
   void done(ClientId client, bool ok, std::string message, control::Data data = {});
   // As done(), once engine and kernel have taken what led to it.
-  void done_when_in_place(ClientId client, bool ok, std::string message);
+  // connection: whose tunnels it says are up.
+  void done_when_in_place(ClientId client, bool ok, std::string message, const std::string& connection = {});
+  void fail_answers(const std::string& connection, const std::string& why);
   void tell_followers(const control::Progress& progress);
   void check_waiting();
   void on_initiation_done(Waiting& waiting, const ike::InitiationDone& action);
@@ -258,7 +261,10 @@ class IkeProcess {
     unsigned times = 0;  // one after the other
     Instant last{};
   };
-  std::map<std::string, Refused> refused_;   // SAs that the engine did not take, by connection
+  std::map<std::string, Refused> refused_;                      // SAs and routes that were not taken, by connection
+  std::set<model::ChildId> without_routes_;                     // are to be taken down
+  std::set<std::string> unplaced_told_;                         // connections, until nothing is missing any more
+  std::set<std::pair<std::string, std::string>> coarser_told_;  // children whose networks came in too many pieces
   std::unordered_set<std::string> kernels_;  // connections that are the kernel's, where both carry packets
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<Hosts> hosts_;
@@ -309,6 +315,7 @@ class IkeProcess {
     ike::SendDatagram datagram;
     ClientId client = 0;  // not zero: an answer to the command line instead
     control::Done answer;
+    std::string connection;  // whose tunnels it says are up
   };
   std::deque<Ordered> ordered_;
   std::vector<ike::SendDatagram> at_once_;  // wait for the end of the turn only

@@ -162,13 +162,16 @@ void IkeProcess::perform(ike::InstallSa&& action) {
   children_[spec.child] = {spec.connection, spec.child_name, spec.device};
   auto done = [this, child = spec.child, connection = spec.connection,
                number = engines_.ask()](const Result<void>& result) {
-    if (!result && !ending_) on_refused(child, connection, result.error().message);
+    if (!result && !ending_) on_refused(child, connection, "an SA was not installed: " + result.error().message);
     engines_.acknowledge(number);
     pump_soon();
   };
   engine_.install_sa(spec, std::move(done));
   // The SA before its policy: a waiting packet that meets the new policy must find the SA.
   apply(changes);
+  // A policy that was there before may be without its route: nobody has asked for it since.
+  if (const auto* policy = policies_.find(spec.policy); policy != nullptr && routes_.lacks_something(policy->id))
+    add_routes(*policy);
 }
 
 // It would count as up and carry nothing. An engine that is gone is another story. Where the engine goes on refusing,
@@ -178,8 +181,9 @@ void IkeProcess::on_refused(model::ChildId child, const std::string& connection,
   const auto now = clock_.monotonic();
   if (now - std::exchange(refused.last, now) > kForgotten) refused.times = 0;
   const auto times = refused.times++;
-  const auto message = "an SA was not installed: " + why + "; its tunnel is taken down";
+  const auto message = why + "; its tunnel is taken down";
   log_.error(connection, message);
+  fail_answers(connection, message);
   tell_followers({.time_s = clock_.wall_seconds(),
                   .severity = Severity::kError,
                   .connection = connection,
@@ -193,6 +197,23 @@ void IkeProcess::on_refused(model::ChildId child, const std::string& connection,
     endpoint_->on_child_refused(clock_.monotonic(), child, why);
     pump();
   });
+}
+
+// The monitor tries it again, and refuses the packets meanwhile. But a tunnel that is up without its route or address
+// carries nothing.
+void IkeProcess::on_unplaced(const Routes::Unplaced& unplaced) {
+  for (const auto& [id, why] : unplaced) {
+    const auto* policy = policies_.find(id);
+    if (policy == nullptr) continue;
+    const auto connection = policy->connection;
+    const auto children = policies_.children_of(id);
+    for (const auto child : children) {
+      if (without_routes_.insert(child).second) on_refused(child, connection, why);
+    }
+    if (children.empty() && unplaced_told_.insert(connection).second)
+      log_.error(connection, why + ": its tunnel cannot be used until that is there");
+  }
+  if (routes_.lacks_nothing()) unplaced_told_.clear();
 }
 
 void IkeProcess::perform(const ike::RemoveSa& action) {
@@ -256,7 +277,10 @@ void IkeProcess::perform(const ike::ChildUp& action) {
   }
 }
 
-void IkeProcess::perform(const ike::ChildDown& action) { children_.erase(action.id); }
+void IkeProcess::perform(const ike::ChildDown& action) {
+  children_.erase(action.id);
+  without_routes_.erase(action.id);
+}
 
 void IkeProcess::perform(const ike::IkeUp& /*action*/) {}
 
@@ -368,8 +392,19 @@ void IkeProcess::add_routes(const model::PolicySpec& policy) {
       if (speaks && std::ranges::find(sources, address) == sources.end()) sources.push_back(address);
     }
   }
-  routes_.add(policy, sources, own_addresses_, child == nullptr ? 0 : child->mtu,
-              connection != nullptr && connection->proxy_arp);
+  const auto mtu = child == nullptr ? 0 : child->mtu;
+  const bool proxy = connection != nullptr && connection->proxy_arp;
+  const auto instead = connection == nullptr || child == nullptr
+                           ? std::nullopt
+                           : coarser(policy, policy::remote_selectors(*connection, *child));
+  if (instead && policy.action == model::PolicyAction::kProtect &&
+      coarser_told_.emplace(policy.connection, policy.child_name).second) {
+    log_.warning(policy.connection, "the networks that the peer agreed to for child " + policy.child_name +
+                                        " come in more than " + std::to_string(kMostRoutes) +
+                                        " pieces: " + model::to_string(instead->remote) +
+                                        " is routed instead, and what is not in the SA is dropped");
+  }
+  routes_.add(instead ? *instead : policy, sources, own_addresses_, mtu, proxy);
 }
 
 }  // namespace cygnet::daemon

@@ -31,13 +31,28 @@ void IkeProcess::done(ClientId client, bool ok, std::string message, control::Da
   control_->send(client, control::Done{.ok = ok, .message = std::move(message), .data = std::move(data)});
 }
 
-void IkeProcess::done_when_in_place(ClientId client, bool ok, std::string message) {
+void IkeProcess::done_when_in_place(ClientId client, bool ok, std::string message, const std::string& connection) {
   ordered_.push_back({.engine = engines_.asked(),
                       .network = network_asked_,
                       .datagram = {},
                       .client = client,
-                      .answer = {.ok = ok, .message = std::move(message), .data = {}}});
+                      .answer = {.ok = ok, .message = std::move(message), .data = {}},
+                      .connection = connection});
   send_what_may_go();
+}
+
+// Who waits to hear that a tunnel is up hears that it is not.
+void IkeProcess::fail_answers(const std::string& connection, const std::string& why) {
+  for (auto& next : ordered_) {
+    if (next.client == 0 || next.connection != connection) continue;
+    next.answer.ok = false;
+    next.answer.message += (next.answer.message.empty() ? "" : "\n") + why;
+  }
+  for (auto& waiting : waiting_) {
+    if (waiting.what != Waiting::For::kUp || waiting.connection != connection) continue;
+    waiting.failed = true;
+    waiting.messages += (waiting.messages.empty() ? "" : "\n") + why;
+  }
 }
 
 void IkeProcess::on_client_gone(ClientId client) {
@@ -302,7 +317,7 @@ void IkeProcess::check_waiting() {
   for (auto& waiting : std::exchange(waiting_, {})) {
     const bool late = now >= waiting.deadline;
     if (waiting.what == Waiting::For::kUp && waiting.children_left.empty()) {
-      done_when_in_place(waiting.client, !waiting.failed, waiting.messages);
+      done_when_in_place(waiting.client, !waiting.failed, waiting.messages, waiting.connection);
     } else if (waiting.what == Waiting::For::kDown && is_down(waiting)) {
       done_when_in_place(waiting.client, true,
                          "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");

@@ -29,6 +29,21 @@ std::optional<IpAddress> route_source(const model::PolicySpec& policy, Family fa
   return std::nullopt;
 }
 
+std::optional<model::PolicySpec> coarser(const model::PolicySpec& policy, const model::TrafficSelectors& configured) {
+  const auto count = [](const model::TrafficSelectors& selectors) {
+    std::size_t all = 0;
+    for (const auto& selector : selectors) all += selector.range.to_prefixes().size();
+    return all;
+  };
+  const auto needed = count(policy.remote);
+  if (needed <= kMostRoutes || configured.empty() || count(configured) >= needed) return std::nullopt;
+  auto out = policy;
+  out.remote = configured;
+  // No more than was negotiated may come in the clear.
+  if (policy.action == model::PolicyAction::kBypass) out.remote.clear();
+  return out;
+}
+
 NetworkRequest::What Routes::adding(What what) {
   switch (what) {
     case What::kAddress: return NetworkRequest::What::kAddAddress;
@@ -60,8 +75,22 @@ void Routes::Held::let_go(model::PolicyId policy) {
   users.erase({true, policy});
 }
 
-void Routes::request(NetworkRequest::What what, const Wanted& wanted, const Held& held) {
-  send_({next_request_++, what, wanted.prefix, wanted.device, held.asked.source, held.asked.mtu, {}, {}, 0});
+void Routes::mark(Held& held, bool unplaced) {
+  if (std::exchange(held.unplaced, unplaced) == unplaced) return;
+  if (unplaced) {
+    ++unplaced_;
+  } else {
+    --unplaced_;
+  }
+}
+
+void Routes::ask(const Wanted& wanted, Held& held) {
+  held.asked = held.wanted();
+  held.request = next_request_++;
+  mark(held, false);
+  if (wanted.what == What::kRoute || wanted.what == What::kAddress) asked_.emplace_back(held.request, wanted);
+  send_(
+      {held.request, adding(wanted.what), wanted.prefix, wanted.device, held.asked.source, held.asked.mtu, {}, {}, 0});
 }
 
 void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu) {
@@ -69,10 +98,9 @@ void Routes::hold(const Wanted& wanted, model::PolicyId policy, std::optional<Ip
   auto& held = it->second;
   held.use(policy, {source, mtu});
   of_policy_[policy].insert(wanted);
-  if (!fresh && held.asked == held.wanted()) return;
+  if (!fresh && held.asked == held.wanted() && !held.unplaced) return;
   // It takes the place of the old one in one step: without a route packets would leave in the clear.
-  held.asked = held.wanted();
-  request(adding(wanted.what), wanted, held);
+  ask(wanted, held);
 }
 
 void Routes::give_back(const Wanted& wanted, model::PolicyId policy) {
@@ -81,11 +109,19 @@ void Routes::give_back(const Wanted& wanted, model::PolicyId policy) {
   auto& held = it->second;
   held.let_go(policy);
   if (!held.users.empty()) {
-    if (held.asked == held.wanted()) return;
-    held.asked = held.wanted();
-    return request(adding(wanted.what), wanted, held);
+    if (held.asked != held.wanted()) ask(wanted, held);
+    return;
   }
-  request(removing(wanted.what), wanted, held);
+  send_({next_request_++,
+         removing(wanted.what),
+         wanted.prefix,
+         wanted.device,
+         held.asked.source,
+         held.asked.mtu,
+         {},
+         {},
+         0});
+  mark(held, false);
   if (wanted.what == What::kClear) --clear_;
   held_.erase(it);
 }
@@ -247,6 +283,29 @@ void Routes::use_pools(std::map<IpPrefix, std::string> pools) {
   for (const auto& pool : pools_) {
     if (!before.contains(pool.first)) ask(NetworkRequest::What::kAddPool, pool);
   }
+}
+
+Routes::Unplaced Routes::on_done(const NetworkDone& done) {
+  std::map<std::uint32_t, const std::string*> why;
+  for (const auto& failure : done.failures) why.emplace(failure.request, &failure.why);
+  const auto answered = [&](std::uint32_t request) { return static_cast<std::int32_t>(request - done.request) <= 0; };
+  Unplaced out;
+  for (; !asked_.empty() && answered(asked_.front().first); asked_.pop_front()) {
+    const auto& [request, wanted] = asked_.front();
+    const auto failed = why.find(request);
+    const auto it = held_.find(wanted);
+    // It may be gone by now, or have been asked for anew.
+    if (failed == why.end() || it == held_.end() || it->second.request != request) continue;
+    mark(it->second, true);
+    for (const auto& [user, way] : it->second.users) out.try_emplace(user.second, *failed->second);
+  }
+  return out;
+}
+
+bool Routes::lacks_something(model::PolicyId policy) const {
+  const auto of = unplaced_ == 0 ? of_policy_.end() : of_policy_.find(policy);
+  return of != of_policy_.end() &&
+         std::ranges::any_of(of->second, [&](const Wanted& wanted) { return held_.at(wanted).unplaced; });
 }
 
 std::vector<control::RouteFact> Routes::facts() const {

@@ -7,6 +7,7 @@
 // What comes from a routed network in the clear is refused by the monitor. Where policies protect some protocols or
 // ports only, it must be told more: that the rest of the network's traffic is clear (of the BYPASS policy), what is
 // protected (of the PROTECT policies), and which other policies protect all of a network that overlaps with it.
+#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -19,8 +20,17 @@
 
 namespace cygnet::daemon {
 
+// A child may place so many routes; in how many pieces a network is negotiated is the peer's choice.
+inline constexpr std::size_t kMostRoutes = 256;
+// The policy that is routed in place of one that would take more: its remote networks as configured, where those are
+// fewer. What is in no SA of them comes to the engine, which drops it. Nothing: the policy itself is routed.
+[[nodiscard]] std::optional<model::PolicySpec> coarser(const model::PolicySpec& policy,
+                                                       const model::TrafficSelectors& configured);
+
 class Routes {
  public:
+  // Why policies are without a route or an address that they need.
+  using Unplaced = std::map<model::PolicyId, std::string>;
   using Send = std::function<void(NetworkRequest)>;
   explicit Routes(Send send) : send_(std::move(send)) {}
 
@@ -32,6 +42,11 @@ class Routes {
   void remove(const model::PolicySpec& policy);
   // Networks whose addresses are refused while no peer has them, each with a device of ours: all there are from now on.
   void use_pools(std::map<IpPrefix, std::string> pools);
+  // The monitor has answered. What it could not set is asked for again by the next policy that needs it, and by add().
+  [[nodiscard]] Unplaced on_done(const NetworkDone& done);
+  // It waits to be asked for again.
+  [[nodiscard]] bool lacks_something(model::PolicyId policy) const;
+  [[nodiscard]] bool lacks_nothing() const { return unplaced_ == 0; }
   [[nodiscard]] std::vector<control::RouteFact> facts() const;
 
  private:
@@ -56,6 +71,8 @@ class Routes {
     // one. That is the policy of an SA whose address the peer has assigned, and not the one that waits for packets.
     std::map<std::pair<bool, model::PolicyId>, Way> users;
     Way asked;  // of the monitor
+    std::uint32_t request = 0;
+    bool unplaced = false;
     [[nodiscard]] const Way& wanted() const { return users.rbegin()->second; }
     void use(model::PolicyId policy, Way way);
     void let_go(model::PolicyId policy);
@@ -64,7 +81,8 @@ class Routes {
   void hold(const Wanted& wanted, model::PolicyId policy, std::optional<IpAddress> source, std::uint32_t mtu);
   [[nodiscard]] static NetworkRequest::What adding(What what);
   [[nodiscard]] static NetworkRequest::What removing(What what);
-  void request(NetworkRequest::What what, const Wanted& wanted, const Held& held);
+  void ask(const Wanted& wanted, Held& held);
+  void mark(Held& held, bool unplaced);
   void add_protected(const model::PolicySpec& policy, const std::vector<IpAddress>& source_ips,
                      const std::vector<IpAddress>& own, std::uint32_t mtu, bool proxy);
   void add_guards(const model::PolicySpec& policy);
@@ -82,6 +100,8 @@ class Routes {
   std::map<Traffic, std::set<model::PolicyId>> guards_;
   std::map<model::PolicyId, std::set<Traffic>> guards_of_;
   std::map<IpPrefix, std::string> pools_;
+  std::deque<std::pair<std::uint32_t, Wanted>> asked_;  // routes and addresses without an answer yet
+  std::size_t unplaced_ = 0;                            // of held_
   std::uint32_t next_request_ = 1;
 };
 

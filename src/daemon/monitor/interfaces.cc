@@ -2,6 +2,7 @@
 // XFRM interfaces (ipsec-interface=): made for the kernel's IPsec beside our own TUN devices, kept when the monitor is
 // killed as those are, and taken back at the end. One that an administrator made is used and left alone.
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "daemon/monitor/network.h"
@@ -13,6 +14,15 @@ namespace {
 // As that of our TUN devices: the kernel knows each path more exactly.
 constexpr std::uint32_t kInterfaceMtu = 1400;
 constexpr std::uint32_t kMainTable = 254;
+
+std::string ipv6_switch_of(const std::string& device) { return "net/ipv6/conf/" + device + "/disable_ipv6"; }
+
+// Nothing: there is no such switch, as in a kernel without IPv6.
+std::optional<bool> is_off(const std::string& setting) {
+  std::ifstream file("/proc/sys/" + setting);
+  char now = '0';
+  return file >> now ? std::optional(now != '0') : std::nullopt;
+}
 
 }  // namespace
 
@@ -31,6 +41,31 @@ int Network::index_of(const std::string& device) const {
     if (each.is.name == device) return each.index;
   }
   return 0;
+}
+
+std::string Network::device_name(int index) const {
+  for (const auto& each : devices_) {
+    if (each.index == index) return each.name;
+  }
+  const auto it = std::ranges::find(interfaces_, index, &Interface::index);
+  return it == interfaces_.end() ? "" : it->is.name;
+}
+
+void Network::want_ipv6(int device) {
+  const auto name = device_name(device);
+  if (name.empty() || foreign(device) != nullptr) return;
+  const auto setting = ipv6_switch_of(name);
+  if (is_off(setting) != true) return;
+  std::ofstream("/proc/sys/" + setting) << '0' << std::flush;
+  if (is_off(setting) == true) return;
+  log_.notice("network", name + " had no IPv6 (" + setting +
+                             " was 1, as net.ipv6.conf.default.disable_ipv6 makes it): a tunnel needs it, so it is "
+                             "switched on for this device");
+}
+
+bool Network::is_without_ipv6(int device) const {
+  const auto all = is_off(ipv6_switch_of("all"));
+  return !all || (*all && is_off(ipv6_switch_of(device_name(device))) == true);
 }
 
 Result<void> Network::open_interfaces(const std::vector<std::string>& earlier) {

@@ -235,7 +235,7 @@ void Monitor::start_ike() {
   if (auto started = start_process(ike_); !started)
     return start_again_later(ike_, started.error(), &Monitor::start_ike);
   engine_lost_ = false;
-  network_done_ = {.request = 0, .count = 0, .error = {}};
+  network_done_ = {.request = 0, .count = 0, .failures = {}};
   network_->begin_sync();
   resolver_.begin_sync();
   StartIke start{options_.config, options_.secrets, options_.run_dir, {}, crash_secret_, plan_};
@@ -382,15 +382,20 @@ void Monitor::on_network_requests(const std::vector<NetworkRequest>& requests) {
     return;
   }
   const bool first = network_done_.count == 0;
-  for (const auto& error : network_->apply(requests)) network_done_.error = error.message;
+  for (auto& failure : network_->apply(requests)) {
+    if (failure.why.size() > kLongestFailure) failure.why.resize(kLongestFailure);
+    network_done_.failures.push_back(std::move(failure));
+  }
   settle_gate();
   tell_pools();
   network_done_.request = requests.back().request;
   network_done_.count += static_cast<std::uint32_t>(requests.size());
-  // One answer for all that came together.
-  if (first) {
-    loop_.post([this] { send(ike_, std::exchange(network_done_, {.request = 0, .count = 0, .error = {}})); });
-  }
+  // One answer for all that came together; failures are told at once, so that they fit a message.
+  const auto answer = [this] {
+    if (network_done_.count != 0) send(ike_, std::exchange(network_done_, {.request = 0, .count = 0, .failures = {}}));
+  };
+  if (!network_done_.failures.empty()) return answer();
+  if (first) loop_.post(answer);
 }
 
 void Monitor::on_signal() {

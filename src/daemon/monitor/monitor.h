@@ -142,8 +142,8 @@ class Monitor {
   bool told_left_out_ = false;
   std::string bundle_;
   SecretBytes crash_secret_;
-  NetworkDone network_done_{.request = 0, .count = 0, .error = {}};  // not yet told to ike
-  std::map<std::string, NetworkBounds> bounds_;                      // of the connections there are
+  NetworkDone network_done_{.request = 0, .count = 0, .failures = {}};  // not yet told to ike
+  std::map<std::string, NetworkBounds> bounds_;                         // of the connections there are
   ClearTextRefused clear_text_told_;
   PoolRoutes pools_told_;
   bool routes_dirty_ = false;

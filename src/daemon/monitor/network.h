@@ -64,7 +64,7 @@ class Network {
   [[nodiscard]] Result<void> apply(const NetworkRequest& request);
   // In their order; new routes that follow each other are set together. What failed, for whoever asked: it is logged,
   // and what the kernel refused is wanted all the same and tried again by repair().
-  [[nodiscard]] std::vector<Error> apply(const std::vector<NetworkRequest>& requests);
+  [[nodiscard]] std::vector<NetworkFailure> apply(const std::vector<NetworkRequest>& requests);
   // Routes that the engine asks for by itself: they stay when ike begins anew, and while ike wants them too. They are
   // those of policies that came over PF_KEY. Anything else in the message is not the engine's to ask.
   void apply_for_engine(const ToMonitor& message);
@@ -110,7 +110,8 @@ class Network {
     enum class What : std::uint8_t { kRoute, kAddress, kProxy, kPool, kClear, kGuard };
     io::Route route;
     What what = What::kRoute;
-    GuardedTraffic traffic;  // of kGuard
+    GuardedTraffic traffic;     // of kGuard
+    std::uint32_t request = 0;  // the last one for it
     auto key() const { return std::tie(what, route.destination, route.device, traffic); }
     bool operator<(const Placed& other) const { return key() < other.key(); }
     [[nodiscard]] std::string name() const;
@@ -133,12 +134,18 @@ class Network {
   void remove_guests(const std::set<Guest>& guests);
   [[nodiscard]] Result<void> stop_keeping_routes(const std::string& name, int index);
   [[nodiscard]] Result<void> write_state() const;
+  // Where new devices are born without IPv6 (net.ipv6.conf.default.disable_ipv6), one that we made gets it as soon as a
+  // tunnel needs it.
+  void want_ipv6(int device);
+  // Nothing of IPv6 can leave this machine, or it cannot be switched on here: no reason to do without IPv4.
+  [[nodiscard]] bool is_without_ipv6(int device) const;
   void renumber(int from, int to);
   void repair_interfaces(const std::vector<io::Link>& links);
   void put_up_again(const std::string& name, int index);
   // Whether this is a TUN device or an XFRM interface of ours; 0: the name is none.
   [[nodiscard]] bool is_ours(int index) const;
   [[nodiscard]] int index_of(const std::string& device) const;
+  [[nodiscard]] std::string device_name(int index) const;  // empty: it is none of them
   [[nodiscard]] Result<void> open_sockets();
   void open_optional_socket(Result<io::OuterSocket> socket);
   // The kernel's ESP and that of our own engine go apart.
@@ -169,7 +176,7 @@ class Network {
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> put(const std::vector<io::Route>& routes);
   [[nodiscard]] io::Route holding(const IpPrefix& prefix) const;
   [[nodiscard]] Result<void> displace(const Placed& what);
-  void place_together(std::vector<Placed>& routes, std::vector<Error>& errors);
+  void place_together(std::vector<Placed>& routes, std::vector<NetworkFailure>& failures);
   void remember(const Placed& what);
   void forget(const Placed& what);
   void set_special_routes();

@@ -48,7 +48,7 @@ Result<Network::Placed> Network::check(const NetworkRequest& request) const {
   if (device == 0) {
     return fail("'" + request.device + "' is not one of our devices: name it in config setup");
   }
-  Placed what;
+  Placed what{.request = request.request};
   using What = NetworkRequest::What;
   if (request.what == What::kAddAddress || request.what == What::kRemoveAddress) {
     what.what = Placed::What::kAddress;
@@ -125,9 +125,11 @@ Result<void> Network::place(const Placed& what) {
     case Placed::What::kAddress: {
       const auto& ip = what.route.destination.address;
       if (const auto* interface = foreign(what.route.device)) add_guest(*interface, ip);
+      if (!ip.is_v4()) want_ipv6(what.route.device);
       auto added = netlink_[0].add_address(what.route.device, ip);
-      if (!added) unmet_.add(what.name(), added.error().message);
-      return added;
+      if (added) return {};
+      unmet_.add(what.name(), added.error().message);
+      return !ip.is_v4() && is_without_ipv6(what.route.device) ? Result<void>{} : added;
     }
     case Placed::What::kProxy: proxies_->want(what.route.destination.address); return {};
     case Placed::What::kClear: gate_.want_clear(what.route.destination, true); return {};
@@ -185,8 +187,8 @@ void Network::forget(const Placed& what) {
 }
 
 Result<void> Network::apply(const NetworkRequest& request) {
-  auto errors = apply(std::vector{request});
-  return errors.empty() ? Result<void>{} : std::unexpected(std::move(errors.front()));
+  auto failures = apply(std::vector{request});
+  return failures.empty() ? Result<void>{} : fail(std::move(failures.front().why));
 }
 
 Result<void> Network::apply_one(const NetworkRequest& request) {
@@ -240,8 +242,8 @@ Result<void> Network::apply_one(const NetworkRequest& request) {
   return done;
 }
 
-std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
-  std::vector<Error> errors;
+std::vector<NetworkFailure> Network::apply(const std::vector<NetworkRequest>& requests) {
+  std::vector<NetworkFailure> failures;
   std::vector<Placed> fresh;
   for (const auto& request : requests) {
     const auto what = check(request);
@@ -254,24 +256,26 @@ std::vector<Error> Network::apply(const std::vector<NetworkRequest>& requests) {
       fresh.push_back(*what);
       continue;
     }
-    place_together(fresh, errors);
-    if (auto done = apply_one(request); !done) errors.push_back(std::move(done.error()));
+    place_together(fresh, failures);
+    if (auto done = apply_one(request); !done)
+      failures.push_back({.request = request.request, .why = std::move(done.error().message)});
   }
-  place_together(fresh, errors);
+  place_together(fresh, failures);
   // Of many pools together.
   const auto pool = [](const auto& r) {
     return r.what == NetworkRequest::What::kAddPool || r.what == NetworkRequest::What::kRemovePool;
   };
   if (std::ranges::any_of(requests, pool)) set_special_routes();
-  return errors;
+  return failures;
 }
 
-void Network::place_together(std::vector<Placed>& routes, std::vector<Error>& errors) {
+void Network::place_together(std::vector<Placed>& routes, std::vector<NetworkFailure>& failures) {
   if (routes.empty()) return;
   ways_changed_ = true;
   std::vector<io::Route> wanted;
   for (const auto& what : routes) wanted.push_back(what.route);
-  for (auto& [place, error] : set_routes(wanted)) errors.push_back(std::move(error));
+  for (auto& [place, error] : set_routes(wanted))
+    failures.push_back({.request = routes[place].request, .why = std::move(error.message)});
   for (const auto& route : routes) {
     remember(route);
     wanted_.insert(route);

@@ -55,6 +55,11 @@ std::vector<std::pair<std::size_t, Error>> Network::set_routes(const std::vector
 // The kernel takes no source that is not an address of this machine. Without one the route still keeps packets from
 // leaving in the clear. What it does not take all the same is noted.
 std::vector<std::pair<std::size_t, Error>> Network::put(const std::vector<io::Route>& routes) {
+  std::set<int> v6;
+  for (const auto& route : routes) {
+    if (route.device != 0 && !route.destination.address.is_v4() && v6.insert(route.device).second)
+      want_ipv6(route.device);
+  }
   auto failed = netlink_[0].add_routes(routes);
   std::erase_if(failed, [&](const auto& one) {
     auto route = routes[one.first];
@@ -66,6 +71,10 @@ std::vector<std::pair<std::size_t, Error>> Network::put(const std::vector<io::Ro
     return true;
   });
   for (const auto& [place, error] : failed) note_unmet(routes[place], error);
+  std::erase_if(failed, [&](const auto& one) {
+    const auto& route = routes[one.first];
+    return !route.destination.address.is_v4() && is_without_ipv6(route.device);
+  });
   return failed;
 }
 

@@ -264,9 +264,34 @@ TEST_F(NetworkTest, ADeletedDeviceIsMadeAnew) {
   EXPECT_TRUE(leads_to("10.2.0.1", "wan"));
 }
 
+TEST_F(NetworkTest, ADeviceWithoutIpv6GetsItWhenATunnelNeedsIt) {
+  const auto is = [&](const char* state) {
+    return space.shell(std::string("grep -qx ") + state + " /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6") == 0;
+  };
+  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
+  EXPECT_TRUE(is("1"));
+  ASSERT_TRUE(ask(kAddRoute, "2001:db8:7::/48"));
+  EXPECT_TRUE(is("0"));
+  EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
+  EXPECT_NE(log.text.find("ipsec0 had no IPv6"), std::string::npos);
+  // Somebody switches it off later: the route goes, and comes back with it.
+  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  space.in([&] { (void)network->repair(); });
+  EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
+  EXPECT_TRUE(network->all_there());
+}
+
 // What the kernel refuses is wanted all the same.
 TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
-  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(space.shell("mount --make-rprivate / && mount --bind /proc/sys /proc/sys"), 0);
+  const auto without_ipv6 = [&](const char* state) {
+    // Nobody can change it.
+    return space.shell("mount -o remount,bind,rw /proc/sys && echo " + std::string(state) +
+                       " > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6 && mount -o remount,bind,ro /proc/sys") == 0;
+  };
+  ASSERT_TRUE(without_ipv6("1"));
   network->set_bounds({.addresses = {}, .assigned_addresses = true, .proxied = {}, .pools = {}});
   for (int i = 0; i < 2; ++i) {
     EXPECT_FALSE(ask(NetworkRequest::What::kAddAddress, "fd05::1/128"));
@@ -285,7 +310,7 @@ TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
   EXPECT_EQ(told("Packets for there may leave unprotected; it is tried again until it is there"), 1U) << log.text;
   EXPECT_EQ(told("cannot set the address fd05::1: "), 1U) << log.text;
   EXPECT_EQ(told("were gone"), 0U) << log.text;
-  ASSERT_EQ(space.shell("echo 0 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  ASSERT_TRUE(without_ipv6("0"));
   EXPECT_FALSE(space.in([&] { return network->repair(); }));
   EXPECT_TRUE(network->all_there());
   EXPECT_TRUE(leads_to("2001:db8:7::1", "ipsec0"));
@@ -293,10 +318,16 @@ TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
   EXPECT_EQ(told("the route 2001:db8:7::/48 is there now"), 1U) << log.text;
   EXPECT_EQ(told("the address fd05::1 is there now"), 1U) << log.text;
   // What is not wanted any more is no longer missed.
-  ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
+  ASSERT_TRUE(without_ipv6("1"));
   EXPECT_FALSE(ask(kAddRoute, "2001:db8:8::/48"));
   (void)ask(kRemoveRoute, "2001:db8:8::/48");
   EXPECT_TRUE(network->all_there());
+  // A machine without any IPv6 does without, and has its IPv4.
+  ASSERT_EQ(space.shell("mount -o remount,bind,rw /proc/sys && echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 && "
+                        "mount -o remount,bind,ro /proc/sys"),
+            0);
+  EXPECT_TRUE(ask(kAddRoute, "2001:db8:8::/48"));
+  EXPECT_EQ(space.shell("umount /proc/sys"), 0);
 }
 
 TEST_F(NetworkTest, RoutesOfOursThatNobodyWantsGo) {

@@ -56,6 +56,67 @@ TEST_F(RoutesTest, AConfiguredSourceIsSetBeforeTheRouteAndTakenBackAfterIt) {
                                             "-route 0.0.0.0/0 ipsec0 src 10.5.0.1", "-address 10.5.0.1/32 ipsec0"}));
 }
 
+TEST_F(RoutesTest, WhatTheMonitorCouldNotSetIsAskedForAgainByWhoeverNeedsIt) {
+  const auto waiting = policy(1, "10.1.0.0/16", "10.2.0.0/16");
+  const auto other = policy(2, "10.1.0.0/16", "10.3.0.0/16");
+  routes.add(waiting, {}, own, 0);
+  routes.add(other, {}, own, 0);
+  EXPECT_FALSE(routes.lacks_something(waiting.id));
+  EXPECT_EQ(routes.on_done({2, 2, {{1, "no memory"}}}), (Routes::Unplaced{{waiting.id, "no memory"}}));
+  EXPECT_TRUE(routes.lacks_something(waiting.id));
+  EXPECT_FALSE(routes.lacks_something(other.id) || routes.lacks_nothing());
+  sent.clear();
+  routes.add(other, {}, own, 0);
+  EXPECT_TRUE(sent.empty());
+  routes.add(policy(3, "10.1.0.0/16", "10.2.0.0/16"), {}, own, 0);
+  EXPECT_EQ(sent, std::vector<std::string>{"+route 10.2.0.0/16 ipsec0 src 10.1.0.1"});
+  // Until the answer comes nobody asks again; then all who need it are told.
+  routes.add(waiting, {}, own, 0);
+  EXPECT_EQ(sent.size(), 1U);
+  EXPECT_EQ(routes.on_done({3, 1, {{3, "still none"}}}),
+            (Routes::Unplaced{{waiting.id, "still none"}, {model::PolicyId(3), "still none"}}));
+  routes.add(waiting, {}, own, 0);
+  EXPECT_TRUE(routes.on_done({4, 1, {}}).empty());
+  EXPECT_TRUE(routes.lacks_nothing() && !routes.lacks_something(waiting.id));
+}
+
+TEST_F(RoutesTest, AnAnswerThatIsLateIsOfNoInterest) {
+  const auto p = policy(1, "10.5.0.1/32", "10.2.0.0/16");
+  routes.add(p, {ip("10.5.0.1")}, own, 0);
+  routes.remove(p);
+  EXPECT_TRUE(routes.on_done({2, 2, {{1, "no"}, {2, "no"}}}).empty());
+  routes.add(p, {ip("10.5.0.1")}, own, 0);
+  // Numbers 3 and 4 were to take it back.
+  EXPECT_EQ(routes.on_done({6, 4, {{5, "not an address for us"}}}),
+            (Routes::Unplaced{{p.id, "not an address for us"}}));
+  routes.remove(p);
+  EXPECT_TRUE(routes.lacks_nothing());
+}
+
+TEST(Coarser, ManyPiecesAreRoutedAsConfigured) {
+  auto p = policy(1, "fd01::/64", "fd02::/64");
+  const model::TrafficSelectors configured{*model::TrafficSelector::parse("fd02::/16")};
+  EXPECT_FALSE(coarser(p, configured));
+  p.remote.clear();
+  for (int i = 0; i < 3; ++i) {
+    p.remote.push_back({{ip(("fd02:" + std::to_string(i) + "::1").c_str()),
+                         ip(("fd02:" + std::to_string(i) + ":ffff:ffff:ffff:ffff:ffff:fffe").c_str())},
+                        0,
+                        0,
+                        65535});
+  }
+  const auto routed = coarser(p, configured);
+  ASSERT_TRUE(routed);
+  EXPECT_EQ(routed->remote, configured);
+  EXPECT_EQ(routed->local, p.local);
+  // Somebody has configured it so.
+  EXPECT_FALSE(coarser(p, p.remote));
+  EXPECT_FALSE(coarser(p, {}));
+  // What passes beside it in the clear is never more than was negotiated.
+  p.action = model::PolicyAction::kBypass;
+  EXPECT_TRUE(coarser(p, configured)->remote.empty());
+}
+
 TEST_F(RoutesTest, PoolsAreToldOnceAndTakenBack) {
   const auto first = prefix("10.9.0.0/24");
   const auto second = prefix("2001:db8:9::/64");

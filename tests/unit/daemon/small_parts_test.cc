@@ -87,7 +87,7 @@ TEST(RoleMessages, EveryMessageTravels) {
       ShutDown{},
       NetworkChanged{},
       Processes{{{"ike", 17, 2}}},
-      NetworkDone{3, 2, "no"},
+      NetworkDone{3, 2, {{2, "no"}, {3, "neither"}}},
       PoolRoutes{{{*IpPrefix::parse("10.9.0.0/24"), std::nullopt}, {*IpPrefix::parse("2001:db8::/64"), IpPrefix{}}}},
       EspInterface{7, "wan", 2048},
       EspInterfaceGone{7},

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+from lab import Capture, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from common import CLEAR
+
+TABLE = "table 4359"
+
+
+def ends(net, family=4):
+    """The words of a connection between the two LANs, which the router would carry in the clear as well."""
+    for site in ("a", "b"):
+        net.router.route(net.lan(site, family), via=net.wan(site, family))
+    return dict(left=net.wan("a"), leftsubnet=net.lan("a", family), right=net.wan("b"),
+                rightsubnet=net.lan("b", family), leftid="@a", rightid="@b")
+
+
+def test_devices_born_without_ipv6_carry_ipv6(net):
+    words = ends(net, 6)
+    net.gw_a.run("sysctl -w net.ipv6.conf.default.disable_ipv6=1")
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    a.configure(conn("lab", **words, auto="start"))
+    b.configure(conn("lab", **words))
+    b.start()
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        a.start()
+        Ping.until_answered(net.host_a, net.host_address("b", 6))
+        assert f"{net.lan('b', 6)} dev ipsec0" in net.gw_a.out(f"ip -6 route show {TABLE}")
+        assert "net.ipv6.conf.default.disable_ipv6" in a.wait_log("ipsec0 had no IPv6")
+        # A script that switches it off everywhere, later.
+        net.gw_a.run("sysctl -w net.ipv6.conf.ipsec0.disable_ipv6=1")
+        wait_until(lambda: Ping.once(net.host_a, net.host_address("b", 6), wait_s=0.5).received, 10, "it is on again")
+    assert clear.count() == 0, clear.lines()[:5]
+
+
+def test_a_child_whose_route_is_refused_is_taken_down(net):
+    words = ends(net, 6)
+    # The device gets no IPv6, and nobody can change that.
+    net.gw_a.run("sysctl -w net.ipv6.conf.default.disable_ipv6=1; mount --bind /proc/sys /proc/sys; "
+                 "mount -o remount,bind,ro /proc/sys")
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    a.configure(conn("lab", **words, auto="add"))
+    b.configure(conn("lab", **words))
+    b.start()
+    a.start()
+    up = a.ctl("up", "lab", check=False)
+    assert up.returncode != 0 and net.lan("b", 6) in up.stdout + up.stderr, up.stdout + up.stderr
+    refusal = a.wait_log("its tunnel is taken down")
+    assert "lab" in refusal.split(net.lan("b", 6))[0] and "Permission denied" in refusal, refusal
+    wait_until(lambda: not a.children() and not b.children(), 10, "the child is gone at both ends")
+    # What waits for packets has no route either: that is told, and not a single one leaves in the clear.
+    a.configure(conn("lab", **words, auto="ondemand"))
+    a.reload()
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        assert Ping.once(net.host_a, net.host_address("b", 6), count=3, wait_s=1).received == 0
+        net.gw_a.run("mount -o remount,bind,rw /proc/sys")
+        Ping.until_answered(net.host_a, net.host_address("b", 6), timeout_s=60)
+    assert clear.count() == 0, clear.lines()[:5]
+    assert a.state() == "up"
+
+
+def test_a_network_in_many_pieces_is_one_route(net):
+    """The peer agrees to 255 ranges, each of which is 94 prefixes."""
+    words = ends(net)
+    pieces = lambda site: ",".join(f"fd0{site}:{i:x}::1-fd0{site}:{i:x}::ffff:ffff:fffe" for i in range(255))
+    site = words | dict(leftsubnet="fd01::/16", rightsubnet="fd02::/16")
+    bank = words | dict(rightid="@bank")
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    a.configure(conn("site", **site) + conn("bank", **bank))
+    b.configure(conn("site", **site | dict(leftsubnet=pieces(1), rightsubnet=pieces(2))) + conn("bank", **bank))
+    b.start()
+    a.start()
+    a.up("site")
+    listed = [line for line in net.gw_a.out(f"ip -6 route show {TABLE}").splitlines() if "dev ipsec0" in line]
+    assert len(listed) == 1 and listed[0].startswith("fd02::/16 "), listed[:5]
+    told = a.wait_log("pieces")
+    assert "site" in told and "fd02::/16" in told, told
+    # What is in no SA is dropped.
+    net.router.route("fd02::/16", via=net.wan("b", 6))
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        assert Ping.once(net.host_a, "fd02:0:0:1::1", count=3, wait_s=1).received == 0
+        a.up("bank")
+        Ping.until_answered(net.host_a, net.host_address("b"))
+    assert clear.count() == 0, clear.lines()[:5]
+    a.down("site")
+    wait_until(lambda: "fd02::" not in net.gw_a.out(f"ip -6 route show {TABLE}"), 5, "its route is gone")

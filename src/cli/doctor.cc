@@ -176,6 +176,11 @@ void Examination::routes() {
                 std::to_string(daemon_.route_table) + " is gone",
             "without it no packet finds the tunnel routes", "restart cygnetd; find out who removed it");
   }
+  for (const auto& rule : host_.rules_before) {
+    note("routes", "the rule `" + rule + "` is asked before the one that leads to the tunnels",
+         "packets that find a route there leave unprotected, also those that a tunnel is for",
+         "if it is not meant so, remove it or give it a priority above " + std::to_string(daemon_.rule_priority));
+  }
   fine_unless(before, "routes",
               daemon_.routes.empty()
                   ? "no tunnel is up, so none are needed"

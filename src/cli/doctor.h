@@ -30,10 +30,11 @@ struct HostFacts {
   std::vector<Device> devices;          // those the daemon named
   std::vector<IpAddress> own_addresses;
   bool routes_known = false;
-  std::vector<std::string> routes;       // prefixes in the daemon's table
-  std::vector<Family> rules;             // families with the daemon's rule
-  std::vector<std::uint16_t> udp_ports;  // bound
-  bool esp_socket = false;               // a raw socket for protocol 50
+  std::vector<std::string> routes;        // prefixes in the daemon's table
+  std::vector<Family> rules;              // families with the daemon's rule
+  std::vector<std::string> rules_before;  // of others: "100: from all lookup 7"
+  std::vector<std::uint16_t> udp_ports;   // bound
+  bool esp_socket = false;                // a raw socket for protocol 50
   int rp_filter_all = -1, src_valid_mark = -1, forward_v4 = -1, forward_v6 = -1;
   std::string firewall_hint;  // empty: nothing suspicious
   bool ports_known = false;

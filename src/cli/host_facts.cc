@@ -17,6 +17,7 @@
 #include <sstream>
 
 #include "io/fd.h"
+#include "io/routing_rules.h"
 #include "io/rtnetlink.h"
 
 namespace cygnet::cli {
@@ -88,6 +89,15 @@ void look_at_routes(const control::DoctorFacts& daemon, io::RouteSocket& socket,
     const bool ours = std::any_of(rules->begin(), rules->end(),
                                   [&](const io::MarkRule& rule) { return rule.table == daemon.route_table; });
     if (ours) facts.rules.push_back(family);
+    auto first = daemon.rule_priority;
+    for (const auto& rule : *rules) {
+      if (rule.table == daemon.route_table) first = std::min(first, rule.priority);
+    }
+    const auto others = io::routing_rules(family);
+    for (const auto& rule : others ? *others : std::vector<io::RoutingRule>{}) {
+      if (rule.priority < first && rule.table != daemon.route_table)
+        facts.rules_before.push_back(std::to_string(rule.priority) + ": " + rule.text);
+    }
   }
 }
 

@@ -34,6 +34,8 @@ RouteChanges touches(const nlmsghdr& message, const RouteChangeFilter& ours) {
   if (message.nlmsg_pid != 0 && message.nlmsg_pid == ours.own_port) return {};
   const auto is_ours = [&](int index) { return std::ranges::find(ours.devices, index) != ours.devices.end(); };
   switch (message.nlmsg_type) {
+    // Also one that was put before ours.
+    case RTM_NEWRULE:
     case RTM_DELRULE: return {.ours = true};
     case RTM_NEWLINK:
     case RTM_DELLINK: {

@@ -266,25 +266,11 @@ Result<void> Network::open_sockets() {
   return {};
 }
 
-Result<void> Network::add_rules() {
-  for (const auto family : {Family::kV4, Family::kV6}) {
-    const io::MarkRule rule{family, setup_.rule_priority, setup_.fwmark, setup_.route_table};
-    if (auto added = netlink_[0].add_rule(rule); !added) {
-      if (family == Family::kV6) {
-        log_.notice("network", "IPv6: " + added.error().message);
-      } else {
-        return fail(added.error().message + " (does this kernel have policy routing, CONFIG_IP_MULTIPLE_TABLES?)");
-      }
-    }
-  }
-  return {};
-}
-
 void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint32_t mark) {
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto rules = netlink_[0].mark_rules(family);
     for (const auto& rule : rules ? *rules : std::vector<io::MarkRule>{}) {
-      if (rule.table == table && rule.priority == priority && rule.mark == mark) {
+      if (rule.table == table && rule.priority <= priority && rule.mark == mark) {
         take_back(netlink_[0].remove_rule(rule));
       }
     }

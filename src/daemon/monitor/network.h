@@ -29,11 +29,18 @@
 #include "daemon/monitor/unmet.h"
 #include "daemon/monitor/worker_queues.h"
 #include "daemon/role_messages.h"
+#include "io/routing_rules.h"
 #include "io/rtnetlink.h"
 #include "io/tun.h"
 #include "model/connection.h"
 
 namespace cygnet::daemon {
+
+// Where our rule must stand as well, so that those that the kernel put right before `ours` do not come first: it numbers
+// a rule that is given no number one less than the first it has. A gap between is somebody's wish.
+// others: numbers of rules that lead elsewhere; own: of ours.
+[[nodiscard]] std::optional<std::uint32_t> place_before(const std::set<std::uint32_t>& others,
+                                                        const std::set<std::uint32_t>& own, std::uint32_t ours);
 
 // What ike may ask for, by the configuration.
 struct NetworkBounds {
@@ -151,6 +158,8 @@ class Network {
   // The kernel's ESP and that of our own engine go apart.
   [[nodiscard]] Result<void> open_kernel_sockets();
   [[nodiscard]] Result<void> add_rules();
+  [[nodiscard]] Result<void> add_rules(Family family);
+  void tell_of_rules(Family family, const std::vector<io::RoutingRule>& others, std::uint32_t first);
   struct Earlier {  // what the file in the run directory says about an earlier monitor
     std::uint32_t table = 0, priority = 0, mark = 0;
     std::vector<std::string> devices;
@@ -237,6 +246,7 @@ class Network {
   std::vector<PoolRoutes::Way> pool_ways_;
   std::set<Guest> guests_;
   std::vector<std::string> taking_over_;  // an earlier monitor's devices, until they are open here
+  std::map<Family, std::set<std::string>> rules_told_;  // of others, before ours
   Unmet unmet_{log_};
   std::size_t refusals_ = 0;  // of requests, since the last process that asks began
   bool left_behind_ = false;  // something of ours could not be taken back

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import pytest
+
 from lab import Capture, Ping, wait_until
 from lab.cygnet import Cygnet, conn
 from common import CLEAR
@@ -83,3 +85,36 @@ def test_a_network_in_many_pieces_is_one_route(net):
     assert clear.count() == 0, clear.lines()[:5]
     a.down("site")
     wait_until(lambda: "fd02::" not in net.gw_a.out(f"ip -6 route show {TABLE}"), 5, "its route is gone")
+
+
+@pytest.mark.parametrize("number, ours_first", [("", True), ("pref 100", False)])
+def test_a_rule_before_ours(net, number, ours_first):
+    words = ends(net)
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    a.configure(conn("lab", **words, auto="start"))
+    b.configure(conn("lab", **words))
+    b.start()
+    a.start()
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    gateway = net.gw_a.out("ip route show default").split()[2]
+    net.gw_a.run(f"ip route add default via {gateway} dev wan table 100")
+    for narrower in ("", f"to {net.lan('b')} "):
+        net.gw_a.run(f"ip rule add from {net.lan('a')} {narrower}table 100 {number}")
+        told = a.wait_log(f"from {net.lan('a')} {narrower}lookup 100")
+        if not ours_first:
+            assert "is asked before ours" in told
+            assert f"from {net.lan('a')} lookup 100" in a.ctl("doctor", check=False).stdout
+            break
+        # The number before the first of ours is its own; it is put back before the next one as well.
+        def first_is_ours():
+            rules = [line for line in net.gw_a.out("ip rule").splitlines() if not line.startswith("0:")]
+            return "lookup 4359" in rules[0]
+        wait_until(first_is_ours, 5, "our rule is the first one again")
+        assert f"from {net.lan('a')} lookup 100" not in a.ctl("doctor", check=False).stdout
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        received = Ping.once(net.host_a, net.host_address("b"), count=3, wait_s=1).received
+    assert (clear.count() == 0) == ours_first
+    if ours_first:
+        assert received == 3
+    a.stop()
+    assert "4359" not in net.gw_a.out("ip rule")

@@ -113,6 +113,14 @@ TEST(Doctor, RoutesAndRules) {
             "problem routes: the rule with priority 4359 that leads to table 4359 is gone\n");
 }
 
+TEST(Doctor, RulesThatAreAskedBeforeOurs) {
+  auto host = sound_host();
+  host.rules_before = {"100: from 10.1.0.0/24 lookup 7"};
+  EXPECT_EQ(complaints(sound_daemon(), host),
+            "note routes: the rule `100: from 10.1.0.0/24 lookup 7` is asked before the one that leads to the "
+            "tunnels\n");
+}
+
 TEST(Doctor, ReversePathFilter) {
   auto daemon = sound_daemon();
   auto host = sound_host();

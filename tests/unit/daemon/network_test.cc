@@ -330,6 +330,28 @@ TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
   EXPECT_EQ(space.shell("umount /proc/sys"), 0);
 }
 
+TEST_F(NetworkTest, RulesThatTheKernelPutsRightBeforeOursComeAfterIt) {
+  const auto rules = [&](const std::string& are) {
+    space.in([&] { (void)network->repair(); });
+    return space.shell("test \"$(ip rule | cut -d: -f1 | grep -vx 0 | head -n 2 | tr '\\n' ' ')\" = '" + are + " '") ==
+           0;
+  };
+  ASSERT_EQ(space.shell("ip rule add from 10.1.0.0/24 table 100"), 0);
+  EXPECT_TRUE(rules("208 209"));
+  EXPECT_NE(log.text.find("the rule `from 10.1.0.0/24 lookup 100` was put before ours"), std::string::npos) << log.text;
+  ASSERT_EQ(space.shell("ip rule add to 10.9.0.0/24 table 100"), 0);
+  EXPECT_TRUE(rules("206 207"));
+  ASSERT_EQ(space.shell("ip rule del pref 209 && ip rule del pref 207"), 0);
+  EXPECT_TRUE(rules("210 32766"));
+  EXPECT_EQ(log.text.find("is asked before ours"), std::string::npos);
+  ASSERT_EQ(space.shell("ip rule add pref 100 iif lan goto 32766"), 0);
+  EXPECT_TRUE(rules("100 210"));
+  EXPECT_NE(log.text.find("the rule `100: from all iif lan goto 32766` is asked before ours (210)"), std::string::npos)
+      << log.text;
+  network->close();
+  EXPECT_NE(space.shell("ip rule | grep -q 4359"), 0);
+}
+
 TEST_F(NetworkTest, RoutesOfOursThatNobodyWantsGo) {
   ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
   ASSERT_EQ(space.shell("ip route add 10.3.0.0/16 dev ipsec0 table 4359 proto 89 && "

@@ -117,6 +117,21 @@ TEST(Coarser, ManyPiecesAreRoutedAsConfigured) {
   EXPECT_TRUE(coarser(p, configured)->remote.empty());
 }
 
+TEST(PlaceBefore, RulesRightBeforeOursAreTheKernels) {
+  EXPECT_EQ(place_before({}, {}, 210), std::nullopt);
+  EXPECT_EQ(place_before({209}, {}, 210), 208U);
+  EXPECT_EQ(place_before({208, 209}, {}, 210), 207U);
+  EXPECT_EQ(place_before({207, 209}, {208}, 210), 206U);
+  EXPECT_EQ(place_before({207, 209}, {206}, 210), 206U);
+  EXPECT_EQ(place_before({207}, {206}, 210), 206U);
+  EXPECT_EQ(place_before({205, 207}, {206}, 210), 204U);
+  // What is ours alone is needed no more; what has a gap behind it is somebody's wish.
+  EXPECT_EQ(place_before({}, {208}, 210), std::nullopt);
+  EXPECT_EQ(place_before({100, 208}, {}, 210), std::nullopt);
+  EXPECT_EQ(place_before({100, 209}, {}, 210), 208U);
+  EXPECT_EQ(place_before({1, 2}, {}, 3), std::nullopt);
+}
+
 TEST_F(RoutesTest, PoolsAreToldOnceAndTakenBack) {
   const auto first = prefix("10.9.0.0/24");
   const auto second = prefix("2001:db8:9::/64");

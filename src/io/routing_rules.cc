@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "io/routing_rules.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <vector>
+
+#include "io/errno_text.h"
+#include "io/fd.h"
+#include "io/netlink_reading.h"
+#include "io/netlink_request.h"
+
+namespace cygnet::io {
+
+namespace {
+
+constexpr std::size_t kReceiveBuffer = std::size_t{64} * 1024;
+constexpr const char* kWhat = "cannot list the routing rules";
+
+std::string network_of(const nlattr* attribute, Family family, std::uint8_t length) {
+  const auto address = address_of(attribute, family);
+  return address ? IpPrefix{*address, length}.to_string() : "?";
+}
+
+// Names of interfaces come from the kernel, but people choose them.
+std::string name_of(const nlattr* attribute) {
+  std::string out;
+  for (const auto octet : payload_of(attribute)) {
+    if (octet == 0) break;
+    out.push_back(octet > ' ' && octet < 0x7f ? static_cast<char>(octet) : '?');
+  }
+  return out;
+}
+
+std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
+  const auto* body = body_of<fib_rule_hdr>(message);
+  const auto family = body == nullptr ? std::nullopt : netlink::family_of(body->family);
+  if (!family || message.nlmsg_type != RTM_NEWRULE || (body->action != FR_ACT_TO_TBL && body->action != FR_ACT_GOTO)) {
+    return std::nullopt;
+  }
+  RoutingRule rule{.priority = 0, .table = body->table, .text = (body->flags & FIB_RULE_INVERT) != 0 ? "not " : ""};
+  std::string from = "all";
+  std::string rest;
+  std::string target;
+  bool of_vrf = false;
+  each_attribute<fib_rule_hdr>(message, [&](std::uint16_t type, const nlattr* attribute) {
+    switch (type) {
+      case FRA_PRIORITY: rule.priority = u32_of(attribute); break;
+      case FRA_TABLE: rule.table = u32_of(attribute); break;
+      case FRA_SRC: from = network_of(attribute, *family, body->src_len); break;
+      case FRA_DST: rest += " to " + network_of(attribute, *family, body->dst_len); break;
+      case FRA_FWMARK: rest += " fwmark " + std::to_string(u32_of(attribute)); break;
+      case FRA_IIFNAME: rest += " iif " + name_of(attribute); break;
+      case FRA_OIFNAME: rest += " oif " + name_of(attribute); break;
+      case FRA_GOTO: target = " goto " + std::to_string(u32_of(attribute)); break;
+      case FRA_L3MDEV: of_vrf = true; break;
+      default: break;
+    }
+  });
+  if (of_vrf || (body->action == FR_ACT_TO_TBL && rule.table == RT_TABLE_LOCAL)) return std::nullopt;
+  if (body->action == FR_ACT_GOTO) rule.table = 0;
+  if (target.empty()) target = " lookup " + (rule.table == RT_TABLE_MAIN ? "main" : std::to_string(rule.table));
+  rule.text += "from " + from + rest + target;
+  return rule;
+}
+
+}  // namespace
+
+Result<std::vector<RoutingRule>> routing_rules(Family family) {
+  const UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!fd) return fail_errno(kWhat);
+  netlink::Request request(RTM_GETRULE, NLM_F_DUMP);
+  request.body<fib_rule_hdr>()->family = netlink::af_of(family);
+  if (::send(fd.get(), request.header, request.header->nlmsg_len, 0) < 0) return fail_errno(kWhat);
+  std::vector<RoutingRule> out;
+  std::vector<char> buffer(kReceiveBuffer);
+  for (;;) {
+    const auto n = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return fail_errno(kWhat);
+    int left = static_cast<int>(n);
+    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left)) {
+      if (m->nlmsg_type == NLMSG_DONE) return out;
+      if (m->nlmsg_type == NLMSG_ERROR) {
+        errno = -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(m))->error;
+        return fail_errno(kWhat);
+      }
+      if (auto rule = parse_rule(*m)) out.push_back(std::move(*rule));
+    }
+  }
+}
+
+}  // namespace cygnet::io

@@ -36,9 +36,9 @@
 
 namespace cygnet::daemon {
 
-// Where our rule must stand as well, so that those that the kernel put right before `ours` do not come first: it numbers
-// a rule that is given no number one less than the first it has. A gap between is somebody's wish.
-// others: numbers of rules that lead elsewhere; own: of ours.
+// Where our rule must stand as well, so that those that the kernel put right before `ours` do not come first: it
+// numbers a rule that is given no number one less than the first it has. A gap between is somebody's wish. others:
+// numbers of rules that lead elsewhere; own: of ours.
 [[nodiscard]] std::optional<std::uint32_t> place_before(const std::set<std::uint32_t>& others,
                                                         const std::set<std::uint32_t>& own, std::uint32_t ours);
 
@@ -245,7 +245,7 @@ class Network {
   std::set<IpPrefix> refused_;  // of pools_, those with a route that refuses
   std::vector<PoolRoutes::Way> pool_ways_;
   std::set<Guest> guests_;
-  std::vector<std::string> taking_over_;  // an earlier monitor's devices, until they are open here
+  std::vector<std::string> taking_over_;                // an earlier monitor's devices, until they are open here
   std::map<Family, std::set<std::string>> rules_told_;  // of others, before ours
   Unmet unmet_{log_};
   std::size_t refusals_ = 0;  // of requests, since the last process that asks began

@@ -80,10 +80,10 @@ void InboundRun::run_pieces(bool last) {
   find_all(count);
   state_.done(Stage::kLookUp);
   const auto taken = state_.any_urgent && out_.parts_urgent() ? take_urgent(count) : 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if ((taken >> i & 1U) != 0) continue;
-    const auto& piece = lane_.burst.pieces[i];
-    only_urgent_ ? drop(piece.index, DropReason::kNoBuffer, piece.esp) : take_esp(piece, lane_.burst.sas[i]);
+  if (taken == 0 && !only_urgent_) {
+    for (std::size_t i = 0; i < count; ++i) take_esp(lane_.burst.pieces[i], lane_.burst.sas[i]);
+  } else {
+    take_rest(count, taken);
   }
   state_.done(Stage::kPrepare);
   // What goes to ciphers elsewhere goes there together.
@@ -111,6 +111,14 @@ std::uint32_t InboundRun::take_urgent(std::size_t count) {
   favour(false);
   out_.tell_urgent(now_);
   return taken;
+}
+
+void InboundRun::take_rest(std::size_t count, std::uint32_t taken) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if ((taken >> i & 1U) != 0) continue;
+    const auto& piece = lane_.burst.pieces[i];
+    only_urgent_ ? drop(piece.index, DropReason::kNoBuffer, piece.esp) : take_esp(piece, lane_.burst.sas[i]);
+  }
 }
 
 void InboundRun::favour(bool urgent) {

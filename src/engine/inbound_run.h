@@ -41,6 +41,8 @@ class InboundRun {
   void run_pieces(bool last);
   void find_all(std::size_t count);
   [[nodiscard]] std::uint32_t take_urgent(std::size_t count);
+  // What take_urgent() has left.
+  void take_rest(std::size_t count, std::uint32_t taken);
   // Where what comes out from now on stands.
   void favour(bool urgent);
   void open_jobs(std::size_t from, std::size_t to);

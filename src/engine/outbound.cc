@@ -57,7 +57,7 @@ class OutboundRun {
   [[nodiscard]] FlowTarget look_up(const Parsed& packet, const FlowKey& key);
   void classify_all(std::size_t missed);
   [[nodiscard]] FlowTarget target_of(Policy* policy, const PacketSelectors& selectors) const;
-  void act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes);
+  [[nodiscard]] std::uint32_t act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes);
   void act_on(std::size_t first, std::size_t i, std::uint64_t changes);
   void act(Parsed& packet, const FlowTarget& target);
   void wait_for_sa(const Parsed& packet, Policy& policy);
@@ -86,8 +86,6 @@ class OutboundRun {
   std::size_t jobs_ = 0;
   SendGroup group_;
   std::vector<OutboundSa*> tfs_;  // have got packets
-  std::uint32_t done_ = 0;        // of the burst, a bit each: was urgent, and has left
-  static_assert(kBurst <= 32);
 };
 
 void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
@@ -99,10 +97,9 @@ void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
     look_up_all(burst.size());
     state_.done(Stage::kLookUp);
     const auto changes = state_.regions.changes();
-    done_ = 0;
-    if (state_.any_urgent && out_.parts_urgent()) act_on_urgent(first, burst.size(), changes);
+    const auto done = state_.any_urgent && out_.parts_urgent() ? act_on_urgent(first, burst.size(), changes) : 0;
     for (std::size_t i = 0; i < burst.size(); ++i) {
-      if ((done_ >> i & 1U) == 0) act_on(first, i, changes);
+      if ((done >> i & 1U) == 0) act_on(first, i, changes);
     }
     send_all_tfs();
     state_.done(Stage::kPrepare);
@@ -111,22 +108,26 @@ void OutboundRun::process(std::span<OutPacket> packets, bool apart) {
   }
 }
 
-// traffic=latency: sealed and sent before the others of the burst, which may be many octets.
-void OutboundRun::act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes) {
+// traffic=latency: sealed and sent before the others of the burst, which may be many octets. Which they were, a bit
+// each.
+std::uint32_t OutboundRun::act_on_urgent(std::size_t first, std::size_t count, std::uint64_t changes) {
+  static_assert(kBurst <= 32);
+  std::uint32_t done = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const auto* sa = lane_.burst.parsed[i].sound ? lane_.burst.targets[i].sa : nullptr;
     if (sa == nullptr || !sa->urgent) continue;
-    done_ |= 1U << i;
+    done |= 1U << i;
     act_on(first, i, changes);
   }
-  if (done_ == 0) return;
+  if (done == 0) return 0;
   send_all_tfs();
   flush(false);
   out_.tell_urgent(now_);
   group_ = {};  // what it would have gone on with has left
+  return done;
 }
 
-void OutboundRun::act_on(std::size_t first, std::size_t i, std::uint64_t changes) {
+inline void OutboundRun::act_on(std::size_t first, std::size_t i, std::uint64_t changes) {
   index_ = static_cast<std::uint32_t>(first + i);
   auto& packet = lane_.burst.parsed[i];
   if (!packet.sound) {

@@ -52,7 +52,7 @@ TEST_F(NetworkTest, ManyRequestsAreDoneInTheirOrder) {
   requests.push_back({.what = kAddRoute, .prefix = *IpPrefix::parse("198.51.100.0/24"), .device = "ipsec0"});
   const auto errors = space.in([&] { return network->apply(requests); });
   ASSERT_EQ(errors.size(), 1U);
-  EXPECT_NE(errors[0].message.find("'none'"), std::string::npos);
+  EXPECT_NE(errors[0].why.find("'none'"), std::string::npos);
   EXPECT_NE(log.text.find("10.100.0.70/32 is there without its source 10.99.0.1"), std::string::npos);
   EXPECT_EQ(space.shell("test $(ip route show table 4359 | grep -c '^10.100.0.') = 149"), 0);
   EXPECT_TRUE(leads_to("10.100.0.149", "ipsec0"));
@@ -265,8 +265,8 @@ TEST_F(NetworkTest, ADeletedDeviceIsMadeAnew) {
 }
 
 TEST_F(NetworkTest, ADeviceWithoutIpv6GetsItWhenATunnelNeedsIt) {
-  const auto is = [&](const char* state) {
-    return space.shell(std::string("grep -qx ") + state + " /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6") == 0;
+  const auto is = [&](const char* value) {
+    return space.shell(std::string("grep -qx ") + value + " /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6") == 0;
   };
   ASSERT_EQ(space.shell("echo 1 > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6"), 0);
   ASSERT_TRUE(ask(kAddRoute, "10.2.0.0/16"));
@@ -286,9 +286,9 @@ TEST_F(NetworkTest, ADeviceWithoutIpv6GetsItWhenATunnelNeedsIt) {
 TEST_F(NetworkTest, WhatTheKernelRefusesIsTriedAgain) {
   ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
   ASSERT_EQ(space.shell("mount --make-rprivate / && mount --bind /proc/sys /proc/sys"), 0);
-  const auto without_ipv6 = [&](const char* state) {
+  const auto without_ipv6 = [&](const char* value) {
     // Nobody can change it.
-    return space.shell("mount -o remount,bind,rw /proc/sys && echo " + std::string(state) +
+    return space.shell("mount -o remount,bind,rw /proc/sys && echo " + std::string(value) +
                        " > /proc/sys/net/ipv6/conf/ipsec0/disable_ipv6 && mount -o remount,bind,ro /proc/sys") == 0;
   };
   ASSERT_TRUE(without_ipv6("1"));

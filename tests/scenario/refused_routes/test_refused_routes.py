@@ -74,7 +74,7 @@ def test_a_network_in_many_pieces_is_one_route(net):
     a.up("site")
     listed = [line for line in net.gw_a.out(f"ip -6 route show {TABLE}").splitlines() if "dev ipsec0" in line]
     assert len(listed) == 1 and listed[0].startswith("fd02::/16 "), listed[:5]
-    told = a.wait_log("pieces")
+    told = a.wait_log("come in more than 256 pieces")
     assert "site" in told and "fd02::/16" in told, told
     # What is in no SA is dropped.
     net.router.route("fd02::/16", via=net.wan("b", 6))

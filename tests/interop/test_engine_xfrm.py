@@ -253,7 +253,7 @@ def test_network_cards(guest_lab, both):
 @pytest.mark.parametrize("words,what", [
     ("ipsec-interface=7", "has ipsec-interface=, and this kernel has no XFRM interfaces (CONFIG_XFRM_INTERFACE)"),
     ("clones=2", "has clones=2, and the kernel refused an SA of these algorithms: there is no CPU 1"),
-    ("iptfs=yes", "has iptfs=yes, which is not built for the kernel's IPsec")])
+    ("iptfs=yes", "has iptfs=, and the kernel refused an SA of these algorithms: it has no IP-TFS")])
 def test_what_this_kernel_has_not(guest_lab, both, words, what):
     """Nor this machine, which has one CPU."""
     refused(both(start=False, only_theirs=words), what)

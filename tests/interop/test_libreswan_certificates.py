@@ -112,7 +112,9 @@ def test_chain_in_fragments(guest_lab, make, initiator):
         assert ours >= 4 and theirs >= 4, (ours, theirs)
         assert wire.count(IP_FRAGMENT) == 0
         counters = daemon.json("status")["ike_counters"]
-        assert counters["fragments_out"] == ours and counters["fragments_in"] == theirs
+        assert counters["fragments_out"] == ours
+        # On a busy machine Libreswan sends its whole answer twice.
+        assert counters["fragments_in"] + counters["fragments_late"] == theirs
         assert counters["fragments_refused"] == 0
         kernel_site.check(guest_lab, daemon)
     finally:

@@ -108,15 +108,12 @@ def test_chain_in_fragments(guest_lab, make, initiator):
     try:
         with Capture(guest_lab.gw, "tap0", "udp or ip[6:2] & 0x3fff != 0") as wire:
             bring_up(guest_lab, daemon, initiator)
-
-            def all_counted():
-                """On a busy machine messages are sent twice, and still come when the tunnel is up."""
-                seen = [wire.count(f"({FRAGMENT}) and src host {host[4]}") for host in (OURS, THEIRS)]
-                c = daemon.json("status")["ike_counters"]
-                return c if seen == [c["fragments_out"], c["fragments_in"] + c["fragments_late"]] else None
-
-            counters = wait_until(all_counted, 10, "each fragment on the wire is counted, and no other")
-        assert counters["fragments_out"] >= 4 and counters["fragments_in"] >= 4, counters
+            kernel_site.check(guest_lab, daemon)
+        ours, theirs = (wire.count(f"({FRAGMENT}) and src host {host[4]}") for host in (OURS, THEIRS))
+        counters = daemon.json("status")["ike_counters"]
+        assert counters["fragments_out"] == ours >= 4, (ours, counters)
+        # On a busy machine messages are sent twice; what comes when all has been said is not looked at any more.
+        assert theirs >= counters["fragments_in"] >= 4, (theirs, counters)
         assert wire.count(IP_FRAGMENT) == 0
         assert counters["fragments_refused"] == 0
         kernel_site.check(guest_lab, daemon)

@@ -68,7 +68,7 @@ def test_explain_follows_what_is_forwarded(pair):
     net, a, _ = pair
     # Somebody's rule for what comes from the LAN; what this machine sends itself still goes into the tunnel.
     net.gw_a.run(["ip", "rule", "add", "from", "10.1.0.0/24", "iif", "lan", "priority", "100", "table", "100"])
-    net.gw_a.run(["ip", "route", "add", "default", "via", net.wan("b"), "table", "100"])
+    net.gw_a.run(["ip", "route", "add", "default", "dev", "wan", "table", "100"])
     assert a.json("explain", "10.1.0.10", "10.2.0.10")["verdict"] == "outside"
     assert a.json("explain", "10.1.0.1", "10.2.0.10")["verdict"] == "protect"
 

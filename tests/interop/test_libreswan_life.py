@@ -88,7 +88,8 @@ def test_collisions_under_traffic(guest_lab, tunnel, what):
     account = flow.stop()
     # Where an answer of the peer's was lost on the way, so is what it sent meanwhile on the SA which that answer is about.
     an_answer_was_lost = "again (try" in daemon.read_log()
-    assert account.sent > 50 and (account.lost == 0 or an_answer_was_lost), account.text[-300:]
+    most = account.sent // 4 if an_answer_was_lost else 0  # we ask again after half a second, of three that the flow takes
+    assert account.sent > 50 and account.lost <= most, account.text[-300:]
     wait_until(lambda: len(daemon.children()) == 1, 20, "one child is left at Cygnet")
     wait_until(lambda: len(in_kernel(guest_lab)) == 1, 20, "and one in the kernel")
     kernel_site.check(guest_lab, daemon)

@@ -59,8 +59,12 @@ TEST_F(Open, WhatIsOursIsNotTaken) {
 }
 
 TEST_F(Open, ThePeerItselfMayComeAsAnybody) {
-  site.remote.id = any.remote.id;
-  EXPECT_TRUE(gets("10.2.0.5/32"));
+  for (const auto* same : {"c.test", "C.Test", "*.test"}) {
+    site.remote.id = model::Identity{model::IdType::kFqdn, to_bytes(same)};
+    EXPECT_TRUE(gets("10.2.0.5/32")) << same;
+  }
+  site.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("d.test")};
+  EXPECT_FALSE(gets("10.2.0.5/32"));
 }
 
 TEST_F(Open, WhatIsWrittenIsMeant) {

@@ -103,6 +103,16 @@ IpRange written_around(const ChildTerms& terms, const IpRange& range) {
   return out.value_or(range);
 }
 
+// Identities match by rules of their own, and one may be a pattern.
+bool may_be_its_peer(const model::Connection& connection, const IkeSa& sa) {
+  const auto& remote = connection.remote;
+  if (remote.id && !remote.id_any) return remote.id->covers(sa.remote_id);
+  const auto is_here = [&](const model::HostSpec& host) {
+    return host.has_address() && host.address == sa.path.remote.address;
+  };
+  return is_here(remote.host) || std::ranges::any_of(remote.alternatives, is_here);
+}
+
 // The connection with a certain peer for which the configuration has these addresses, or some of them, in a narrower
 // range than for this one: what is written most closely says whose they are. That connection need not be up: whoever is
 // there first would take them away from it.
@@ -121,9 +131,9 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
   };
   for (const auto place : world.named_ranges.meeting(mine.range)) {
     const auto& other = *world.connections[place];
-    const bool same_peer =
-        other.remote.id ? *other.remote.id == sa.remote_id : other.remote.host.address == sa.path.remote.address;
-    if (!same_peer && other.name != terms.connection->name && std::ranges::any_of(other.children, takes)) return &other;
+    if (!may_be_its_peer(other, sa) && other.name != terms.connection->name &&
+        std::ranges::any_of(other.children, takes))
+      return &other;
   }
   return nullptr;
 }

@@ -28,7 +28,7 @@ struct Open : testing::Test {
     auto of_c = tunnel("any");
     of_c.local = any.remote;
     of_c.remote = any.local;
-    of_c.local.host = site.remote.host;
+    of_c.local.host.kind = model::HostSpec::Kind::kAddress;
     of_c.local.host.address = address("203.0.113.1");
     of_c.remote.host.kind = model::HostSpec::Kind::kAddress;
     of_c.remote.host.address = address("192.0.2.1");
@@ -48,6 +48,29 @@ TEST_F(Open, WhatANamedPeerHasIsNotTakenThoughThatIsDown) {
   EXPECT_FALSE(gets("10.2.0.5/32"));
   EXPECT_FALSE(gets("10.2.0.0/16"));
   EXPECT_TRUE(gets("10.3.0.5/32"));
+}
+
+// A site whose address changes is known by its name.
+TEST_F(Open, WhatAPeerKnownByItsNameHasIsNotTaken) {
+  site.remote.host = {};
+  site.remote.host.kind = model::HostSpec::Kind::kAny;
+  site.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("b.test")};
+  EXPECT_FALSE(gets("10.2.0.5/32"));
+  EXPECT_FALSE(gets("10.2.0.0/16"));
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+  site.remote.id->data = to_bytes("*.test");
+  EXPECT_TRUE(gets("10.2.0.5/32")) << "one of that group";
+  site.remote.id_any = true;
+  EXPECT_TRUE(gets("10.2.0.5/32")) << "anybody's, as the other";
+}
+
+// Of one range that is written for several names each may have a part.
+TEST_F(Open, PeersOfSeveralNamesShareARange) {
+  site.remote.host = {};
+  site.remote.host.kind = model::HostSpec::Kind::kAny;
+  site.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("b.test")};
+  site.children = {child("site", "10.1.0.0/16", "10.0.0.0/8")};
+  EXPECT_TRUE(gets("10.2.0.5/32"));
 }
 
 // A wider claim takes nothing away: the narrower policy goes first.

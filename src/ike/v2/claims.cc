@@ -66,6 +66,11 @@ bool names_nobody(const model::Connection& connection) {
   return connection.remote.host.kind == model::HostSpec::Kind::kAny;
 }
 
+// Wherever it comes from: one name, or the names of a group, are asked for.
+bool is_anybody(const model::Connection& connection) {
+  return names_nobody(connection) && (!connection.remote.id || connection.remote.id_any);
+}
+
 // Whether two connections have an address in common.
 bool ranges_meet(const std::vector<ConnectionPtr>& connections) {
   std::vector<std::pair<IpRange, std::size_t>> all;
@@ -120,10 +125,12 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
                                      const model::TrafficSelector& mine) {
   const bool open = names_nobody(*terms.connection);
   const auto around = written_around(terms, mine.range);
-  const auto takes = [&](const model::Child& child) {
+  const auto takes = [&](const model::Connection& other, const model::Child& child) {
+    // Of one range that is written for the peers of several names each may have a part.
+    const bool even_the_same = open && !names_nobody(other);
     return !model::narrow(child.local, terms.local).empty() &&
            std::ranges::any_of(child.remote, [&](const auto& theirs) {
-             const bool closer = around.contains(theirs.range) && (open || around != theirs.range);
+             const bool closer = around.contains(theirs.range) && (even_the_same || around != theirs.range);
              // What lies around it takes nothing away: the narrower policy goes first.
              const bool wider = mine.range != theirs.range && mine.range.contains(theirs.range);
              return closer && !wider && names_hosts(theirs.range) && protocols_meet(theirs, mine);
@@ -131,8 +138,9 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
   };
   for (const auto place : world.named_ranges.meeting(mine.range)) {
     const auto& other = *world.connections[place];
+    const auto takes_it = [&](const model::Child& child) { return takes(other, child); };
     if (!may_be_its_peer(other, sa) && other.name != terms.connection->name &&
-        std::ranges::any_of(other.children, takes))
+        std::ranges::any_of(other.children, takes_it))
       return &other;
   }
   return nullptr;
@@ -229,7 +237,7 @@ NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections)
   NamedRanges out;
   if (!ranges_meet(connections)) return out;
   for (std::size_t place = 0; place < connections.size(); ++place) {
-    if (names_nobody(*connections[place])) continue;
+    if (is_anybody(*connections[place])) continue;
     for (const auto& child : connections[place]->children) out.add(place, child.remote);
   }
   return out;

@@ -5,6 +5,7 @@ import pytest
 
 from lab import Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn
+from lab.memory import holders, private_octets, text_octets
 from lab.pki import Authority, Web
 
 NAMES = {"a": "gw-a.example.org", "b": "gw-b.example.org"}
@@ -57,7 +58,8 @@ def refused(a, b, reason):
 def test_kinds_and_chains(net, kind_a, kind_b):
     root = Authority("Root", kind="rsa2048" if kind_a == "ecdsa256" else "ecdsa256")
     below = Authority("Below", issuer=root)
-    a, b = two(net, root, (below.issue(NAMES["a"], kind_a), [below]), (root.issue(NAMES["b"], kind_b),))
+    ours = below.issue(NAMES["a"], kind_a)
+    a, b = two(net, root, (ours, [below]), (root.issue(NAMES["b"], kind_b),))
     a.up()
     assert Ping.once(net.host_a, net.host_address("b"), count=3, interval_s=0.05).lost == 0
     certs = a.json("certs")
@@ -69,6 +71,11 @@ def test_kinds_and_chains(net, kind_a, kind_b):
     assert [c["subject"] for c in certs["authorities"]] == ["O=Cygnet Lab, CN=Root"]
     text = a.ctl("certs").stdout
     assert "its private key is here" in text and "used by lab" in text
+    a.reload()
+    a.down()
+    a.up()
+    assert holders(a, *private_octets(ours)) == {"keys"}
+    assert holders(a, *text_octets(ours)) <= {"keys"}
 
 
 def test_refused(net):

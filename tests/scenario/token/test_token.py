@@ -3,6 +3,7 @@ import pytest
 
 from lab import Flow, Ping, wait_until
 from lab.cygnet import Cygnet, conn
+from lab.memory import holders, private_octets, text_octets
 from lab.pki import Authority
 from lab.token import MODULE, PIN, Token
 
@@ -42,12 +43,14 @@ def no_pin_in(daemon):
     assert PIN not in daemon.read_log()
     for role in ("ike", "keys", "engine", "monitor", "token"):
         assert PIN not in daemon.host.out(["cat", f"/proc/{daemon.pid(role)}/cmdline"])
+    assert holders(daemon, PIN.encode()) == {"token"}
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256", "ecdsa384"])
 def test_key_and_certificate_on_a_token(net, token, kind):
     root = Authority("Root")
-    token.put(root.issue(NAMES["a"], kind), "gw", 1)
+    on_token = root.issue(NAMES["a"], kind)
+    token.put(on_token, "gw", 1)
     b = with_files(net, "b", root).start()
     a = gateway(net, "a", root, token.uri("gw", "cert"), token.secret("gw"))
     a.start(env=token.env)
@@ -61,6 +64,7 @@ def test_key_and_certificate_on_a_token(net, token, kind):
     b.up()  # as responder too
     b.down()
     no_pin_in(a)
+    assert holders(a, *private_octets(on_token), *text_octets(on_token)) <= {"token"}
 
 
 def test_token_process_has_no_network_and_no_rights(net, token):

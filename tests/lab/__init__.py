@@ -10,7 +10,7 @@ Nothing of a lab outlives the process that made it, however that ends: see net.p
 from .net import Host, Lab, LabError, Process, wait_until
 from .topology import TwoSites, two_sites
 from .capture import Capture
-from .traffic import Flow, Ping, transfer
+from .traffic import Flow, Ping, SlowTransfer, transfer
 
 __all__ = ["Host", "Lab", "LabError", "Process", "wait_until", "TwoSites", "two_sites",
-           "Capture", "Flow", "Ping", "transfer"]
+           "Capture", "Flow", "Ping", "SlowTransfer", "transfer"]

@@ -64,6 +64,11 @@ class TwoSites:
               }}
             }}""")
 
+    def no_nat(self):
+        """Turns NAT off; what passed it begins anew."""
+        self.nat = False
+        self.router.run("nft delete table inet nat; conntrack -F")
+
     def rebind_nat(self, ports="40000-40999"):
         """The NAT forgets its mappings: the next packet from gw_a comes from another port."""
         self.set_nat(ports)

@@ -11,6 +11,21 @@ import time
 from .net import LabError, wait_until
 
 _HERE = pathlib.Path(__file__).resolve().parent
+# The second half trickles until the file named last is there: however long a busy machine takes for what happens
+# meanwhile, the transfer is not over before.
+_SLOW_SENDER = """
+import os, socket, sys, time
+data = open(sys.argv[2], "rb").read()
+s = socket.create_connection((sys.argv[1], 9000), 20)
+s.settimeout(60)
+at = 0
+while at < len(data):
+    piece = 32768 if at < len(data) // 2 or os.path.exists(sys.argv[3]) else 1024
+    s.sendall(data[at:at + piece])
+    at += piece
+    time.sleep(0.05)
+s.close()
+"""
 
 
 class Ping:
@@ -92,3 +107,26 @@ def transfer(sender, receiver, address, megabytes=20, port=9000, timeout_s=60):
     data.unlink()
     got.unlink()
     return sha, received, seconds
+
+
+class SlowTransfer:
+    """A file from host_a to host_b over one TCP connection that lasts until check()."""
+
+    def __init__(self, net, megabytes=3):
+        self.data = net.host_a.dir / "slow.bin"
+        self.data.write_bytes(os.urandom(megabytes * 1_000_000))
+        self.got = net.host_b.dir / "slow.got"
+        self.enough = net.host_a.dir / "slow.enough"
+        self.server = net.host_b.spawn(["/usr/bin/python3", _HERE / "tcp_receive.py", 9000, self.got],
+                                       name="receive")
+        self.server.wait_log("listening")
+        self.client = net.host_a.spawn(["/usr/bin/python3", "-c", _SLOW_SENDER, net.host_address("b"),
+                                        self.data, self.enough], name="send")
+
+    def check(self, timeout_s=40):
+        assert self.client.alive(), "the file was through before anything happened"
+        self.enough.touch()
+        assert self.client.wait(timeout_s) == 0, self.client.read_log()
+        self.server.wait(timeout_s)
+        digest = [hashlib.sha256(p.read_bytes()).hexdigest() for p in (self.data, self.got)]
+        assert digest[0] == digest[1]

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-from lab import Ping, transfer, wait_until
+import pytest
+
+from lab import Ping, SlowTransfer, transfer, wait_until
 from common import check_once_everywhere, gateways
 
 
@@ -17,17 +19,20 @@ def test_behind_nat(nat_net):
     assert sent == received
 
 
-def test_rebinding_with_traffic_from_inside(nat_net):
+@pytest.mark.parametrize("mobike", ["yes", "no"])
+def test_rebinding_under_a_file(nat_net, mobike):
     net = nat_net
-    a, b = gateways(net, __file__)
+    a, b = gateways(net, __file__, start=False)
+    for daemon in (b, a):
+        daemon.conf.write_text(daemon.conf.read_text() + f"\tmobike={mobike}\n")
+        daemon.start()
     a.up()
-    assert Ping.once(net.host_a, net.host_address("b")).received == 1
-    spis = a.spis()
+    spis, file = a.spis(), SlowTransfer(net)
+    assert b.connection()["ike"]["remote"].startswith("198.51.100.1:20")
     net.rebind_nat("40000-40999")
-    Ping.until_answered(net.host_a, net.host_address("b"), 10)
+    file.check()
     assert a.spis() == spis  # the same SAs, at another port
-    port = b.connection()["ike"]["remote"].rsplit(":", 1)[-1]
-    assert 40000 <= int(port) <= 40999
+    wait_until(lambda: b.connection()["ike"]["remote"].startswith("198.51.100.1:40"), 10, "gw_b knows the other port")
 
 
 def test_rebinding_without_traffic(nat_net):

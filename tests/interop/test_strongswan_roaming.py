@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cygnet with strongSwan: messages in fragments, addresses that move under a tunnel (MOBIKE)."""
+"""Cygnet with strongSwan: messages in fragments, addresses that move under a tunnel (MOBIKE), strongSwan behind NAT."""
+import time
+
 import pytest
 
-from lab import wait_until
+from lab import Flow, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from lab.strongswan import StrongSwan, site_config
 
 from pair import KINDS, Pair
 
@@ -83,3 +87,37 @@ def test_nat_appears(net):
     settle(pair, before)
     pair.check_traffic()
     assert pair.cygnet.connection()["ike"]["spi_i"] == ike
+
+
+def test_strongswan_behind_nat(nat_net):
+    """The places are changed: strongSwan is the one behind the router. Rekeys by us find it, and so do packets once the
+    router has forgotten its mapping."""
+    net = nat_net
+    ike, esp = "aes128gcm16-prfsha256-ecp256", "aes128gcm16"
+    ours, theirs = Cygnet(net.gw_b), StrongSwan(net.gw_a)
+    ours.configure(conn(left=net.wan("b"), leftid="@gw-b", leftsubnet=net.lan("b"), right="%any", rightid="@gw-a",
+                        rightsubnet=net.lan("a"), ike=ike, esp=esp))
+    ours.start()
+    theirs.start()
+    theirs.load(site_config(local=net.wan("a"), remote=net.wan("b"), local_ts=net.lan("a"), remote_ts=net.lan("b"),
+                            local_id="gw-a", remote_id="gw-b", ike=ike, esp=esp))
+    theirs.up("net")
+    ours.wait_state("up")
+    assert ours.connection()["ike"]["nat"] == "remote" and ours.child()["udp_encapsulation"]
+    assert ours.connection()["ike"]["remote"].startswith("198.51.100.1:20")
+    before = ours.spis()
+    flow = Flow(net.host_a, net.host_address("b"))
+    ours.rekey("lab")
+    wait_until(lambda: ours.spis() != before, 10, "the child is rekeyed")
+    time.sleep(0.3)
+    account = flow.stop()
+    assert account.sent > 20 and account.lost == 0, account.text
+    before = ours.spis()
+    net.rebind_nat("40000-40999")
+    Ping.until_answered(net.host_a, net.host_address("b"), 10)
+    assert ours.spis() == before
+    # Its next exchange comes from the new mapping: our answers and our own requests go there.
+    theirs.rekey(child="net")
+    wait_until(lambda: ours.connection()["ike"]["remote"].startswith("198.51.100.1:40"), 10, "we see the new mapping")
+    ours.rekey("lab")
+    assert Ping.once(net.host_b, net.host_address("a"), count=3, interval_s=0.05).lost == 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cygnet with strongSwan 5.9 (kernel-libipsec): algorithms, families, rekeys, endings."""
+import re
 import threading
 import time
 
@@ -15,6 +16,11 @@ ALGORITHMS = ["aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes128-sha256",
 IKE_SUITES = ["aes256gcm16-prfsha384-ecp384", "aes128-sha256-modp2048", "aes256-sha512-ecp521",
               "aes256gcm16-prfsha512-curve25519", "aes256-sha384-modp3072",
               "aes128gcm16-prfsha256-modp4096"]
+
+
+def test_the_newer_version(net):
+    """The strongSwan that runs is the one that the names of these tests speak of."""
+    assert re.match(r"strongSwan swanctl [6-9]\.", Pair(net).strongswan.release())
 
 
 @pytest.mark.parametrize("initiator", KINDS)

@@ -123,6 +123,9 @@ libtls {{ }}
         # charon leaves its TUN device's routes to the kernel, which drops them with the device.
         self.process = None
 
+    def release(self):
+        return self._swanctl("--version").stdout
+
     def _swanctl(self, *words, check=True, timeout_s=30):
         return self.host.run([*self._enter, "swanctl", *words], check=check, timeout_s=timeout_s,
                              env={"STRONGSWAN_CONF": str(self._conf)})

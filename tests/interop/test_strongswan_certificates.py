@@ -4,8 +4,8 @@ import pytest
 
 from lab import Ping
 from lab.cygnet import Cygnet, conn
-from lab.pki import Authority
-from lab.strongswan import StrongSwan
+from lab.pki import Authority, Web, key_pem, new_key, public_pem
+from lab.strongswan import StrongSwan, site_config
 
 from pair import KINDS
 
@@ -16,7 +16,7 @@ class CertPair:
     """Cygnet on gw_a, strongSwan on gw_b; both trust the root. ours and theirs: (certificate, chain)."""
 
     def __init__(self, net, root, ours, theirs, settings="", ss_local="pubkey", ss_remote="pubkey", crl=None, ss_crl=None,
-                 **words):
+                 ss_strict=False, ss_extra="", **words):
         self.net = net
         self.cygnet = Cygnet(net.gw_a)
         self.put("cacerts/root.pem", root.pem())
@@ -45,11 +45,12 @@ class CertPair:
             remote_addrs = {net.wan("a")}
             proposals = aes128gcm16-prfsha256-ecp256
             rekey_time = 0
+            {ss_extra}
             local {{ auth = {ss_local}
               certs = own.pem
               id = {THEIRS} }}
             remote {{ auth = {ss_remote}
-              revocation = {"strict" if ss_crl else "relaxed"}
+              revocation = {"strict" if ss_crl or ss_strict else "relaxed"}
               id = {OURS} }}
             children {{ net {{ local_ts = {net.lan("b")}
                 remote_ts = {net.lan("a")}
@@ -157,3 +158,71 @@ def test_stranger(net, initiator):
     pair.up(initiator, check=False)
     pair.cygnet.wait_log("of whom there is no certificate")
     assert pair.cygnet.state() != "up"
+
+
+@pytest.mark.parametrize("initiator", KINDS)
+def test_ocsp_response_brought_along(net, initiator):
+    """RFC 4806: strongSwan insists on knowing that our certificate is good and cannot ask anybody. The web server knows
+    nothing about the first one; of the second we bring the answer.
+    (5.9 has no OCSP in IKE. The other way 6.0 would have to fetch, which it cannot here.)"""
+    root = Authority("Root")
+    web = Web(net.router, net.seen_as("b").rsplit(".", 1)[0] + ".1")
+    net.router.run(["nft", "-f", "-"], input=f"""
+        table inet lab_web {{
+            chain in {{
+                type filter hook input priority 0
+                ip saddr {net.wan("b")} tcp dport 8080 reject with tcp reset
+            }}
+        }}""")
+    ours, another = (root.issue(OURS, ocsp_url=web.url(f"{name}.ocsp")) for name in ("ours", "another"))
+    pair = CertPair(net, root, (ours,), (root.issue(THEIRS),), ss_strict=True, ss_extra="ocsp = both")
+    pair.up(initiator, check=False)
+    pair.strongswan.wait_log("ocsp check failed")
+    assert pair.cygnet.state() != "up"
+    pair.give(another)
+    fetched = web.put("another.ocsp", root.ocsp(another))
+    pair.cygnet.reload()
+    pair.cygnet.wait_log(f"fetched {fetched}")
+    pair.check(initiator)
+
+
+@pytest.mark.parametrize("initiator", KINDS)
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256", "ed25519"])
+def test_raw_public_keys(net, kind, initiator):
+    """RFC 7670: no certificates, each end has the other one's key."""
+    ours, theirs = new_key(kind), new_key(kind)
+    cygnet, strongswan = Cygnet(net.gw_a), StrongSwan(net.gw_b)
+    for folder, files in ((cygnet.dir, {"certs/ours.pub": public_pem(ours), "certs/theirs.pub": public_pem(theirs),
+                                        "private/own.pem": key_pem(ours)}),
+                          (strongswan.dir, {"pubkey/own.pem": public_pem(theirs), "pubkey/gw-a.pem": public_pem(ours),
+                                            "private/own.pem": key_pem(theirs)})):
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    cygnet.set_secrets("")
+    cygnet.configure(conn(left=net.wan("a"), right=net.wan("b"), leftsubnet=net.lan("a"), rightsubnet=net.lan("b"),
+                          leftid="@gw-a", rightid="@gw-b", authby="pubkey", leftpubkey="ours.pub",
+                          rightpubkey="theirs.pub", esp="aes128gcm16", ike="aes128gcm16-prfsha256-ecp256"))
+    text = site_config(local=net.wan("b"), remote=net.wan("a"), local_ts=net.lan("b"), remote_ts=net.lan("a"),
+                       local_id="gw-b", remote_id="gw-a")
+    for end, file in (("local", "own.pem"), ("remote", "gw-a.pem")):
+        text = text.replace(f"{end} {{ auth = psk", f"{end} {{ auth = pubkey\n      pubkeys = {file}")
+    strongswan.start()
+    strongswan.load(text, " ")
+    cygnet.start()
+    if initiator == "cygnet":
+        cygnet.up()
+    else:
+        strongswan.up("net")
+        cygnet.wait_state("up")
+    assert Ping.once(net.host_a, net.host_address("b"), count=3, interval_s=0.05).lost == 0
+    assert cygnet.child()["in"]["packets"] == strongswan.child("net")["out"]["packets"] == 3
+    # Another key of the peer's than the one we have.
+    cygnet.down()
+    (cygnet.dir / "certs/theirs.pub").write_text(public_pem(new_key(kind)))
+    cygnet.reload()
+    if initiator == "cygnet":
+        cygnet.up(check=False)
+    else:
+        strongswan.up("net", check=False)
+    assert cygnet.state() != "up" and cygnet.children() == []

@@ -36,6 +36,11 @@ def key_pem(key):
                              serialization.NoEncryption()).decode()
 
 
+def public_pem(key):
+    return key.public_key().public_bytes(serialization.Encoding.PEM,
+                                         serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 def pem(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 

@@ -60,6 +60,17 @@ TEST(DietEsp, TheInitiatorSaysHowMuchOfTheSequenceNumberIsSent) {
   EXPECT_EQ(sa(e.b(), model::Direction::kInbound).replay_window, 1024U);
 }
 
+TEST(DietEsp, FewerBitsThanAreConfiguredAreNamedInTheLog) {
+  const model::DietEsp one{.enabled = true, .sn_octets = 1};
+  Exchange e(with(one), mirrored(with({.enabled = true, .sn_octets = 4})));
+  e.initiate(e.a());
+  e.advance_and_run(1s);
+  expect_all(e, one);
+  EXPECT_EQ(sa(e.b(), model::Direction::kInbound).replay_window, 128U);
+  EXPECT_TRUE(e.b().reported("diet-esp-fewer-bits"));
+  EXPECT_FALSE(e.a().reported("diet-esp-fewer-bits"));
+}
+
 TEST(DietEsp, WithoutItOnOneEndThereIsPlainEsp) {
   for (const bool initiator : {true, false}) {
     const auto yes = with({.enabled = true});
@@ -98,10 +109,13 @@ Bytes hex(std::string_view text) {
   return out;
 }
 
-ike::v2::DietTerms chosen_from(std::string_view text) {
+ike::v2::DietTerms chosen_from(std::string_view text,
+                               const model::DietEsp& config = {.enabled = true, .sn_octets = 1}) {
   const model::TrafficSelectors any{*model::TrafficSelector::parse("10.0.0.0/8")};
-  return ike::v2::choose_diet(said(hex(text)), {.encryption = model::EncryptionId::kAesGcm16, .encryption_bits = 128},
-                              any, any);
+  model::Child child;
+  child.diet = config;
+  return ike::v2::choose_diet(said(hex(text)), child,
+                              {.encryption = model::EncryptionId::kAesGcm16, .encryption_bits = 128}, any, any);
 }
 
 TEST(DietEsp, TheOctetsOfAProposal) {
@@ -126,6 +140,21 @@ TEST(DietEsp, WhatOthersMayPropose) {
   EXPECT_TRUE(chosen_from("010000108003000080050010800000018000"
                           "0000")
                   .use.enabled);
+}
+
+TEST(DietEsp, OfSeveralOnesThatWithEnoughOfTheSequenceNumber) {
+  const model::DietEsp two{.enabled = true, .sn_octets = 2};
+  // 8, 24 and 16 bits to choose from.
+  EXPECT_EQ(chosen_from("010000108003000080050008"
+                        "8005001880050010",
+                        two)
+                .use.sn_octets,
+            3);
+  // The first proposal has 8 bits, the second one 16.
+  const auto second = chosen_from("010000088003000080050008020000088003000080050010", two);
+  EXPECT_EQ(second.use.sn_octets, 2);
+  EXPECT_EQ(second.proposal_id, 2);
+  EXPECT_EQ(chosen_from("010000088003000080050008", two).use.sn_octets, 1) << "there is nothing else";
 }
 
 TEST(DietEsp, WhatIsNotUnderstoodIsNotTaken) {

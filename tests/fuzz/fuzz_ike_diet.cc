@@ -28,7 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const model::TrafficSelectors any{*model::TrafficSelector::parse("10.0.0.0/8")};
   const model::ChosenEsp cipher{.encryption = model::EncryptionId::kAesGcm16, .encryption_bits = 128};
   const auto request = said(Bytes(data, data + size));
-  const auto terms = ike::v2::choose_diet(request, cipher, any, any);
+  model::Child child;
+  child.diet.enabled = true;
+  const auto terms = ike::v2::choose_diet(request, child, cipher, any, any);
   check(!terms.use.enabled || (terms.use.sn_octets >= 1 && terms.use.sn_octets <= 4));
   if (terms.use.enabled) {
     auto own = terms;

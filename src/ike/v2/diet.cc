@@ -70,15 +70,16 @@ Values values_of(ByteView attributes) {
 
 bool is_whole_octets(std::uint16_t bits) { return bits >= 8 && bits <= 32 && bits % 8 == 0; }
 
-// What the values come to. Nothing: nothing that is built here.
-std::optional<model::DietEsp> met(const Values& values) {
+// What the values come to, with so many octets of the sequence number at least. Nothing: nothing that is built here.
+std::optional<model::DietEsp> met(const Values& values, std::uint8_t least = 1) {
   if (!values.known) return std::nullopt;
   // Section 5: an alignment that is not named is one of 64 bit, with which nothing can be left out.
   if (std::ranges::find(values.alignment, kAlignment8) == values.alignment.end()) return std::nullopt;
   if (!values.spi_bits.empty() && std::ranges::find(values.spi_bits, kWholeSpi) == values.spi_bits.end())
     return std::nullopt;
   if (values.sequence_bits.empty()) return model::DietEsp{.enabled = true, .sn_octets = 4};
-  const auto bits = std::ranges::find_if(values.sequence_bits, is_whole_octets);
+  const auto bits =
+      std::ranges::find_if(values.sequence_bits, [&](std::uint16_t n) { return is_whole_octets(n) && n >= least * 8; });
   if (bits == values.sequence_bits.end()) return std::nullopt;
   return model::DietEsp{.enabled = true, .sn_octets = static_cast<std::uint8_t>(*bits / 8)};
 }
@@ -135,13 +136,18 @@ bool goes_with_diet(const model::ChosenEsp& algorithms, const model::TrafficSele
   return !algorithms.is_ah() && model::block_octets(algorithms.encryption) <= 4 && model::family_of(local, remote);
 }
 
-DietTerms choose_diet(const wi::Payloads& request, const model::ChosenEsp& algorithms,
+DietTerms choose_diet(const wi::Payloads& request, const model::Child& child, const model::ChosenEsp& algorithms,
                       const model::TrafficSelectors& local, const model::TrafficSelectors& remote) {
   const auto* notify = wi::find_notify(request, wi::NotifyType::kHcpProposal);
-  if (notify == nullptr || !goes_with_diet(algorithms, local, remote)) return {};
-  for (const auto& offer : proposals_in(notify->data)) {
-    if (offer.name != kDietEsp) continue;
-    if (const auto use = met(values_of(offer.attributes))) return {*use, offer.id};
+  if (notify == nullptr || !wants_diet(child) || !goes_with_diet(algorithms, local, remote)) return {};
+  const auto offers = proposals_in(notify->data);
+  // Of several values the responder chooses (section 3). With fewer octets than are configured here the window is
+  // smaller than it is meant to be: only a peer that offers nothing else gets them.
+  for (const auto least : {child.diet.sn_octets, std::uint8_t{1}}) {
+    for (const auto& offer : offers) {
+      if (offer.name != kDietEsp) continue;
+      if (const auto use = met(values_of(offer.attributes), least)) return {*use, offer.id};
+    }
   }
   return {};
 }
@@ -156,6 +162,13 @@ std::optional<DietTerms> diet_in_answer(const wi::Payloads& answer, const model:
   const auto use = met(values_of(chosen[0].attributes));
   if (!use || use->sn_octets != config.sn_octets) return std::nullopt;
   return DietTerms{*use, 1};
+}
+
+std::string fewer_bits(const model::DietEsp& use, const model::Child& child) {
+  if (!use.enabled || use.sn_octets >= child.diet.sn_octets) return {};
+  return " asks for Diet-ESP with " + std::to_string(use.sn_octets * 8) + " bits of the sequence number, fewer than " +
+         "diet-esp-sn-lsb=" + std::to_string(child.diet.sn_octets * 8) + " of child " + child.name +
+         " here: the anti-replay window has " + std::to_string(window_with(use, child.replay_window)) + " packets";
 }
 
 std::uint32_t window_with(const model::DietEsp& diet, std::uint32_t window) {

@@ -371,7 +371,7 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
     terms.may_have_clones = says_resource_info(request) && most_clones(world, *m.connection, *m.child) > 0;
     terms.local = m.local;
     terms.remote = m.remote;
-    if (wants_diet(*m.child)) terms.diet = choose_diet(request, terms.algorithms, terms.local, terms.remote);
+    terms.diet = choose_diet(request, *m.child, terms.algorithms, terms.local, terms.remote);
     terms.proposal_number = chosen_proposal.number;
     terms.reply = selected->reply;
     terms.tsi = translated ? with_hosts_of(m.remote, tsi->selectors) : m.remote;
@@ -581,6 +581,8 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
                  "child " + child.name + " would take Diet-ESP, but " + sa.peer() +
                      " does not, or the cipher or the networks agreed on do not go with it: plain ESP");
   }
+  if (const auto fewer = fewer_bits(terms.diet.use, *config); !fewer.empty())
+    world.report(sa, Severity::kNotice, "diet-esp-fewer-bits", sa.peer() + fewer);
   sa.children.push_back(std::move(owned));
   world.touch(sa);
   return child;

@@ -3,6 +3,7 @@
 #include "sadb/pfkey/database.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cygnet::sadb {
 namespace {
@@ -112,20 +113,22 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::add(PfkeySa draft, PfkeyTime time) {
                               " already: delete it first, or update it");
   }
   used_keys_.recall(draft);
-  return bring_in(sas_.add(std::move(draft)), time);
+  auto& sa = sas_.add(std::move(draft));
+  if (auto in = bring_in(sa, time); !in) {
+    // What it said of its numbers was never in force.
+    take_out(sa);
+    return std::unexpected(in.error());
+  }
+  return &sa;
 }
 
-PfkeyResult<PfkeySa*> PfkeyDatabase::bring_in(PfkeySa& sa, PfkeyTime time) {
+PfkeyResult<> PfkeyDatabase::bring_in(PfkeySa& sa, PfkeyTime time) {
   sas_by_ends_[{ends_of(sa), sa.serial}] = &sa;
   sa.terms = terms_of(sa);
   if (sa.sa_type == pf::SaType::kIpComp) terms_stale_ = true;
-  if (auto placed = place(sa, time.now); !placed) {
-    // What it said of its numbers was never in force.
-    take_out(sa);
-    return std::unexpected(placed.error());
-  }
+  if (auto placed = place(sa, time.now); !placed) return placed;
   watch_use(sa);
-  return &sa;
+  return {};
 }
 
 PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
@@ -139,9 +142,8 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
   if (!larval) inherit(draft, *old);
   draft.terms = terms_of(draft);
   if (auto sound = check(draft); !sound) return std::unexpected(sound.error());
-  if (larval) {
-    sas_.hatched(*old);
-  } else {
+  auto before = *old;
+  if (!larval) {
     remember_counters(*old);
     used_keys_.remember(*old);
     draft.packets = old->packets;
@@ -151,6 +153,11 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
       draft.sent = std::max(draft.sent, old->sent);
       draft.seen = std::max(draft.seen, old->seen);
     }
+  }
+  auto carried = *old;
+  const auto watched = first_use_.find(old->serial);
+  const auto use = watched == first_use_.end() ? std::nullopt : std::optional(watched->second);
+  if (!larval) {
     unindex(*old);
     if (group_name(*old) != group_name(draft) || old->from() != draft.from()) displace(*old);
   }
@@ -162,7 +169,31 @@ PfkeyResult<PfkeySa*> PfkeyDatabase::update(PfkeySa draft, PfkeyTime time) {
   draft.state = pf::SaState::kMature;
   if (draft.sequence == 0) draft.sequence = old->sequence;
   *old = std::move(draft);
-  return bring_in(*old, time);
+  if (auto in = bring_in(*old, time); !in) {
+    put_back(*old, std::move(before), std::move(carried), time);
+    if (use) first_use_[old->serial] = *use;
+    return std::unexpected(in.error());
+  }
+  if (larval) sas_.hatched(before);
+  return old;
+}
+
+// What was asked for cannot be: the SA is what it was, and goes on behind the numbers that it has used.
+void PfkeyDatabase::put_back(PfkeySa& sa, PfkeySa before, PfkeySa carried, PfkeyTime time) {
+  unindex(sa);
+  if (before.state == pf::SaState::kLarval) {
+    displace(sa);
+    sa = std::move(before);
+    return;
+  }
+  // What the engine refuses to replace it goes on with.
+  const bool runs = sa.inbound == before.inbound && sa.outbound == before.outbound;
+  if (!runs) displace(sa);
+  sa = runs ? std::move(before) : std::move(carried);
+  if (!runs) sa.inbound = sa.outbound = false;
+  sas_by_ends_[{ends_of(sa), sa.serial}] = &sa;
+  // It was there a moment ago. If the engine will not have it now, it waits like one whose address is not there.
+  if (!runs) (void)place(sa, time.now);
 }
 
 // What an update of a grown SA leaves out stays.
@@ -192,7 +223,7 @@ PfkeyResult<> PfkeyDatabase::place(PfkeySa& sa, Instant now) {
   }
   if (engine_.is_local(sa.from())) {
     if (auto placed = place_outbound(sa, now); !placed) {
-      displace(sa);
+      if (std::exchange(sa.inbound, false)) (void)engine_.remove_sa(Direction::kInbound, sa.spi, sa.child());
       return placed;
     }
   }
@@ -361,12 +392,6 @@ PfkeyResult<> PfkeyDatabase::move(PfkeySa& sa, const IpAddress& source, const Ip
   }
   const bool inbound = sa.inbound;
   const bool outbound = sa.outbound;
-  unindex(sa);
-  if (outbound) leave_group(sa);
-  auto new_source = pf::AddressExtension::host(source);
-  auto new_destination = pf::AddressExtension::host(destination);
-  sas_.move(sa, new_source, new_destination);
-  sas_by_ends_[{ends_of(sa), sa.serial}] = &sa;
   const Endpoint from{source, sa.nat_source_port};
   const Endpoint to{destination, sa.nat_destination_port};
   // Sequence numbers go on: the SA moves within the engine and is not made anew.
@@ -375,10 +400,22 @@ PfkeyResult<> PfkeyDatabase::move(PfkeySa& sa, const IpAddress& source, const Ip
         engine_.update_endpoints(sa.child(), outbound ? from : to, outbound ? to : from, sa.nat_type != 0);
     if (!moved) return refuse(EINVAL, moved.error().message);
   }
+  unindex(sa);
+  if (outbound) leave_group(sa);
+  auto new_source = pf::AddressExtension::host(source);
+  auto new_destination = pf::AddressExtension::host(destination);
+  sas_.move(sa, new_source, new_destination);
+  sas_by_ends_[{ends_of(sa), sa.serial}] = &sa;
   if (outbound) {
     // The group's number is part of what the engine holds; the same keys keep their sequence.
     remember_counters(sa);
-    return place_outbound(sa, time.now);
+    if (auto placed = place_outbound(sa, time.now); !placed) {
+      // The engine has it still, for a group that it is not in any more.
+      sa.outbound = true;
+      displace(sa);
+      return placed;
+    }
+    return {};
   }
   if (inbound) refresh_inbound(sa);
   return {};

@@ -103,7 +103,9 @@ class PfkeyDatabase {
   [[nodiscard]] PfkeyResult<> check(const PfkeySa& draft) const;
   [[nodiscard]] PfkeyResult<> check_spi(Spi spi) const;  // of an inbound SA
   static void inherit(PfkeySa& draft, const PfkeySa& old);
-  [[nodiscard]] PfkeyResult<PfkeySa*> bring_in(PfkeySa& sa, PfkeyTime time);
+  [[nodiscard]] PfkeyResult<> bring_in(PfkeySa& sa, PfkeyTime time);
+  // After an update that the engine refused. carried: as it was, with all that it has carried counted.
+  void put_back(PfkeySa& sa, PfkeySa before, PfkeySa carried, PfkeyTime time);
   [[nodiscard]] PfkeyResult<> place(PfkeySa& sa, Instant now);
   [[nodiscard]] PfkeyResult<> place_inbound(PfkeySa& sa, Instant now);
   [[nodiscard]] PfkeyResult<> place_outbound(PfkeySa& sa, Instant now);

@@ -266,9 +266,13 @@ void PfkeyDatabase::refresh_terms(PfkeyTime time) {
     if (terms == sa->terms || !is_ready(*sa, terms)) continue;
     // Installed again under its keys: sequence numbers and what was seen go on.
     remember_counters(*sa);
+    const bool outbound = sa->outbound;
     leave_group(*sa);
     sa->terms = terms;
-    (void)place(*sa, time.now);
+    if (place(*sa, time.now) || !outbound) continue;
+    // The engine has it still, as it was, and under no name of ours.
+    sa->outbound = true;
+    displace(*sa);
   }
 }
 

@@ -33,10 +33,18 @@ class FakeEngine final : public PfkeyEngine {
   std::vector<std::uint32_t> failed_acquires;
   std::vector<std::string> routes;
   std::vector<std::string> clear_text;  // what may come in the clear, and what not
-  std::string refuse_sas;
+  std::string refuse_sas, refuse_moves;
+  std::optional<Spi> refused_outbound;
+  unsigned refused_times = 0;  // so often
+  std::optional<std::uint16_t> refused_port;
 
   Result<void> install_sa(const model::SaSpec& spec, Instant) override {
     if (!refuse_sas.empty()) return fail(refuse_sas);
+    if (spec.direction == Direction::kOutbound && spec.spi == refused_outbound && refused_times != 0) {
+      --refused_times;
+      return fail("not outbound");
+    }
+    if (spec.udp_encapsulation && spec.remote.port == refused_port) return fail("not to this port");
     sas[{spec.direction, spec.child.value}] = spec;
     counted[{spec.direction, spec.child.value}] = {};
     return {};
@@ -45,6 +53,7 @@ class FakeEngine final : public PfkeyEngine {
     return sas.erase({direction, child.value}) == 1 ? Result<void>{} : fail("none");
   }
   Result<void> update_endpoints(model::ChildId child, const Endpoint& from, const Endpoint& to, bool) override {
+    if (!refuse_moves.empty()) return fail(refuse_moves);
     for (auto& [key, spec] : sas) {
       if (key.second == child.value) spec.local = from, spec.remote = to;
     }

@@ -300,6 +300,23 @@ TEST_F(PfkeyPolicies, MigrateMovesPolicyAndSas) {
   EXPECT_EQ(error_of(sa(Type::kGet, "192.0.2.1", "192.0.2.2", 0x1000)), ESRCH);
 }
 
+TEST_F(PfkeyPolicies, AnSaThatTheEngineDoesNotMoveIsWhatItWas) {
+  EXPECT_EQ(error_of(tunnel("10.1.0.0/16", "10.2.0.0/16", PolicyDirection::kOut, "192.0.2.1", "192.0.2.2")), 0);
+  EXPECT_EQ(error_of(add("192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  auto m = spd(Type::kMigrate, "10.1.0.0/16", "10.2.0.0/16", PolicyDirection::kOut);
+  for (const auto* peer : {"192.0.2.2", "192.0.2.9"}) {
+    m.policy->requests.push_back({pf::kProtocolEsp, pf::Mode::kTunnel, pf::Level::kRequire, 0,
+                                  pf::PolicyRequest::Ends{{ip("192.0.2.1"), 0}, {ip(peer), 0}}});
+  }
+  engine.refuse_moves = "no";
+  EXPECT_EQ(error_of(m), 0) << "the policy has moved";
+  EXPECT_EQ(engine.only(Direction::kOutbound)->remote.address, ip("192.0.2.2"));
+  EXPECT_EQ(error_of(sa(Type::kGet, "192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  // It is still the engine's, and goes with its name.
+  EXPECT_EQ(error_of(sa(Type::kDelete, "192.0.2.1", "192.0.2.2", 0x1000)), 0);
+  EXPECT_TRUE(engine.sas.empty());
+}
+
 TEST_F(PfkeyPolicies, FlushTakesAllBack) {
   EXPECT_EQ(error_of(tunnel("10.1.0.0/16", "10.2.0.0/16", PolicyDirection::kOut, "192.0.2.1", "192.0.2.2")), 0);
   EXPECT_EQ(error_of(tunnel("10.2.0.0/16", "10.1.0.0/16", PolicyDirection::kIn, "192.0.2.2", "192.0.2.1")), 0);

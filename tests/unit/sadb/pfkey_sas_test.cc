@@ -240,6 +240,86 @@ TEST_F(PfkeySas, UpdateKeepsCountersAndAge) {
   EXPECT_EQ(got.current->add_time, 1'700'000'000U);
 }
 
+// As in the kernel: an update that is refused was none.
+TEST_F(PfkeySas, AnUpdateThatTheEngineRefusesChangesNothing) {
+  auto m = add("192.0.2.1", "192.0.2.2", 0x1000);
+  m.hard = pf::LifetimeExtension{.add_time = 100, .use_time = 50};
+  EXPECT_EQ(error_of(m), 0);
+  engine.counted.begin()->second = {.packets = 3, .bytes = 300, .sequence = 3};
+  const auto before = *engine.only(Direction::kOutbound);
+  const auto other = server.add_client("other").value();
+  send(base(Type::kRegister, pf::SaType::kEsp), other);
+  (void)read(other);
+  want_error_texts();
+  m.header.type = Type::kUpdate;
+  m.encrypt_key = key(20, 7);
+  m.nat_type = pf::NatTypeExtension{2};
+  m.nat_source_port = m.nat_destination_port = pf::NatPortExtension{4500};
+  engine.refused_port = 4500;
+  // Of the same group, and of another: then the old one has left the engine by the time it refuses.
+  for (const std::uint32_t reqid : {0U, 9U}) {
+    m.sa2->reqid = reqid;
+    expect_error(m, EINVAL, "not to this port");
+    const auto* now = engine.only(Direction::kOutbound);
+    ASSERT_NE(now, nullptr) << reqid;
+    EXPECT_EQ(to_hex(now->encryption_key), to_hex(before.encryption_key));
+    EXPECT_FALSE(now->udp_encapsulation);
+    EXPECT_EQ(now->sequence, reqid == 0 ? 0U : 3U) << "made anew it goes on behind what it has sent";
+    const auto got = ask(sa(Type::kGet, "192.0.2.1", "192.0.2.2", 0x1000));
+    EXPECT_EQ(got.header.error, 0);
+    EXPECT_EQ(got.sa2->reqid, 0U);
+    EXPECT_EQ(got.current->bytes, 300U);
+  }
+  EXPECT_TRUE(read(other).empty()) << "nothing has happened";
+  // It is one of its group, and its limits are watched.
+  EXPECT_EQ(error_of(tunnel("10.1.0.0/16", "10.2.0.0/16", pf::PolicyDirection::kOut, "192.0.2.1", "192.0.2.2")), 0);
+  EXPECT_EQ(engine.policies.begin()->second.served_by(), engine.only(Direction::kOutbound)->policy);
+  engine.counted.begin()->second.last_used = time.now;
+  pass(1);
+  pass(60);
+  EXPECT_TRUE(engine.sas.empty()) << "50 s after its first packet it is over";
+}
+
+TEST_F(PfkeySas, AnUpdateThatIsRefusedHalfWayChangesNothing) {
+  engine.local.insert(ip("192.0.2.7"));
+  auto m = add("192.0.2.1", "192.0.2.7", 0x1000);
+  EXPECT_EQ(error_of(m), 0);
+  ASSERT_EQ(engine.sas.size(), 2U) << "from this machine to this machine";
+  m.header.type = Type::kUpdate;
+  m.encrypt_key = key(20, 7);
+  for (auto& [name, counters] : engine.counted) counters = {.packets = 3, .bytes = 300, .sequence = 3};
+  engine.refused_times = 1;
+  engine.refused_outbound = Spi{0x1000};
+  EXPECT_EQ(error_of(m), EINVAL);
+  ASSERT_EQ(engine.sas.size(), 2U);
+  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) {
+    EXPECT_EQ(to_hex(engine.only(direction)->encryption_key), to_hex(key(20).key));
+    EXPECT_EQ(engine.only(direction)->sequence, 3U);
+  }
+  EXPECT_EQ(ask(sa(Type::kGet, "192.0.2.1", "192.0.2.7", 0x1000)).current->bytes, 600U);
+}
+
+TEST_F(PfkeySas, AnUpdateOfAnSpiThatTheEngineRefusesLeavesItWaiting) {
+  auto m = sa(Type::kGetSpi, "192.0.2.2", "192.0.2.1", 0);
+  m.sa.reset();
+  m.spi_range = pf::SpiRangeExtension{0x4000, 0x4000};
+  EXPECT_EQ(error_of(m), 0);
+  auto grown = add("192.0.2.2", "192.0.2.1", 0x4000);
+  grown.header.type = Type::kUpdate;
+  engine.refuse_sas = "no memory";
+  pass(10);
+  EXPECT_EQ(error_of(grown), EINVAL);
+  EXPECT_EQ(server.next_deadline(), time.now + 20s) << "as long as it would have";
+  engine.refuse_sas.clear();
+  EXPECT_EQ(error_of(grown), 0);
+  EXPECT_NE(engine.only(Direction::kInbound), nullptr);
+  EXPECT_EQ(error_of(sa(Type::kDelete, "192.0.2.2", "192.0.2.1", 0x4000)), 0);
+  EXPECT_EQ(error_of(m), 0);
+  EXPECT_EQ(error_of(grown), 0);
+  pass(60);
+  EXPECT_NE(engine.only(Direction::kInbound), nullptr) << "it has grown";
+}
+
 // RFC 4106 section 3.1: under one key an IV "MUST NOT" come twice, also if a script sets the same key again and the
 // sequence number begins anew.
 TEST_F(PfkeySas, TheSameKeysSetAgainHaveOtherInitializationVectors) {

@@ -340,13 +340,14 @@ TEST_F(XfrmTest, AnSaThatWasRefusedUsesUpNoNumbers) {
   attributes.replay.reset();
   ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
   EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 0U);
-  // One that was in force, and is lost by an update that is refused, is remembered.
+  // One that was in force is still there after an update that is refused, and what it has sent is remembered.
   engine.counted[{Direction::kOutbound, engine.only(Direction::kOutbound)->child.value}].sequence = 30;
   attributes.replay = xf::ReplayState{0xfffffff0, 0, 0};
   engine.refuse_sas = "no";
   EXPECT_NE(error_of(Type::kUpdSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
   engine.refuse_sas.clear();
   attributes.replay.reset();
+  ASSERT_EQ(error_of(Type::kDelSa, id_of(kTheirs, 0x1000)), 0);
   ASSERT_EQ(error_of(Type::kNewSa, sa_info(kOurs, kTheirs, 0x1000), attributes), 0);
   EXPECT_EQ(engine.only(Direction::kOutbound)->sequence, 30U);
 }

@@ -55,19 +55,31 @@ void SplitBackend::update_endpoints(model::ChildId child, const Endpoint& local,
 void SplitBackend::install_policy(const model::PolicySpec& spec, Done done) {
   const bool kernel = is_kernels(spec.connection);
   if (in_kernel_) {
-    if (is_elsewhere(spec)) of(!kernel).remove_policy(spec.id, {});
+    if (is_elsewhere(spec)) in_both_.insert(spec.id);
     policies_[spec.id] = kernel;
   }
   of(kernel).install_policy(spec, std::move(done));
 }
 
+void SplitBackend::leave_behind(model::PolicyId id, Done done) {
+  const auto it = policies_.find(id);
+  if (it == policies_.end() || in_both_.erase(id) == 0) return;
+  // Packets that wait there would be looked up again, and another connection's policy may let them go in the clear.
+  of(!it->second).acquire_failed(id, {});
+  of(!it->second).remove_policy(id, std::move(done));
+}
+
 void SplitBackend::remove_policy(model::PolicyId id, Done done) {
+  leave_behind(id, {});
   auto& backend = of(id);
   policies_.erase(id);
   backend.remove_policy(id, std::move(done));
 }
 
-void SplitBackend::acquire_failed(model::PolicyId id, Done done) { of(id).acquire_failed(id, std::move(done)); }
+void SplitBackend::acquire_failed(model::PolicyId id, Done done) {
+  if (is_in_both(id)) of(&of(id) == &first_).acquire_failed(id, {});
+  of(id).acquire_failed(id, std::move(done));
+}
 
 void SplitBackend::put_checkpoint(const std::string& key, const Bytes& value, Done done) {
   first_.put_checkpoint(key, value, std::move(done));
@@ -79,7 +91,10 @@ void SplitBackend::drop_checkpoint(const std::string& key, Done done) { first_.d
 void SplitBackend::note(const Dump& own, const Dump& kernel) {
   for (const auto& sa : kernel.sas) ++children_[sa.spec.child];
   for (const auto& policy : own.policies) policies_[policy.id] = false;
-  for (const auto& policy : kernel.policies) policies_[policy.id] = true;
+  for (const auto& policy : kernel.policies) {
+    // Both: that ike was killed while it moved.
+    if (!policies_.insert_or_assign(policy.id, true).second) in_both_.insert(policy.id);
+  }
 }
 
 void SplitBackend::query_sas(bool with_keys, std::function<void(Result<Dump>)> done) {

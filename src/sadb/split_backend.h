@@ -5,6 +5,7 @@
 // goes to the engine of its connection; what both know is told together. Checkpoints are our own engine's. Until
 // split() is called, everything is `first`'s.
 #include <unordered_map>
+#include <unordered_set>
 
 #include "sadb/backend.h"
 
@@ -21,6 +22,10 @@ class SplitBackend final : public SaBackend {
     const auto it = policies_.find(spec.id);
     return it != policies_.end() && it->second != is_kernels(spec.connection);
   }
+  // Both engines have it: it was installed in one while it was the other's.
+  [[nodiscard]] bool is_in_both(model::PolicyId id) const { return in_both_.contains(id); }
+  // The engine that it was moved from gives it up: when the one that it was moved to has it, and gets its packets.
+  void leave_behind(model::PolicyId id, Done done);
 
   void install_sa(const model::SaSpec& spec, Done done) override;
   void remove_sa(model::Direction direction, Spi spi, model::ChildId child, Done done) override;
@@ -28,7 +33,7 @@ class SplitBackend final : public SaBackend {
   void activate(model::ChildId child, Done done) override;
   void update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote, bool udp_encapsulation,
                         std::uint32_t keepalive_s, Done done) override;
-  // One that is elsewhere leaves there.
+  // One that is elsewhere stays there as well, until leave_behind().
   void install_policy(const model::PolicySpec& spec, Done done) override;
   void remove_policy(model::PolicyId id, Done done) override;
   void acquire_failed(model::PolicyId id, Done done) override;
@@ -57,6 +62,7 @@ class SplitBackend final : public SaBackend {
   InKernel in_kernel_;
   std::unordered_map<model::ChildId, std::size_t> children_;  // the kernel's, and how many SAs each has
   std::unordered_map<model::PolicyId, bool> policies_;        // whether it is the kernel's
+  std::unordered_set<model::PolicyId> in_both_;
 };
 
 }  // namespace cygnet::sadb

@@ -34,8 +34,9 @@ def number(spi):
 class Beside(guest_pair.GuestPair):
     def __init__(self, lab, name, language="xfrm", start=True, setup="", lans=LANS, guest_words=None, **words):
         super().__init__(lab, name)
-        self.words = dict(left=OURS[4], leftsubnet=OUR_LAN[4], right=THEIRS[4], leftid="@ours", rightid="@theirs",
-                          ike="aes_gcm128-sha2_256;dh19", dpddelay=None, **WORDS[language], **words)
+        self.words = {**dict(left=OURS[4], leftsubnet=OUR_LAN[4], right=THEIRS[4], leftid="@ours", rightid="@theirs",
+                             ike="aes_gcm128-sha2_256;dh19", dpddelay=None), **WORDS[language], **words}
+        self.lans = lans
         self.ours.configure(self.text(lans, {}))
         self.engines = {"kern": language, **(guest_words or {})}
         self.theirs.configure(self.text(lans, self.engines), setup)
@@ -161,6 +162,78 @@ def test_another_engine_by_reload(guest_lab, beside):
     pair.check()
     assert "10.3.0.0/24" in guest_lab.guest.run("ip xfrm policy")
     assert "10.2.0.0/24" not in guest_lab.guest.run("ip xfrm policy")
+
+
+_SENDER = """
+import os, socket, sys, time
+source, target, stop = sys.argv[1:]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((source, 0))
+sent = 0
+while not os.path.exists(stop):
+    for _ in range(20):
+        try:
+            s.sendto(b"x" * 64, (target, 9000))
+            sent += 1
+        except OSError:
+            pass
+    time.sleep(0.001)
+print(sent)
+"""
+
+
+class Sender:
+    """Datagrams from an address of the guest to port 9000, without a pause until stop()."""
+
+    def __init__(self, lab, source, target):
+        self.guest, name = lab.guest, f"sender-{source}-{target}"
+        self.end, self.count = lab.guest.mailbox / f"{name}.end", lab.guest.mailbox / f"{name}.count"
+        for file in (self.end, self.count):
+            file.unlink(missing_ok=True)
+        program = lab.guest.mailbox / f"{name}.py"
+        program.write_text(_SENDER)
+        self.guest.run(f"(setsid chroot /host /usr/bin/python3 {program} {source} {target} {self.end} "
+                       f">/lab/{self.count.name} 2>&1 </dev/null &)")
+
+    def stop(self):
+        """How many were sent."""
+        self.end.touch()
+        wait_until(lambda: self.count.read_text().strip(), 20, "the sender ends")
+        return int(self.count.read_text())
+
+
+@pytest.mark.parametrize("kind", ["ports", "selectors", "transport"])
+def test_moving_under_traffic(guest_lab, beside, kind):
+    """What has no route while the kernel carries it: some ports of a network, or one host to another. Its packets do not
+    cease while the reload takes it from one engine to the other, there and back (selectors: and names more ports)."""
+    if kind == "transport":
+        pair, flows = beside(auto="start", lans={"kern": None}, type="transport", leftsubnet=None), {THEIRS[4]: OURS[4]}
+        engines = {"kern": "xfrm"}
+    else:
+        pair = beside(auto="start", leftprotoport="udp/9000", rightprotoport="udp")
+        flows, engines = dict.fromkeys(HOSTS.values(), "10.1.0.10"), {"kern": "xfrm", "user": "user"}
+    names = list(pair.lans)
+    for name in names:
+        pair.theirs.wait_state("up", name)
+    senders = [Sender(guest_lab, source, target) for source, target in flows.items()]
+    with Capture(guest_lab.gw, "tap0", "udp dst port 9000") as clear, Capture(guest_lab.gw, "tap0", "ip proto 50", name="esp") as esp:
+        for _ in range(2):
+            # The other way round, and back.
+            for there in ({name: "user" if engine == "xfrm" else "xfrm" for name, engine in engines.items()}, engines):
+                if kind == "selectors":
+                    pair.words["leftprotoport"] = {"udp/9000": "udp", "udp": "udp/9000"}[pair.words["leftprotoport"]]
+                pair.theirs.configure(pair.text(pair.lans, there))
+                pair.theirs.reload()
+                for name in names:
+                    wait_until(lambda: up(pair, name) and pair.theirs.connection(name)["engine"] == there[name], 30,
+                               f"{name} is up again, {there[name]}")
+                before = esp.count()
+                wait_until(lambda: esp.count() > before + 100, 20, "packets are protected")
+        sent = sum(sender.stop() for sender in senders)
+    assert sent > 2000
+    assert clear.count() == 0, (clear.count(), clear.lines("", "-ttt")[:5])
+    policies = guest_lab.guest.run("ip xfrm policy")
+    assert ("10.2.0.0/24" in policies or kind == "transport") and "10.3.0.0/24" not in policies
 
 
 @pytest.mark.parametrize("engines,lans,what", [

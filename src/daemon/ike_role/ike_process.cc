@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
 constexpr Duration kNameInterval = std::chrono::seconds(60);
+constexpr Duration kDrainTime = std::chrono::seconds(1);  // a queue of packets is empty by then
 
 }  // namespace
 
@@ -261,20 +262,88 @@ void IkeProcess::use_engines() {
 bool IkeProcess::wants_routes(const model::PolicySpec& policy) const {
   if (!in_kernel(policy.connection)) return true;
   const auto* child = find_child(policy.connection, policy.child_name);
-  return sadb::kernel::leads_through_device(policy, child != nullptr && child->interface_number != 0);
+  if (child == nullptr) return sadb::kernel::leads_through_device(policy, false);
+  auto whole = policy;
+  sadb::kernel::apply_terms(*child, whole);
+  return sadb::kernel::leads_through_device(whole, child->interface_number != 0);
 }
 
 void IkeProcess::move_policies() {
   if (!start_.engines.both()) return;
   for (const auto* policy : policies_.all()) {
-    if (!engine_.is_elsewhere(*policy)) continue;
-    auto moved = *policy;
-    if (const auto* child = find_child(moved.connection, moved.child_name)) sadb::kernel::apply_terms(*child, moved);
-    // A route that both engines need stays where it is: not one packet leaves in the clear.
-    if (!wants_routes(moved)) routes_.remove(*policy);
-    engine_.install_policy(moved, or_log("a policy was not given to another engine", moved.connection));
-    add_routes(*policy);
+    // One in both is still on its way, or was refused.
+    if (engine_.is_elsewhere(*policy) || engine_.is_in_both(policy->id)) install_policy(*policy);
   }
+}
+
+void IkeProcess::install_policy(const model::PolicySpec& policy) {
+  auto whole = policy;
+  if (const auto* child = find_child(policy.connection, policy.child_name)) sadb::kernel::apply_terms(*child, whole);
+  const bool moves = engine_.is_elsewhere(policy) || engine_.is_in_both(policy.id);
+  if (!start_.engines.both()) {
+    engine_.install_policy(whole, or_log("the engine did not install a policy", policy.connection));
+  } else {
+    const auto move = moves ? next_move_++ : 0;
+    if (moves) moves_[policy.id] = move;
+    engine_.install_policy(whole, [this, id = policy.id, connection = policy.connection, move,
+                                   number = engines_.ask()](const Result<void>& done) {
+      log_failed(done, "the engine did not install a policy", connection);
+      if (done && move != 0) on_moved(id, move);
+      engines_.acknowledge(number);
+      pump_soon();
+    });
+  }
+  if (!moves) add_routes(policy);
+}
+
+void IkeProcess::on_moved(model::PolicyId id, std::uint64_t move) {
+  const auto* policy = policies_.find(id);
+  const auto latest = moves_.find(id);
+  // It has moved on, or is gone, since that was asked for.
+  if (policy == nullptr || latest == moves_.end() || latest->second != move) return;
+  // A route that both engines need stays where it is.
+  if (wants_routes(*policy)) {
+    add_routes(*policy);
+  } else {
+    routes_.remove(*policy);
+  }
+  leaving_.push_back({.policy = *policy, .move = move, .engine = 0, .network = network_asked_, .at = {}});
+}
+
+void IkeProcess::remove_policy(const model::PolicySpec& policy) {
+  moves_.erase(policy.id);
+  // Another one of the connection may take its place, in the other engine: the two do not wait for each other.
+  if (start_.engines.both() && (engine_.is_elsewhere(policy) || engine_.is_in_both(policy.id))) {
+    leaving_.push_back({.policy = policy, .move = 0, .engine = engines_.asked(), .network = {}, .at = {}});
+    return;
+  }
+  routes_.remove(policy);
+  engine_.remove_policy(policy.id, or_log("the engine did not remove a policy", policy.connection));
+}
+
+void IkeProcess::let_moved_go() {
+  std::erase_if(leaving_, [&](Leaving& next) {
+    if (!engines_.has_all_to(next.engine)) return false;
+    if (!next.network) next.network = network_asked_;
+    if (*next.network > network_done_) return false;
+    if (!next.at) {
+      // Packets may be in the queue of our own engine's device, and another policy there may say that they are clear.
+      next.at = clock_.monotonic() + (in_kernel(next.policy.connection) ? kDrainTime : Duration{});
+      if (*next.at > clock_.monotonic()) loop_.at(*next.at, [this] { pump_soon(); });
+    }
+    if (*next.at > clock_.monotonic()) return false;
+    const auto id = next.policy.id;
+    const auto done = or_log("the engine did not remove a policy", next.policy.connection);
+    if (next.move == 0) {
+      routes_.remove(next.policy);
+      engine_.acquire_failed(id, {});
+      engine_.remove_policy(id, done);
+    } else if (const auto latest = moves_.find(id); latest != moves_.end() && latest->second == next.move) {
+      moves_.erase(latest);
+      engine_.leave_behind(id, done);
+    }
+    return true;
+  });
 }
 
 void IkeProcess::apply_configuration() {

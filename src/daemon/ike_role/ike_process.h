@@ -80,6 +80,12 @@ class IkeProcess {
   void use_engines();
   // Policies that were there before, of connections that have another engine now.
   void move_policies();
+  // What a policy protects has no moment without: one that moves to another engine stays where it is until the other
+  // one has acknowledged it and the monitor the routes that bring it packets, or that do not any more.
+  void install_policy(const model::PolicySpec& policy);
+  void remove_policy(const model::PolicySpec& policy);
+  void on_moved(model::PolicyId id, std::uint64_t move);
+  void let_moved_go();
   [[nodiscard]] bool in_kernel(const std::string& connection) const;
   // Whether routes lead the packets of this policy into its device.
   [[nodiscard]] bool wants_routes(const model::PolicySpec& policy) const;
@@ -322,6 +328,17 @@ class IkeProcess {
   Acknowledgements engines_;
   std::uint64_t network_asked_ = 0, network_done_ = 0;
   std::vector<NetworkRequest> network_requests_;  // of this turn
+  // Policies that go when what takes their place is there.
+  struct Leaving {
+    model::PolicySpec policy;
+    std::uint64_t move = 0;                // it leaves the engine that it was in; 0: all
+    std::uint64_t engine = 0;              // acknowledgements to wait for,
+    std::optional<std::uint64_t> network;  // then these,
+    std::optional<Instant> at;             // and then for packets that are under way to an engine
+  };
+  std::deque<Leaving> leaving_;
+  std::map<model::PolicyId, std::uint64_t> moves_;  // under way, the latest of each
+  std::uint64_t next_move_ = 1;
   std::vector<ike::QueryUsage> usage_asked_;
   bool usage_under_way_ = false;
   io::EventLoop::TimerId certificates_timer_ = 0;

@@ -38,6 +38,7 @@ void IkeProcess::pump() {
   pumping_ = false;
   key_queue_.start();
   keep_leases();
+  let_moved_go();
   check_waiting();
   set_timer();
   // Last what wakes the monitor and the engines, ours and the peer's: they take the CPU at once.
@@ -335,17 +336,8 @@ void IkeProcess::perform(const ike::DropCheckpoint& action) { engine_.drop_check
 
 // The engine must know a policy before a route brings it packets, and keep it until the route is gone.
 void IkeProcess::apply(const policy::Changes& changes) {
-  for (auto policy : changes.install) {
-    if (const auto* child = find_child(policy.connection, policy.child_name)) {
-      sadb::kernel::apply_terms(*child, policy);
-    }
-    engine_.install_policy(policy, or_log("the engine did not install a policy", policy.connection));
-    add_routes(policy);
-  }
-  for (const auto& policy : changes.remove) {
-    routes_.remove(policy);
-    engine_.remove_policy(policy.id, or_log("the engine did not remove a policy", policy.connection));
-  }
+  for (const auto& policy : changes.install) install_policy(policy);
+  for (const auto& policy : changes.remove) remove_policy(policy);
 }
 
 void IkeProcess::look_at_routes_again() {
@@ -364,13 +356,11 @@ void IkeProcess::refuse_unused_addresses() {
   for (const auto& connection : connections_) {
     if (connection.remote.pools.empty()) continue;
     const bool routed = std::ranges::all_of(connection.children, [&](const auto& child) {
-      model::PolicySpec policy{.local = child.local,
-                               .remote = child.remote,
-                               .mode = child.mode,
-                               .connection = connection.name,
-                               .child_name = child.name};
-      sadb::kernel::apply_terms(child, policy);
-      return wants_routes(policy);
+      return wants_routes({.local = child.local,
+                           .remote = child.remote,
+                           .mode = child.mode,
+                           .connection = connection.name,
+                           .child_name = child.name});
     });
     if (!routed || connection.children.empty()) continue;
     for (const auto& pool : connection.remote.pools) {

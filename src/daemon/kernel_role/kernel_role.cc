@@ -223,6 +223,9 @@ void KernelProcess::tell(const sadb::kernel::KernelEngine::PutBack& found) {
                          " of our policies in the kernel, with policies of the same selectors (another key manager? ip "
                          "xfrm monitor shows who): ours are back");
   }
+  if (found.taken != 0) {
+    log_.notice("", "the kernel has taken " + std::to_string(found.taken) + " policies that it had refused");
+  }
 }
 
 void KernelProcess::look_at_standby() {

@@ -215,7 +215,8 @@ Result<void> KernelEngine::activate(model::ChildId child, const Moment& at) {
 KernelEngine::PutBack KernelEngine::on_timer(const Moment& at) {
   policies_unsure_ = policies_unsure_ || overwritten_ > kMostAtOnce;
   overwritten_ = 0;
-  const auto found = put_back();
+  auto found = put_back();
+  ask_for_refused(found);
   look_at_standby(at);
   remove_inherited(at);
   return found;

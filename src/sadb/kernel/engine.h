@@ -99,9 +99,11 @@ class KernelEngine {
   struct PutBack {
     std::size_t policies = 0, sas = 0;
     std::size_t overwritten = 0;  // policies with selectors of ours that said something else
+    std::size_t taken = 0;        // policies that the kernel has refused before
   };
   PutBack put_back();
-  // Standby SAs whose time has come, and inherited ones whose time is over. And put_back().
+  // Standby SAs whose time has come, inherited ones whose time is over, and policies that the kernel has refused. And
+  // put_back().
   PutBack on_timer(const Moment& at);
   [[nodiscard]] bool has_standby() const { return !standby_.empty(); }
   [[nodiscard]] std::deque<Event>& events() { return events_; }
@@ -192,6 +194,7 @@ class KernelEngine {
   void on_policy(const wire::xfrm::Message& message);
   void look_for_sas(PutBack& found);
   void look_for_policies(PutBack& found);
+  void ask_for_refused(PutBack& found);
   // All SAs of the kernel, by direction-less name: destination, SPI, protocol. Nothing: it did not say.
   using SaName = std::tuple<IpAddress, Spi, std::uint8_t>;
   using Known = std::map<SaName, wire::xfrm::Message>;
@@ -212,6 +215,7 @@ class KernelEngine {
   std::size_t removed_by_others_ = 0;                     // SAs, since put_back()
   bool sas_unsure_ = false;                               // others may have taken some away
   bool policies_unsure_ = false;
+  std::set<Slot> refused_;    // the kernel has not what is wanted there; on_timer() asks again
   unsigned overwritten_ = 0;  // times that others did so, since on_timer()
   std::set<std::uint32_t> used_reqids_;
   std::map<std::uint32_t, std::uint32_t> cards_;                // by reqid: the interface that takes whole packets

@@ -224,9 +224,16 @@ void KernelEngine::look_for_policies(PutBack& found) {
     if (!is_right(message)) policies_unsure_ = !port_.ask(message) || policies_unsure_;
   }
   for (const auto& [slot, owners] : slots_) {
-    if (owners.list.empty() || is_right(wanted_in(slot, owners))) continue;
-    policies_unsure_ = !refresh(slot) || policies_unsure_;
+    // What the kernel has refused is missing, and nobody took it.
+    if (owners.list.empty() || refused_.contains(slot) || is_right(wanted_in(slot, owners))) continue;
+    (void)refresh(slot);
   }
+}
+
+// It had no memory, say. Until it takes them, what they protect is not protected.
+void KernelEngine::ask_for_refused(PutBack& found) {
+  const auto refused = refused_;
+  for (const auto& slot : refused) found.taken += refresh(slot) ? 1 : 0;
 }
 
 xfrm::Message KernelEngine::wanted_in(const Slot& slot, const Owners& owners) const {
@@ -247,13 +254,18 @@ Result<void> KernelEngine::refresh(const Slot& slot) {
   if (it->second.list.empty()) {
     (void)port_.ask(delete_policy(it->second.selector, slot.first, it->second.reach));
     slots_.erase(it);
+    refused_.erase(slot);
     return {};
   }
   const auto& policy = policies_.at(it->second.list.begin()->id);
   const auto message = wanted_in(slot, it->second);
   take_over(slot.first, std::get<xfrm::PolicyInfo>(message.body).selector, it->second.reach);
   const auto done = port_.ask(message);
-  if (done) return {};
+  if (done) {
+    refused_.erase(slot);
+    return {};
+  }
+  refused_.insert(slot);
   return fail("the kernel refused a policy of " + policy.spec.connection + ": " +
               (done.error().text.empty() ? "error " + std::to_string(done.error().number) : done.error().text));
 }

@@ -35,6 +35,7 @@ class FakeKernel final : public KernelPort {
       case xfrm::MessageType::kDelSa: return erase(message);
       case xfrm::MessageType::kGetSa: return get(message);
       case xfrm::MessageType::kUpdPolicy: {
+        if (refuse_policies) return std::unexpected(*refuse_policies);
         const auto& info = std::get<xfrm::PolicyInfo>(message.body);
         policies[{info.direction, key_of(info.selector)}] = message;
         return {};
@@ -67,7 +68,7 @@ class FakeKernel final : public KernelPort {
   std::map<std::pair<std::uint8_t, std::string>, xfrm::Message> policies;
   std::vector<std::string> log;
   std::vector<xfrm::Message> asked;
-  std::optional<KernelError> refuse_sas;
+  std::optional<KernelError> refuse_sas, refuse_policies;
   std::optional<IpAddress> refuse_destination, refuse_source;  // of new SAs
   bool silent = false;                                         // answers no dump
   std::uint32_t numbers = kReqidMask;

@@ -6,6 +6,7 @@ from lab.net import wait_until
 from common import gateways
 
 RATE = 50000
+LEAST = 20000  # what any machine sends beside all else; a slower flood shows nothing
 ENOUGH = 100000  # attempts that were looked at
 MEMORY_KB = 32 << 10
 
@@ -50,9 +51,11 @@ def test_honest_peer_connects_during_a_flood(net):
     of_flood = {name: after[name] - before[name] for name in ("datagrams_in", "cookies_sent", "half_open_refused")}
     print(f"{sent} attempts, {rate} a second; {of_flood}; without it {quiet:.2f} s, set-ups "
           f"{['%.2f' % s for s in set_ups]} s; status {['%.2f' % s for s in answers]} s")
-    # Within 2 seconds, and where everything takes longer, in proportion.
-    assert middle(set_ups) < 2.0 + 4 * quiet, (set_ups, quiet, rate)
-    assert middle(answers) < 2.0 + 4 * quiet, (answers, quiet, rate)
+    assert int(rate) >= LEAST
+    # Within 2 seconds; on a machine where a set-up takes long without any flood, longer in proportion.
+    most = 2.0 if quiet < 0.1 else 2.0 + 4 * quiet
+    assert middle(set_ups) < most, (set_ups, quiet, rate)
+    assert middle(answers) < most, (answers, quiet, rate)
     # Whatever was looked at was answered with a COOKIE and forgotten, but for the first hundred, and for the honest one.
     assert of_flood["cookies_sent"] > 0.95 * of_flood["datagrams_in"], of_flood
     assert {role: b.pid(role) for role in pids} == pids

@@ -3,6 +3,7 @@
 // IKE datagrams from the IKE port (our own socket) and from the encapsulation port (through the engine), and what the
 // engine tells.
 #include <algorithm>
+#include <utility>
 
 #include "daemon/ike_role/ike_process.h"
 
@@ -15,6 +16,7 @@ constexpr Duration kBackendPatience = std::chrono::seconds(3);
 }  // namespace
 
 void IkeProcess::watch_sockets() {
+  if (ending_ || std::exchange(listening_, true)) return;
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     // The engine reads the encapsulation port; we only send there.
     if (sockets_[i].port == configuration_.conf.setup.ike_port) {

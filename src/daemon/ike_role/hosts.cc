@@ -16,6 +16,7 @@ namespace cygnet::daemon {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(3);
+constexpr Duration kMoment = std::chrono::milliseconds(200);  // for other answers to come
 
 // Blocks: for the pool.
 std::optional<IpAddress> look_up(const std::string& name) {
@@ -78,20 +79,30 @@ void orient_by_networks(model::Connection& connection, const std::vector<IpAddre
 Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
     : Hosts(loop, pool, std::move(netlink), std::move(setup), look_up) {}
 
+Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up)
+    : loop_(loop),
+      pool_(pool),
+      netlink_(std::move(netlink)),
+      setup_(std::move(setup)),
+      look_up_(std::move(look_up)),
+      pause_(kMoment) {}
+
+Hosts::~Hosts() { loop_.cancel(telling_); }
+
 // What one resolve() waits for.
 struct Hosts::Lookup {
-  std::size_t left = 0;
-  bool changed = false;
+  std::set<std::string> left;
   bool told = false;
-  std::function<void(bool)> done;
+  std::function<void()> done;
 
   void tell() {
-    if (!std::exchange(told, true)) done(changed);
+    if (!std::exchange(told, true) && done) done();
   }
 };
 
-void Hosts::resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done) {
-  std::set<std::string> names;
+void Hosts::resolve(const std::vector<model::Connection>& connections, std::function<void()> done) {
+  auto lookup = std::make_shared<Lookup>();
+  auto& names = lookup->left;
   for (const auto& connection : connections) {
     for (const auto* end : {&connection.local, &connection.remote}) {
       if (end->host.kind == model::HostSpec::Kind::kName) {
@@ -104,8 +115,6 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
       }
     }
   }
-  auto lookup = std::make_shared<Lookup>();
-  lookup->left = names.size();
   lookup->done = std::move(done);
   if (names.empty()) {
     lookup->tell();
@@ -123,23 +132,61 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
     pool_.run([look_up = look_up_, name, answer] { *answer = look_up(name); },
               [this, name, answer] { on_answer(name, *answer); });
   }
-  loop_.after(kPatience, [lookup] { lookup->tell(); });
+  loop_.after(kPatience, [this, lookup] {
+    if (lookup->told) return;
+    for (const auto& name : lookup->left) {
+      if (!names_.contains(name) && in_vain_.insert(name).second) untold_ = true;
+    }
+    tell_changed();
+    lookup->tell();
+  });
 }
 
 void Hosts::on_answer(const std::string& name, const std::optional<IpAddress>& address) {
   const auto known = names_.find(name);
-  const bool changed = address && (known == names_.end() || known->second != *address);
-  if (changed) {
+  if (address && (known == names_.end() || known->second != *address)) {
     names_[name] = *address;
+    in_vain_.erase(name);
+    note_changed();
+  } else if (!address && known == names_.end() && in_vain_.insert(name).second) {
+    note_changed();
   }
   const auto waiting = std::move(asked_[name]);
   asked_.erase(name);
-  for (const auto& lookup : waiting) {
-    lookup->changed = lookup->changed || changed;
-    if (--lookup->left == 0) {
-      lookup->tell();
-    }
+  if (asked_.empty()) {
+    tell_changed();
+    pause_ = kMoment;
   }
+  for (const auto& lookup : waiting) {
+    lookup->left.erase(name);
+    if (!lookup->left.empty()) continue;
+    tell_changed();
+    lookup->tell();
+  }
+}
+
+// The first answers at once, so to speak; where thousands of names are looked up, not all connections are looked at
+// anew for each of them.
+void Hosts::note_changed() {
+  untold_ = true;
+  if (telling_ == 0) telling_ = loop_.after(std::exchange(pause_, kPatience), [this] { tell_changed(); });
+}
+
+void Hosts::tell_changed() {
+  loop_.cancel(std::exchange(telling_, 0));
+  if (std::exchange(untold_, false) && changed_) changed_();
+}
+
+const std::string* Hosts::being_asked_for(const model::Connection& connection) const {
+  const auto asked = [this](const model::HostSpec& host) {
+    return host.kind == model::HostSpec::Kind::kName && !names_.contains(host.name) && !in_vain_.contains(host.name);
+  };
+  for (const auto* end : {&connection.local, &connection.remote}) {
+    if (asked(end->host)) return &end->host.name;
+    const auto it = std::ranges::find_if(end->alternatives, asked);
+    if (it != end->alternatives.end()) return &it->name;
+  }
+  return nullptr;
 }
 
 void Hosts::recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote) {
@@ -185,8 +232,9 @@ void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
   const auto target = known_peer ? peer.address : IpAddress::v4(0x01010101);
   const auto route = netlink_.route_to(target, std::nullopt, setup_.fwmark);
   host.resolved = false;
-  if (route && route->source) {
-    host.address = *route->source;
+  const auto source = route ? route->source : std::nullopt;
+  if (source) {
+    host.address = *source;
     host.resolved = true;
   }
 }
@@ -312,6 +360,10 @@ void Hosts::orient_into(Oriented& out, model::Connection written, const std::vec
         const bool away = host.has_address() && std::ranges::find(own, host.address) == own.end();
         if (away) why = "waiting for the address " + host.address.to_string() + ": " + why;
       }
+      if (const auto* name = being_asked_for(connection)) {
+        why = "the name " + *name + " is being looked up";
+        out.asking.insert(written.name);
+      }
       out.unusable[written.name] = std::move(why);
       out.waiting.push_back(std::move(connection));
       return;
@@ -345,11 +397,11 @@ std::vector<IpAddress> Hosts::own_addresses() {
 
 std::vector<IpAddress> Hosts::default_sources() {
   std::vector<IpAddress> out;
-  for (const auto& target : {IpAddress::v4(0x01010101), *IpAddress::parse("2000::1")}) {
-    const auto route = netlink_.route_to(target, std::nullopt, setup_.fwmark);
-    if (route && route->source) {
-      out.push_back(*route->source);
-    }
+  for (const auto target : {IpAddress::parse("1.1.1.1"), IpAddress::parse("2000::1")}) {
+    if (!target) continue;
+    const auto route = netlink_.route_to(*target, std::nullopt, setup_.fwmark);
+    const auto source = route ? route->source : std::nullopt;
+    if (source) out.push_back(*source);
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,16 +28,17 @@ class Hosts {
   using LookUp = std::function<std::optional<IpAddress>(const std::string&)>;  // blocks
   // `pool` is for names alone: a resolver that does not answer holds up nothing else.
   Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup);
-  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up)
-      : loop_(loop),
-        pool_(pool),
-        netlink_(std::move(netlink)),
-        setup_(std::move(setup)),
-        look_up_(std::move(look_up)) {}
+  Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up);
+  ~Hosts();
+  Hosts(const Hosts&) = delete;
+  Hosts& operator=(const Hosts&) = delete;
 
-  // Looks all names of the connections up (again), then calls `done` once, at the latest after a few seconds. changed:
-  // some name has another address than before.
-  void resolve(const std::vector<model::Connection>& connections, std::function<void(bool changed)> done);
+  // Looks all names of the connections up (again), then calls `done` once, at the latest after a few seconds; answers
+  // that come later count all the same.
+  void resolve(const std::vector<model::Connection>& connections, std::function<void()> done = {});
+  // orient() would say something else than before: a name has another address, or has none though it was asked for.
+  // Told for all that comes within a moment together, and before `done` of whoever asked.
+  void on_changed(std::function<void()> changed) { changed_ = std::move(changed); }
   // Where a connection's tunnel led when ike was another process: for names that nobody has an answer for, and for
   // addresses of ours that are not there at this moment.
   void recall(const model::Connection& connection, const IpAddress& local, const IpAddress& remote);
@@ -47,6 +49,7 @@ class Hosts {
     std::vector<model::Connection> connections;   // ready for the IKE endpoint
     std::map<std::string, std::string> unusable;  // name -> why
     std::vector<model::Connection> waiting;  // of those names; their ends are in their places, as far as can be told
+    std::set<std::string> asking;  // of those names: where somebody is being asked for an address for the first time
 
     // More that cannot be used.
     void set_aside(const std::map<std::string, std::string>& why);
@@ -73,6 +76,10 @@ class Hosts {
  private:
   struct Lookup;
   void on_answer(const std::string& name, const std::optional<IpAddress>& address);
+  void note_changed();
+  void tell_changed();
+  // A name of the connection's without an address, of which nobody has said yet that there is none.
+  [[nodiscard]] const std::string* being_asked_for(const model::Connection& connection) const;
   // As written in the configuration, and as it was when its addresses were last known.
   struct Last {
     model::Connection written, oriented;
@@ -92,7 +99,12 @@ class Hosts {
   model::Setup setup_;
   LookUp look_up_;
   std::map<std::string, std::vector<std::shared_ptr<Lookup>>> asked_;  // names under way, and who waits for them
+  std::set<std::string> in_vain_;                                      // names without an address, as far as is known
   std::map<std::string, IpAddress> names_;
+  std::function<void()> changed_;
+  bool untold_ = false;  // something changed
+  io::EventLoop::TimerId telling_ = 0;
+  Duration pause_;                    // until that is told
   std::map<std::string, Last> last_;  // by connection
 };
 

@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
 constexpr Duration kNameInterval = std::chrono::seconds(60);
 constexpr Duration kDrainTime = std::chrono::seconds(1);  // a queue of packets is empty by then
+constexpr Duration kUnknownInterval = std::chrono::seconds(5);      // where a connection waits for a name
+constexpr Duration kFirstAnswers = std::chrono::milliseconds(500);  // most names are known by then
 
 }  // namespace
 
@@ -94,10 +96,7 @@ void IkeProcess::on_monitor_message(io::Message message) {
     }
   } else if (std::holds_alternative<NewPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
     first_engine_.attach(std::move(message.fds[0]));
-    engine_.query_sas(true, [this](Result<sadb::Dump> dump) {
-      hosts_->resolve(configuration_.conf.connections,
-                      [this, dump = std::move(dump)](bool) mutable { adopt_and_begin(std::move(dump)); });
-    });
+    engine_.query_sas(true, [this](Result<sadb::Dump> dump) { on_engine_state(std::move(dump)); });
   } else if (std::holds_alternative<KernelPeer>(*decoded) && message.fds.size() == 1 && endpoint_ == nullptr) {
     kernel_engine_.attach(std::move(message.fds[0]));
   } else if (std::holds_alternative<KeysPeer>(*decoded) && message.fds.size() == 1) {
@@ -179,6 +178,29 @@ Result<config::LoadedConfiguration> IkeProcess::load(BundledFiles& files) {
   return loaded;
 }
 
+// What an earlier ike left is adopted when it is known where its peers are: its policies are there still. Where there
+// is nothing of that kind no policy waits for a name.
+void IkeProcess::on_engine_state(Result<sadb::Dump> dump) {
+  hosts_->on_changed([this] {
+    if (!begun_ || ending_) return;
+    apply_configuration();
+    look_at_routes_again();
+    pump();
+  });
+  if (!dump || (dump->sas.empty() && dump->checkpoints.empty())) {
+    adopt_and_begin(std::move(dump));
+    if (!begun_) return;
+    hosts_->resolve(configuration_.conf.connections, [this] { watch_sockets(); });
+    // A peer that calls while its name is being asked for is heard a moment later, instead of being refused.
+    loop_.after(kFirstAnswers, [this] { watch_sockets(); });
+    return;
+  }
+  hosts_->resolve(configuration_.conf.connections, [this, dump = std::move(dump)]() mutable {
+    adopt_and_begin(std::move(dump));
+    if (begun_) watch_sockets();
+  });
+}
+
 // The engine's state first, then the configuration, then both together: nothing that runs is touched unless the
 // configuration says so.
 void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
@@ -219,10 +241,9 @@ void IkeProcess::adopt_and_begin(Result<sadb::Dump> dump) {
     log_.notice("", "adopted " + std::to_string(sas.size()) + " SAs that the engine kept");
   }
   pump();
-  watch_sockets();
   tell_monitor(Settled{});
   tell_monitor(Ready{});
-  loop_.after(kNameInterval, [this] { look_up_names_again(); });
+  look_up_names_later();
   watch_certificates(kSoon);
 }
 
@@ -352,7 +373,7 @@ void IkeProcess::apply_configuration() {
   auto ambiguous = config::find_ambiguous_oriented(oriented.connections);
   some_ambiguous_ = !ambiguous.empty();
   oriented.set_aside(ambiguous);
-  note_unusable(oriented.unusable);
+  note_unusable(oriented);
   unusable_ = std::move(oriented.unusable);
   const auto holding = oriented.holding();
   waiting_connections_.clear();
@@ -384,6 +405,8 @@ void IkeProcess::on_network_changed() {
     apply_configuration();
     look_at_routes_again();
     pump();
+    // There may be somebody to ask now.
+    hosts_->resolve(configuration_.conf.connections);
   }
 }
 
@@ -394,22 +417,21 @@ void IkeProcess::look_up_names_of(const std::string& connection) {
   if (it == all.end() || (!named(it->local) && !named(it->remote))) {
     return;
   }
-  hosts_->resolve({*it}, [this](bool changed) {
-    if (changed && !ending_) {
-      apply_configuration();
-      pump();
-    }
-  });
+  hosts_->resolve({*it});
 }
 
-void IkeProcess::look_up_names_again() {
-  hosts_->resolve(configuration_.conf.connections, [this](bool changed) {
-    if (changed && !ending_) {
-      apply_configuration();
-      pump();
-    }
+void IkeProcess::look_up_names_later() {
+  const auto waits = [](const auto& waiting) {
+    const auto unknown = [](const model::HostSpec& host) {
+      return host.kind == model::HostSpec::Kind::kName && !host.resolved;
+    };
+    return unknown(waiting.second.local.host) || unknown(waiting.second.remote.host);
+  };
+  loop_.after(std::ranges::any_of(waiting_connections_, waits) ? kUnknownInterval : kNameInterval, [this] {
+    if (ending_) return;
+    hosts_->resolve(configuration_.conf.connections);
+    look_up_names_later();
   });
-  loop_.after(kNameInterval, [this] { look_up_names_again(); });
 }
 
 void IkeProcess::end() {

@@ -72,6 +72,7 @@ class IkeProcess {
   [[nodiscard]] Result<void> on_start(const StartIke& start, std::vector<io::UniqueFd> fds);
   [[nodiscard]] Result<BundledFiles> read_bundle(const std::vector<io::UniqueFd>& fds);
   [[nodiscard]] Result<config::LoadedConfiguration> load(BundledFiles& files);
+  void on_engine_state(Result<sadb::Dump> dump);
   void adopt_and_begin(Result<sadb::Dump> dump);
   void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
   void apply_configuration();
@@ -91,7 +92,7 @@ class IkeProcess {
   [[nodiscard]] bool wants_routes(const model::PolicySpec& policy) const;
   void recall_names(const std::vector<model::SaSpec>& sas);
   // ---- reload.cc
-  // What a reload does, once the names in it are looked up; and what it was about.
+  // What a reload does, and what it was about.
   struct Reload {
     control::ReloadReport report;
     std::optional<std::vector<std::string>> only;  // no more than these connections changed, or came
@@ -101,10 +102,10 @@ class IkeProcess {
   [[nodiscard]] Reload take_whole(config::LoadedConfiguration fresh);
   [[nodiscard]] bool take_change(config::ConfigurationChange change, Reload& reload);
   void apply_change(const Reload& reload);
-  void note_unusable(const std::map<std::string, std::string>& unusable);
+  void note_unusable(const Hosts::Oriented& oriented);
   void tell_reloaded(const Result<control::ReloadReport>& report);
   void on_network_changed();
-  void look_up_names_again();
+  void look_up_names_later();
   // Before the next attempt: the peer may be somewhere else by now.
   void look_up_names_of(const std::string& connection);
   void end();
@@ -352,7 +353,8 @@ class IkeProcess {
   bool pump_posted_ = false;
   bool pumping_ = false;
   bool waiting_timer_ = false;
-  bool begun_ = false;  // adopted and configured
+  bool begun_ = false;      // adopted and configured
+  bool listening_ = false;  // on the IKE port
   bool ending_ = false;
   int status_ = 0;
 };

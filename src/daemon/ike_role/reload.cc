@@ -77,17 +77,17 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
     tell_reloaded(std::unexpected(reload.error()));
     return;
   }
-  hosts_->resolve(configuration_.conf.connections, [this, reload = std::move(*reload)](bool changed) {
-    if (changed || !reload.only) {
-      apply_configuration();
-      look_at_routes_again();
-    } else {
-      apply_change(reload);
-    }
-    watch_certificates(kSoon);
-    pump();
-    tell_reloaded(reload.report);
-  });
+  // What is new is held back at once, whether its names are known or not.
+  if (reload->only) {
+    apply_change(*reload);
+  } else {
+    apply_configuration();
+    look_at_routes_again();
+  }
+  watch_certificates(kSoon);
+  pump();
+  hosts_->resolve(configuration_.conf.connections,
+                  [this, report = std::move(reload->report)] { tell_reloaded(report); });
 }
 
 Result<IkeProcess::Reload> IkeProcess::take_configuration(const NewConfiguration& message,
@@ -137,14 +137,15 @@ IkeProcess::Reload IkeProcess::take_whole(config::LoadedConfiguration fresh) {
 // False: the change does not fit to what is in force.
 bool IkeProcess::take_change(config::ConfigurationChange change, Reload& reload) {
   auto& connections = configuration_.conf.connections;
-  Reload out{.report = {}, .only = std::vector<std::string>{}};
+  Reload out;
+  std::vector<std::string> only;
   {
     const auto places = places_of(connections);
     for (auto& fresh : change.fresh) {
       const auto at = places.find(fresh.name);
       if (at != places.end() && is_same(connections[at->second], fresh)) continue;
       (at == places.end() ? out.report.added : out.report.changed).push_back(fresh.name);
-      out.only->push_back(fresh.name);
+      only.push_back(fresh.name);
     }
   }
   out.report.removed = std::move(change.removed);
@@ -152,17 +153,19 @@ bool IkeProcess::take_change(config::ConfigurationChange change, Reload& reload)
   order.reserve(change.order.size());
   for (auto& placed : change.order) order.push_back(std::move(placed.name));
   if (!put_in_order(connections, std::move(change.fresh), order)) return false;
-  const std::set<std::string_view> different(out.only->begin(), out.only->end());
+  const std::set<std::string_view> different(only.begin(), only.end());
   for (std::size_t i = 0; i < connections.size(); ++i) {
     connections[i].source = std::move(change.order[i].source);
     if (!different.contains(connections[i].name)) out.report.unchanged.push_back(connections[i].name);
   }
   configuration_.conf.ignored = std::move(change.ignored);
+  out.only = std::move(only);
   reload = std::move(out);
   return true;
 }
 
 void IkeProcess::apply_change(const Reload& reload) {
+  const auto only = reload.only.value_or(std::vector<std::string>{});
   // Which end of a connection is ours may be another question now. And what changed may be what another one could not
   // be told apart from; what shares its ends with others does not come here (config/reload.h).
   if (hosts_->own_addresses() != own_addresses_ || some_ambiguous_) {
@@ -173,18 +176,18 @@ void IkeProcess::apply_change(const Reload& reload) {
   const auto& written = configuration_.conf.connections;
   const auto places = places_of(written);
   std::vector<model::Connection> changed;
-  for (const auto& name : *reload.only) {
+  for (const auto& name : only) {
     if (const auto at = places.find(name); at != places.end()) changed.push_back(written[at->second]);
   }
   auto gone = reload.report.removed;
   std::erase_if(gone, [&](const auto& name) { return places.contains(name); });
   auto oriented = hosts_->orient_some(std::move(changed), gone);
-  note_unusable(oriented.unusable);
+  note_unusable(oriented);
   const auto forget = [this](const std::string& name) {
     unusable_.erase(name);
     waiting_connections_.erase(name);
   };
-  std::ranges::for_each(*reload.only, forget);
+  std::ranges::for_each(only, forget);
   std::ranges::for_each(gone, forget);
   const auto holding = oriented.holding();
   for (auto& connection : oriented.waiting) waiting_connections_.emplace(connection.name, std::move(connection));
@@ -198,7 +201,7 @@ void IkeProcess::apply_change(const Reload& reload) {
     if (!unusable_.contains(connection.name)) order.push_back(connection.name);
   }
   if (!put_in_order(connections_, oriented.connections, order)) {
-    // Another reload came while names were looked up.
+    // What is in use is not what the change was made from.
     apply_configuration();
     look_at_routes_again();
     return;
@@ -213,14 +216,19 @@ void IkeProcess::apply_change(const Reload& reload) {
   apply(policies_.reconfigure(holding, gone));
   refuse_unused_addresses();
   move_policies();
-  look_at_routes_of(*reload.only);
+  look_at_routes_of(only);
   endpoint_->reconfigure(clock_.monotonic(), std::move(oriented.connections), order);
 }
 
-void IkeProcess::note_unusable(const std::map<std::string, std::string>& unusable) {
-  for (const auto& [name, why] : unusable) {
+void IkeProcess::note_unusable(const Hosts::Oriented& oriented) {
+  for (const auto& [name, why] : oriented.unusable) {
     const auto known = unusable_.find(name);
-    if (known == unusable_.end() || known->second != why) log_.warning(name, "not usable now: " + why);
+    if (known != unusable_.end() && known->second == why) continue;
+    if (oriented.asking.contains(name)) {
+      log_.info(name, "not usable yet: " + why);
+    } else {
+      log_.warning(name, "not usable now: " + why);
+    }
   }
 }
 

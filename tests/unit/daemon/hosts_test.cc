@@ -47,11 +47,11 @@ TEST(Hosts, ANameUnderWayIsNotAskedForAgain) {
   Resolver resolver;
   Hosts hosts(loop, pool, std::move(*netlink), {}, [&](const std::string& name) { return resolver.look_up(name); });
   int told = 0, changed = 0;
+  hosts.on_changed([&] { ++changed; });
   for (int i = 0; i < 10; ++i) {
-    hosts.resolve({to_name("slow.test")}, [&](bool c) {
-      ++told;
-      changed += c ? 1 : 0;
-      if (told == 10) loop.stop();
+    hosts.resolve({to_name("slow.test")}, [&] {
+      EXPECT_EQ(changed, 1);
+      if (++told == 10) loop.stop();
     });
   }
   // Only then, so that all ten wait.
@@ -59,15 +59,69 @@ TEST(Hosts, ANameUnderWayIsNotAskedForAgain) {
   loop.run();
   EXPECT_EQ(resolver.asked, 1);
   EXPECT_EQ(told, 10);
-  EXPECT_EQ(changed, 10);
   // Answered: the next question is a new one, and brings nothing new.
   loop.restart();
-  hosts.resolve({to_name("slow.test")}, [&](bool c) {
-    EXPECT_FALSE(c);
-    loop.stop();
-  });
+  hosts.resolve({to_name("slow.test")}, [&] { loop.stop(); });
   loop.run();
   EXPECT_EQ(resolver.asked, 2);
+  EXPECT_EQ(changed, 1);
+}
+
+// The first name server is dead, the next one knows: the answer comes when nobody waits for it any more.
+TEST(Hosts, AnAnswerThatComesLateCounts) {
+  io::EventLoop loop;
+  io::WorkPool pool(loop, 2);
+  Resolver resolver;
+  Hosts hosts(loop, pool, std::move(*io::RouteSocket::open()), {},
+              [&](const std::string& name) { return resolver.look_up(name); });
+  auto connection = to_name("slow.test");
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  std::vector<std::string> shown;
+  hosts.on_changed([&] {
+    const auto oriented = hosts.orient({connection});
+    shown.push_back(oriented.unusable.empty() ? "known" : oriented.unusable.at("c"));
+    EXPECT_TRUE(oriented.asking.empty());
+    if (oriented.unusable.empty()) loop.stop();
+  });
+  bool told = false;
+  hosts.resolve({connection}, [&] {
+    told = true;
+    resolver.answer();
+  });
+  EXPECT_EQ(hosts.orient({connection}).unusable.at("c"), "the name slow.test is being looked up");
+  EXPECT_TRUE(hosts.orient({connection}).asking.contains("c"));
+  loop.after(std::chrono::seconds(10), [&] { loop.stop(); });
+  loop.run();
+  EXPECT_TRUE(told);
+  ASSERT_EQ(shown.size(), 2U);
+  EXPECT_EQ(shown[0].find("the name slow.test cannot be resolved"), 0U) << shown[0];
+  EXPECT_EQ(shown[1], "known");
+}
+
+// One name that nobody answers for does not keep another one waiting.
+TEST(Hosts, WhatIsAnsweredIsToldWhileOthersAreAwaited) {
+  io::EventLoop loop;
+  io::WorkPool pool(loop, 2);
+  Resolver resolver;
+  Hosts hosts(loop, pool, std::move(*io::RouteSocket::open()), {}, [&](const std::string& name) {
+    return name == "slow.test" ? resolver.look_up(name) : IpAddress::parse("192.0.2.8");
+  });
+  auto quick = to_name("quick.test");
+  quick.name = "q";
+  quick.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  bool told = false, changed = false;
+  hosts.on_changed([&] {
+    changed = true;
+    EXPECT_FALSE(told);
+    const auto oriented = hosts.orient({to_name("slow.test"), quick});
+    EXPECT_FALSE(oriented.unusable.contains("q"));
+    EXPECT_TRUE(oriented.asking.contains("c"));
+    loop.stop();
+  });
+  hosts.resolve({to_name("slow.test"), quick}, [&] { told = true; });
+  loop.run();
+  EXPECT_TRUE(changed);
+  resolver.answer();
 }
 
 // Whoever answers for names cannot make this machine its own peer, and take its protection away with that.
@@ -80,7 +134,7 @@ TEST(Hosts, AnAddressOfOursForThePeersNameTurnsNoConnectionRound) {
   connection.local.host = {.kind = model::HostSpec::Kind::kAny};
   connection.children.resize(1);
   connection.children[0].start = model::StartAction::kStart;
-  hosts.resolve({connection}, [&](bool) { loop.stop(); });
+  hosts.resolve({connection}, [&] { loop.stop(); });
   loop.run();
   const auto oriented = hosts.orient({connection});
   ASSERT_EQ(oriented.waiting.size(), 1U);

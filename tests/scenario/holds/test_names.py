@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that nobody answers for, or only later: what is protected does not wait for them."""
+import time
+
+import pytest
+
+from lab import Capture, Flow, Ping, wait_until
+from lab.cygnet import Cygnet, conn
+from common import CLEAR
+
+IDS = dict(leftid="@gw-a", rightid="@gw-b")
+# A thousand packets a second: what is counted in the clear are milliseconds.
+STREAM = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+while True:
+    try: s.sendto(b"x" * 64, (sys.argv[1], 7777))
+    except OSError: pass
+    time.sleep(0.001)
+"""
+SERVER = """
+import socket, struct, sys, threading
+answer, delay = sys.argv[1], float(sys.argv[2])
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("198.51.100.1", 53))
+print("bound", flush=True)
+while True:
+    asked, peer = s.recvfrom(4096)
+    if not answer: continue
+    end = asked.index(b"\\0", 12) + 5
+    a = asked[end - 4:end - 2] == b"\\0\\1"
+    print("asked", asked[12:end], flush=True)
+    said = (asked[:2] + b"\\x81\\x80" + asked[4:6] + struct.pack(">HHH", a, 0, 0) + asked[12:end] +
+             (b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4" + socket.inet_aton(answer) if a else b""))
+    threading.Timer(delay, s.sendto, (said, peer)).start()
+"""
+NAME_SERVER = "198.51.100.1"  # the router, from its far side
+
+
+def name_server(net, answer="", delay_s=0.0):
+    """On the router. It answers with this address, or never; gw_a asks it."""
+    server = net.router.spawn(["/usr/bin/python3", "-c", SERVER, answer, str(delay_s)], name="names")
+    server.wait_log("bound")
+    file = net.gw_a.dir / "resolv.conf"
+    if not file.exists():
+        file.write_text(f"nameserver {NAME_SERVER}\n")
+        net.gw_a.run(["mount", "--bind", file, "/etc/resolv.conf"])
+    return server
+
+
+@pytest.fixture
+def silent(net):
+    """The router knows the way to 10.2.0.0/24; the name server never answers."""
+    net.router.route(net.lan("b"), via=net.wan("b"))
+    net.server = name_server(net)
+    return net
+
+
+def site(net, name="site", **words):
+    words = {"left": net.wan("a"), "leftsubnet": net.lan("a"), "right": net.wan("b"), "rightsubnet": net.lan("b"),
+             "auto": "start", **IDS, **words}
+    return conn(name, **words)
+
+
+def named(net):
+    return site(net, "named", right="hub.test", rightsubnet="10.9.0.0/24", rightid="@hub")
+
+
+def clear_while(net, act):
+    """How many of host_a's packets left in the clear until 4 s after act()."""
+    with Capture(net.gw_a, "wan", "udp dst port 7777") as clear:
+        stream = net.host_a.spawn(["/usr/bin/python3", "-c", STREAM, net.host_address("b")], name="stream")
+        time.sleep(0.3)
+        begun = time.time()
+        act()
+        time.sleep(max(0.0, begun + 4 - time.time()))
+        stream.stop()
+    return clear.count()
+
+
+def test_what_has_its_addresses_waits_for_nobodys_name(silent):
+    net = silent
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    b.configure(site(net, auto="add"))
+    b.start()
+    a.configure(site(net))
+    alone = clear_while(net, lambda: a.start(wait=False))
+    a.stop()
+    a.configure(site(net) + named(net))
+    beside = clear_while(net, lambda: a.start(wait=False))
+    assert alone > 50 and beside < alone + 700, (alone, beside)
+    assert a.state("site") == "up"
+    assert "the name hub.test cannot be resolved" in a.connection("named")["last_error"]
+    # What the named one protects is held as soon.
+    assert "10.9.0.0/24 dev ipsec0" in net.gw_a.routes(table=4359)
+
+
+def test_what_a_reload_adds_waits_for_nobodys_name(silent):
+    net = silent
+    a = Cygnet(net.gw_a)
+    a.configure(named(net))
+    a.start()
+    a.wait_log("not usable now: the name hub.test cannot")
+    a.configure(named(net) + site(net))
+    beside = clear_while(net, lambda: a.ctl("reload"))
+    assert 50 < beside < 1000, beside
+
+
+def test_a_tunnel_to_a_name_outlives_ike(silent):
+    """Where it leads is known from its SAs, though nobody answers for the name any more."""
+    net = silent
+    hosts = net.gw_a.dir / "hosts"
+    hosts.write_text(f"{net.wan('b')} hub.test\n")
+    net.gw_a.run(["mount", "--bind", hosts, "/etc/hosts"])
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    b.configure(site(net, auto="add"))
+    b.start()
+    a.configure(site(net, right="hub.test"))
+    a.start()
+    a.wait_state("up", "site")
+    before = a.spis("site")
+    hosts.write_text("")
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        flow = Flow(net.host_a, net.host_address("b"))
+        a.wait_role("ike", a.kill("ike"))
+        assert a.state("site") == "up" and a.spis("site") == before
+        account = flow.stop()
+    assert account.sent > 250 and account.lost == 0, account.text
+    assert clear.count() == 0, clear.lines()[:5]
+
+
+def test_who_calls_while_its_name_is_asked_for_is_heard(net):
+    """The peer's first message comes before the answer for its name: it is not refused."""
+    name_server(net, net.wan("b"), delay_s=0.4)
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    b.configure(conn("site", left=net.wan("b"), leftsubnet=net.lan("b"), right=net.wan("a"), rightsubnet=net.lan("a"),
+                     leftid="@gw-b", rightid="@gw-a"))
+    b.start()
+    a.configure(site(net, right="hub.test", auto="ondemand"))
+    a.start(wait=False)
+    wait_until(lambda: net.lan("b") in net.gw_a.routes(table=4359), 5, "gw_a has begun")
+    b.up("site")
+    assert a.state("site") == "up"
+
+
+def test_an_answer_that_comes_late_counts(net):
+    """When the patience of whoever asked is over the name is looked at as unknown, and as known when it is."""
+    name_server(net, net.wan("b"), delay_s=4)
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    b.configure(site(net, auto="add"))
+    b.start()
+    a.configure(site(net, right="hub.test"))
+    a.start()
+    a.wait_log("the name hub.test cannot be resolved", 5)
+    a.wait_state("up", "site", timeout_s=6)

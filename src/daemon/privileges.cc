@@ -38,6 +38,11 @@ std::optional<Account> find_account(const std::string& name) {
   return entry == nullptr ? std::nullopt : std::optional(Account{entry->pw_uid, entry->pw_gid});
 }
 
+std::optional<Account> account_for(const std::string& user) {
+  const auto account = find_account(user);
+  return account ? account : find_account("nobody");
+}
+
 Result<void> become(const Account& account, Keep keep) {
   if (keep == Keep::kNetAdmin && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
     return io::fail_errno("cannot keep CAP_NET_ADMIN");
@@ -288,11 +293,13 @@ void leave_network() { (void)::unshare(CLONE_NEWNET); }
 
 bool user_exists(const std::string& user) { return find_account(user).has_value(); }
 
+std::optional<std::uint32_t> uid_of(const std::string& user) {
+  const auto account = account_for(user);
+  return account ? std::optional<std::uint32_t>(account->uid) : std::nullopt;
+}
+
 Result<void> drop_privileges(const std::string& user, Keep keep) {
-  auto account = find_account(user);
-  if (!account) {
-    account = find_account("nobody");
-  }
+  const auto account = account_for(user);
   if (!account) {
     return fail("there is neither a user '" + user + "' nor nobody to run as");
   }

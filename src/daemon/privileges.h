@@ -2,6 +2,8 @@
 #pragma once
 
 // Giving up what a process does not need, for good.
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -12,6 +14,8 @@ namespace cygnet::daemon {
 enum class Confinement { kEngine, kIke, kKeys, kToken };
 
 [[nodiscard]] bool user_exists(const std::string& user);
+// Whom drop_privileges() becomes.
+[[nodiscard]] std::optional<std::uint32_t> uid_of(const std::string& user);
 
 // Becomes `user` (nobody, if there is no such user), without capabilities, unable to gain any, not dumpable, no core
 // files, and asks to be killed when the parent dies (changing the user forgets that).

@@ -123,7 +123,7 @@ void fields(A& a, V& v) {
 template <typename A, Is<NetworkRequest> V>
 void fields(A& a, V& v) {
   a.number(v.request);
-  a.enumeration(v.what, NetworkRequest::What::kRemoveExempt);
+  a.enumeration(v.what, NetworkRequest::What::kRemoveQuestions);
   a.address(v.prefix.address);
   a.number(v.prefix.length);
   if (v.prefix.length > v.prefix.address.bits()) {

@@ -136,7 +136,8 @@ struct WantShutDown {};
 // networks it is attached to (proxy ARP, RFC 4389 for IPv6). Addresses for peers (Pool), which are refused as long as
 // nobody has them and which the administrator routes nowhere (monitor/pool_routes.h). And what clear text from outside
 // is refused (monitor/clear_text_gate.h): everything from a routed network, unless it is Clear; then what is Guarded,
-// and not Exempt. The monitor refuses everything else.
+// and not Exempt. Questions: those for names may leave in the clear (monitor/name_servers.h); nothing else is said of
+// them. The monitor refuses everything else.
 struct NetworkRequest {
   enum class What : std::uint8_t {
     kAddRoute,
@@ -152,7 +153,9 @@ struct NetworkRequest {
     kAddGuard,
     kRemoveGuard,
     kAddExempt,
-    kRemoveExempt
+    kRemoveExempt,
+    kAddQuestions,
+    kRemoveQuestions
   };
   std::uint32_t request = 0;
   What what{};

@@ -49,6 +49,7 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
   std::string rest;
   std::string target;
   bool of_vrf = false;
+  bool is_question = false;  // QuestionRule
   each_attribute<fib_rule_hdr>(message, [&](std::uint16_t type, const nlattr* attribute) {
     switch (type) {
       case FRA_PRIORITY: rule.priority = u32_of(attribute); break;
@@ -60,10 +61,13 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
       case FRA_OIFNAME: rest += " oif " + name_of(attribute); break;
       case FRA_GOTO: target = " goto " + std::to_string(u32_of(attribute)); break;
       case FRA_L3MDEV: of_vrf = true; break;
+      case FRA_PROTOCOL:
+        is_question = payload_of(attribute).size() == 1 && payload_of(attribute)[0] == netlink::kOurRouteProtocol;
+        break;
       default: break;
     }
   });
-  if (of_vrf || (body->action == FR_ACT_TO_TBL && rule.table == RT_TABLE_LOCAL)) return std::nullopt;
+  if (of_vrf || is_question || (body->action == FR_ACT_TO_TBL && rule.table == RT_TABLE_LOCAL)) return std::nullopt;
   if (body->action == FR_ACT_GOTO) rule.table = 0;
   if (target.empty()) target = " lookup " + (rule.table == RT_TABLE_MAIN ? "main" : std::to_string(rule.table));
   rule.text += "from " + from + rest + target;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Policy rules of others that lead packets to some table, or past other rules.
+// Policy rules of others (and our own MarkRule) that lead packets to some table, or past other rules.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -2,7 +2,6 @@
 #include "io/rtnetlink.h"
 
 #include <libmnl/libmnl.h>
-#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -155,27 +154,6 @@ std::optional<Route> parse_route(const nlmsghdr& message) {
   return route;
 }
 
-std::optional<MarkRule> parse_rule(const nlmsghdr& message) {
-  const auto* body = body_of<fib_rule_hdr>(message);
-  const auto family = body == nullptr ? std::nullopt : family_of(body->family);
-  if (!family || message.nlmsg_type != RTM_NEWRULE || (body->flags & FIB_RULE_INVERT) == 0) {
-    return std::nullopt;
-  }
-  MarkRule rule{.family = *family, .table = body->table};
-  bool marked = false;
-  each_attribute<fib_rule_hdr>(message, [&](std::uint16_t type, const nlattr* attribute) {
-    if (type == FRA_PRIORITY) {
-      rule.priority = u32_of(attribute);
-    } else if (type == FRA_TABLE) {
-      rule.table = u32_of(attribute);
-    } else if (type == FRA_FWMARK) {
-      rule.mark = u32_of(attribute);
-      marked = true;
-    }
-  });
-  return marked ? std::optional(rule) : std::nullopt;
-}
-
 Request route_request(const Route& route, std::uint16_t type, std::uint16_t flags) {
   Request request(type, flags);
   auto* body = request.body<rtmsg>();
@@ -207,20 +185,6 @@ Request route_request(const Route& route, std::uint16_t type, std::uint16_t flag
     request.u32(RTAX_MTU, route.mtu);
     mnl_attr_nest_end(request.header, metrics);
   }
-  return request;
-}
-
-Request rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t flags) {
-  Request request(type, flags);
-  auto* body = request.body<fib_rule_hdr>();
-  body->family = af_of(rule.family);
-  body->action = FR_ACT_TO_TBL;
-  body->flags = FIB_RULE_INVERT;
-  body->table = RT_TABLE_UNSPEC;
-  request.u32(FRA_PRIORITY, rule.priority);
-  request.u32(FRA_FWMARK, rule.mark);
-  request.u32(FRA_FWMASK, 0xffffffffU);
-  request.u32(FRA_TABLE, rule.table);
   return request;
 }
 
@@ -348,21 +312,6 @@ Result<std::vector<Route>> RouteSocket::routes(Family family, std::uint32_t tabl
       },
       "cannot list the routes", ENOENT);  // no such table: no routes
   return done ? Result<std::vector<Route>>(std::move(out)) : std::unexpected(done.error());
-}
-
-Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) {
-  Request request(RTM_GETRULE, NLM_F_DUMP);
-  request.body<fib_rule_hdr>()->family = af_of(family);
-  std::vector<MarkRule> out;
-  const auto done = talk(
-      *request.header,
-      [&](const nlmsghdr& m) {
-        if (auto rule = parse_rule(m)) {
-          out.push_back(*rule);
-        }
-      },
-      "cannot list the routing rules");
-  return done ? Result<std::vector<MarkRule>>(std::move(out)) : std::unexpected(done.error());
 }
 
 Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
@@ -562,16 +511,6 @@ std::vector<std::pair<std::size_t, Error>> RouteSocket::set_some_together(std::s
     }
   }
   return failed;
-}
-
-Result<void> RouteSocket::add_rule(const MarkRule& rule) {
-  auto request = rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-  return talk(*request.header, {}, "cannot set the routing rule " + std::to_string(rule.priority), EEXIST);
-}
-
-Result<void> RouteSocket::remove_rule(const MarkRule& rule) {
-  auto request = rule_request(rule, RTM_DELRULE, NLM_F_ACK);
-  return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
 }
 
 }  // namespace cygnet::io

@@ -59,6 +59,19 @@ struct MarkRule {
   auto operator<=>(const MarkRule&) const = default;
 };
 
+// `priority: from all [to ADDRESS] fwmark 0/MARK iif lo ipproto PROTOCOL dport PORT [uidrange UID-UID] lookup main`:
+// what begins on this machine. The mark, which our own outer packets have, tells whose rule it is.
+struct QuestionRule {
+  Family family = Family::kV4;
+  std::uint32_t priority = 0;
+  std::uint32_t mark = 0;
+  std::optional<IpAddress> to;
+  std::uint8_t protocol = 0;
+  std::uint16_t port = 0;
+  std::optional<std::uint32_t> uid;
+  auto operator<=>(const QuestionRule&) const = default;
+};
+
 // An address for which a device answers ARP or neighbour solicitations though it is not its own.
 struct ProxyNeighbour {
   int device = 0;
@@ -113,6 +126,9 @@ class RouteSocket {
   std::vector<std::pair<std::size_t, Error>> remove_routes(std::span<const Route> routes);
   [[nodiscard]] Result<void> add_rule(const MarkRule& rule);
   [[nodiscard]] Result<void> remove_rule(const MarkRule& rule);
+  [[nodiscard]] Result<std::vector<QuestionRule>> question_rules(Family family);  // of ours, whatever their mark
+  [[nodiscard]] Result<void> add_rule(const QuestionRule& rule);
+  [[nodiscard]] Result<void> remove_rule(const QuestionRule& rule);
   [[nodiscard]] Result<void> add_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<void> remove_proxy(const ProxyNeighbour& proxy);
   [[nodiscard]] Result<std::vector<ProxyNeighbour>> our_proxies(Family family);  // those add_proxy() made

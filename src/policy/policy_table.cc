@@ -69,12 +69,12 @@ bool has_unknown_peer(const model::Connection& connection) {
 
 // What is kept up by itself must be able to ask for its peer's name, and whether its certificate is revoked: to hold
 // back everything would hold back these questions.
-bool needs_the_network(const model::Connection& connection, const model::Child& child) {
+bool needs_the_network(const model::Connection& connection, const model::Child& child, bool asks_beside) {
   const auto& peer = connection.remote;
+  const bool asks_for_name = peer.host.kind == model::HostSpec::Kind::kName && !asks_beside;
   const bool asks_first = peer.auth == model::AuthMethod::kSignature && peer.revocation == model::Revocation::kStrict;
   const auto kept_up = [](const model::Child& c) { return c.start == model::StartAction::kStart; };
-  return kept_up(child) && (asks_first || peer.host.kind == model::HostSpec::Kind::kName) &&
-         has_part_in_everything(connection, child, kept_up);
+  return kept_up(child) && (asks_first || asks_for_name) && has_part_in_everything(connection, child, kept_up);
 }
 
 }  // namespace
@@ -90,12 +90,26 @@ std::uint32_t order_of(const model::TrafficSelectors& local, const model::Traffi
   return kFirstOrder + (width_of(local) + width_of(remote)) * 2 + (acquire ? 1U : 0U);
 }
 
-model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child) {
+bool holds_its_questions(const model::Connection& connection) {
+  const auto named = [](const model::End& end) {
+    const auto is_name = [](const model::HostSpec& host) { return host.kind == model::HostSpec::Kind::kName; };
+    return is_name(end.host) || std::ranges::any_of(end.alternatives, is_name);
+  };
+  const auto holds = [](const model::Child& c) { return holds_packets(c.start); };
+  // Which end is the peer's may not be known yet.
+  return (named(connection.local) || named(connection.remote)) &&
+         std::ranges::any_of(connection.children, [&](const model::Child& child) {
+           return holds(child) && has_part_in_everything(connection, child, holds);
+         });
+}
+
+model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child,
+                                        bool asks_beside) {
   if (!child.local.empty()) return child.local;
   const bool asks = connection.local.requests_address();
   auto own = asks ? model::TrafficSelectors{} : host_selector(connection.local.host);
   if (!own.empty() || !holds_packets(child.start)) return own;
-  if (asks && needs_the_network(connection, child)) return own;
+  if (asks && needs_the_network(connection, child, asks_beside)) return own;
   // The address is not known before the peer has assigned it, or before there is a route to the peer: meanwhile any
   // packet is held back, and is the sign to begin.
   const auto remote = remote_selectors(connection, child);
@@ -202,6 +216,7 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
 }
 
 void PolicyTable::configure_one(const model::Connection& connection, Changes& changes) {
+  const bool asks_beside = asks_beside_(connection);
   for (const auto& child : connection.children) {
     // A name without an address yet holds packets back: what is protected does not depend on where the peer is.
     const bool has_peer =
@@ -209,8 +224,8 @@ void PolicyTable::configure_one(const model::Connection& connection, Changes& ch
     if (!holds_packets(child.start) || !has_peer) continue;
     // The question for the name would be held back as well, for ever.
     const auto holds = [](const model::Child& c) { return holds_packets(c.start); };
-    if (has_unknown_peer(connection) && has_part_in_everything(connection, child, holds)) continue;
-    const model::PolicySpec spec{.local = local_selectors(connection, child),
+    if (!asks_beside && has_unknown_peer(connection) && has_part_in_everything(connection, child, holds)) continue;
+    const model::PolicySpec spec{.local = local_selectors(connection, child, asks_beside),
                                  .remote = remote_selectors(connection, child),
                                  .mode = child.mode,
                                  .device = child.device,

@@ -3,12 +3,14 @@
 
 // Which policies the engine shall have: one for each child that must be protected even before it is up (ondemand,
 // start), one for each CHILD_SA whose selectors no other policy has, and what may pass beside them. Pure.
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "model/connection.h"
@@ -28,12 +30,22 @@ struct Changes {
 [[nodiscard]] std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
                                      bool acquire);
 
+// Whether the questions for the names of the connection's ends pass by what it holds back. Where they do not, a
+// connection that takes everything must hold nothing as long as it asks.
+using AsksBeside = std::function<bool(const model::Connection&)>;
+
 // What a child protects, as far as it is known before negotiation; empty where it is not (an unknown peer address).
-[[nodiscard]] model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child);
+[[nodiscard]] model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child,
+                                                      bool asks_beside);
 [[nodiscard]] model::TrafficSelectors remote_selectors(const model::Connection& connection, const model::Child& child);
+
+// It takes everything, holds it back, and has an end with a name: the questions for that are among what it holds.
+[[nodiscard]] bool holds_its_questions(const model::Connection& connection);
 
 class PolicyTable {
  public:
+  explicit PolicyTable(AsksBeside asks_beside = [](const model::Connection&) { return false; })
+      : asks_beside_(std::move(asks_beside)) {}
   // The policies (and children using them) the engine still has from an earlier ike. Call before anything else.
   void adopt(const std::vector<model::PolicySpec>& policies, const std::vector<model::SaSpec>& sas);
   // The configuration, oriented. What adopt() brought and nothing needs any more is removed with the first call.
@@ -72,6 +84,7 @@ class PolicyTable {
   Place erase(Place it);
   [[nodiscard]] model::PolicyId new_id();
 
+  AsksBeside asks_beside_;
   std::map<Key, Entry> entries_;
   std::unordered_map<model::PolicyId, const Entry*> by_id_;
   std::unordered_map<model::ChildId, std::vector<model::PolicyId>> used_by_;

@@ -17,10 +17,8 @@ namespace cygnet::daemon {
 
 namespace {
 
-constexpr Duration kSoon = std::chrono::seconds(1);  // keys has said by then which private keys there are
-constexpr Duration kNameInterval = std::chrono::seconds(60);
+constexpr Duration kSoon = std::chrono::seconds(1);       // keys has said by then which private keys there are
 constexpr Duration kDrainTime = std::chrono::seconds(1);  // a queue of packets is empty by then
-constexpr Duration kUnknownInterval = std::chrono::seconds(5);      // where a connection waits for a name
 constexpr Duration kFirstAnswers = std::chrono::milliseconds(500);  // most names are known by then
 
 }  // namespace
@@ -73,6 +71,7 @@ void IkeProcess::on_network_done(const NetworkDone& done) {
                ("not all of the network is set: " + done.failures.back().why + " (see the log)");
   }
   network_done_ += done.count;
+  ask_what_may_be_asked();
   pump_soon();
 }
 
@@ -190,7 +189,7 @@ void IkeProcess::on_engine_state(Result<sadb::Dump> dump) {
   if (!dump || (dump->sas.empty() && dump->checkpoints.empty())) {
     adopt_and_begin(std::move(dump));
     if (!begun_) return;
-    hosts_->resolve(configuration_.conf.connections, [this] { watch_sockets(); });
+    look_up_names(configuration_.conf.connections, [this] { watch_sockets(); });
     // A peer that calls while its name is being asked for is heard a moment later, instead of being refused.
     loop_.after(kFirstAnswers, [this] { watch_sockets(); });
     return;
@@ -388,6 +387,7 @@ void IkeProcess::apply_configuration() {
   apply(policies_.configure(holding));
   refuse_unused_addresses();
   move_policies();
+  find_askers();
   verifier_->use(configuration_.conf.credentials);
   verifier_->use_own(own_certificates(configuration_.conf.credentials, connections_));
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
@@ -406,32 +406,8 @@ void IkeProcess::on_network_changed() {
     look_at_routes_again();
     pump();
     // There may be somebody to ask now.
-    hosts_->resolve(configuration_.conf.connections);
+    look_up_names(configuration_.conf.connections);
   }
-}
-
-void IkeProcess::look_up_names_of(const std::string& connection) {
-  const auto& all = configuration_.conf.connections;
-  const auto it = std::ranges::find(all, connection, &model::Connection::name);
-  const auto named = [](const model::End& end) { return end.host.kind == model::HostSpec::Kind::kName; };
-  if (it == all.end() || (!named(it->local) && !named(it->remote))) {
-    return;
-  }
-  hosts_->resolve({*it});
-}
-
-void IkeProcess::look_up_names_later() {
-  const auto waits = [](const auto& waiting) {
-    const auto unknown = [](const model::HostSpec& host) {
-      return host.kind == model::HostSpec::Kind::kName && !host.resolved;
-    };
-    return unknown(waiting.second.local.host) || unknown(waiting.second.remote.host);
-  };
-  loop_.after(std::ranges::any_of(waiting_connections_, waits) ? kUnknownInterval : kNameInterval, [this] {
-    if (ending_) return;
-    hosts_->resolve(configuration_.conf.connections);
-    look_up_names_later();
-  });
 }
 
 void IkeProcess::end() {

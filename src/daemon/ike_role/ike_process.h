@@ -9,6 +9,7 @@
 //   datagrams.cc       sockets, engine events
 //   perform_actions.cc what the endpoint asks for
 //   key_work.cc        Diffie-Hellman (key_queue.h)
+//   names.cc           who is asked for the names of peers, and when
 //   sending.cc         datagrams out
 //   requests.cc        what the command line asks for
 //   reports.cc         state as the command line shows it
@@ -105,9 +106,17 @@ class IkeProcess {
   void note_unusable(const Hosts::Oriented& oriented);
   void tell_reloaded(const Result<control::ReloadReport>& report);
   void on_network_changed();
+  // ---- names.cc
   void look_up_names_later();
+  // Once their questions can leave.
+  void look_up_names(std::vector<model::Connection> connections, std::function<void()> done = {});
+  // Where tunnels hold everything back and somebody must be asked where they lead: the questions are let out.
+  void find_askers();
+  void let_questions_out();
+  void ask_what_may_be_asked();
   // Before the next attempt: the peer may be somewhere else by now.
   void look_up_names_of(const std::string& connection);
+  // ----
   void end();
   void tell_monitor(const ToMonitor& message);
   void send_network_requests();
@@ -285,7 +294,8 @@ class IkeProcess {
                      "answer: look into the log for why"};
   std::vector<std::string> secrets_warnings_;  // of files that only the monitor and keys see
   std::unique_ptr<Verifier> verifier_;         // made when the privileges are gone: it has a thread
-  policy::PolicyTable policies_;
+  // The kernel's own policies would hold back what our routes let pass.
+  policy::PolicyTable policies_{[this](const model::Connection& c) { return !in_kernel(c.name); }};
   policy::OnDemand on_demand_;
   Routes routes_{[this](const NetworkRequest& request) {
     ++network_asked_;
@@ -298,6 +308,14 @@ class IkeProcess {
   io::DatagramSender sender_;
   Configuration configuration_;  // as loaded
   config::Reloader reloader_;
+  std::set<std::string> askers_;  // connections that hold back the questions for their own names
+  bool questions_out_ = false;
+  struct NameQuestion {
+    std::uint64_t network = 0;  // acknowledgement to wait for
+    std::vector<model::Connection> connections;
+    std::function<void()> done;
+  };
+  std::deque<NameQuestion> name_questions_;
   bool some_ambiguous_ = false;                 // of the configuration's connections, two that cannot be told apart
   std::vector<model::Connection> connections_;  // oriented, in use
   std::unordered_map<std::string, std::size_t> connection_places_;  // in there

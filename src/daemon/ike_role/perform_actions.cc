@@ -272,6 +272,7 @@ void IkeProcess::ask_usage() {
 
 void IkeProcess::perform(const ike::ChildUp& action) {
   last_errors_.erase(action.connection);
+  let_questions_out();
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, true, false);
   if (action.replaces) {
     on_rekeyed(action.connection, action.child, false);
@@ -295,8 +296,10 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, action.ok, action.will_retry);
   if (action.ok) {
     last_errors_.erase(action.connection);
+    let_questions_out();
   } else {
     last_errors_[action.connection] = action.message;
+    let_questions_out();
     if (action.will_retry) {
       look_up_names_of(action.connection);
     }

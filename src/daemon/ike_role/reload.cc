@@ -86,8 +86,7 @@ void IkeProcess::on_new_configuration(const NewConfiguration& message, const std
   }
   watch_certificates(kSoon);
   pump();
-  hosts_->resolve(configuration_.conf.connections,
-                  [this, report = std::move(reload->report)] { tell_reloaded(report); });
+  look_up_names(configuration_.conf.connections, [this, report = std::move(reload->report)] { tell_reloaded(report); });
 }
 
 Result<IkeProcess::Reload> IkeProcess::take_configuration(const NewConfiguration& message,
@@ -216,6 +215,7 @@ void IkeProcess::apply_change(const Reload& reload) {
   apply(policies_.reconfigure(holding, gone));
   refuse_unused_addresses();
   move_policies();
+  find_askers();
   look_at_routes_of(only);
   endpoint_->reconfigure(clock_.monotonic(), std::move(oriented.connections), order);
 }

@@ -187,12 +187,13 @@ control::ConnectionReport IkeProcess::report_connection(const model::Connection&
     if (!up.contains(child.name)) {
       const bool holding = !policies_.acquiring(connection.name, child.name).empty();
       waits = waits || holding;
-      report.inactive.push_back({child.name,
-                                 connecting ? control::State::kConnecting
-                                 : holding  ? control::State::kWaiting
-                                            : control::State::kDown,
-                                 model::to_string(policy::local_selectors(connection, child)),
-                                 model::to_string(policy::remote_selectors(connection, child))});
+      report.inactive.push_back(
+          {child.name,
+           connecting ? control::State::kConnecting
+           : holding  ? control::State::kWaiting
+                      : control::State::kDown,
+           model::to_string(policy::local_selectors(connection, child, !in_kernel(connection.name))),
+           model::to_string(policy::remote_selectors(connection, child))});
     }
   }
   report.state = !up.empty()  ? control::State::kUp

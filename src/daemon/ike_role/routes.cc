@@ -285,6 +285,16 @@ void Routes::use_pools(std::map<IpPrefix, std::string> pools) {
   }
 }
 
+void Routes::let_questions_out(bool out) {
+  send_({.request = next_request_++,
+         .what = out ? NetworkRequest::What::kAddQuestions : NetworkRequest::What::kRemoveQuestions,
+         .prefix = {},
+         .device = {},
+         .source = {},
+         .guarded_remote = {},
+         .guarded_local = {}});
+}
+
 Routes::Unplaced Routes::on_done(const NetworkDone& done) {
   std::map<std::uint32_t, const std::string*> why;
   for (const auto& failure : done.failures) why.emplace(failure.request, &failure.why);

@@ -42,6 +42,8 @@ class Routes {
   void remove(const model::PolicySpec& policy);
   // Networks whose addresses are refused while no peer has them, each with a device of ours: all there are from now on.
   void use_pools(std::map<IpPrefix, std::string> pools);
+  // Questions for names may leave in the clear; asked again, the monitor looks anew whom they go to.
+  void let_questions_out(bool out);
   // The monitor has answered. What it could not set is asked for again by the next policy that needs it, and by add().
   [[nodiscard]] Unplaced on_done(const NetworkDone& done);
   // It waits to be asked for again.

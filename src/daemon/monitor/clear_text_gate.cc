@@ -159,6 +159,18 @@ std::string match(const Kind& kind, const Alike& alike) {
   return protocol == 0 ? out : out + "meta l4proto " + std::to_string(protocol) + ' ';
 }
 
+// What those who answer have in common.
+std::vector<std::string> answering(const std::optional<NameServers>& servers, Family family) {
+  if (!servers) return {};
+  const std::string of_family = family == Family::kV6 ? "meta nfproto ipv6 " : "meta nfproto ipv4 ";
+  if (servers->anybody) return {of_family};
+  std::vector<std::string> out;
+  for (const auto& server : servers->list) {
+    if (server.family() == family) out.push_back(addresses(IpRange::of(server), "saddr"));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string ClearTextGate::name() const { return table_name(setup_.route_table); }
@@ -181,6 +193,8 @@ std::string ClearTextGate::table_text() const {
   chain partly {
     accept
   }
+  chain answers {
+  }
   chain to_us {
     meta l4proto { 50, 51 } accept
     udp dport { )" +
@@ -193,6 +207,7 @@ std::string ClearTextGate::table_text() const {
     icmpv6 type { 1, 2, 3, 4 } @th,112,8 { 50, 51 } accept
     icmpv6 type { 1, 2, 3, 4 } @th,112,8 17 @th,384,16 { )" +
          own_ports + R"( } accept
+    jump answers
   }
   chain from_outside {
     type filter hook prerouting priority mangle + 5; policy accept;
@@ -261,6 +276,15 @@ std::string ClearTextGate::exceptions_text() const {
     fill(" clear", widest(clear_, family));
     fill(" wholly", widest(wholly_, family));
   }
+  const std::string answers = name() + " answers";
+  out += "flush chain " + answers + '\n';
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    for (const auto& who : answering(answering_, family)) {
+      // Of TCP no beginnings: nobody reaches a service here.
+      for (const char* what : {"udp sport { 53, 853 }", "tcp sport { 53, 853 } tcp flags & (syn | ack) != syn"})
+        out += "add rule " + answers + ' ' + who + what + " accept\n";
+    }
+  }
   const std::string chain = name() + " partly";
   return out + "flush chain " + chain + '\n' + rules().text + "add rule " + chain + " accept\n";
 }
@@ -321,6 +345,12 @@ void ClearTextGate::want_guard(const GuardedTraffic& traffic, bool wanted) {
 void ClearTextGate::guard_wholly(std::set<IpPrefix> networks) {
   if (networks == wholly_) return;
   wholly_ = std::move(networks);
+  dirty_ = true;
+}
+
+void ClearTextGate::let_answers_in(std::optional<NameServers> from) {
+  if (from == answering_) return;
+  answering_ = std::move(from);
   dirty_ = true;
 }
 

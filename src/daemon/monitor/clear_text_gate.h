@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "daemon/monitor/name_servers.h"
 #include "daemon/monitor/nftables.h"
 #include "model/traffic_selector.h"
 
@@ -61,6 +62,8 @@ class ClearTextGate {
   // Some traffic of this network comes in the clear: only what is guarded is refused.
   void want_clear(const IpPrefix& network, bool wanted);
   void want_guard(const GuardedTraffic& traffic, bool wanted);
+  // Answers to this machine's questions for names come in, from these; nothing: no more than others.
+  void let_answers_in(std::optional<NameServers> from);
   // All of these networks is refused, wherever they lie in clear ones, and whatever is let in.
   void guard_wholly(std::set<IpPrefix> networks);
   // What was wanted since is told to the kernel by settle(): all at once, for each time is a text about everything.
@@ -92,6 +95,7 @@ class ClearTextGate {
   std::map<IpPrefix, unsigned> clear_;  // and how often it is wanted
   std::map<GuardedTraffic, unsigned> guards_;
   std::set<IpPrefix> wholly_;
+  std::optional<NameServers> answering_;
   bool dirty_ = false;
   std::string complaint_;      // the last one, told once
   std::uint64_t before_ = 0;   // counted by tables that are gone

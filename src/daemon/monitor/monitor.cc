@@ -106,6 +106,7 @@ Result<void> Monitor::start() {
   threads_ = loaded.configuration.conf.threads;
   network_ = std::make_unique<Network>(loaded.configuration.conf.setup, path("state"), log_,
                                        plan_.user ? threads_ : model::EngineThreads{}, plan_);
+  if (const auto uid = uid_of(options_.user)) network_->set_asker(*uid);
   use_bounds(loaded);  // what is taken over must fit them
   if (auto opened = network_->open(); !opened) {
     return opened;

@@ -274,6 +274,10 @@ void Network::remove_ours(std::uint32_t table, std::uint32_t priority, std::uint
         take_back(netlink_[0].remove_rule(rule));
       }
     }
+    const auto questions = netlink_[0].question_rules(family);
+    for (const auto& rule : questions ? *questions : std::vector<io::QuestionRule>{}) {
+      if (rule.mark == mark && rule.priority < priority) take_back(netlink_[0].remove_rule(rule));
+    }
     const auto routes = netlink_[0].routes(family, table);
     for (const auto& route : routes ? *routes : std::vector<io::Route>{}) {
       if (route.protocol == kOurRouteProtocol) {

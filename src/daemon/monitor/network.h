@@ -24,6 +24,7 @@
 #include "daemon/engine_plan.h"
 #include "daemon/monitor/clear_text_gate.h"
 #include "daemon/monitor/local_networks.h"
+#include "daemon/monitor/name_servers.h"
 #include "daemon/monitor/pool_routes.h"
 #include "daemon/monitor/proxy_neighbours.h"
 #include "daemon/monitor/unmet.h"
@@ -82,6 +83,11 @@ class Network {
   void on_network_changed();  // addresses of this machine are not what they were
   void on_routes_changed();   // only its routes
   void set_bounds(NetworkBounds bounds);
+  // Whose questions for names are let out when ike asks for that, where no other program asks in its place.
+  void set_asker(std::uint32_t uid, NameServerPaths paths = {}) {
+    asker_ = uid;
+    name_server_paths_ = std::move(paths);
+  }
   // Somebody has taken away what is ours: puts it back. True: a device was gone and had to be made anew, so that the
   // engine must begin anew as well.
   [[nodiscard]] bool repair();
@@ -159,6 +165,12 @@ class Network {
   [[nodiscard]] Result<void> open_kernel_sockets();
   [[nodiscard]] Result<void> add_rules();
   [[nodiscard]] Result<void> add_rules(Family family);
+  // Questions for names may leave beside the tunnels, and their answers come in; called again, it looks anew who is
+  // asked.
+  [[nodiscard]] Result<void> let_questions_out(bool out);
+  // Right before the first of our rules.
+  [[nodiscard]] Result<void> add_question_rules(Family family);
+  [[nodiscard]] std::set<io::QuestionRule> question_rules_of(Family family) const;
   void tell_of_rules(Family family, const std::vector<io::RoutingRule>& others, std::uint32_t first);
   struct Earlier {  // what the file in the run directory says about an earlier monitor
     std::uint32_t table = 0, priority = 0, mark = 0;
@@ -240,6 +252,11 @@ class Network {
   std::size_t addresses_ = 0;  // of placed_
   std::size_t guarded_ = 0;    // clear networks and guards of placed_
   ClearTextGate gate_;
+  std::optional<std::uint32_t> asker_;
+  NameServerPaths name_server_paths_;
+  std::optional<NameServers> asked_;  // questions for names are let out, to these
+  bool ike_asks_ = false;             // this ike has said so
+  std::map<Family, std::uint32_t> first_rule_;
   std::set<IpPrefix> thrown_;
   std::set<IpPrefix> pools_;    // of placed_
   std::set<IpPrefix> refused_;  // of pools_, those with a route that refuses

@@ -16,8 +16,8 @@ void Network::apply_for_engine(const ToMonitor& message) {
 
 Result<void> Network::apply_for_engine(const NetworkRequest& request) {
   using What = NetworkRequest::What;
-  const bool allowed =
-      request.what == What::kAddRoute || request.what == What::kRemoveRoute || request.what >= What::kAddClear;
+  const bool allowed = request.what == What::kAddRoute || request.what == What::kRemoveRoute ||
+                       (request.what >= What::kAddClear && request.what < What::kAddQuestions);
   if (!allowed) {
     return fail("the engine asked for something else than a route");
   }
@@ -64,6 +64,7 @@ void Network::on_engine_gone() {
 
 void Network::begin_sync() {
   refusals_ = 0;
+  ike_asks_ = false;
   // Of one that died while it told us, too.
   before_.merge(wanted_);
   wanted_.clear();
@@ -71,6 +72,9 @@ void Network::begin_sync() {
 
 void Network::end_sync() {
   before_.clear();
+  if (!ike_asks_) {
+    if (auto done = let_questions_out(false); !done) log_.warning("network", done.error().message);
+  }
   for (auto it = placed_.begin(); it != placed_.end();) {
     if (wanted_.contains(*it) || kept_.contains(*it)) {
       ++it;

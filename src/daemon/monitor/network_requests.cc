@@ -246,6 +246,12 @@ std::vector<NetworkFailure> Network::apply(const std::vector<NetworkRequest>& re
   std::vector<NetworkFailure> failures;
   std::vector<Placed> fresh;
   for (const auto& request : requests) {
+    if (request.what >= NetworkRequest::What::kAddQuestions) {
+      ike_asks_ = request.what == NetworkRequest::What::kAddQuestions;
+      if (auto done = let_questions_out(ike_asks_); !done)
+        failures.push_back({.request = request.request, .why = std::move(done.error().message)});
+      continue;
+    }
     const auto what = check(request);
     // One that throw routes have to do with is set by itself.
     const bool plain = what && request.what == NetworkRequest::What::kAddRoute &&

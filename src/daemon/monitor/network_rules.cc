@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rule that leads packets into our table, and those of others that would come before it.
+// The rule that leads packets into our table, those of others that would come before it, and those that leave it out.
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "daemon/monitor/network.h"
 
 namespace cygnet::daemon {
+
+namespace {
+
+constexpr std::uint16_t kNamePort = 53;
+constexpr std::uint16_t kNameOverTlsPort = 853;  // RFC 7858
+
+}  // namespace
 
 std::optional<std::uint32_t> place_before(const std::set<std::uint32_t>& others, const std::set<std::uint32_t>& own,
                                           std::uint32_t ours) {
@@ -50,6 +59,11 @@ Result<void> Network::add_rules(Family family) {
     others.push_back(rule);
     numbers.insert(rule.priority);
   }
+  // One that was put right before our questions is before what they are before.
+  const auto questions = netlink_[0].question_rules(family);
+  for (const auto& rule : questions ? *questions : std::vector<io::QuestionRule>{}) {
+    if (numbers.contains(rule.priority - 1)) numbers.insert(rule.priority);
+  }
   const auto before = place_before(numbers, own, ours);
   if (before && !own.contains(*before)) {
     if (auto added = netlink_[0].add_rule(at(*before)); !added) return added;
@@ -63,7 +77,78 @@ Result<void> Network::add_rules(Family family) {
     if (before == priority) continue;
     if (auto removed = netlink_[0].remove_rule(at(priority)); !removed) return removed;
   }
-  tell_of_rules(family, others, before.value_or(ours));
+  first_rule_[family] = before.value_or(ours);
+  tell_of_rules(family, others, first_rule_[family]);
+  return add_question_rules(family);
+}
+
+std::set<io::QuestionRule> Network::question_rules_of(Family family) const {
+  std::set<io::QuestionRule> out;
+  const auto first = first_rule_.find(family);
+  if (!asked_ || first == first_rule_.end() || first->second <= 1) return out;
+  const auto add = [&](const std::optional<IpAddress>& to) {
+    for (const std::uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
+      for (const std::uint16_t port : {kNamePort, kNameOverTlsPort}) {
+        out.insert({.family = family,
+                    .priority = first->second - 1,
+                    .mark = setup_.fwmark,
+                    .to = to,
+                    .protocol = protocol,
+                    .port = port,
+                    .uid = asked_->by_others ? std::nullopt : asker_});
+      }
+    }
+  };
+  if (asked_->anybody) {
+    add(std::nullopt);
+  } else {
+    for (const auto& server : asked_->list) {
+      if (server.family() == family) add(server);
+    }
+  }
+  return out;
+}
+
+Result<void> Network::add_question_rules(Family family) {
+  const auto listed = netlink_[0].question_rules(family);
+  if (!listed) return std::unexpected(listed.error());
+  const auto wanted = question_rules_of(family);
+  std::set<io::QuestionRule> there;
+  for (const auto& rule : *listed) {
+    if (rule.mark == setup_.fwmark) there.insert(rule);
+  }
+  for (const auto& rule : wanted) {
+    if (there.contains(rule)) continue;
+    if (auto added = netlink_[0].add_rule(rule); !added) return added;
+  }
+  for (const auto& rule : there) {
+    if (wanted.contains(rule)) continue;
+    if (auto removed = netlink_[0].remove_rule(rule); !removed) return removed;
+  }
+  return {};
+}
+
+Result<void> Network::let_questions_out(bool out) {
+  auto now = out ? std::optional(name_servers(name_server_paths_)) : std::nullopt;
+  if (now == asked_) return {};
+  asked_ = std::move(now);
+  if (asked_) {
+    std::string whom = asked_->anybody ? "anybody" : "";
+    for (const auto& server : asked_->list) {
+      if (!asked_->anybody) whom += (whom.empty() ? "" : ", ") + server.to_string();
+    }
+    log_.notice("network", "questions for names may leave beside the tunnels, to " +
+                               (whom.empty() ? "nobody: there are no name servers" : whom) +
+                               (asked_->by_others ? ", whichever program asks" : ""));
+  } else {
+    log_.notice("network", "questions for names do not leave beside the tunnels any more");
+  }
+  // The first answer comes before anything else is told to the filter.
+  gate_.let_answers_in(asked_);
+  gate_.settle();
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    if (auto done = add_question_rules(family); !done && family == Family::kV4) return done;
+  }
   return {};
 }
 

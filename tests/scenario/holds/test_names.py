@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names that nobody answers for, or only later: what is protected does not wait for them."""
+import signal
 import time
 
 import pytest
 
 from lab import Capture, Flow, Ping, wait_until
-from lab.cygnet import Cygnet, conn
+from lab.cygnet import Cygnet, conn, program
 from common import CLEAR
 
 IDS = dict(leftid="@gw-a", rightid="@gw-b")
@@ -26,10 +27,10 @@ s.bind(("198.51.100.1", 53))
 print("bound", flush=True)
 while True:
     asked, peer = s.recvfrom(4096)
+    print("asked by", peer[0], flush=True)
     if not answer: continue
     end = asked.index(b"\\0", 12) + 5
     a = asked[end - 4:end - 2] == b"\\0\\1"
-    print("asked", asked[12:end], flush=True)
     said = (asked[:2] + b"\\x81\\x80" + asked[4:6] + struct.pack(">HHH", a, 0, 0) + asked[12:end] +
              (b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4" + socket.inet_aton(answer) if a else b""))
     threading.Timer(delay, s.sendto, (said, peer)).start()
@@ -153,3 +154,147 @@ def test_an_answer_that_comes_late_counts(net):
     a.start()
     a.wait_log("the name hub.test cannot be resolved", 5)
     a.wait_state("up", "site", timeout_s=6)
+
+
+# ---- what takes everything, to a name: only the question for that gets out
+
+EVERYTHING = dict(right="hub.test", rightsubnet="0.0.0.0/0", rightid="@hub")
+# As a name is asked for, by whoever runs it.
+QUESTION = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in (53, 5353): s.sendto(b"\\1\\2\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\5other\\4test\\0\\0\\1\\0\\1", ("198.51.100.1", port))
+"""
+# A name server of the host's own, which asks the one on the router.
+STUB = """
+import socket
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+own.bind(("127.0.0.1", 53))
+print("bound", flush=True)
+while True:
+    asked, peer = own.recvfrom(4096)
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    out.settimeout(1)
+    try:
+        out.sendto(asked, ("198.51.100.1", 53))
+        own.sendto(out.recvfrom(4096)[0], peer)
+    except OSError: pass
+"""
+
+
+def hub(net, **words):
+    b = Cygnet(net.gw_b)
+    b.configure(conn("hub", **{**dict(left=net.wan("b"), leftsubnet="0.0.0.0/0", leftid="@hub", right="%any",
+                                      rightsubnet=net.lan("a"), rightid="@gw-a"), **words}))
+    return b.start()
+
+
+def questions_may_leave(net):
+    return "dport 53" in net.gw_a.rules()
+
+
+def nothing_but_names_leaves(net):
+    """host_a's and gw_a's packets, and questions of others than ike."""
+    with Capture(net.gw_a, "wan", "ip and not src host 192.0.2.1 and not udp port 500 and not udp port 4500") as wire:
+        assert Ping.once(net.host_a, net.host_address("b"), count=2, wait_s=1).received == 0
+        assert Ping.once(net.gw_a, net.wan("b"), count=2, wait_s=1).received == 0
+        net.gw_a.run(["/usr/bin/python3", "-c", QUESTION], check=False)
+        net.host_a.run(["/usr/bin/python3", "-c", QUESTION], check=False)
+    names = f"udp port 53 and host {NAME_SERVER} and host {net.wan('a')}"
+    others = [line for line in wire.lines(f"not ({names})")]
+    assert not others, others[:5]
+    assert not [line for line in wire.lines() if "other.test" in line]
+
+
+def test_everything_to_an_unknown_name_is_held(silent):
+    net = silent
+    b = hub(net)
+    a = Cygnet(net.gw_a)
+    a.configure(site(net, **EVERYTHING))
+    a.start()
+    a.wait_log("hub.test cannot be resolved")
+    net.server.wait_log(f"asked by {net.wan('a')}")
+    assert a.state("site") == "waiting"
+    assert f"{net.lan('a')} === 0.0.0.0/0" in a.ctl("status").stdout
+    nothing_but_names_leaves(net)
+    assert questions_may_leave(net)
+    # It answers at last, and the tunnel takes all questions.
+    net.server.stop()
+    server = name_server(net, net.wan("b"))
+    a.wait_state("up", "site", timeout_s=20)
+    wait_until(lambda: not questions_may_leave(net), 5, "nothing is let out any more")
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    with Capture(net.gw_a, "wan", "udp port 53") as clear:
+        net.gw_a.run(["getent", "hosts", "hub.test"], check=False)
+    assert clear.count() == 0, clear.lines()[:5]
+    server.stop()
+
+
+def test_a_client_that_takes_everything_is_held_too(silent):
+    """Its address comes from the peer, so that it waits with whichever it has."""
+    net = silent
+    b = hub(net, rightsubnet=None, rightaddresspool="10.9.0.7-10.9.0.9")
+    a = Cygnet(net.gw_a)
+    a.configure(site(net, left="%defaultroute", leftsubnet=None, leftsourceip="%config", **EVERYTHING))
+    a.start()
+    a.wait_log("hub.test cannot be resolved")
+    nothing_but_names_leaves(net)
+    net.server.stop()
+    name_server(net, net.wan("b"))
+    a.wait_state("up", "site", timeout_s=20)
+    wait_until(lambda: not questions_may_leave(net), 5, "nothing is let out any more")
+    # Its end, and another beginning: held at once.
+    a.stop()
+    assert not questions_may_leave(net)
+
+
+def test_a_peer_that_is_somewhere_else_is_found(silent):
+    """Nobody is where the name led; while that is so the name is asked for again, and nothing else leaves."""
+    net = silent
+    net.server.stop()
+    server = name_server(net, "198.51.100.99")
+    hub(net)
+    a = Cygnet(net.gw_a)
+    a.configure(site(net, **EVERYTHING, **{"retransmit-timeout": "2s"}))
+    a.start()
+    a.wait_log("no answer from 198.51.100.99", 20)
+    wait_until(lambda: questions_may_leave(net), 5, "the question can be asked again")
+    nothing_but_names_leaves(net)
+    server.stop()
+    name_server(net, net.wan("b"))
+    a.wait_state("up", "site", timeout_s=30)
+    wait_until(lambda: not questions_may_leave(net), 5, "nothing is let out any more")
+
+
+def test_a_name_server_of_this_machine_asks_for_it(silent):
+    net = silent
+    net.server.stop()
+    name_server(net, net.wan("b"))
+    (net.gw_a.dir / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    net.gw_a.spawn(["/usr/bin/python3", "-c", STUB], name="stub").wait_log("bound")
+    hub(net)
+    a = Cygnet(net.gw_a)
+    a.configure(site(net, **EVERYTHING))
+    a.start()
+    a.wait_state("up", "site", timeout_s=10)
+    wait_until(lambda: not questions_may_leave(net), 5, "nothing is let out any more")
+
+
+def test_what_is_let_out_ends_with_the_daemon(silent):
+    """Killed, the next one begins anew; --clean-up takes everything back."""
+    net = silent
+    a = Cygnet(net.gw_a)
+    a.configure(site(net, **EVERYTHING))
+    a.start()
+    wait_until(lambda: questions_may_leave(net), 5, "questions are let out")
+    a.wait_role("ike", a.kill("ike"))
+    wait_until(lambda: questions_may_leave(net), 5, "questions are let out")
+    nothing_but_names_leaves(net)
+    a.kill("monitor", signal.SIGKILL)
+    a.process.wait(5)
+    a.start()
+    wait_until(lambda: questions_may_leave(net), 5, "questions are let out")
+    nothing_but_names_leaves(net)
+    a.kill_all()
+    a.host.run([program("cygnetd"), "--clean-up", "--config", a.conf, "--run-dir", a.run_dir, "--state-dir", a.state_dir])
+    assert not questions_may_leave(net)

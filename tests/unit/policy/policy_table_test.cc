@@ -212,6 +212,49 @@ TEST(PolicyTable, WhereEverythingIsHeldTheNameOfAnUnknownPeerIsNot) {
   EXPECT_TRUE(holds(ts("0.0.0.0/0")));
 }
 
+// Where the questions for names do not come to the policies, nothing need be let out for them.
+TEST(PolicyTable, WhereTheQuestionsPassByEverythingIsHeld) {
+  const auto asks_beside = [](const model::Connection& c) { return c.name != "kernel"; };
+  const auto held = [&](const model::Connection& c) { return PolicyTable(asks_beside).configure({c}).install.size(); };
+  auto named = connection("c", model::StartAction::kOnDemand, "10.1.0.0/16", "0.0.0.0/0");
+  named.remote.host = {.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  EXPECT_EQ(held(named), 1U);
+  auto client = named;
+  client.local.request_ip4 = true;
+  client.children[0].local.clear();
+  client.children[0].start = model::StartAction::kStart;
+  EXPECT_EQ(held(client), 1U);
+  EXPECT_EQ(local_selectors(client, client.children[0], true), ts("0.0.0.0/0"));
+  EXPECT_TRUE(local_selectors(client, client.children[0], false).empty());
+  // Revocation is asked for by other ways.
+  client.remote.auth = model::AuthMethod::kSignature;
+  client.remote.revocation = model::Revocation::kStrict;
+  EXPECT_EQ(held(client), 0U);
+  named.name = "kernel";
+  EXPECT_EQ(held(named), 0U);
+}
+
+TEST(PolicyTable, WhoHoldsTheQuestionsForItsOwnNames) {
+  auto c = connection("c", model::StartAction::kStart, "10.1.0.0/16", "0.0.0.0/0");
+  EXPECT_FALSE(holds_its_questions(c));
+  const model::HostSpec name{.kind = model::HostSpec::Kind::kName, .name = "peer.test"};
+  auto named = c;
+  named.remote.host = name;
+  EXPECT_TRUE(holds_its_questions(named));
+  named = c;
+  named.remote.alternatives = {name};
+  EXPECT_TRUE(holds_its_questions(named));
+  // Which end is ours is not known before its address is.
+  named = c;
+  named.local.host = name;
+  EXPECT_TRUE(holds_its_questions(named));
+  named.children[0].start = model::StartAction::kAdd;
+  EXPECT_FALSE(holds_its_questions(named));
+  named.children[0].start = model::StartAction::kStart;
+  named.children[0].remote = ts("10.2.0.0/16");
+  EXPECT_FALSE(holds_its_questions(named));
+}
+
 // Without a route to the peer it is not known which address of ours is meant, and so none may leave in the clear.
 TEST(PolicyTable, AnEndWithoutAddressYetHoldsPacketsOfAll) {
   auto c = connection("c", model::StartAction::kStart);

@@ -26,10 +26,29 @@ std::atomic<bool>& waits_for_bind(int fd) {
   return waiting[fd];
 }
 
+// Ports of sockets that are shared, or were until they were closed.
+std::atomic<unsigned>& shared_port(int fd) {
+  static std::atomic<unsigned> ports[kMostDescriptors];
+  return ports[fd];
+}
+
 unsigned port_of(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
   return 0;
+}
+
+// One that is open still: the port is in use by the program itself, and stays shared.
+bool is_shared_now(unsigned port) {
+  for (int fd = 0; fd < kMostDescriptors; ++fd) {
+    if (shared_port(fd) != port) continue;
+    sockaddr_storage address{};
+    socklen_t octets = sizeof address;
+    if (next_getsockname(fd, reinterpret_cast<sockaddr*>(&address), &octets) == 0 && port_of(address) == port) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool set(int fd, int level, int name, int value) { return next_setsockopt(fd, level, name, &value, sizeof value) == 0; }
@@ -85,6 +104,7 @@ int lend_second(int fd, const sockaddr_storage& address, socklen_t octets) {
   const int done = ask_engine(wire::xfrm::WrapType::kLendSocket, address.ss_family, port, second, true);
   const int error = errno;
   ::close(second);
+  if (done == 0 && fd < kMostDescriptors) shared_port(fd) = port;
   errno = error;
   return done;
 }
@@ -123,15 +143,24 @@ void on_bound(int fd) {
   errno = before;
 }
 
-bool release_port(const sockaddr* address, socklen_t octets) {
-  if (address == nullptr || octets < sizeof(sockaddr_in) ||
+void on_opened(int fd) {
+  if (fd < 0 || fd >= kMostDescriptors) return;
+  waits_for_bind(fd) = false;
+  shared_port(fd) = 0;
+}
+
+bool release_port(int fd, const sockaddr* address, socklen_t octets) {
+  const int before = errno;
+  const bool datagrams = flag_of(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM;
+  errno = before;
+  if (!datagrams || address == nullptr || octets < sizeof(sockaddr_in) ||
       (address->sa_family != AF_INET && address->sa_family != AF_INET6)) {
     return false;
   }
   sockaddr_storage copy{};
   std::memcpy(&copy, address, octets < sizeof copy ? octets : sizeof copy);
-  const int before = errno;
-  const bool released = ask_engine(wire::xfrm::WrapType::kReleasePort, 0, port_of(copy), -1, false) == 0;
+  const bool released =
+      !is_shared_now(port_of(copy)) && ask_engine(wire::xfrm::WrapType::kReleasePort, 0, port_of(copy), -1, false) == 0;
   errno = before;
   return released;
 }

@@ -12,8 +12,10 @@ namespace cygnet::preload {
 int share_port(int fd, const void* value, socklen_t octets);
 // The program's socket has got its address: what waited for that is done now.
 void on_bound(int fd);
-// A UDP port that is in use: gives back what a socket of the program's, closed meanwhile, had left with the engine.
-// True: try again.
-bool release_port(const sockaddr* address, socklen_t octets);
+// A number that the program has for a new socket: what one with it had asked for before is over.
+void on_opened(int fd);
+// The port that this UDP socket wants is in use: gives back what a socket of the program's, closed meanwhile, had left
+// with the engine. True: try again.
+bool release_port(int fd, const sockaddr* address, socklen_t octets);
 
 }  // namespace cygnet::preload

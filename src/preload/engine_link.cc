@@ -88,7 +88,7 @@ int connect_to_engine(const char* path, int type) {
   std::memcpy(address.sun_path, path, octets);
   const int flags = type & (SOCK_CLOEXEC | SOCK_NONBLOCK);
   const int fd = next_socket(AF_UNIX, SOCK_SEQPACKET | flags, 0);
-  if (fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (fd >= 0 && next_connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int error = errno;
     ::close(fd);
     errno = error;

@@ -10,6 +10,7 @@ namespace cygnet::preload {
 
 int next_socket(int domain, int type, int protocol);
 int next_bind(int fd, const sockaddr* address, socklen_t octets);
+int next_connect(int fd, const sockaddr* address, socklen_t octets);
 int next_getsockname(int fd, sockaddr* address, socklen_t* octets);
 int next_setsockopt(int fd, int level, int name, const void* value, socklen_t octets);
 ssize_t next_recvfrom(int fd, void* buffer, std::size_t octets, int flags, sockaddr* from, socklen_t* from_octets);

@@ -94,7 +94,11 @@ CYGNET_EXPORT int socket(int domain, int type, int protocol) noexcept {
   if (domain == AF_NETLINK && protocol == NETLINK_XFRM && xfrm_path() != nullptr) {
     return connect_to_engine(xfrm_path(), type);
   }
-  if (domain != PF_KEY || pfkey_path() == nullptr) return next_socket(domain, type, protocol);
+  if (domain != PF_KEY || pfkey_path() == nullptr) {
+    const int fd = next_socket(domain, type, protocol);
+    on_opened(fd);
+    return fd;
+  }
   if (kind != SOCK_RAW || protocol != PF_KEY_V2) {
     errno = EPROTONOSUPPORT;
     return -1;
@@ -110,11 +114,17 @@ CYGNET_EXPORT int bind(int fd, const sockaddr* address, socklen_t octets) noexce
     return tell_engine(fd, WrapType::kGroups, said.nl_groups);
   }
   int done = next_bind(fd, address, octets);
-  if (done != 0 && errno == EADDRINUSE && xfrm_path() != nullptr && release_port(address, octets)) {
+  if (done != 0 && errno == EADDRINUSE && xfrm_path() != nullptr && release_port(fd, address, octets)) {
     done = next_bind(fd, address, octets);
   }
   if (done == 0) on_bound(fd);
   return done;
+}
+
+// To the kernel, which is at the other end already.
+CYGNET_EXPORT int connect(int fd, const sockaddr* address, socklen_t octets) {
+  const bool netlink = address != nullptr && octets >= sizeof(sockaddr_nl) && address->sa_family == AF_NETLINK;
+  return netlink && is_xfrm_connection(fd) ? 0 : next_connect(fd, address, octets);
 }
 
 CYGNET_EXPORT int getsockname(int fd, sockaddr* address, socklen_t* octets) noexcept {

@@ -61,8 +61,8 @@ void XfrmServer::remove_client(ClientId id) {
 void XfrmServer::on_datagram(ClientId id, ByteView datagram, PfkeyTime time) {
   const auto it = clients_.find(id);
   if (it == clients_.end() || !outboxes_.is_open(id)) return;
-  if (wrap_message_of(datagram)) {
-    on_wrap_message(it->second, datagram);
+  if (const auto said = wrap_message_of(datagram)) {
+    on_wrap_message(it->second, *said);
     return;
   }
   const auto messages = xf::split_messages(datagram);
@@ -74,8 +74,7 @@ void XfrmServer::on_datagram(ClientId id, ByteView datagram, PfkeyTime time) {
   for (const auto& message : *messages) on_message(it->second, message, time);
 }
 
-void XfrmServer::on_wrap_message(Client& client, ByteView bytes) {
-  const auto said = *wrap_message_of(bytes);
+void XfrmServer::on_wrap_message(Client& client, const xf::WrapMessage& said) {
   if (said.pid != 0) client.port = said.pid;
   switch (static_cast<xf::WrapType>(said.type)) {
     case xf::WrapType::kGroups: client.groups = said.value; return;
@@ -102,6 +101,7 @@ void XfrmServer::on_message(Client& client, ByteView bytes, PfkeyTime time) {
   if (static_cast<std::uint16_t>(header.type) < static_cast<std::uint16_t>(Type::kNewSa) ||
       (header.flags & xf::kRequest) == 0) {
     ++counters_["no-requests"];
+    if ((header.flags & xf::kAck) != 0) answer_error(client, header, 0, {});
     return;
   }
   const auto message = Message::parse(bytes);
@@ -165,7 +165,7 @@ void XfrmServer::answer(Client& client, const Header& request, Message message) 
 }
 
 // One copy for all who listen. They did not ask: no sequence, and the kernel's port.
-void XfrmServer::tell(Group group, Message message) {
+void XfrmServer::tell(Group group, const Message& message) {
   const auto bit = bit_of(static_cast<std::uint32_t>(group));
   Outboxes::Shared bytes;
   for (const auto& [id, client] : clients_) {

@@ -68,12 +68,12 @@ class XfrmServer final : public MessageServer, public DatabaseObserver {
   };
 
   // server.cc
-  void on_wrap_message(Client& client, ByteView bytes);
+  void on_wrap_message(Client& client, const wire::xfrm::WrapMessage& said);
   void on_message(Client& client, ByteView bytes, PfkeyTime time);
   [[nodiscard]] PfkeyResult<> dispatch(Client& client, const Message& message, PfkeyTime time);
   void answer_error(Client& client, const Header& request, int error, const std::string& text);
   void answer(Client& client, const Header& request, Message message);
-  void tell(Group group, Message message);
+  void tell(Group group, const Message& message);
   [[nodiscard]] PfkeyResult<> begin_dump(Client& client, const Message& message, bool of_policies);
   [[nodiscard]] Outboxes::Shared next_of_dump(Client& client, PfkeyTime time);
   [[nodiscard]] std::optional<Message> read_entry(const Client& client, Dump& dump, PfkeyTime time);

@@ -440,6 +440,28 @@ TEST_F(XfrmTest, NonsenseIsAnsweredAndCounted) {
   EXPECT_NE(xfrm.statistics().find("xfrm-refused-truncated 2\n"), std::string::npos) << xfrm.statistics();
 }
 
+// As the kernel does: what it passes over it acknowledges all the same to whom wants that.
+TEST_F(XfrmTest, WhatIsNoRequestIsAcknowledgedIfAsked) {
+  xf::Message message;
+  message.header = {Type::kGetSadInfo, xf::kAck, 9, kPort};
+  message.body = xf::SadInfo{};
+  const auto no_request = message.serialize();
+  auto noop = no_request;
+  constexpr std::uint16_t kNoop = 1, kAsked = xf::kRequest | xf::kAck;
+  std::memcpy(noop.data() + 4, &kNoop, sizeof kNoop);
+  std::memcpy(noop.data() + 6, &kAsked, sizeof kAsked);
+  for (const auto& bytes : {no_request, noop}) {
+    xfrm.on_datagram(program, bytes, time);
+    const auto heard = hear(program);
+    ASSERT_EQ(heard.size(), 1U);
+    EXPECT_EQ(heard[0].header.sequence, 9U);
+    EXPECT_EQ(std::get<xf::ErrorReply>(heard[0].body).error, 0);
+  }
+  message.header.flags = 0;
+  xfrm.on_datagram(program, message.serialize(), time);
+  EXPECT_TRUE(hear(program).empty());
+}
+
 TEST_F(XfrmTest, AThousandPrograms) {
   std::vector<Id> all;
   for (std::uint32_t i = 1; i <= 1000; ++i) all.push_back(join(bit(xf::Group::kSa), kPort + i));

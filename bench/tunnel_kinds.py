@@ -73,6 +73,12 @@ class CygnetCrypto(CygnetTunnel):
     setup = "crypto-threads=1"
 
 
+class CygnetAnyCpu(CygnetTunnel):
+    """The engines wherever the kernel puts them, idle or not."""
+
+    setup = "worker-cpus=any"
+
+
 class CygnetOneCpu(CygnetTunnel):
     """Both engines where they wake each other without another CPU's help; TCP and ping run wherever the kernel puts them."""
 
@@ -194,7 +200,7 @@ KINDS = {"veth": Tunnel, "cygnet-null": CygnetNull, "cygnet-udp": CygnetTunnel, 
          "cygnet-esp-xdp": CygnetXdp,
          "strongswan-libipsec": StrongSwanTunnel, "wireguard-go": WireGuardTunnel, "openvpn": OpenVpnTunnel,
          "cygnet-workers": CygnetWorkers, "cygnet-busy-poll": CygnetBusyPoll, "cygnet-crypto": CygnetCrypto,
-         "cygnet-clones": CygnetClones, "cygnet-one-cpu": CygnetOneCpu, "cygnet-beside": CygnetBeside,
+         "cygnet-clones": CygnetClones, "cygnet-one-cpu": CygnetOneCpu, "cygnet-any-cpu": CygnetAnyCpu, "cygnet-beside": CygnetBeside,
          "cygnet-urgent": CygnetUrgent, "cygnet-crypto-beside": CygnetCryptoBeside,
          "cygnet-crypto-urgent": CygnetCryptoUrgent}
 TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its cipher, in UDP",
@@ -206,11 +212,12 @@ TITLES = {"veth": "plain veth (no tunnel)", "cygnet-null": "Cygnet without its c
           "cygnet-crypto": "Cygnet, ESP in UDP, one crypto thread",
           "cygnet-clones": "Cygnet, ESP in UDP, two workers, two clones",
           "cygnet-one-cpu": "Cygnet, ESP in UDP, both engines on one CPU",
+          "cygnet-any-cpu": "Cygnet, ESP in UDP, engines wherever the kernel puts them",
           "cygnet-beside": "Cygnet, ESP in UDP, ping by a connection and device of its own",
           "cygnet-urgent": "Cygnet, ESP in UDP, ping likewise, with traffic=latency",
           "cygnet-crypto-beside": "Cygnet, ESP in UDP, one crypto thread, ping by a connection and device of its own",
           "cygnet-crypto-urgent": "Cygnet, ESP in UDP, one crypto thread, ping likewise, with traffic=latency"}
 # What a run compares unless told otherwise.
-ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones", "cygnet-one-cpu", "cygnet-beside",
-              "cygnet-urgent", "cygnet-crypto-beside", "cygnet-crypto-urgent")
+ON_REQUEST = ("cygnet-workers", "cygnet-busy-poll", "cygnet-crypto", "cygnet-clones", "cygnet-one-cpu", "cygnet-any-cpu",
+              "cygnet-beside", "cygnet-urgent", "cygnet-crypto-beside", "cygnet-crypto-urgent")
 TUNNELS = tuple(name for name in KINDS if name not in ON_REQUEST)

@@ -8,6 +8,7 @@
 #include "config/kernel_words.h"
 #include "config/suggest.h"
 #include "config/values.h"
+#include "model/any_cpu.h"
 
 namespace cygnet::config {
 namespace {
@@ -137,11 +138,15 @@ void on_esp_path(const Context& c) {
   c.draft.threads.esp_over_xdp = xdp;
 }
 
-// The CPUs of threads: at most `most` numbers.
-void cpu_list(const Context& c, std::size_t most, std::vector<std::uint16_t>& into) {
+// The CPUs of threads: at most `most` numbers, or, where that may stand there, `any`.
+void cpu_list(const Context& c, std::size_t most, bool any, std::vector<std::uint16_t>& into) {
   const std::string example = c.entry.key + "=2,3";
   std::vector<std::uint16_t> cpus;
   for (const auto& piece : split(c.entry.value, ", ")) {
+    if (any && equals_ignoring_case(piece.text, "any")) {
+      cpus.push_back(model::kAnyCpu);
+      continue;
+    }
     const auto cpu = parse_number(piece.text, 1023);
     if (!cpu) {
       return c.report.error(c.entry.value_place(piece.offset), "'" + std::string(piece.text) + "' is no CPU's number",
@@ -157,7 +162,7 @@ void cpu_list(const Context& c, std::size_t most, std::vector<std::uint16_t>& in
 
 void on_worker_cpus(const Context& c) {
   c.draft.worker_cpus_place = c.entry.place;
-  cpu_list(c, 16, c.draft.threads.cpus);
+  cpu_list(c, 16, true, c.draft.threads.cpus);
 }
 
 constexpr std::size_t kMostCryptoThreads = model::EngineThreads::kMostCryptoThreads;
@@ -167,7 +172,7 @@ void on_crypto_threads(const Context& c) {
 }
 void on_crypto_cpus(const Context& c) {
   c.draft.crypto_place = c.entry.place;
-  cpu_list(c, kMostCryptoThreads, c.draft.threads.crypto_cpus);
+  cpu_list(c, kMostCryptoThreads, false, c.draft.threads.crypto_cpus);
 }
 void on_crypto_cpu(const Context& c) {
   c.draft.crypto_place = c.entry.place;

@@ -184,11 +184,15 @@ bool allow_with_descriptors(scmp_filter_ctx filter) {
                     {SIOCOUTQ, FIONREAD, FIONBIO, TCGETS, SIOCGIFNAME, SIOCGIFINDEX, TUNGETIFF, TUNSETOFFLOAD});
 }
 
+// The thread that calls; nobody else's.
+bool allow_own_place(scmp_filter_ctx filter) {
+  return allow_if(filter, SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
 // Threads, no processes, no namespaces. What clone3() is given cannot be seen: the C library falls back to clone().
 bool allow_threads(scmp_filter_ctx filter) {
   return allow_if(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaces | CLONE_THREAD, CLONE_THREAD)) &&
-         seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
-         allow_if(filter, SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_EQ, 0));
+         seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 && allow_own_place(filter);
 }
 
 // Netlink for routes alone: getaddrinfo() asks there for addresses.
@@ -333,7 +337,8 @@ Result<void> load_filter(Confinement how) {
                               : allow_common(filter) && allow_upon_itself(filter) && allow_with_descriptors(filter) &&
                                     (how == Confinement::kKeys ? allow_keys(filter) : allow_network(filter)) &&
                                     (how != Confinement::kIke ||
-                                     (allow_ike(filter) && allow_threads(filter) && allow_sockets(filter))));
+                                     (allow_ike(filter) && allow_threads(filter) && allow_sockets(filter))) &&
+                                    (how != Confinement::kEngine || allow_own_place(filter)));
   const int loaded = built ? seccomp_load(filter) : -EINVAL;
   seccomp_release(filter);
   if (loaded == -EINVAL || loaded == -ENOSYS) {

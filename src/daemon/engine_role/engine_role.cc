@@ -10,6 +10,7 @@
 
 #include "crypto/esp_cipher.h"
 #include "daemon/engine_role/control.h"
+#include "daemon/engine_role/cpu_follower.h"
 #include "daemon/engine_role/crew.h"
 #include "daemon/engine_role/crypto_pool.h"
 #include "daemon/engine_role/packet_loop.h"
@@ -24,6 +25,7 @@
 #include "io/process.h"
 #include "io/tun.h"
 #include "io/unix_socket.h"
+#include "model/any_cpu.h"
 #include "sadb/packing.h"
 
 namespace cygnet::daemon {
@@ -83,6 +85,7 @@ class EngineProcess {
   std::vector<std::uint16_t> cpus_;
   Duration busy_poll_{};
   ThreadWatch threads_;
+  std::optional<CpuFollower> follower_;  // this thread may go where packets arrive
   std::uint64_t events_collected_ = 0;
   std::unique_ptr<EspPorts> ports_;
   std::unique_ptr<PacketLoop> packets_;
@@ -269,10 +272,13 @@ void EngineProcess::start_crypto() {
   }
 }
 
+// Where the configuration wants it; none: anywhere.
+std::optional<std::uint16_t> cpu_of(const std::vector<std::uint16_t>& cpus, std::size_t thread) {
+  const bool named = thread < cpus.size() && cpus[thread] != model::kAnyCpu;
+  return named ? std::optional(cpus[thread]) : std::nullopt;
+}
+
 void EngineProcess::watch_threads() {
-  const auto cpu_of = [](const std::vector<std::uint16_t>& cpus, std::size_t thread) {
-    return thread < cpus.size() ? std::optional(cpus[thread]) : std::nullopt;
-  };
   threads_.add("packets", ::pthread_self(), cpu_of(cpus_, 0));
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     threads_.add("packets", workers_[i]->thread(), cpu_of(cpus_, i + 1));
@@ -284,6 +290,7 @@ void EngineProcess::watch_threads() {
     }
   }
   control_.ask_about_threads([this](sadb::Statistics& statistics) {
+    if (follower_) threads_.keeps_to(0, follower_->cpu());
     statistics.threads = threads_.look(io::SystemClock::now());
     if (const auto* flights = packets_->flights()) {
       const auto& counted = flights->counters();
@@ -298,8 +305,8 @@ void EngineProcess::start_workers() {
     start_crypto();
   }
   const auto pin = [&](std::size_t thread, const auto& run_there) {
-    if (thread < cpus_.size() && !run_there(int{cpus_[thread]})) {
-      log_.warning("", "cannot run on CPU " + std::to_string(cpus_[thread]) + " alone (worker-cpus)");
+    if (const auto cpu = cpu_of(cpus_, thread); cpu && !run_there(int{*cpu})) {
+      log_.warning("", "cannot run on CPU " + std::to_string(*cpu) + " alone (worker-cpus)");
     }
   };
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -311,6 +318,8 @@ void EngineProcess::start_workers() {
   if (!workers_.empty()) {
     log_.info("", std::to_string(workers_.size() + 1) + " threads move packets");
   }
+  // Threads of a crew and of ciphers share the load as the kernel places them.
+  if (cpus_.empty() && workers_.empty() && !crypto_ && busy_poll_ == Duration{}) follower_ = CpuFollower::make();
   watch_threads();
 }
 
@@ -366,6 +375,9 @@ void EngineProcess::run() {
     }
     if (ike_) {
       flush_to_ike();
+    }
+    if (follower_) {
+      follower_->end_of_turn(now, packets_->bursts());
     }
   }
 }

@@ -131,6 +131,7 @@ void PacketLoop::on_device_readable(std::size_t device, Instant now) {
   out_.clear();
   read_device(device, device_buffers_.get(), out_);
   if (!out_.empty()) {
+    ++bursts_;
     if (place_.lane != nullptr) {
       engine_.process_outbound(*place_.lane, out_, now, verdicts_);
     } else {
@@ -168,6 +169,7 @@ void PacketLoop::on_socket_readable(std::size_t socket, Instant now) {
 
 void PacketLoop::process_in(Instant now) {
   if (in_.empty()) return;
+  ++bursts_;
   if (place_.lane != nullptr) {
     engine_.process_inbound(*place_.lane, in_, now, verdicts_);
   } else {

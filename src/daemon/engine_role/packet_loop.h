@@ -51,6 +51,8 @@ class PacketLoop : private engine::UrgentSink {
   void on_socket_readable(std::size_t socket, Instant now);
   void on_socket_error(std::size_t socket, Instant now);
   void on_timer(Instant now);
+  // Of packets, so far.
+  [[nodiscard]] std::uint64_t bursts() const { return bursts_; }
 
   // Plain ESP goes and comes there too. With one thread that does everything.
   void use_ports(EspPorts& ports) { ports_ = &ports; }
@@ -116,6 +118,7 @@ class PacketLoop : private engine::UrgentSink {
   EspPorts* ports_ = nullptr;
   CryptoPool* pool_ = nullptr;
   bool seen_urgent_ = false;
+  std::uint64_t bursts_ = 0;
   std::unique_ptr<engine::Flights> flights_;
   std::array<std::vector<Buffers>, 2> flight_buffers_;       // by way and number
   std::vector<std::vector<io::OutgoingDatagram>> outgoing_;  // one list a socket

@@ -14,6 +14,11 @@ void ThreadWatch::add(std::string work, pthread_t thread, std::optional<std::uin
   all_.push_back({.state = std::move(state), .thread = thread, .used = io::cpu_time_of(thread)});
 }
 
+void ThreadWatch::keeps_to(std::size_t thread, std::optional<std::uint16_t> cpu) {
+  all_[thread].state.pinned = cpu.has_value();
+  all_[thread].state.cpu = cpu.value_or(0);
+}
+
 std::vector<sadb::EngineThread> ThreadWatch::look(Instant now) {
   std::vector<sadb::EngineThread> found;
   const auto passed = std::max<Duration>(now - std::exchange(last_, now), std::chrono::microseconds(1));

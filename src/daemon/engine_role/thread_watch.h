@@ -16,6 +16,8 @@ namespace cygnet::daemon {
 class ThreadWatch {
  public:
   void add(std::string work, pthread_t thread, std::optional<std::uint16_t> cpu);
+  // A thread, numbered as they were added, runs on this CPU alone for now; none: anywhere.
+  void keeps_to(std::size_t thread, std::optional<std::uint16_t> cpu);
   // Loads count from the last time.
   [[nodiscard]] std::vector<sadb::EngineThread> look(Instant now);
 

@@ -74,6 +74,71 @@ def test_threads_run_where_they_are_told(net):
     assert found[2] == cpus_of_monitor(a)
 
 
+def cpus_of_engine(daemon):
+    status = daemon.host.run(["grep", "Cpus_allowed_list", f"/proc/{daemon.pid('engine')}/status"]).stdout
+    return status.split()[1]
+
+
+def one_threaded(net, words=""):
+    """Both engines before all others, so that they wait for no compiler beside them."""
+    a, b = gateways(net, __file__, start=False)
+    for daemon in (b, a):
+        with_setup(daemon, words)
+        daemon.conf.write_text(daemon.conf.read_text() + "\tencapsulation=yes\n")
+        daemon.start()
+        daemon.host.run(["chrt", "-f", "-p", "20", daemon.pid("engine")])
+    a.wait_state("up", timeout_s=20)
+    Ping.until_answered(net.host_a, net.host_address("b"))
+    return a, b
+
+
+def some_pings(net, count=20):
+    account = Ping.once(net.host_a, net.host_address("b"), count=count, interval_s=0.02)
+    assert account.received == count, account.text
+
+
+def at_one_cpu(net, daemon):
+    some_pings(net)
+    return cpus_of_engine(daemon).isdigit()
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+def test_an_idle_engine_goes_where_packets_arrive(net):
+    a, b = one_threaded(net)
+    whole = cpus_of_engine(a)
+    assert not whole.isdigit()
+    for daemon in (a, b):
+        wait_until(lambda d=daemon: at_one_cpu(net, d), 30, f"the engine of {daemon.host.name} keeps to one CPU")
+        thread, = daemon.json("status")["threads"]
+        assert thread["pinned"] and str(thread["cpu"]) == cpus_of_engine(daemon)
+        assert f"% on CPU {thread['cpu']}" in daemon.ctl("status").stdout
+    # With work to do it has all of them again, and goes back later.
+    flood = net.host_a.spawn(["ping", "-f", "-q", "-s", "1300", "-l", "200", "-w", "60", net.host_address("b")], name="flood")
+    wait_until(lambda: cpus_of_engine(a) == whole, 20, "the engine may run anywhere")
+    assert not a.json("status")["threads"][0]["pinned"]
+    flood.stop()
+    wait_until(lambda: at_one_cpu(net, a), 30, "the engine keeps to one CPU again")
+    # Where somebody else puts it, it stays, whatever it has to do.
+    elsewhere = "0" if cpus_of_engine(a) != "0" else "1"
+    a.host.run(["taskset", "-pc", elsewhere, a.pid("engine")])
+    flood = net.host_a.spawn(["ping", "-f", "-q", "-s", "1300", "-l", "200", "-w", "5", net.host_address("b")], name="flood")
+    flood.wait(20)
+    some_pings(net, 100)
+    assert cpus_of_engine(a) == elsewhere
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs")
+@pytest.mark.parametrize("words", ["\tworker-cpus=any\n", "\tcrypto-threads=1\n", "\tbusy-poll=10\n", "\tworkers=2\n"],
+                         ids=["any", "crypto-threads", "busy-poll", "workers"])
+def test_where_the_kernel_puts_it(net, words):
+    a, b = one_threaded(net, words)
+    whole = cpus_of_engine(a)
+    some_pings(net, 200)
+    for daemon in (a, b):
+        assert cpus_of_engine(daemon) == whole and not whole.isdigit()
+        assert not any(t["pinned"] for t in daemon.json("status")["threads"])
+
+
 def cpus_of_monitor(daemon):
     """Nobody pins it."""
     status = daemon.host.run(["cat", f"/proc/{daemon.pid('monitor')}/status"]).stdout

@@ -4,6 +4,7 @@
 #include "config/connection_draft.h"
 #include "config/keywords.h"
 #include "config/setup_words.h"
+#include "model/any_cpu.h"
 #include "unit/config/config_test_support.h"
 
 namespace cygnet::config {
@@ -208,6 +209,11 @@ TEST(Load, Workers) {
   EXPECT_EQ(lines_of(of("\tworker-cpus=1,x\n").diagnostics), "2:16: error: 'x' is no CPU's number\n");
   EXPECT_EQ(lines_of(of("\tworkers=2\n\tworker-cpus=1,2,3\n").diagnostics),
             "3:2: error: worker-cpus= names 3 CPUs for workers=2\n");
+  EXPECT_TRUE(of("").threads.cpus.empty());
+  EXPECT_EQ(of("\tworker-cpus=any\n").threads.cpus, std::vector{model::kAnyCpu});
+  EXPECT_EQ(of("\tworkers=2\n\tworker-cpus=any,3\n").threads.cpus, (std::vector<std::uint16_t>{model::kAnyCpu, 3}));
+  EXPECT_EQ(lines_of(of("\tcrypto-threads=1\n\tcrypto-cpus=any\n").diagnostics),
+            "3:14: error: 'any' is no CPU's number\n");
   EXPECT_TRUE(of("\tworkers=auto\n\tworker-cpus=1,2,3\n").ok());
 }
 

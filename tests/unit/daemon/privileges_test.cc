@@ -103,6 +103,11 @@ TEST_F(Confined, OtherProcessesAreOutOfReach) {
     rlimit limit{};
     EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, parent, RLIMIT_NOFILE, nullptr, &limit); }), EPERM);
     EXPECT_EQ(tried(how, [&] { return ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &limit); }), 0);
+    cpu_set_t cpus;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof cpus, &cpus), 0);
+    const auto place = [&](pid_t whom) { return long{::sched_setaffinity(whom, sizeof cpus, &cpus)}; };
+    EXPECT_EQ(tried(how, [&] { return place(parent); }), EPERM);
+    EXPECT_EQ(tried(how, [&] { return place(0); }), how == Confinement::kKeys ? EPERM : 0);
   }
   for (const auto how : {Confinement::kIke, Confinement::kEngine, Confinement::kKeys, Confinement::kToken}) {
     EXPECT_EQ(tried(how, [=] { return long{::kill(parent, 0)}; }), EPERM);

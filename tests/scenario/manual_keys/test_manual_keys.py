@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import re
+import time
 
 import pytest
 
@@ -129,6 +130,37 @@ def test_what_people_see(net):
     assert "-E aes-gcm-16\t128 to 256 bits\n" in algorithms and "-A hmac-sha256\t256 bits\n" in algorithms
 
 
+def test_switches_of_show(net):
+    """-x and -h: what somebody else does, as it happens; -l, -a, -k and -r."""
+    a = Engine(net.gw_a)
+    watch = lambda *words: a.daemon.host.spawn([program("setkey"), "--run-dir", a.daemon.run_dir, *words], name=words[0][1:])
+    watchers = [watch("-x"), watch("-h", "-x"), watch("-x", "-x")]
+    for one in watchers:
+        # Once it listens, it hears of each other program.
+        wait_until(lambda: a.setkey("-D") and "CYGNET_OPTIONS" in one.read_log(), 5, "messages are shown")
+    a.run("add 192.0.2.2 198.51.100.2 esp 0x1001 -m tunnel " + AEAD["ab"] + ";")
+    shown = [one.wait_log("encrypt=aes-gcm-16") and one.read_log() for one in watchers]
+    for text in shown:
+        assert re.search(r"ADD type=3 errno=0 satype=esp seq=\d+ pid=\d+\n\tfrom 192\.0\.2\.2\[any\] protocol=\d+\n"
+                         r"\tto 198\.51\.100\.2\[any\]\n\tspi=0x00001001 ", text), text
+        assert "11111111" not in text  # keys are not among it
+    dump = re.compile(r"^00000000: 02030003 ", re.M)  # version 2, ADD, no error, ESP
+    assert [bool(dump.search(text)) for text in shown] == [False, True, False]
+    assert re.search(r"(?m)^\d{10}\.\d+$", shown[2]) and not re.search(r"(?m)^\d{10}\.\d+$", shown[0]), shown[2]
+    for one in watchers:
+        one.stop()
+    lines = a.daemon.host.spawn([program("setkey"), "--run-dir", a.daemon.run_dir, "-D", "-l"], name="l")
+    wait_until(lambda: lines.read_log().count("00001001") >= 2, 5, "the SA is listed each second")
+    lines.stop()
+    assert "0x00001001" in a.setkey("-D", "-a").stdout
+    # A policy for what comes in is accompanied by one for what is forwarded, unless it is to be just as it is written.
+    policy = "spdadd 10.2.0.0/24 10.1.0.0/24 any -P in ipsec esp/tunnel/198.51.100.2-192.0.2.2/require;"
+    for words, forwarded in (("-k", False), ("-r", True)):
+        a.setkey("-F", "-P")
+        a.setkey(words, "-c", text=policy)
+        assert ("\tfwd ipsec\n" in a.setkey("-DP").stdout) == forwarded
+
+
 def test_ike_dies_and_keys_stay(net):
     a, b = engines(net)
     a.run(tunnel_script(net, 4, 4, AEAD, "a"))
@@ -188,7 +220,9 @@ for n in range(200000):
 def test_ten_thousand_sas(net):
     a = Engine(net.gw_a)
     lines = "".join(f"add 192.0.2.2 198.51.{n >> 8}.{n & 255} esp {0x1000 + n} {AEAD['ab']};\n" for n in range(10000))
+    started = time.monotonic()
     a.run(lines)
+    print(f"10,000 SAs in {time.monotonic() - started:.2f} s")
     assert len(a.sas()) == 10000
     a.run("deleteall 192.0.2.2 198.51.0.7 esp;")
     assert len(a.sas()) == 9999

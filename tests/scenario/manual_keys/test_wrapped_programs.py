@@ -92,6 +92,7 @@ for t in threads: t.start()
 for t in threads: t.join()
 child = os.fork()
 d = socket.socket(fileno=os.dup(s.fileno()))
+d.settimeout(2)  # what they share does not block
 if child == 0:
     s.send(message(0x23, 5, bytes(4)))
     os._exit(0)

@@ -22,11 +22,11 @@ PLUGINS = "random nonce openssl kdf vici kernel-netlink socket-default"
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
-def whole_registers():
-    """The library of uml_xsave.c, compiled once and kept beside the roots."""
-    source = _HERE / "uml_xsave.c"
+def preloaded():
+    """The library of uml_preload.c, compiled once and kept beside the roots."""
+    source = _HERE / "uml_preload.c"
     key = hashlib.sha256(source.read_bytes()).hexdigest()[:12]
-    library = pathlib.Path(fetch_root("uml")).parent / f"uml-xsave-{key}.so"
+    library = pathlib.Path(fetch_root("uml")).parent / f"uml-preload-{key}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             made = pathlib.Path(folder) / "made.so"
@@ -112,9 +112,9 @@ class Uml(Guest):
             ip tuntap add {tap} mode tap
             ip link set {tap} up gso_max_size 1500 gso_max_segs 1""")
         host.run(f"""set -e
-            cp {whole_registers()} {root}/tmp/xsave.so
+            cp {preloaded()} {root}/tmp/preload.so
             mkdir -p {root}/etc
-            echo /tmp/xsave.so > {root}/etc/ld.so.preload""")
+            echo /tmp/preload.so > {root}/etc/ld.so.preload""")
         if prepare:
             prepare(host, root)
         self.process = host.spawn(

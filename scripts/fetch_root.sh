@@ -8,6 +8,7 @@
 #   openiked   the same with OpenIKED 7, which sets its SAs over PF_KEY
 #   machine  QEMU, and Debian's newest kernel for it: with XFRM interfaces and SAs for single CPUs, which the other lacks
 #   newest   what runs on that kernel: strongSwan and iproute2 of Debian's testing release, which know its new features
+#   wireguard  today's wireguard-go, for ./dev bench tunnel (only extracted)
 #   iptfs    the machine's root, with IP-TFS for its kernel (scripts/build_iptfs.sh)
 # The key of a cached root is the hash of its package list, so that a new list makes a new root.
 set -euo pipefail
@@ -38,13 +39,18 @@ openiked)
   kVariant=minbase
   kPackages=openiked,$kTools
   ;;
+wireguard)
+  kVariant=extract
+  kPackages=wireguard-go
+  kSuite=forky
+  ;;
 machine | iptfs)
   kVariant=extract
   kPackages=qemu-system-x86,seabios,virtiofsd,kmod,liblzma5,linux-image-cloud-amd64/trixie-backports
   kAlso=trixie-backports
   ;;
 *)
-  echo "usage: fetch_root.sh uml|guest|libreswan|openiked|newest|machine|iptfs" >&2
+  echo "usage: fetch_root.sh uml|guest|libreswan|openiked|newest|wireguard|machine|iptfs" >&2
   exit 2
   ;;
 esac

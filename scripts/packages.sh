@@ -22,7 +22,7 @@ kPackagesLab=(
   util-linux mount openssl git ca-certificates
   charon-systemd strongswan-swanctl strongswan-pki libcharon-extra-plugins
   libstrongswan-extra-plugins libstrongswan-standard-plugins
-  iperf3 wireguard-go wireguard-tools openvpn opensc libxdp1
+  iperf3 wireguard-tools openvpn opensc libxdp1
   mmdebstrap debian-archive-keyring dpkg-dev python3-cryptography
 )
 

@@ -122,5 +122,33 @@ TEST_F(Open, AWayOutForAllIsNobodysNetwork) {
   EXPECT_TRUE(gets("10.3.0.5/32"));
 }
 
+// The same where we call: what a peer may not ask for it may not answer.
+TEST_F(Open, APeerThatWeCallAnswersWithNothingOfOthers) {
+  any.remote.host.kind = model::HostSpec::Kind::kAddress;
+  any.remote.host.address = address("203.0.113.1");
+  const auto gives = [&](const char* range) {
+    auto of_c = mirrored(any);
+    of_c.children = {child("any", range, "10.1.0.0/16")};
+    Exchange e;
+    e.add("A", "192.0.2.1", {site, any}, {psk});
+    e.add("B", "198.51.100.1", {mirrored(site)}, {psk});
+    e.add("C", "203.0.113.1", {of_c}, {psk});
+    e.initiate(e.a(), "any", "any");
+    e.advance_and_run(10s);
+    const auto specs = e.a().plane.specs();
+    // What we refuse the peer does not keep either.
+    EXPECT_EQ(specs.size(), e.side(2).plane.specs().size()) << range;
+    return !specs.empty();
+  };
+  for (const auto* wide : {"10.0.0.0/8", "0.0.0.0/0"}) {
+    any.children = {child("any", "10.1.0.0/16", wide)};
+    EXPECT_FALSE(gives("10.2.0.5/32")) << wide;
+    EXPECT_TRUE(gives("10.3.0.5/32")) << wide;
+    EXPECT_TRUE(gives(wide));
+  }
+  any.children = {child("any", "10.1.0.0/16", "10.0.0.0/8")};
+  EXPECT_FALSE(gives("10.1.0.5/32")) << "ours";
+}
+
 }  // namespace
 }  // namespace cygnet::test

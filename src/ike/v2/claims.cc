@@ -76,9 +76,7 @@ bool ranges_meet(const std::vector<ConnectionPtr>& connections) {
   std::vector<std::pair<IpRange, std::size_t>> all;
   for (std::size_t place = 0; place < connections.size(); ++place) {
     for (const auto& child : connections[place]->children) {
-      for (const auto& ts : child.remote) {
-        if (names_hosts(ts.range)) all.emplace_back(ts.range, place);
-      }
+      for (const auto& ts : child.remote) all.emplace_back(ts.range, place);
     }
   }
   std::ranges::sort(all);

@@ -480,6 +480,9 @@ std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& 
     }
     terms.diet = *agreed;
   }
+  // What a peer may not ask for it may not answer.
+  if (auto why = claimed_by_another(world, sa, terms); !why.empty())
+    return std::unexpected(Refusal{wi::NotifyType::kTsUnacceptable, {}, "address-claimed", std::move(why)});
   return terms;
 }
 

@@ -126,5 +126,42 @@ TEST(Tfc, PadsUnlessThePeerRefusesIt) {
   }
 }
 
+// A Delete names the protocol, also where the child is gone here already: the peer would keep it else.
+TEST(Ah, WhatIsGoneHereGoesAtThePeer) {
+  const auto close = [](bool refused) {
+    Exchange e(with_ah());
+    e.initiate(e.a());
+    e.advance_and_run(10s);
+    const auto id = e.a().plane.specs().front().child;
+    e.a().act(e.now(), [&](ike::IkeEndpoint& x) {
+      if (refused) {
+        x.on_child_refused(e.now(), id, "no route");
+      } else {
+        x.on_child_expiring(e.now(), id, true);
+      }
+    });
+    e.advance_and_run(10s);
+    EXPECT_EQ(e.a().plane.entries().size(), 0U) << refused;
+    EXPECT_EQ(e.b().plane.entries().size(), 0U) << refused;
+  };
+  close(true);
+  close(false);
+}
+
+TEST(Ah, WhatIsTakenDownWhileThePeerIsAskedGoesThere) {
+  auto c = with_ah();
+  c.children.push_back(c.children[0]);
+  c.children[1].name = "lab";
+  c.children[1].remote = child("lab", "10.1.0.0/16", "10.7.0.0/16").remote;
+  Exchange e(c);
+  e.initiate(e.a(), "tun", "tun");
+  e.run();
+  e.initiate(e.a(), "tun", "lab");
+  e.terminate(e.a(), "tun", "lab");
+  e.advance_and_run(60s);
+  EXPECT_EQ(e.a().plane.entries().size(), 2U);
+  EXPECT_EQ(e.b().plane.entries().size(), 2U);
+}
+
 }  // namespace
 }  // namespace cygnet::test

@@ -270,7 +270,8 @@ void resume_task(World& world, IkeSa& sa) {
   fresh.about = task.about;
   fresh.want = task.want;
   fresh.child = task.child;
-  fresh.orphan_spi = task.orphan_spi.is_zero() ? Spi() : task.orphan_spi;
+  fresh.orphan_spi = task.orphan_spi;
+  fresh.orphan_is_ah = task.orphan_is_ah;
   fresh.reason = task.reason;
   sa.task.reset();
   sa.queue.push_front(std::move(fresh));
@@ -295,6 +296,7 @@ void claim_children(World& world, IkeSa& sa, const DataPlane& data_plane) {
       Task task;
       task.about = About::kDeleteChild;
       task.orphan_spi = child.spi_in;
+      task.orphan_is_ah = child.algorithms.is_ah();
       sa.queue.push_back(std::move(task));
     }
     world.report(sa, Severity::kWarning, "child-not-adopted", "child " + child.name + " is gone from the data plane");

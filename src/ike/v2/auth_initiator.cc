@@ -57,6 +57,7 @@ void disown_first_child(World& world, IkeSa& sa, bool peer_has_it) {
     Task undo;
     undo.about = About::kDeleteChild;
     undo.orphan_spi = h.child_spi;
+    undo.orphan_is_ah = !h.offered.empty() && h.offered.front().protocol == model::Protocol::kAh;
     sa.queue.push_back(std::move(undo));
   }
   h.child_spi = Spi();

@@ -104,12 +104,19 @@ void task_done(World& world, IkeSa& sa) {
   world.checkpoint(sa);
 }
 
-void queue_delete(IkeSa& sa, model::ChildId child, Spi orphan) {
+void queue_delete(IkeSa& sa, model::ChildId child, Spi orphan = {}, bool orphan_is_ah = false) {
   Task task;
   task.about = About::kDeleteChild;
   task.child = child;
   task.orphan_spi = orphan;
+  task.orphan_is_ah = orphan_is_ah;
   sa.queue.push_back(std::move(task));
+}
+
+// What the peer has made for the task under way, and we will not have.
+void queue_delete_of_new(IkeSa& sa) {
+  const auto& offered = sa.task->offered;
+  queue_delete(sa, {}, sa.task->new_spi, !offered.empty() && offered.front().protocol == model::Protocol::kAh);
 }
 
 // The peer made the same thing at the same time, and its lowest nonce is higher: ours is the redundant one.
@@ -119,7 +126,7 @@ void give_way(World& world, IkeSa& sa, const ChildTerms& terms) {
   auto& task = *sa.task;
   world.report(sa, Severity::kInfo, "collision-lost",
                "both ends made child " + terms.child + " at the same time: the peer's stays, ours is closed");
-  queue_delete(sa, model::ChildId(), task.new_spi);
+  queue_delete_of_new(sa);
   if (auto* theirs = sa.find_child(task.collision->child)) {
     if (task.collision->old_deleted) activate(world, sa, *theirs);
   }
@@ -148,7 +155,7 @@ void stillborn(World& world, IkeSa& sa, const ChildTerms& terms) {
   auto* old = sa.find_child(task.child);
   if (old == nullptr || old->state == ChildState::kFading) return;
   const ChildSa copy = *old;
-  queue_delete(sa, model::ChildId(), old->spi_in);
+  queue_delete(sa, {}, old->spi_in, old->algorithms.is_ah());
   remove_child(world, sa, copy.id, reason, false);
   after_child_loss(world, copy, Aftermath::kKeepUp);
 }
@@ -164,7 +171,7 @@ bool is_given_up(const IkeSa& sa) {
 void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const ChildKeys& keys) {
   auto& task = *sa.task;
   const bool rekey = task.about == About::kRekeyChild;
-  if (is_given_up(sa)) return queue_delete(sa, model::ChildId(), task.new_spi);
+  if (is_given_up(sa)) return queue_delete_of_new(sa);
   if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end())
     return stillborn(world, sa, terms);
   if (task.collision && ours_is_redundant(task, *task.collision)) return give_way(world, sa, terms);
@@ -179,7 +186,7 @@ void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const Chil
   old->state = ChildState::kDeleting;
   old->replaced_by = fresh.id;
   old->rekey_at = old->remove_at = kNever;
-  queue_delete(sa, old->id, Spi());
+  queue_delete(sa, old->id);
 }
 
 void finish_child(Turn& turn, ByteView shared_secret) {
@@ -202,7 +209,7 @@ void finish_child(Turn& turn, ByteView shared_secret) {
     terms = std::unexpected(Refusal{{}, {}, "key-derivation-failed", keys.error().message});
   }
   world.report(sa, Severity::kError, terms.error().event, terms.error().message);
-  queue_delete(sa, model::ChildId(), task.new_spi);
+  queue_delete_of_new(sa);
   if (task.about == About::kNewChild) want_failed(world, std::move(task.want), terms.error().message);
   task_done(world, sa);
 }

@@ -109,6 +109,7 @@ struct Task {
   model::ChildId child;  // kRekeyChild: the old one; kDeleteChild
   Spi orphan_spi;        // kDeleteChild of something only the peer has: our inbound SPI; kLiveness: one that we do not
                          // know and the peer sends on
+  bool orphan_is_ah = false;
   std::string reason;    // kDeleteIke: for people
   unsigned tries = 0;    // answered with TEMPORARY_FAILURE
   Instant not_before{};

@@ -10,7 +10,7 @@ namespace {
 
 namespace wi = wire::ike;
 
-constexpr std::uint8_t kVersion = 7;
+constexpr std::uint8_t kVersion = 8;
 constexpr std::size_t kMostItems = 65536;   // of any list
 constexpr std::size_t kMostOctets = 70000;  // of any byte string: a whole message fits
 
@@ -242,6 +242,7 @@ void visit(A& a, Task& v) {
   visit(a, v.want);
   visit(a, v.child);
   visit(a, v.orphan_spi);
+  visit(a, v.orphan_is_ah);
   visit(a, v.reason);
   visit(a, v.tries);
   visit(a, v.not_before);

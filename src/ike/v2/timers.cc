@@ -167,6 +167,7 @@ void close_child(World& world, IkeSa& sa, const ChildSa& child, const std::strin
   Task task;
   task.about = About::kDeleteChild;
   task.orphan_spi = child.spi_in;
+  task.orphan_is_ah = child.algorithms.is_ah();
   sa.queue.push_back(std::move(task));
   remove_child(world, sa, copy.id, reason, replaced);
   if (replaced) return;
@@ -318,7 +319,11 @@ void start_next_task(World& world, IkeSa& sa) {
       if (child == nullptr && task.orphan_spi.is_zero()) break;
       if (child != nullptr) remove_outbound(world, *child);
       wi::DeletePayload payload;
-      payload.protocol = child != nullptr ? child->algorithms.protocol() : model::Protocol::kEsp;
+      // RFC 7296 section 3.11: "Deletion of a Child SA, such as ESP or AH, will contain the IPsec protocol ID of that
+      // protocol".
+      payload.protocol = child != nullptr    ? child->algorithms.protocol()
+                         : task.orphan_is_ah ? model::Protocol::kAh
+                                             : model::Protocol::kEsp;
       payload.spis.push_back(child != nullptr ? child->spi_in : task.orphan_spi);
       return send_request(world, sa, wi::ExchangeType::kInformational, {std::move(payload)});
     }

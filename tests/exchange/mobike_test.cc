@@ -446,5 +446,32 @@ TEST(WithoutMobike, ALostAddressBringsANewIkeSa) {
   e.expect_tunnel();
 }
 
+// Addresses come and go on a host of containers: a dead peer is given up all the same, and nobody is told of an address
+// that no peer could reach.
+TEST_F(Mobike, OtherAddressesThatComeAndGoDoNotKeepADeadPeerAlive) {
+  for (const auto* other : {"fe80::77", "10.9.9.9"}) {
+    e = Exchange();
+    auto of_a = roaming();
+    of_a.dpd_delay_s = 30;
+    of_a.dpd_action = model::DeadPeerAction::kClear;
+    begin(of_a);
+    e.advance_and_run(10s);
+    if (other == std::string("fe80::77")) {
+      here({"192.0.2.1", other});
+      EXPECT_TRUE(e.in_the_air().empty());
+      here({"192.0.2.1"});
+      e.run();
+    }
+    e.on_wire = [](const Flight&) { return false; };
+    for (int i = 0; i < 30 && !e.a().plane.entries().empty(); ++i) {
+      here({"192.0.2.1", other});
+      e.advance_and_run(5s);
+      here({"192.0.2.1"});
+      e.advance_and_run(5s);
+    }
+    EXPECT_TRUE(e.a().plane.entries().empty()) << other;
+  }
+}
+
 }  // namespace
 }  // namespace cygnet::test

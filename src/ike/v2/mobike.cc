@@ -38,9 +38,10 @@ bool is_protected(const IkeSa& sa, const IpAddress& address) {
          std::any_of(sa.children.begin(), sa.children.end(), [&](const auto& c) { return covers(c->local); });
 }
 
-std::vector<IpAddress> other_addresses(const World& world, const IkeSa& sa) {
+// Of all of this machine, those that the peer is told of.
+std::vector<IpAddress> other_addresses(const std::vector<IpAddress>& all, const IkeSa& sa) {
   std::vector<IpAddress> out;
-  for (const auto& address : world.local_addresses) {
+  for (const auto& address : all) {
     const bool told = address == sa.path.local.address || address.is_link_local() || is_protected(sa, address);
     if (!told && out.size() < kMostAddresses) out.push_back(address);
   }
@@ -48,7 +49,7 @@ std::vector<IpAddress> other_addresses(const World& world, const IkeSa& sa) {
 }
 
 void add_addresses(const World& world, const IkeSa& sa, wi::Payloads& payloads) {
-  for (const auto& address : other_addresses(world, sa)) {
+  for (const auto& address : other_addresses(world.local_addresses, sa)) {
     payloads.emplace_back(
         notify(address.is_v4() ? NotifyType::kAdditionalIp4Address : NotifyType::kAdditionalIp6Address,
                Bytes(address.bytes().begin(), address.bytes().end())));
@@ -129,6 +130,12 @@ void hurry(World& world, IkeSa& sa) {
     sa.outstanding->retransmit_at = world.now;
     sa.silent_reported = false;
   }
+  world.touch(sa);
+}
+
+// The same, but the peer's silence counts on.
+void retry_at_once(World& world, IkeSa& sa) {
+  if (sa.outstanding && sa.outstanding->sent > 1) sa.outstanding->retransmit_at = world.now;
   world.touch(sa);
 }
 
@@ -239,7 +246,7 @@ void read_mobike_support(IkeSa& sa, const wi::Payloads& payloads) {
 void on_local_addresses(World& world, std::vector<IpAddress> addresses) {
   std::erase_if(addresses, [](const IpAddress& a) { return a.is_loopback() || a.is_unspecified(); });
   if (addresses == world.local_addresses) return;
-  world.local_addresses = std::move(addresses);
+  const auto before = std::exchange(world.local_addresses, std::move(addresses));
   std::vector<IkeSpi> moving;
   for (const auto& [spi, sa] : world.sas) {
     if (sa->state == State::kEstablished && !sa->doomed) moving.push_back(spi);
@@ -251,9 +258,10 @@ void on_local_addresses(World& world, std::vector<IpAddress> addresses) {
     const bool lost = !holds(world.local_addresses, sa->path.local.address);
     if (lost && sa->began_here) {
       leave_lost_address(world, *sa);
-    } else if (sa->mobility.agreed) {
+    } else if (sa->mobility.agreed &&
+               (lost || other_addresses(before, *sa) != other_addresses(world.local_addresses, *sa))) {
       // RFC 4555 section 3.6: either end tells when its list changes; a responder can do no more.
-      if (sa->outstanding && sa->outstanding->sent > 1) hurry(world, *sa);
+      retry_at_once(world, *sa);
       queue_first(world, *sa, About::kUpdateAddresses);
       start_next_task(world, *sa);
     }

@@ -107,6 +107,12 @@ struct ChildDown {
   bool replaced = false;  // by a rekey: routes and policies stay
   std::string reason;
 };
+// The peer of a child that is no longer needed unless packets ask for it is dead, and dpdaction= says hold or restart:
+// what the child protects is held back until it is up again or taken down. Comes before the child's SAs go.
+struct HoldChild {
+  std::string connection;
+  std::string child;
+};
 struct IkeUp {
   std::string connection;
   IkeSpi spi_i, spi_r;
@@ -158,7 +164,7 @@ struct DropCheckpoint {
 
 // auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
 using Action = std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ExpectSpi,
-                            ActivateChild, UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, IkeUp, IkeDown,
+                            ActivateChild, UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, HoldChild, IkeUp, IkeDown,
                             AddressesAssigned, AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 

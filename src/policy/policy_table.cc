@@ -149,6 +149,45 @@ void PolicyTable::adopt(const std::vector<model::PolicySpec>& policies, const st
       used_by_[sa.child].push_back(sa.policy);
     }
   }
+  for (const auto& [key, entry] : entries_) {
+    if (entry.spec.acquire && entry.users.empty()) held_.emplace(entry.spec.connection, entry.spec.child_name);
+  }
+}
+
+std::optional<model::Connection> PolicyTable::as_held(const model::Connection& connection) {
+  const auto first = held_.lower_bound({connection.name, {}});
+  if (first == held_.end() || first->first != connection.name) return std::nullopt;
+  auto out = connection;
+  for (auto it = first; it != held_.end() && it->first == connection.name;) {
+    const auto child = std::ranges::find(out.children, it->second, &model::Child::name);
+    const bool meant = child != out.children.end() && child->start == model::StartAction::kAdd &&
+                       (connection.dpd_action == model::DeadPeerAction::kHold ||
+                        connection.dpd_action == model::DeadPeerAction::kRestart);
+    if (meant) child->start = model::StartAction::kOnDemand;
+    it = meant ? std::next(it) : held_.erase(it);
+  }
+  return out;
+}
+
+Changes PolicyTable::hold(const model::Connection& connection, const std::string& child) {
+  Changes changes;
+  held_.emplace(connection.name, child);
+  configure_one(connection, changes);
+  return changes;
+}
+
+Changes PolicyTable::release(const std::string& connection, const std::string& child) {
+  Changes changes;
+  for (auto held = held_.lower_bound({connection, child}); held != held_.end() && held->first == connection;) {
+    if (!child.empty() && held->second != child) break;
+    const auto [first, last] = of_connection(connection);
+    for (auto it = first; it != last; ++it) {
+      if (it->second.spec.child_name == held->second) it->second.configured = false;
+    }
+    held = held_.erase(held);
+    remove_unneeded(first, last, changes);
+  }
+  return changes;
 }
 
 PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) {
@@ -210,12 +249,17 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
   for (auto& [key, entry] : entries_) {
     entry.configured = false;
   }
+  std::erase_if(held_, [&](const auto& held) {
+    return std::ranges::find(connections, held.first, &model::Connection::name) == connections.end();
+  });
   for (const auto& connection : connections) configure_one(connection, changes);
   remove_unneeded(entries_.begin(), entries_.end(), changes);
   return changes;
 }
 
-void PolicyTable::configure_one(const model::Connection& connection, Changes& changes) {
+void PolicyTable::configure_one(const model::Connection& given, Changes& changes) {
+  const auto held = as_held(given);
+  const auto& connection = held ? *held : given;
   const bool asks_beside = asks_beside_(connection);
   for (const auto& child : connection.children) {
     // A name without an address yet holds packets back: what is protected does not depend on where the peer is.
@@ -249,6 +293,7 @@ Changes PolicyTable::reconfigure(const std::vector<model::Connection>& changed, 
     const auto [first, last] = of_connection(name);
     for (auto it = first; it != last; ++it) it->second.configured = false;
   }
+  std::erase_if(held_, [&](const auto& held) { return std::ranges::find(gone, held.first) != gone.end(); });
   for (const auto& connection : changed) configure_one(connection, changes);
   for (const auto& name : names) {
     const auto [first, last] = of_connection(name);

@@ -53,6 +53,10 @@ class PolicyTable {
   // The same where only some connections are other than they were; `gone` are no more.
   [[nodiscard]] Changes reconfigure(const std::vector<model::Connection>& changed,
                                     const std::vector<std::string>& gone);
+  // A child of auto=add whose peer is dead holds packets as one of auto=ondemand does, until it is released: it is up
+  // again, or nobody wants it any more. A reload keeps it, and so does adopt().
+  [[nodiscard]] Changes hold(const model::Connection& connection, const std::string& child);
+  [[nodiscard]] Changes release(const std::string& connection, const std::string& child);  // child empty: all of them
   // An outbound SA is to be installed: the policy it shall serve.
   [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& spec);
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);
@@ -78,7 +82,9 @@ class PolicyTable {
   void need_clear_remainder(const model::PolicySpec& spec, bool configured, std::optional<model::ChildId> user,
                             Changes& changes);
   using Place = std::map<Key, Entry>::iterator;
-  void configure_one(const model::Connection& connection, Changes& changes);
+  void configure_one(const model::Connection& given, Changes& changes);
+  // The connection with its held children as of auto=ondemand; empty: it has none.
+  [[nodiscard]] std::optional<model::Connection> as_held(const model::Connection& connection);
   [[nodiscard]] std::pair<Place, Place> of_connection(const std::string& name);
   void remove_unneeded(Place first, Place last, Changes& changes);
   Place erase(Place it);
@@ -88,6 +94,7 @@ class PolicyTable {
   std::map<Key, Entry> entries_;
   std::unordered_map<model::PolicyId, const Entry*> by_id_;
   std::unordered_map<model::ChildId, std::vector<model::PolicyId>> used_by_;
+  std::set<std::pair<std::string, std::string>> held_;  // connection, child
   std::uint32_t next_id_ = 1;
 };
 

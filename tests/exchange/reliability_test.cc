@@ -199,6 +199,33 @@ TEST(Liveness, ADeadPeerIsForgotten) {
   EXPECT_FALSE(e.a().child_downs.back().reason.empty());
 }
 
+// dpdaction=hold: what the child protects is held before its SAs go, so nothing of it leaves in between.
+TEST(Liveness, OfADeadPeerWhatWasProtectedIsHeld) {
+  using model::DeadPeerAction;
+  const auto holds = [](DeadPeerAction action, bool killed = true) {
+    auto connection = tunnel("tun");
+    connection.dpd_delay_s = 30;
+    connection.dpd_action = action;
+    connection.retransmit_timeout_ms = 20000;
+    Exchange e(connection, mirrored(tunnel("tun")));
+    e.bring_up();
+    if (killed) {
+      e.on_wire = [](Flight&) { return false; };
+      e.advance_and_run(120s);
+      EXPECT_EQ(e.a().plane.entries().size(), 0U);
+    } else {
+      e.b().endpoint().terminate(e.now(), "tun", "");
+      e.run();
+    }
+    return e.a().holds;
+  };
+  const std::vector<std::pair<std::string, std::size_t>> none, once{{"tun", 2}};
+  EXPECT_EQ(holds(DeadPeerAction::kHold), once);
+  EXPECT_EQ(holds(DeadPeerAction::kRestart), once);
+  EXPECT_EQ(holds(DeadPeerAction::kClear), none);
+  EXPECT_EQ(holds(DeadPeerAction::kHold, false), none) << "the peer took it down";
+}
+
 TEST(Liveness, ADeadPeerThatComesBackIsCalledAgain) {
   auto connection = tunnel("tun");
   connection.dpd_delay_s = 10;

@@ -236,6 +236,8 @@ void Side::record(const ike::Action& action) {
   } else if (const auto* down = std::get_if<ike::ChildDown>(&action)) {
     if (keep) child_downs.push_back(*down);
     if (on_event) on_event("child " + down->child + (down->replaced ? " replaced" : " down: " + down->reason));
+  } else if (const auto* held = std::get_if<ike::HoldChild>(&action)) {
+    if (keep) holds.emplace_back(held->child, plane.entries().size());
   } else if (const auto* got = std::get_if<ike::AddressesAssigned>(&action)) {
     if (keep) assigned.push_back(*got);
   } else if (const auto* gone = std::get_if<ike::AddressesWithdrawn>(&action)) {

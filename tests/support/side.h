@@ -92,6 +92,7 @@ class Side {
   std::vector<ike::InitiationDone> done;
   std::vector<ike::ChildUp> child_ups;
   std::vector<ike::ChildDown> child_downs;
+  std::vector<std::pair<std::string, std::size_t>> holds;  // child, SAs that stood when it was to be held
   std::vector<ike::IkeUp> ike_ups;
   std::vector<ike::IkeDown> ike_downs;
   std::vector<Spi> expected_spis;

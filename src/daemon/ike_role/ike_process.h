@@ -164,6 +164,7 @@ class IkeProcess {
   void perform(const ike::QueryUsage& action);
   void perform(const ike::ChildUp& action);
   void perform(const ike::ChildDown& action);
+  void perform(const ike::HoldChild& action);
   void perform(const ike::IkeUp& action);
   void perform(const ike::IkeDown& action);
   void perform(const ike::AddressesAssigned& action);

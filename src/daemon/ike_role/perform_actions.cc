@@ -20,6 +20,9 @@ constexpr Duration kForgotten = std::chrono::minutes(5);
 constexpr unsigned kLongestPauseBits = 6;  // 64 s
 constexpr Duration kUsageGathering = std::chrono::milliseconds(200);
 
+// What is configured is routed in any case, up or not.
+bool takes_all_of_them(const model::Child& child) { return child.start != model::StartAction::kAdd; }
+
 }  // namespace
 
 void IkeProcess::pump() {
@@ -274,6 +277,7 @@ void IkeProcess::perform(const ike::ChildUp& action) {
   last_errors_.erase(action.connection);
   let_questions_out();
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, true, false);
+  apply(policies_.release(action.connection, action.child));
   if (action.replaces) {
     on_rekeyed(action.connection, action.child, false);
   }
@@ -282,6 +286,11 @@ void IkeProcess::perform(const ike::ChildUp& action) {
 void IkeProcess::perform(const ike::ChildDown& action) {
   children_.erase(action.id);
   without_routes_.erase(action.id);
+}
+
+void IkeProcess::perform(const ike::HoldChild& action) {
+  const auto* connection = find_connection(action.connection);
+  if (connection != nullptr) apply(policies_.hold(*connection, action.child));
 }
 
 void IkeProcess::perform(const ike::IkeUp& /*action*/) {}
@@ -390,6 +399,14 @@ void IkeProcess::add_routes(const model::PolicySpec& policy) {
   const auto instead = connection == nullptr || child == nullptr
                            ? std::nullopt
                            : coarser(policy, policy::remote_selectors(*connection, *child));
+  if (instead && !takes_all_of_them(*child)) {
+    // More than was negotiated would be taken from where it is reached now.
+    if (policy.action == model::PolicyAction::kProtect) {
+      on_unplaced({{policy.id, "the networks that the peer has chosen come in more than " +
+                                   std::to_string(kMostRoutes) + " pieces: write a rightsubnet= for it"}});
+    }
+    return;
+  }
   if (instead && policy.action == model::PolicyAction::kProtect &&
       coarser_told_.emplace(policy.connection, policy.child_name).second) {
     log_.warning(policy.connection, "the networks that the peer agreed to for child " + policy.child_name +

@@ -123,6 +123,7 @@ void IkeProcess::answer(ClientId client, const control::DownRequest& request) {
     return;
   }
   endpoint_->terminate(clock_.monotonic(), request.connection, request.child);
+  apply(policies_.release(request.connection, request.child));
   waiting_.push_back({.what = Waiting::For::kDown,
                       .client = client,
                       .connection = request.connection,

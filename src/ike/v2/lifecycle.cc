@@ -75,6 +75,17 @@ void bequeath(World& world, IkeSa& heir, std::unique_ptr<ChildSa> child, const s
   world.checkpoint(heir);
 }
 
+// What the configuration holds packets for anyway needs no word.
+void hold_after_loss(World& world, const ChildSa& child, Aftermath aftermath) {
+  if (aftermath != Aftermath::kPeerDead && aftermath != Aftermath::kPeerRestarted) return;
+  if (!child.connection || child.resource || world.find_connection(child.connection->name) != child.connection) return;
+  const auto action = child.connection->dpd_action;
+  const auto* config = child.config();
+  if (config == nullptr || config->start != model::StartAction::kAdd || !can_initiate(*child.connection)) return;
+  if (action != model::DeadPeerAction::kHold && action != model::DeadPeerAction::kRestart) return;
+  world.act(HoldChild{child.connection->name, child.name});
+}
+
 void drop_child(World& world, IkeSa& sa, const std::string& reason, Aftermath aftermath) {
   auto owned = std::move(sa.children.back());
   sa.children.pop_back();
@@ -85,6 +96,7 @@ void drop_child(World& world, IkeSa& sa, const std::string& reason, Aftermath af
   auto* heir = heir_of(world, sa, child, lives_on);
   if (heir != nullptr && heir != &sa && heir->state == State::kEstablished)
     return bequeath(world, *heir, std::move(owned), reason);
+  if (mattered && !lives_on) hold_after_loss(world, child, aftermath);
   forget_data_plane(world, child);
   announce_down(world, child, reason, lives_on);
   if (mattered && !lives_on) after_child_loss(world, child, aftermath);

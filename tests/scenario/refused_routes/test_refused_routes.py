@@ -67,11 +67,11 @@ def test_a_network_in_many_pieces_is_one_route(net):
     site = words | dict(leftsubnet="fd01::/16", rightsubnet="fd02::/16")
     bank = words | dict(rightid="@bank")
     a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
-    a.configure(conn("site", **site) + conn("bank", **bank))
+    a.configure(conn("site", **site, auto="start") + conn("bank", **bank))
     b.configure(conn("site", **site | dict(leftsubnet=pieces(1), rightsubnet=pieces(2))) + conn("bank", **bank))
     b.start()
     a.start()
-    a.up("site")
+    a.wait_state("up", "site")
     listed = [line for line in net.gw_a.out(f"ip -6 route show {TABLE}").splitlines() if "dev ipsec0" in line]
     assert len(listed) == 1 and listed[0].startswith("fd02::/16 "), listed[:5]
     told = a.wait_log("come in more than 256 pieces")
@@ -83,8 +83,15 @@ def test_a_network_in_many_pieces_is_one_route(net):
         a.up("bank")
         Ping.until_answered(net.host_a, net.host_address("b"))
     assert clear.count() == 0, clear.lines()[:5]
+    # A network that was not routed before is not taken from where it is reached for a peer that chose parts of it.
+    a.configure(conn("site", **site) + conn("bank", **bank))
+    a.reload()
     a.down("site")
     wait_until(lambda: "fd02::" not in net.gw_a.out(f"ip -6 route show {TABLE}"), 5, "its route is gone")
+    up = a.ctl("up", "site", check=False)
+    assert up.returncode != 0 and "more than 256 pieces" in up.stdout + up.stderr, up.stdout + up.stderr
+    assert "fd02::" not in net.gw_a.out(f"ip -6 route show {TABLE}")
+    wait_until(lambda: not b.children("site"), 10, "it is gone at the peer, too")
 
 
 @pytest.mark.parametrize("number, ours_first", [("", True), ("pref 100", False)])

@@ -355,6 +355,67 @@ TEST(PolicyTable, HostToHostProtectsTheAddressesThemselves) {
   EXPECT_EQ(model::to_string(changes.install[0].remote), "192.0.2.2/32");
 }
 
+// auto=add with dpdaction=hold, its peer dead.
+TEST(PolicyTable, WhatIsHeldStaysUntilItIsReleased) {
+  auto c = connection("c", model::StartAction::kAdd);
+  c.dpd_action = model::DeadPeerAction::kHold;
+  PolicyTable table;
+  EXPECT_TRUE(table.configure({c}).install.empty());
+  const auto [id, changes] = table.on_sa_installing(sa(1));
+  const auto held = table.hold(c, "c");
+  ASSERT_EQ(held.install.size(), 1U);
+  EXPECT_EQ(held.install[0].id, id) << "the same policy goes on";
+  EXPECT_TRUE(held.install[0].acquire);
+  EXPECT_TRUE(table.on_sa_removed(model::ChildId(1)).remove.empty());
+  EXPECT_EQ(table.acquiring("c", "c"), std::vector{id});
+  // Nor does another connection's change end it, or a reload of this one.
+  EXPECT_TRUE(table.configure({c, connection("d", model::StartAction::kAdd)}).remove.empty());
+  EXPECT_TRUE(table.reconfigure({c}, {"d"}).remove.empty());
+  // Up again, and down as somebody wishes.
+  (void)table.on_sa_installing(sa(2));
+  const auto released = table.release("c", "c");
+  ASSERT_EQ(released.install.size(), 1U);
+  EXPECT_FALSE(released.install[0].acquire);
+  ASSERT_EQ(table.on_sa_removed(model::ChildId(2)).remove.size(), 1U);
+  EXPECT_TRUE(table.all().empty());
+}
+
+TEST(PolicyTable, WhatIsHeldEndsWithItsConfiguration) {
+  auto c = connection("c", model::StartAction::kAdd);
+  c.dpd_action = model::DeadPeerAction::kHold;
+  const auto held = [&] {
+    PolicyTable table;
+    (void)table.configure({c});
+    (void)table.hold(c, "c");
+    return table;
+  };
+  auto table = held();
+  EXPECT_EQ(table.release("c", "").remove.size(), 1U) << "cygnet down";
+  EXPECT_TRUE(table.release("c", "").remove.empty());
+  table = held();
+  EXPECT_EQ(table.reconfigure({}, {"c"}).remove.size(), 1U);
+  EXPECT_TRUE(table.reconfigure({c}, {}).install.empty()) << "one of that name is another";
+  table = held();
+  EXPECT_EQ(table.configure({}).remove.size(), 1U);
+  table = held();
+  auto clear = c;
+  clear.dpd_action = model::DeadPeerAction::kClear;
+  EXPECT_EQ(table.reconfigure({clear}, {}).remove.size(), 1U);
+}
+
+TEST(PolicyTable, WhatIsHeldOutlivesACrashOfIke) {
+  auto c = connection("c", model::StartAction::kAdd);
+  c.dpd_action = model::DeadPeerAction::kRestart;
+  PolicyTable before;
+  (void)before.configure({c});
+  const auto policy = before.hold(c, "c").install.at(0);
+  PolicyTable after;
+  after.adopt({policy}, {});
+  EXPECT_TRUE(after.configure({c}).remove.empty());
+  EXPECT_EQ(after.acquiring("c", "c"), std::vector{policy.id});
+  EXPECT_EQ(after.release("c", "c").remove.size(), 1U);
+}
+
 TEST(OnDemand, OneAttemptAtATime) {
   OnDemand demand;
   const Instant now{std::chrono::seconds(100)};

@@ -62,6 +62,11 @@ Result<void> XfrmSocket::send(ByteView message) {
   return {};
 }
 
+bool XfrmSocket::listen(unsigned group, bool on) {
+  return ::setsockopt(fd_.get(), SOL_NETLINK, on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP, &group,
+                      sizeof group) == 0;
+}
+
 Result<Bytes> XfrmSocket::receive() {
   Bytes buffer(kReceiveBuffer);
   for (;;) {

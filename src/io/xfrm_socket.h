@@ -21,6 +21,8 @@ class XfrmSocket {
   [[nodiscard]] Result<void> send(ByteView message);
   // One datagram of answers; waits for it, seconds at most.
   [[nodiscard]] Result<Bytes> receive();
+  // What is told to a group comes as well from now on, or no more.
+  [[nodiscard]] bool listen(unsigned group, bool on);
   // In the headers of questions: notices of what was changed then carry it, too.
   [[nodiscard]] std::uint32_t port() const { return port_; }
 

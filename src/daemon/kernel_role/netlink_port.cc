@@ -3,10 +3,24 @@
 
 #include <cerrno>
 
+#include "wire/host_order.h"
+
 namespace cygnet::daemon {
 
 namespace xfrm = wire::xfrm;
 using sadb::kernel::KernelError;
+
+namespace {
+
+// split_messages() has seen that there is a header.
+std::uint32_t sequence_of(ByteView message) {
+  constexpr std::size_t kLengthTypeAndFlags = 8;
+  wire::HostReader reader(message);
+  reader.skip(kLengthTypeAndFlags);
+  return reader.u32();
+}
+
+}  // namespace
 
 std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::ask(const xfrm::Message& message) {
   auto question = message;
@@ -27,6 +41,15 @@ std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::ask(const xf
   }
 }
 
+// The notice of what was removed is sent before the acknowledgement, and has the number of the question.
+std::expected<std::vector<xfrm::Message>, KernelError> NetlinkPort::remove(const xfrm::Message& message) {
+  const bool told = socket_.listen(static_cast<unsigned>(xfrm::Group::kSa), true);
+  auto answers = ask(message);
+  if (told) (void)socket_.listen(static_cast<unsigned>(xfrm::Group::kSa), false);
+  if (answers) std::erase_if(*answers, [&](const auto& each) { return each.header.port != number(); });
+  return answers;
+}
+
 std::uint32_t NetlinkPort::interface_of(const IpAddress& local) {
   const auto addresses = routes_ ? routes_->addresses() : Result<std::vector<io::InterfaceAddress>>{};
   for (const auto& each : addresses ? *addresses : std::vector<io::InterfaceAddress>{}) {
@@ -42,11 +65,11 @@ std::expected<bool, KernelError> take_answers(ByteView datagram, const xfrm::Hea
   const auto pieces = xfrm::split_messages(datagram);
   if (!pieces) return std::unexpected(KernelError{EIO, pieces.error().message});
   for (const auto& piece : *pieces) {
+    // Answers to a question that was given up, and notices of what others do.
+    if (sequence_of(piece) != question.sequence) continue;
     auto answer = xfrm::Message::parse(piece);
     if (!answer && dump && xfrm::is_about_ipsec(piece)) continue;
     if (!answer) return std::unexpected(KernelError{EIO, answer.error().message});
-    // Answers to a question that was given up.
-    if (answer->header.sequence != question.sequence) continue;
     if (const auto* error = std::get_if<xfrm::ErrorReply>(&answer->body)) {
       if (error->error != 0) return std::unexpected(KernelError{-error->error, error->text});
       return true;

@@ -17,6 +17,8 @@ class NetlinkPort final : public sadb::kernel::KernelPort {
       : socket_(std::move(socket)), routes_(std::move(routes)) {}
   [[nodiscard]] std::expected<std::vector<wire::xfrm::Message>, sadb::kernel::KernelError> ask(
       const wire::xfrm::Message& message) override;
+  [[nodiscard]] std::expected<std::vector<wire::xfrm::Message>, sadb::kernel::KernelError> remove(
+      const wire::xfrm::Message& message) override;
   // Stands in the notices of what was asked for here.
   [[nodiscard]] std::uint32_t number() const { return socket_.port(); }
   [[nodiscard]] std::uint32_t interface_of(const IpAddress& local) override;

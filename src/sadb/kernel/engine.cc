@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "sadb/kernel/offload.h"
+#include "sadb/kernel/words.h"
 
 namespace cygnet::sadb::kernel {
 namespace {
@@ -15,34 +16,8 @@ namespace {
 namespace xfrm = wire::xfrm;
 using model::Direction;
 
-// Sequence numbers that may be used under an SA while another takes its place; the peer's window does not mind a gap.
-constexpr std::uint64_t kMoveMargin = 1U << 16U;
-constexpr std::uint64_t kLastSequence = 0xffff'ffffU;
 // Above so many questions one for all is quicker.
 constexpr std::size_t kFewSas = 16;
-
-std::string words_of(const KernelError& error, const std::string& what) {
-  const auto text = "the kernel refused " + what + ": ";
-  if (!error.text.empty()) return text + error.text;
-  switch (error.number) {
-    case ENOENT:
-    case ENOSYS: return text + "it lacks an algorithm that this needs (is its module there?)";
-    case EEXIST: return text + "there is one already, which is not ours (see: ip xfrm state)";
-    case EPERM: return text + "CAP_NET_ADMIN is needed";
-    case EPROTONOSUPPORT:
-    case EAFNOSUPPORT: return text + "it has no ESP or AH for this address family (modules esp4, esp6, ah4, ah6)";
-    case ENOMEM:
-    case ENOBUFS: return text + "it has no memory left";
-    default: return text + "error " + std::to_string(error.number);
-  }
-}
-
-std::string name_of(const model::SaSpec& spec) {
-  constexpr std::size_t kOctets = 4;
-  std::array<std::uint8_t, kOctets> spi{};
-  store_be32(spi.data(), spec.spi.value);
-  return std::string(spec.direction == Direction::kInbound ? "the inbound SA " : "the outbound SA ") + to_hex(spi);
-}
 
 }  // namespace
 
@@ -238,103 +213,6 @@ void KernelEngine::look_at_standby(const Moment& at) {
     }
     if (used && activate(child, at)) events_.emplace_back(ChildActivated{child});
   }
-}
-
-// ---- moving
-// The kernel finds SAs by their destination, so one whose ends change is another one, which goes on counting where the
-// old one was: RFC 4303 section 3.3.3 lets no sequence number be used twice under a key.
-Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
-  auto message = new_sa(fresh.spec, fresh.reqid, mark_);
-  if (!message) return std::unexpected(message.error());
-  const auto state = port_.ask(name_sa(xfrm::MessageType::kGetSa, old.spec));
-  if (!state || state->empty()) return fail(name_of(old.spec) + " is not in the kernel any more");
-  const bool same_name = destination_of(old.spec) == destination_of(fresh.spec);
-  const bool same_ends = same_name && old.spec.local.address == fresh.spec.local.address &&
-                         old.spec.remote.address == fresh.spec.remote.address &&
-                         old.spec.udp_encapsulation == fresh.spec.udp_encapsulation;
-  if (same_ends) {
-    message->header.type = xfrm::MessageType::kUpdSa;
-    const auto done = port_.ask(*message);
-    return done ? Result<void>{} : fail(words_of(done.error(), "another port for " + name_of(old.spec)));
-  }
-  if (auto window = state->front().attributes.replay_esn) {
-    // Until the old one is gone it goes on sending: its numbers must not come again.
-    if (fresh.spec.direction == Direction::kOutbound) window->sent += kMoveMargin;
-    if (!fresh.spec.esn && window->sent > kLastSequence) {
-      return fail(name_of(old.spec) + " has too few sequence numbers left to move: rekey it");
-    }
-    message->attributes.replay_esn = std::move(window);
-  } else {
-    return fail(name_of(old.spec) + " cannot be moved, since its sequence number is not told: rekey it");
-  }
-  if (same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
-  if (const auto done = add_sa(port_, fresh.spec, *message); !done) {
-    if (same_name) {
-      auto back = new_sa(old.spec, old.reqid, mark_);
-      if (back) back->attributes.replay_esn = message->attributes.replay_esn;
-      // Or it is gone, and expires.
-      sas_unsure_ = sas_unsure_ || !back || !add_sa(port_, old.spec, *back);
-    }
-    return fail(words_of(done.error(), "other ends for " + name_of(old.spec)));
-  }
-  if (!same_name) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, old.spec));
-  return {};
-}
-
-// Both halves of a child, or none.
-Result<void> KernelEngine::move_all(const std::vector<std::pair<Held, Held>>& moves) {
-  for (auto it = moves.begin(); it != moves.end(); ++it) {
-    if (it->first.standby) continue;
-    auto moved = move(it->first, it->second);
-    if (moved) continue;
-    while (it != moves.begin()) {
-      --it;
-      if (it->first.standby || move(it->second, it->first)) continue;
-      // Neither there nor back: it expires.
-      (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, it->second.spec));
-      sas_unsure_ = true;
-    }
-    return moved;
-  }
-  return {};
-}
-
-Result<void> KernelEngine::update_endpoints(model::ChildId child, const Endpoint& local, const Endpoint& remote,
-                                            bool udp_encapsulation, std::uint32_t keepalive_s) {
-  const auto of = of_child_.find(child);
-  if (of == of_child_.end()) return fail("there is no such child");
-  std::vector<std::pair<Held, Held>> moves;
-  std::optional<std::uint32_t> reqid;
-  for (const auto& key : of->second) {
-    const auto& old = sas_.at(key);
-    auto& fresh = moves.emplace_back(old, old).second;
-    fresh.spec.local = local;
-    fresh.spec.remote = remote;
-    fresh.spec.udp_encapsulation = udp_encapsulation;
-    fresh.spec.keepalive_s = fresh.spec.direction == Direction::kOutbound ? keepalive_s : 0;
-    if (fresh.spec.direction == Direction::kOutbound) reqid = fresh.reqid;
-  }
-  if (auto moved = move_all(moves); !moved) return moved;
-  for (auto& [old, fresh] : moves) {
-    const auto key = key_of(old.spec);
-    const auto now = key_of(fresh.spec);
-    sas_.erase(key);
-    of_child_[child].erase(key);
-    of_child_[child].insert(now);
-    if (standby_.erase(key) != 0) standby_.insert(now);
-    sas_.insert_or_assign(now, std::move(fresh));
-  }
-  // Policies send where the newest SA leads.
-  Result<void> result;
-  for (auto& [id, policy] : policies_) {
-    if (!reqid || policy.reqid != *reqid) continue;
-    policy.spec.outer_local = local.address;
-    policy.spec.outer_remote = remote.address;
-    for (const auto& slot : policy.slots) {
-      if (auto written = refresh(slot); !written && result) result = written;
-    }
-  }
-  return result;
 }
 
 std::set<KernelEngine::Keepalive> KernelEngine::keepalives() const {

@@ -51,6 +51,12 @@ class KernelPort {
   // Asks, and waits for the answer: the messages that came, without acknowledgement and end.
   [[nodiscard]] virtual std::expected<std::vector<wire::xfrm::Message>, KernelError> ask(
       const wire::xfrm::Message& message) = 0;
+  // Removes an SA. Among what comes back is, if the kernel tells it, a DELSA with its last state: nothing was counted
+  // under the SA after that.
+  [[nodiscard]] virtual std::expected<std::vector<wire::xfrm::Message>, KernelError> remove(
+      const wire::xfrm::Message& message) {
+    return ask(message);
+  }
   // How many reqids of ours there are in its language.
   [[nodiscard]] virtual std::uint32_t reqids() const { return kReqidMask; }
   // Which network interface has this address, for nic-offload=. 0: none, or it is not known.
@@ -168,7 +174,9 @@ class KernelEngine {
   [[nodiscard]] Result<void> give_to_kernel(const Held& held);
   void forget(std::map<SaKey, Held>::iterator it);
   [[nodiscard]] Held* find_sa(model::Direction direction, Spi spi, model::ChildId child);
+  [[nodiscard]] bool can_migrate(const model::SaSpec& spec, const wire::xfrm::Message& fresh);
   [[nodiscard]] Result<void> move(const Held& old, const Held& fresh);
+  [[nodiscard]] Result<void> replace(const Held& old, const Held& fresh, wire::xfrm::Message message);
   [[nodiscard]] Result<void> move_all(const std::vector<std::pair<Held, Held>>& moves);  // from, to
   [[nodiscard]] Result<void> refresh(const Slot& slot);
   [[nodiscard]] wire::xfrm::Message wanted_in(const Slot& slot, const Owners& owners) const;
@@ -213,6 +221,7 @@ class KernelEngine {
   std::map<Subject, Reqid> reqids_;
   std::vector<wire::xfrm::Message> neighbour_discovery_;  // its policies
   std::size_t removed_by_others_ = 0;                     // SAs, since put_back()
+  std::optional<bool> migrates_;                          // the kernel has MIGRATE_STATE
   bool sas_unsure_ = false;                               // others may have taken some away
   bool policies_unsure_ = false;
   std::set<Slot> refused_;    // the kernel has not what is wanted there; on_timer() asks again

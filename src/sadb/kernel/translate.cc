@@ -287,6 +287,25 @@ xfrm::Message name_sa(xfrm::MessageType type, const model::SaSpec& spec) {
   return message;
 }
 
+xfrm::Message migrate_sa(const model::SaSpec& old, const xfrm::Message& fresh) {
+  const auto address = address_of(old);
+  const auto& info = std::get<xfrm::SaInfo>(fresh.body);
+  xfrm::Message message;
+  message.header = {xfrm::MessageType::kMigrateState, xfrm::kRequest | xfrm::kAck, 0, 0};
+  message.body = xfrm::SaMove{
+      .id = {address.destination, address.spi, xfrm::family_of(old.local.address), address.protocol},
+      .new_destination = info.id.destination,
+      .new_source = info.source,
+      .old_mark = {old.kernel_mark.value, old.kernel_mark.mask},
+      .selector = info.selector,
+      .reqid = info.reqid,
+      .new_family = info.family,
+  };
+  // Type 0: none any more.
+  message.attributes.encapsulation = fresh.attributes.encapsulation.value_or(xfrm::Encapsulation{0, 0, 0, {}});
+  return message;
+}
+
 Result<std::vector<xfrm::Selector>> kernel_selectors(const model::TrafficSelectors& local,
                                                      const model::TrafficSelectors& remote) {
   std::vector<xfrm::Selector> out;

@@ -25,6 +25,8 @@ inline constexpr std::size_t kMostSelectors = 256;
 [[nodiscard]] Result<wire::xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std::uint32_t mark);
 // DELSA, GETSA.
 [[nodiscard]] wire::xfrm::Message name_sa(wire::xfrm::MessageType type, const model::SaSpec& spec);
+// MIGRATE_STATE: that SA becomes what fresh, a NEWSA, says of its ends.
+[[nodiscard]] wire::xfrm::Message migrate_sa(const model::SaSpec& old, const wire::xfrm::Message& fresh);
 // The address and the SPI by which the kernel finds it.
 [[nodiscard]] inline const IpAddress& destination_of(const model::SaSpec& spec) {
   return spec.direction == model::Direction::kInbound ? spec.local.address : spec.remote.address;

@@ -89,6 +89,19 @@ struct Mark {
   bool operator==(const Mark&) const = default;
 };
 
+// struct xfrm_user_migrate_state (132 octets): MIGRATE_STATE. One SA gets other ends, and goes on counting in one step.
+// Encapsulation of type 0 takes the old one away; what is not said stays as it is.
+struct SaMove {
+  SaId id;  // as it is so far
+  Address new_destination, new_source;
+  Mark old_mark;
+  Selector selector;
+  std::uint32_t reqid = 0;
+  std::uint32_t flags = 0;
+  std::uint16_t new_family = kFamilyAny;
+  bool operator==(const SaMove&) const = default;
+};
+
 // struct xfrm_address_filter: which SAs a dump shall show
 struct AddressFilter {
   Address source, destination;

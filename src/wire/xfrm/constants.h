@@ -42,6 +42,7 @@ enum class MessageType : std::uint16_t {
   kMapping = 0x26,
   kSetDefault = 0x27,
   kGetDefault = 0x28,
+  kMigrateState = 0x29,  // Linux 7.2
 };
 
 // nlmsghdr.nlmsg_flags

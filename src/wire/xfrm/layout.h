@@ -281,6 +281,19 @@ void fields(A& a, V& v) {
   a.number(v.mask);
 }
 
+template <typename A, Is<SaMove> V>
+void fields(A& a, V& v) {
+  fields(a, v.id);
+  a.address(v.new_destination);
+  a.address(v.new_source);
+  fields(a, v.old_mark);
+  fields(a, v.selector);
+  a.number(v.reqid);
+  a.number(v.flags);
+  a.number(v.new_family);
+  a.padding(2);
+}
+
 template <typename A, Is<AddressFilter> V>
 void fields(A& a, V& v) {
   a.address(v.source);

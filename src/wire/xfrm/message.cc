@@ -48,6 +48,7 @@ std::optional<Body> body_for(const Header& header) {
     case T::kMapping: return Mapping{};
     case T::kSetDefault:
     case T::kGetDefault: return PolicyDefaults{};
+    case T::kMigrateState: return SaMove{};
   }
   return std::nullopt;
 }
@@ -242,6 +243,10 @@ Parsed<void> check(const SaId& v) {
   if (v.family == kFamilyAny || v.family == kFamilyV4 || v.family == kFamilyV6) return {};
   return refuse(Refusal::kBadFamily,
                 "the SA is of address family " + std::to_string(v.family) + ", which is neither IPv4 nor IPv6");
+}
+Parsed<void> check(const SaMove& v) {
+  if (auto id = check(v.id); !id) return id;
+  return xfrm::check(v.selector);
 }
 Parsed<void> check(const AeventId& v) { return check(v.id); }
 Parsed<void> check(const Mapping& v) { return check(v.id); }

@@ -82,7 +82,7 @@ struct SpdInfo {
 
 using Body =
     std::variant<Nothing, ErrorReply, DoneReply, SaInfo, SaId, SpiRange, SaFlush, SaExpire, AeventId, PolicyInfo,
-                 PolicyId, PolicyExpire, Acquire, Report, Mapping, PolicyDefaults, SadInfo, SpdInfo>;
+                 PolicyId, PolicyExpire, Acquire, Report, Mapping, PolicyDefaults, SadInfo, SpdInfo, SaMove>;
 
 struct Message {
   Header header;

@@ -7,11 +7,11 @@
 namespace cygnet::wire::xfrm {
 namespace {
 
-constexpr std::array<std::string_view, 25> kMessages{
-    "NEWSA",      "DELSA",   "GETSA",      "NEWPOLICY", "DELPOLICY",  "GETPOLICY",  "ALLOCSPI",
-    "ACQUIRE",    "EXPIRE",  "UPDPOLICY",  "UPDSA",     "POLEXPIRE",  "FLUSHSA",    "FLUSHPOLICY",
-    "NEWAE",      "GETAE",   "REPORT",     "MIGRATE",   "NEWSADINFO", "GETSADINFO", "NEWSPDINFO",
-    "GETSPDINFO", "MAPPING", "SETDEFAULT", "GETDEFAULT"};
+constexpr std::array<std::string_view, 26> kMessages{
+    "NEWSA",      "DELSA",   "GETSA",      "NEWPOLICY",  "DELPOLICY",    "GETPOLICY",  "ALLOCSPI",
+    "ACQUIRE",    "EXPIRE",  "UPDPOLICY",  "UPDSA",      "POLEXPIRE",    "FLUSHSA",    "FLUSHPOLICY",
+    "NEWAE",      "GETAE",   "REPORT",     "MIGRATE",    "NEWSADINFO",   "GETSADINFO", "NEWSPDINFO",
+    "GETSPDINFO", "MAPPING", "SETDEFAULT", "GETDEFAULT", "MIGRATE_STATE"};
 constexpr std::array<std::string_view, 5> kControls{"", "NOOP", "ERROR", "DONE", "OVERRUN"};
 constexpr std::array<std::string_view, 42> kAttributes{"UNSPEC",
                                                        "ALG_AUTH",

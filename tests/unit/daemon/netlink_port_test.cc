@@ -68,6 +68,10 @@ TEST(NetlinkAnswers, AFaultIsToldForWhatItIs) {
   EXPECT_EQ(take_answers(broken(xfrm::MessageType::kError), dump, answers).error().number, EIO);
   EXPECT_EQ(take_answers(answer(xfrm::MessageType::kDone, xfrm::DoneReply{-EMSGSIZE}), dump, answers).error().number,
             EMSGSIZE);
+  // Notices of what others do, whatever they say.
+  auto notice = broken(xfrm::MessageType::kNewSa);
+  notice[8] = 6;
+  EXPECT_EQ(take_answers(notice, single, answers), false);
   // Of an earlier question.
   EXPECT_EQ(take_answers(answer(xfrm::MessageType::kDone, xfrm::DoneReply{}, 6), dump, answers), false);
   EXPECT_TRUE(answers.empty());

@@ -33,6 +33,7 @@ class FakeKernel final : public KernelPort {
       case xfrm::MessageType::kNewSa: return new_sa(message);
       case xfrm::MessageType::kUpdSa: sas[name_of_sa(message)] = message; return {};
       case xfrm::MessageType::kDelSa: return erase(message);
+      case xfrm::MessageType::kMigrateState: return migrate(message);
       case xfrm::MessageType::kGetSa: return get(message);
       case xfrm::MessageType::kUpdPolicy: {
         if (refuse_policies) return std::unexpected(*refuse_policies);
@@ -72,12 +73,29 @@ class FakeKernel final : public KernelPort {
   std::optional<IpAddress> refuse_destination, refuse_source;  // of new SAs
   bool silent = false;                                         // answers no dump
   std::uint32_t numbers = kReqidMask;
+  Answer remove(const xfrm::Message& message) override {
+    const auto before = sas;
+    auto done = ask(message);
+    if (!done || !tells_removed) return done;
+    const auto& id = std::get<xfrm::SaId>(message.body);
+    auto notice = before.at({id.destination.as(id.family), id.spi});
+    notice.header.type = xfrm::MessageType::kDelSa;
+    notice.attributes.sa = std::get<xfrm::SaInfo>(notice.body);
+    // Until it was gone it went on.
+    notice.attributes.replay_esn->sent += under_way;
+    notice.attributes.sa->current.packets += under_way;
+    notice.body = id;
+    return Answer{std::in_place, {std::move(notice)}};
+  }
+  std::uint32_t under_way = 0;  // packets between the last look at an SA and its end
   [[nodiscard]] std::uint32_t reqids() const override { return numbers; }
   std::uint32_t interface = 0;
   bool card = true;            // the interface's driver has ESP
   bool whole_packets = false;  // and takes packets whole
   std::uint32_t cpus = 2;      // 0: it knows no SAs for single ones
   bool iptfs = true;           // it has the module for that mode
+  bool migrates = false;       // it moves SAs by itself
+  bool tells_removed = true;   // who removes one hears of its last state
   [[nodiscard]] std::uint32_t interface_of(const IpAddress&) override { return interface; }
 
  private:
@@ -111,6 +129,27 @@ class FakeKernel final : public KernelPort {
   Answer erase(const xfrm::Message& message) {
     const auto& id = std::get<xfrm::SaId>(message.body);
     return sas.erase({id.destination.as(id.family), id.spi}) == 0 ? Answer{refusal(ESRCH)} : Answer{};
+  }
+  Answer migrate(const xfrm::Message& message) {
+    if (!migrates) return refusal(EINVAL);
+    const auto& said = std::get<xfrm::SaMove>(message.body);
+    const auto it = sas.find({said.id.destination.as(said.id.family), said.id.spi});
+    if (it == sas.end()) return refusal(ESRCH);
+    auto moved = it->second;
+    auto& info = std::get<xfrm::SaInfo>(moved.body);
+    info.id.destination = said.new_destination;
+    info.source = said.new_source;
+    info.selector = said.selector;
+    info.reqid = said.reqid;
+    info.family = said.new_family;
+    if (const auto& encapsulation = message.attributes.encapsulation) {
+      moved.attributes.encapsulation = encapsulation->type == 0 ? std::nullopt : encapsulation;
+    }
+    const auto name = name_of_sa(moved);
+    if (name != it->first && sas.contains(name)) return refusal(EEXIST);
+    sas.erase(it);
+    sas.insert_or_assign(name, std::move(moved));
+    return {};
   }
   Answer get(const xfrm::Message& message) {
     Answer all{std::in_place};

@@ -190,28 +190,6 @@ TEST_F(KernelEngineTest, AStandbySaComesWhenThePeerHasUsedTheNewOne) {
   EXPECT_EQ(std::get<ChildActivated>(engine.events().front()).child, model::ChildId(2));
 }
 
-TEST_F(KernelEngineTest, APeerThatMovesKeepsItsSequenceNumbers) {
-  install_pair();
-  auto& state = kernel.sas.at({kPeer, Spi(0x2002)});
-  state.attributes.replay_esn->sent = 77;
-  ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
-  EXPECT_FALSE(kernel.sas.contains({kPeer, Spi(0x2002)}));
-  const auto& moved = kernel.sas.at({kElsewhere, Spi(0x2002)});
-  EXPECT_EQ(moved.attributes.replay_esn->sent, 77U + 65536U);
-  EXPECT_EQ(moved.attributes.encapsulation, (xfrm::Encapsulation{xfrm::kEspInUdp, 4500, 4501, {}}));
-  EXPECT_EQ(kernel.info(kUs, Spi(0x1001)).source, xfrm::Address::of(kElsewhere));
-  EXPECT_EQ(kernel.policy(xfrm::kOut).attributes.templates->front().id.destination, xfrm::Address::of(kElsewhere));
-  EXPECT_EQ(engine.keepalives(), (std::set<KernelEngine::Keepalive>{{{kUs, 4500}, {kElsewhere, 4501}, 20}}));
-  // Another port alone: the SA stays and is told.
-  kernel.log.clear();
-  ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4502}, true, 20));
-  EXPECT_EQ(std::ranges::count(kernel.log, "NEWSA"), 0);
-  EXPECT_EQ(std::ranges::count(kernel.log, "UPDSA"), 2);
-  // One that is at its end does not move.
-  kernel.sas.at({kElsewhere, Spi(0x2002)}).attributes.replay_esn->sent = 0xffff'0000;
-  EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kPeer, 4501}, true, 20));
-}
-
 TEST_F(KernelEngineTest, OfTwoPoliciesWithOneSelectorTheFirstIsInForce) {
   install_pair();
   auto first = policy(2);
@@ -369,32 +347,6 @@ TEST_F(KernelEngineTest, SasThatOthersTakeAwayHaveExpired) {
   engine.on_message(flushed);
   EXPECT_EQ(engine.put_back().sas, 1U);
   EXPECT_EQ(std::get<SaExpiring>(engine.events().back()).spi, Spi(0x1001));
-}
-
-// Both halves move, or none.
-TEST_F(KernelEngineTest, AMoveThatTheKernelRefusesIsTakenBack) {
-  install_pair();
-  const auto policies = kernel.policies;
-  for (const bool outbound : {true, false}) {
-    SCOPED_TRACE(outbound);
-    (outbound ? kernel.refuse_destination : kernel.refuse_source) = kElsewhere;
-    EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
-    EXPECT_EQ(kernel.sas.size(), 2U);
-    EXPECT_EQ(kernel.info(kUs, Spi(0x1001)).source, xfrm::Address::of(kPeer));
-    EXPECT_TRUE(kernel.sas.contains({kPeer, Spi(0x2002)}));
-    EXPECT_EQ(kernel.policies, policies);
-    kernel.refuse_destination.reset();
-    kernel.refuse_source.reset();
-  }
-  EXPECT_EQ(engine.put_back().sas, 0U);
-  ASSERT_TRUE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kElsewhere, 4501}, true, 20));
-  // Neither there nor back: it has expired, and is not in the kernel either.
-  kernel.refuse_destination = kPeer;
-  kernel.refuse_source = kElsewhere;
-  EXPECT_FALSE(engine.update_endpoints(model::ChildId(1), {kUs, 4500}, {kPeer, 4501}, true, 20));
-  EXPECT_EQ(engine.put_back().sas, 1U);
-  EXPECT_EQ(std::get<SaExpiring>(engine.events().back()).spi, Spi(0x1001));
-  EXPECT_EQ(kernel.sas.size(), 1U);
 }
 
 TEST_F(KernelEngineTest, CountersAndTimesComeFromTheKernel) {

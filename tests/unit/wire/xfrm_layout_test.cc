@@ -46,6 +46,7 @@ TEST(XfrmLayout, StructuresHaveTheKernelsSizes) {
   EXPECT_EQ(octets_of<Mark>(), sizeof(xfrm_mark));
   EXPECT_EQ(octets_of<AddressFilter>(), sizeof(xfrm_address_filter));
   EXPECT_EQ(octets_of<Offload>(), sizeof(xfrm_user_offload));
+  EXPECT_EQ(octets_of<SaMove>(), 132U);  // newer than many machines' headers
 }
 
 TEST(XfrmLayout, Names) {

@@ -10,6 +10,7 @@ namespace {
 TEST(XfrmNames, AreTheKernels) {
   EXPECT_EQ(name_of(MessageType::kNewSa), "NEWSA");
   EXPECT_EQ(name_of(MessageType::kGetDefault), "GETDEFAULT");
+  EXPECT_EQ(name_of(MessageType::kMigrateState), "MIGRATE_STATE");
   EXPECT_EQ(name_of(MessageType::kDone), "DONE");
   EXPECT_EQ(name_of(MessageType{77}), "message type 77");
   EXPECT_EQ(name_of(AttributeType::kIptfsPacketSize), "IPTFS_PKT_SIZE");

@@ -508,7 +508,7 @@ TEST(Xfrm, RefusesWhatContradictsItself) {
   auto longer = Raw(XFRM_MSG_FLUSHPOLICY).take();
   longer[0] = 17;
   EXPECT_EQ(why(longer), Refusal::kBadLength);
-  EXPECT_EQ(why(Raw(0x29).take()), Refusal::kUnknownType);
+  EXPECT_EQ(why(Raw(0x2a).take()), Refusal::kUnknownType);
   EXPECT_EQ(why(Raw(XFRM_MSG_NEWSA).put(xfrm_usersa_id{}).take()), Refusal::kTruncated);
   EXPECT_EQ(why(with_sa([](auto& sa) { sa.family = 3; })), Refusal::kBadFamily);
   EXPECT_EQ(why(with_sa([](auto& sa) { sa.sel.prefixlen_s = 33; })), Refusal::kBadFamily);

@@ -58,7 +58,7 @@ class PolicyTable {
   [[nodiscard]] Changes hold(const model::Connection& connection, const std::string& child);
   [[nodiscard]] Changes release(const std::string& connection, const std::string& child);  // child empty: all of them
   // An outbound SA is to be installed: the policy it shall serve.
-  [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& spec);
+  [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& sa);
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);
 
   [[nodiscard]] const model::PolicySpec* find(model::PolicyId id) const;

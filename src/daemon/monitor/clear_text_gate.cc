@@ -57,8 +57,8 @@ std::string types(const model::TrafficSelector& s, std::uint8_t protocol) {
   return "@th,16,8 " + range(type(s.port_first), type(s.port_last)) + ' ';
 }
 
-const IpPrefix& prefix_of(const IpPrefix& network) { return network; }
-const IpPrefix& prefix_of(const std::pair<const IpPrefix, unsigned>& counted) { return counted.first; }
+IpPrefix prefix_of(const IpPrefix& network) { return network; }
+IpPrefix prefix_of(const std::pair<const IpPrefix, unsigned>& counted) { return counted.first; }
 
 // Those that no other of the list contains: the kernel takes no overlaps.
 template <typename Networks>
@@ -66,7 +66,7 @@ std::string widest(const Networks& networks, Family family) {
   std::string out;
   std::optional<IpPrefix> last;
   for (const auto& one : networks) {
-    const auto& network = prefix_of(one);
+    const auto network = prefix_of(one);
     if (network.address.family() != family) continue;
     // In their order, what contains this one came before it.
     if (last && last->length <= network.length && last->contains(network.address)) continue;
@@ -261,7 +261,7 @@ ClearTextGate::Rules ClearTextGate::rules() const {
       }
     }
   }
-  for (const auto& [family, networks] : rest) out.text += rule + sources(networks, family) + refuse;
+  for (const auto& [family, networks] : rest) out.text.append(rule).append(sources(networks, family)).append(refuse);
   return out;
 }
 
@@ -271,7 +271,7 @@ std::string ClearTextGate::exceptions_text() const {
     const auto fill = [&](const std::string& which, const std::string& elements) {
       const std::string set = name() + which + (family == Family::kV4 ? "4" : "6");
       out += "flush set " + set + '\n';
-      if (!elements.empty()) out += "add element " + set + " { " + elements + " }\n";
+      if (!elements.empty()) out.append("add element ").append(set).append(" { ").append(elements).append(" }\n");
     };
     fill(" clear", widest(clear_, family));
     fill(" wholly", widest(wholly_, family));
@@ -282,7 +282,7 @@ std::string ClearTextGate::exceptions_text() const {
     for (const auto& who : answering(answering_, family)) {
       // Of TCP no beginnings: nobody reaches a service here.
       for (const char* what : {"udp sport { 53, 853 }", "tcp sport { 53, 853 } tcp flags & (syn | ack) != syn"})
-        out += "add rule " + answers + ' ' + who + what + " accept\n";
+        out.append("add rule ").append(answers).append(" ").append(who).append(what).append(" accept\n");
     }
   }
   const std::string chain = name() + " partly";

@@ -473,5 +473,25 @@ TEST_F(Mobike, OtherAddressesThatComeAndGoDoNotKeepADeadPeerAlive) {
   }
 }
 
+// No leftsubnet=: the child is for our address. After a move a packet with the new address asks for one of its own.
+TEST_F(Mobike, AHostThatMovesGetsAChildForItsNewAddress) {
+  auto of_a = roaming();
+  of_a.children[0].local.clear();
+  begin(of_a);
+  e.run();
+  ASSERT_EQ(e.a().plane.specs().size(), 2U);
+  EXPECT_EQ(model::to_string(e.a().plane.specs().front().local_selectors), "192.0.2.1/32");
+  of_a.local.host.address = address("203.0.113.7");
+  here({"203.0.113.7"});
+  e.a().configure(e.now(), {of_a}, {secret("s3cret")});
+  e.advance_and_run(10s);
+  const auto packet =
+      std::pair{*model::TrafficSelector::parse("203.0.113.7/32"), *model::TrafficSelector::parse("10.2.0.5/32")};
+  e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.initiate(e.now(), "tun", "tun", packet); });
+  e.advance_and_run(60s);
+  for (auto* side : {&e.a(), &e.b()}) EXPECT_EQ(side->plane.specs().size(), 2U);
+  EXPECT_EQ(model::to_string(e.a().plane.specs().front().local_selectors), "203.0.113.7/32");
+}
+
 }  // namespace
 }  // namespace cygnet::test

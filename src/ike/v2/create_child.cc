@@ -168,6 +168,45 @@ bool is_given_up(const IkeSa& sa) {
   return old != nullptr && old->state == ChildState::kDeleting && !old->replaced_by;
 }
 
+bool is_of(const ChildSa& child, const ChildWant& want) {
+  return child.usable() && child.resource == want.resource && child.connection->name == want.connection->name &&
+         child.name == want.child;
+}
+
+// RFC 7296 section 2.9: the peer narrows as it wishes, and need not heed the packet that asked. What is up already is
+// not made a second time for each packet.
+bool is_there_already(const IkeSa& sa, const ChildWant& want, const ChildTerms& terms) {
+  return std::ranges::any_of(sa.children, [&](const auto& c) {
+    return is_of(*c, want) && model::covers(c->local, terms.local) && model::covers(c->remote, terms.remote);
+  });
+}
+
+bool holds_any(const std::vector<IpAddress>& addresses, const model::TrafficSelectors& selectors) {
+  return std::ranges::any_of(addresses, [&](const IpAddress& a) {
+    return std::ranges::any_of(selectors, [&](const auto& s) { return s.range.contains(a); });
+  });
+}
+
+// Where no leftsubnet= is written a child is for our address: one for an address that we had before is of no use.
+void close_outdated(World& world, IkeSa& sa, const ChildSa& fresh) {
+  const auto* config = fresh.config();
+  if (world.local_addresses.empty() || config == nullptr || !config->local.empty() ||
+      fresh.connection->local.requests_address())
+    return;
+  std::vector<model::ChildId> outdated;
+  for (const auto& child : sa.children) {
+    const bool same = child->usable() && child->id != fresh.id && child->name == fresh.name &&
+                      child->connection->name == fresh.connection->name && !child->resource;
+    if (same && !holds_any(world.local_addresses, child->local)) outdated.push_back(child->id);
+  }
+  for (const auto id : outdated) {
+    auto& child = *sa.find_child(id);
+    child.state = ChildState::kDeleting;
+    child.rekey_at = child.remove_at = kNever;
+    queue_delete(sa, id);
+  }
+}
+
 void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const ChildKeys& keys) {
   auto& task = *sa.task;
   const bool rekey = task.about == About::kRekeyChild;
@@ -175,11 +214,20 @@ void child_is_there(World& world, IkeSa& sa, const ChildTerms& terms, const Chil
   if (std::find(task.gone.begin(), task.gone.end(), terms.peer_spi) != task.gone.end())
     return stillborn(world, sa, terms);
   if (task.collision && ours_is_redundant(task, *task.collision)) return give_way(world, sa, terms);
+  if (!rekey && !sa.serves(task.want) && is_there_already(sa, task.want, terms)) {
+    queue_delete_of_new(sa);
+    return want_failed(world, std::move(task.want),
+                       sa.peer() + " wants of child " + terms.child + " only what is up already: " +
+                           model::to_string(terms.local) + " === " + model::to_string(terms.remote));
+  }
   const auto replaces = rekey ? std::optional(task.child) : std::nullopt;
   auto& fresh =
       install_child(world, sa, terms, keys, {.spi_in = task.new_spi, .we_initiated = true, .replaces = replaces});
   if (task.collision) retire_collided(world, sa, fresh);
-  if (!rekey) return want_succeeded(world, task.want, "child " + fresh.name + " up: " + child_words(fresh));
+  if (!rekey) {
+    close_outdated(world, sa, fresh);
+    return want_succeeded(world, task.want, "child " + fresh.name + " up: " + child_words(fresh));
+  }
   auto* old = sa.find_child(task.child);
   if (old == nullptr || old->state == ChildState::kFading) return;
   // RFC 7296 section 2.8: "when the new one is established, delete the old one".
@@ -356,11 +404,10 @@ Outcome on_child_key_ready(Turn& turn) {
   auto& task = *sa.task;
   // The peer may have been faster: rekeyed it, deleted it, or brought it up.
   const auto* old = sa.find_child(task.child);
-  const bool settled = task.about == About::kRekeyChild
-                           ? old == nullptr || !old->usable()
-                           : task.want.given_up ||
-                                 sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource) ||
-                                 (task.want.resource && find_head(sa, task.want) == nullptr);
+  const bool settled =
+      task.about == About::kRekeyChild
+          ? old == nullptr || !old->usable()
+          : task.want.given_up || sa.serves(task.want) || (task.want.resource && find_head(sa, task.want) == nullptr);
   if (settled || !turn.job->own) {
     if (settled && task.about == About::kNewChild)
       want_succeeded(turn.world, task.want, "child " + task.want.child + " is up (the peer was faster)");

@@ -69,6 +69,16 @@ bool IkeSa::has_usable_child(const std::string& connection_name, const std::stri
   });
 }
 
+bool IkeSa::serves(const ChildWant& want) const {
+  const bool any = !want.narrow_to || want.connection->local.requests_address();
+  return std::any_of(children.begin(), children.end(), [&](const auto& c) {
+    return c->usable() && c->resource == want.resource && c->connection->name == want.connection->name &&
+           c->name == want.child &&
+           (any ||
+            (model::covers(c->local, {want.narrow_to->first}) && model::covers(c->remote, {want.narrow_to->second})));
+  });
+}
+
 bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name,
                         std::optional<std::uint16_t> resource) const {
   const auto wanted = [&](const ChildWant& w) {

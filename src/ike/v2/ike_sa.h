@@ -258,6 +258,8 @@ struct IkeSa {
   // resource: its clone for this thread (RFC 9611); none: the one for all threads.
   [[nodiscard]] bool has_usable_child(const std::string& connection_name, const std::string& child_name,
                                       std::optional<std::uint16_t> resource = {}) const;
+  // Whether a child is up that does what is wanted: for a packet, one that covers it.
+  [[nodiscard]] bool serves(const ChildWant& want) const;
   // Is there, of this child, a request queued or under way?
   [[nodiscard]] bool wants_child(const std::string& connection_name, const std::string& child_name,
                                  std::optional<std::uint16_t> resource = {}) const;

@@ -43,8 +43,7 @@ Duration backoff(World& world, std::uint32_t tries) {
 bool already_up(const World& world, const ChildWant& want) {
   const auto sas = world.sas_of(want.connection->name);
   return std::any_of(sas.begin(), sas.end(), [&](const IkeSa* sa) {
-    return (sa->state == State::kEstablished || sa->state == State::kRekeyed) &&
-           sa->has_usable_child(want.connection->name, want.child);
+    return (sa->state == State::kEstablished || sa->state == State::kRekeyed) && sa->serves(want);
   });
 }
 

@@ -82,11 +82,6 @@ Refusal ah_behind_nat(const IkeSa& sa) {
           "there is a NAT between us and " + sa.peer() + ", and AH cannot pass one: use esp= at both ends"};
 }
 
-bool compresses(const model::Connection& connection, const std::string& child) {
-  const auto* config = connection.find_child(child);
-  return config != nullptr && config->compress;
-}
-
 wi::TsPayload ts_payload(bool initiator, const TrafficSelectors& selectors) {
   wi::TsPayload out;
   out.initiator = initiator;
@@ -127,15 +122,18 @@ TrafficSelectors with_hosts_of(TrafficSelectors narrowed, const TrafficSelectors
   return narrowed;
 }
 
-// The mode wanted counts most, then an exact fit, then a wish inside the policy, then one that had to be narrowed.
+// The mode wanted counts most, then the packet that asked, then an exact fit, then a wish inside the policy, then one
+// that had to be narrowed.
 int rank_of(const Match& m, const TrafficSelectors& tsr, const TrafficSelectors& tsi, bool transport,
             const ChildSa* rekeyed) {
+  // RFC 7296 section 2.9: "to a subset that includes the initiator's first choices".
+  const bool first = model::covers(m.local, {tsr.front()}) && model::covers(m.remote, {tsi.front()});
   const bool exact = m.local == tsr && m.remote == tsi;
   const bool inside = model::covers(m.local, tsr) && model::covers(m.remote, tsi);
   const bool same_child =
       rekeyed != nullptr && rekeyed->name == m.child->name && rekeyed->connection->name == m.connection->name;
   const bool same_mode = (m.child->mode == model::Mode::kTransport) == transport;
-  return (same_child ? 16 : 0) + (same_mode ? 8 : 0) + (exact ? 4 : 0) + (inside ? 2 : 0) + 1;
+  return (same_child ? 32 : 0) + (same_mode ? 16 : 0) + (first ? 8 : 0) + (exact ? 4 : 0) + (inside ? 2 : 0) + 1;
 }
 
 // Our own outer address belongs to a peer's networks only where the configuration says just that, never because the
@@ -340,7 +338,6 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
                     " is part of that: write it in rightsubnet= as it stands there if the peer may have it"});
   }
   if (matches.empty()) return std::unexpected(selectors_refusal(world, sa, want_local, want_remote));
-
   const auto offered = offered_in(*sa_offer);
   const auto sent_group = ke_payload == nullptr ? model::KeGroup::kNone : ke_payload->group;
   for (const auto& m : matches) {
@@ -450,7 +447,8 @@ std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& 
         wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", aggfrag_missing(terms.aggfrag, child, sa.peer())});
   }
   // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
-  if (compresses(*connection, child)) terms.peer_cpi = ipcomp_of(answer);
+  if (const auto* config = connection->find_child(child); config != nullptr && config->compress)
+    terms.peer_cpi = ipcomp_of(answer);
   terms.local = tsi_answer->selectors;
   terms.remote = tsr_answer->selectors;
   // RFC 7296 section 2.9: the responder narrows, "to some subset of the initiator's proposal".
@@ -480,7 +478,6 @@ std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& 
     }
     terms.diet = *agreed;
   }
-  // What a peer may not ask for it may not answer.
   if (auto why = claimed_by_another(world, sa, terms); !why.empty())
     return std::unexpected(Refusal{wi::NotifyType::kTsUnacceptable, {}, "address-claimed", std::move(why)});
   return terms;

@@ -304,8 +304,7 @@ void start_next_task(World& world, IkeSa& sa) {
   switch (task.about) {
     case About::kNewChild:
       if (task.want.resource && find_head(sa, task.want) == nullptr) break;
-      if (!sa.has_usable_child(task.want.connection->name, task.want.child, task.want.resource))
-        return begin_child_task(world, sa);
+      if (!sa.serves(task.want)) return begin_child_task(world, sa);
       want_succeeded(world, task.want, "child " + task.want.child + " is up already");
       break;
     case About::kRekeyChild: {

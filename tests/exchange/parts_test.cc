@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// A responder with an SA for each pair of networks gives one of them, and the next packet asks for the next (RFC 7296
+// section 2.9).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "exchange/arrows.h"
+
+namespace cygnet::test {
+namespace {
+
+struct Parts : testing::Test {
+  model::Connection both = tunnel("tun");
+
+  Parts() {
+    auto& remote = both.children[0].remote;
+    remote.push_back(remote.front());
+    remote.back().range = model::TrafficSelector::parse("10.3.0.0/16")->range;
+    auto of_b = mirrored(both);
+    auto second = of_b.children[0];
+    of_b.children[0].local.pop_back();
+    second.name = "second";
+    second.local.erase(second.local.begin());
+    of_b.children.push_back(second);
+    e.add("A", "192.0.2.1", {both}, {secret("s3cret")});
+    e.add("B", "198.51.100.1", {of_b}, {secret("s3cret")});
+  }
+  void packet_to(const char* address) {
+    const auto packet =
+        std::pair{*model::TrafficSelector::parse("10.1.0.5/32"), *model::TrafficSelector::parse(address)};
+    e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.initiate(e.now(), "tun", "tun", packet); });
+    e.advance_and_run(10s);
+  }
+  // What A protects now, each once.
+  std::set<std::string> up() {
+    std::set<std::string> out;
+    std::size_t count = 0;
+    for (const auto& spec : e.a().plane.specs()) {
+      if (spec.direction != model::Direction::kOutbound) continue;
+      ++count;
+      out.insert(model::to_string(spec.remote_selectors));
+    }
+    EXPECT_EQ(out.size(), count) << "the same twice";
+    EXPECT_EQ(e.b().plane.entries().size(), e.a().plane.entries().size());
+    return out;
+  }
+
+  Exchange e;
+};
+
+using Networks = std::set<std::string>;
+
+TEST_F(Parts, ThePacketThatIsNotCoveredAsksForItsPart) {
+  packet_to("10.2.0.5/32");
+  EXPECT_EQ(up(), Networks{"10.2.0.0/16"});
+  packet_to("10.3.0.5/32");
+  EXPECT_EQ(up(), (Networks{"10.2.0.0/16", "10.3.0.0/16"}));
+  // What is covered asks for nothing.
+  const auto before = e.a().done.size();
+  packet_to("10.2.0.6/32");
+  packet_to("10.3.0.6/32");
+  EXPECT_EQ(up(), (Networks{"10.2.0.0/16", "10.3.0.0/16"}));
+  ASSERT_EQ(e.a().done.size(), before + 2);
+  EXPECT_TRUE(e.a().done.back().ok);
+}
+
+// A peer that answers each packet with the same part does not get one SA after the other.
+TEST_F(Parts, WhatIsUpAlreadyIsNotMadeAgain) {
+  auto of_b = mirrored(both);
+  of_b.children[0].local.pop_back();
+  e.b().configure(e.now(), {of_b}, {secret("s3cret")});
+  packet_to("10.2.0.5/32");
+  for (int i = 0; i < 3; ++i) {
+    packet_to("10.3.0.5/32");
+    EXPECT_EQ(up(), Networks{"10.2.0.0/16"});
+    ASSERT_FALSE(e.a().done.empty());
+    EXPECT_FALSE(e.a().done.back().ok) << "so that the next packet waits before it asks";
+  }
+}
+
+}  // namespace
+}  // namespace cygnet::test

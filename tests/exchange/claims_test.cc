@@ -64,6 +64,23 @@ TEST_F(Open, WhatAPeerKnownByItsNameHasIsNotTaken) {
   EXPECT_TRUE(gets("10.2.0.5/32")) << "anybody's, as the other";
 }
 
+// A client that is away keeps the address that it was given.
+TEST_F(Open, AddressesOfAPoolAreNotTaken) {
+  site.remote.host = {};
+  site.remote.host.kind = model::HostSpec::Kind::kAny;
+  site.remote.id = model::Identity{model::IdType::kFqdn, to_bytes("b.test")};
+  site.children[0].remote.clear();
+  model::AddressPool pool;
+  pool.range = IpRange::of(*IpPrefix::parse("10.9.0.0/24"));
+  pool.text = "10.9.0.0/24";
+  site.remote.pools = {pool};
+  EXPECT_FALSE(gets("10.9.0.7/32"));
+  EXPECT_FALSE(gets("10.9.0.0/24"));
+  EXPECT_TRUE(gets("10.8.0.7/32"));
+  site.remote.id.reset();
+  EXPECT_FALSE(gets("10.9.0.7/32")) << "whoever its clients are";
+}
+
 // Of one range that is written for several names each may have a part.
 TEST_F(Open, PeersOfSeveralNamesShareARange) {
   site.remote.host = {};

@@ -78,6 +78,7 @@ bool ranges_meet(const std::vector<ConnectionPtr>& connections) {
     for (const auto& child : connections[place]->children) {
       for (const auto& ts : child.remote) all.emplace_back(ts.range, place);
     }
+    for (const auto& pool : connections[place]->remote.pools) all.emplace_back(pool.range, place);
   }
   std::ranges::sort(all);
   std::size_t widest = 0;  // that reaches farthest of those before
@@ -134,11 +135,16 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
              return closer && !wider && names_hosts(theirs.range) && protocols_meet(theirs, mine);
            });
   };
+  // Whoever it was given to, or will be.
+  const auto gives = [&](const model::AddressPool& pool) {
+    const bool wider = mine.range != pool.range && mine.range.contains(pool.range);
+    return !wider && pool.range.intersect(mine.range).has_value();
+  };
   for (const auto place : world.named_ranges.meeting(mine.range)) {
     const auto& other = *world.connections[place];
     const auto takes_it = [&](const model::Child& child) { return takes(other, child); };
     if (!may_be_its_peer(other, sa) && other.name != terms.connection->name &&
-        std::ranges::any_of(other.children, takes_it))
+        (std::ranges::any_of(other.children, takes_it) || std::ranges::any_of(other.remote.pools, gives)))
       return &other;
   }
   return nullptr;
@@ -235,6 +241,7 @@ NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections)
   NamedRanges out;
   if (!ranges_meet(connections)) return out;
   for (std::size_t place = 0; place < connections.size(); ++place) {
+    for (const auto& pool : connections[place]->remote.pools) out.add(place, {model::TrafficSelector::of(pool.range)});
     if (is_anybody(*connections[place])) continue;
     for (const auto& child : connections[place]->children) out.add(place, child.remote);
   }

@@ -298,17 +298,23 @@ Result<std::vector<InterfaceAddress>> RouteSocket::addresses() {
 }
 
 Result<std::vector<Route>> RouteSocket::routes(Family family, std::uint32_t table) {
+  return routes_by(RTPROT_UNSPEC, family, table);
+}
+
+Result<std::vector<Route>> RouteSocket::routes_by(std::uint8_t protocol, Family family, std::uint32_t table) {
   Request request(RTM_GETROUTE, NLM_F_DUMP);
-  request.body<rtmsg>()->rtm_family = af_of(family);
+  auto* body = request.body<rtmsg>();
+  body->rtm_family = af_of(family);
+  body->rtm_protocol = protocol;
   request.u32(RTA_TABLE, table);
   std::vector<Route> out;
   const auto done = talk(
       *request.header,
       [&](const nlmsghdr& m) {
         // Kernels before 4.20 do not filter.
-        if (auto route = parse_route(m); route && route->table == table) {
-          out.push_back(*route);
-        }
+        auto route = parse_route(m);
+        if (!route || route->table != table) return;
+        if (protocol == RTPROT_UNSPEC || route->protocol == protocol) out.push_back(*route);
       },
       "cannot list the routes", ENOENT);  // no such table: no routes
   return done ? Result<std::vector<Route>>(std::move(out)) : std::unexpected(done.error());
@@ -319,15 +325,20 @@ Result<Route> RouteSocket::route_to(const IpAddress& destination, const std::opt
   return decide(destination, source, mark, 0);
 }
 
+Result<Route> RouteSocket::entry_for(const IpAddress& destination, std::uint32_t mark) {
+  return decide(destination, std::nullopt, mark, 0, true);
+}
+
 Result<Route> RouteSocket::forwarded_to(const IpAddress& destination, const IpAddress& source) {
   const auto back = route_to(source, std::nullopt, 0);
   return back ? decide(destination, source, 0, back->device) : std::unexpected(back.error());
 }
 
 Result<Route> RouteSocket::decide(const IpAddress& destination, const std::optional<IpAddress>& source,
-                                  std::uint32_t mark, int came_in_by) {
+                                  std::uint32_t mark, int came_in_by, bool entry) {
   Request request(RTM_GETROUTE, 0);
   auto* body = request.body<rtmsg>();
+  if (entry) body->rtm_flags = RTM_F_FIB_MATCH;
   body->rtm_family = af_of(destination.family());
   body->rtm_dst_len = static_cast<std::uint8_t>(destination.bits());
   request.address(RTA_DST, destination);

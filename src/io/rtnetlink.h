@@ -97,10 +97,14 @@ class RouteSocket {
   [[nodiscard]] Result<std::vector<Link>> links();
   [[nodiscard]] Result<std::vector<InterfaceAddress>> addresses();  // without those of keep_routes()
   [[nodiscard]] Result<std::vector<Route>> routes(Family family, std::uint32_t table);
+  // Only those that one protocol (RTPROT_*) has set: far quicker, where others set very many.
+  [[nodiscard]] Result<std::vector<Route>> routes_by(std::uint8_t protocol, Family family, std::uint32_t table);
   [[nodiscard]] Result<std::vector<MarkRule>> mark_rules(Family family);  // of the form above only
   // The route the kernel takes to a destination; mark 0: as an ordinary program would.
   [[nodiscard]] Result<Route> route_to(const IpAddress& destination, const std::optional<IpAddress>& source,
                                        std::uint32_t mark);
+  // The entry that decides it, with its own destination.
+  [[nodiscard]] Result<Route> entry_for(const IpAddress& destination, std::uint32_t mark);
   // Of a packet that comes in where its source is, and is not from this machine.
   [[nodiscard]] Result<Route> forwarded_to(const IpAddress& destination, const IpAddress& source);
 
@@ -143,7 +147,7 @@ class RouteSocket {
   [[nodiscard]] Result<void> talk(nlmsghdr& request, const OnReply& on_reply, std::string_view what,
                                   int forgiven_errno = 0);
   [[nodiscard]] Result<Route> decide(const IpAddress& destination, const std::optional<IpAddress>& source,
-                                     std::uint32_t mark, int came_in_by);
+                                     std::uint32_t mark, int came_in_by, bool entry = false);
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_together(std::span<const Route> routes, bool there);
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_some_together(std::span<const Route> routes, bool there);
 

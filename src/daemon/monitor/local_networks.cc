@@ -51,6 +51,30 @@ std::vector<AttachedNetwork> attached_networks(const std::vector<io::InterfaceAd
   return {out.begin(), out.end()};
 }
 
+std::vector<IpAddress> samples_of(const AttachedNetwork& network) {
+  constexpr unsigned kParts = 16;
+  constexpr unsigned kPartBits = 4;
+  std::vector<IpAddress> out{network.neighbour};
+  const auto start = network.prefix.network();
+  const unsigned bits = start.bits() - network.prefix.length;
+  // In the middle of each part, or each address.
+  const unsigned parts = bits < kPartBits ? 1U << bits : kParts;
+  const unsigned shift = bits < kPartBits ? 0 : bits - kPartBits;
+  const auto set = [](Bytes& bytes, unsigned at) {
+    bytes[bytes.size() - 1 - at / 8] |= static_cast<std::uint8_t>(1U << at % 8);
+  };
+  for (unsigned part = 0; part < parts; ++part) {
+    Bytes bytes(start.bytes().begin(), start.bytes().end());
+    for (unsigned bit = 0; bit < kPartBits; ++bit) {
+      if ((part >> bit & 1U) != 0) set(bytes, shift + bit);
+    }
+    if (shift > 0) set(bytes, shift - 1);
+    const auto sample = IpAddress::from_bytes(bytes);
+    if (sample != network.neighbour) out.push_back(sample);
+  }
+  return out;
+}
+
 bool is_near(const IpPrefix& network) {
   static const auto kNear = [] {
     std::vector<IpRange> out;

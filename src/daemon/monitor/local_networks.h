@@ -22,6 +22,10 @@ struct AttachedNetwork {
   auto operator<=>(const AttachedNetwork&) const = default;
 };
 
+// Addresses all over the network, its neighbour first, to find out where it is: single ones may have routes of their
+// own.
+[[nodiscard]] std::vector<IpAddress> samples_of(const AttachedNetwork& network);
+
 // By what the addresses say. Whether there is a route, too, is not known here.
 [[nodiscard]] std::vector<AttachedNetwork> attached_networks(const std::vector<io::InterfaceAddress>& addresses);
 

@@ -138,8 +138,11 @@ bool Network::meets_special(const IpPrefix& tunnelled) const {
 // leave to the main one would then take the default route.
 bool Network::is_on_its_link(const AttachedNetwork& network) {
   if (network.neighbour.is_link_local()) return true;
-  const auto route = netlink_[0].route_to(network.neighbour, {}, setup_.fwmark);
-  return route && !route->gateway && route->device == network.device;
+  return std::ranges::any_of(samples_of(network), [&](const IpAddress& sample) {
+    const auto route = netlink_[0].entry_for(sample, setup_.fwmark);
+    return route && !route->gateway && !route->indirect && route->device == network.device &&
+           route->destination.length > 0 && route->destination.length <= network.prefix.length;
+  });
 }
 
 // Those inside of tunnelled ones that stay outside.

@@ -82,3 +82,11 @@ def test_private_networks_stay_outside_as_the_configuration_says(net):
     assert a.json("reload")["changed"] == ["road"]
     a.wait_log("10.2.0.0/16 (wan) is a private network that this machine is attached to: it stays outside")
     wait_until(lambda: Ping.once(net.gw_a, net.host_address("a"), wait_s=0.5).received, 10, "the LAN is back")
+
+
+@pytest.mark.parametrize("route", ["blackhole 10.1.0.2/32", "10.1.0.2/32 dev shim"])
+def test_a_single_hosts_route_takes_no_lan_into_the_tunnel(net, route):
+    """A ban, or containers: of the address right after this machine's own."""
+    net.gw_a.run("ip link add shim type veth peer name shim2; ip link set shim up; ip link set shim2 up; ip route add " + route)
+    _client(net)
+    assert Ping.once(net.gw_a, net.host_address("a"), count=2).received == 2

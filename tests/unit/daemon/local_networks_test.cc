@@ -38,6 +38,21 @@ TEST(AttachedNetworks, AreWhatAddressesSay) {
                                              "10.7.0.2/32 on 4, 10.7.0.2", "fe80::/64 on 3, fe80::2"}));
 }
 
+TEST(AttachedNetworks, AreAskedForAllOverTheNetwork) {
+  const auto samples = [](const char* network, const char* neighbour) {
+    std::string out;
+    for (const auto& one : samples_of({prefix(network), 2, address(neighbour)})) out += one.to_string() + ' ';
+    return out;
+  };
+  EXPECT_EQ(samples("10.1.0.0/24", "10.1.0.2"),
+            "10.1.0.2 10.1.0.8 10.1.0.24 10.1.0.40 10.1.0.56 10.1.0.72 10.1.0.88 10.1.0.104 10.1.0.120 10.1.0.136 "
+            "10.1.0.152 10.1.0.168 10.1.0.184 10.1.0.200 10.1.0.216 10.1.0.232 10.1.0.248 ");
+  EXPECT_EQ(samples("10.3.0.0/31", "10.3.0.0"), "10.3.0.0 10.3.0.1 ");
+  EXPECT_EQ(samples("10.3.0.1/32", "10.3.0.1"), "10.3.0.1 ");
+  EXPECT_TRUE(samples("fd00:1::/64", "fd00:1::2").starts_with("fd00:1::2 fd00:1:0:0:800:: fd00:1:0:0:1800:: "));
+  EXPECT_TRUE(samples("0.0.0.0/0", "10.0.0.1").starts_with("10.0.0.1 8.0.0.0 24.0.0.0 "));
+}
+
 TEST(LocalNetworks, NearAreThoseThatNoHostOfTheInternetIsIn) {
   for (const char* near : {"10.0.0.0/8", "172.16.0.0/16", "192.168.1.0/24", "100.64.0.0/10", "169.254.0.0/16",
                            "fd00:1::/64", "fe80::/64"}) {
@@ -149,6 +164,18 @@ TEST_F(LocalNetworksTest, AnAddressWithoutARouteOfItsNetworkIsNoWayOut) {
   change("ip route add 10.7.0.0/24 dev lan", false);
   EXPECT_TRUE(leads_to("10.7.0.77", "lan"));
   change("ip route del 10.7.0.0/24 dev lan", false);
+  EXPECT_TRUE(leads_to("10.7.0.77", "ipsec0"));
+}
+
+// Single hosts have routes of their own: bans, containers, clients of a proxy.
+TEST_F(LocalNetworksTest, RoutesOfSingleHostsSayNothingAboutTheirNetwork) {
+  ASSERT_TRUE(ask(kAddRoute, "0.0.0.0/0"));
+  for (const char* route : {"blackhole 10.1.0.2/32", "10.1.0.2/32 dev wan", "10.1.0.2/32 via 192.0.2.254"}) {
+    change((std::string("ip route replace ") + route).c_str(), false);
+    EXPECT_TRUE(leads_to("10.1.0.77", "lan")) << route;
+  }
+  // Nor do they stand for it.
+  change("ip addr add 10.7.0.1/24 dev lan noprefixroute && ip route add 10.7.0.2/32 dev lan");
   EXPECT_TRUE(leads_to("10.7.0.77", "ipsec0"));
 }
 

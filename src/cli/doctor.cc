@@ -24,6 +24,7 @@ class Examination {
     ports();
     routes();
     pools();
+    covered_links();
     reverse_path();
     clear_text();
     forwarding();
@@ -59,6 +60,7 @@ class Examination {
   void routes();
   void reverse_path();
   void pools();
+  void covered_links();
   void clear_text();
   void forwarding();
   void connections();
@@ -200,6 +202,15 @@ void Examination::pools() {
     fine_unless(before, "pools", "packets for addresses that no peer has are refused");
 }
 
+void Examination::covered_links() {
+  for (const auto& [network, device] : daemon_.status.covered_links) {
+    note("local-networks", network + " is on " + device + ", and no address of this machine lies in it",
+         "a tunnel covers it: its hosts are reached through the tunnel or not at all",
+         "if it should stay outside: ip rule add to " + network + " lookup main priority " +
+             std::to_string(daemon_.rule_priority / 2) + ", or a narrower rightsubnet=");
+  }
+}
+
 std::vector<IpPrefix> Examination::remote_networks() const {
   std::vector<IpPrefix> out;
   for (const auto& route : daemon_.routes) {
@@ -237,8 +248,24 @@ void Examination::reverse_path() {
 }
 
 void Examination::clear_text() {
-  const auto& why = daemon_.status.clear_text_problem;
-  if (why.empty()) return fine("clear-text", "from outside, it is refused where a tunnel protects");
+  const auto before = checks_.size();
+  const auto& status = daemon_.status;
+  if (status.held != 0) {
+    note("clear-text",
+         count_text(status.held, "packet") + " for protected networks would have left in the clear by another device",
+         "a program binds its sockets to a device and goes past the routes into the tunnels, or these were gone; such "
+         "packets are refused",
+         "have the program not bind to a device; `ip rule add to NETWORK lookup main priority " +
+             std::to_string(daemon_.rule_priority / 2) + "` leaves a network outside of the tunnels");
+  }
+  if (status.clear_text_problem.empty() && !status.outward_problem.empty()) {
+    problem("clear-text",
+            "what leaves in the clear by another device than a tunnel's is not refused: " + status.outward_problem,
+            "programs that bind their sockets to a device go past the routes into the tunnels",
+            "modprobe nf_tables nft_reject_inet");
+  }
+  const auto& why = status.clear_text_problem;
+  if (why.empty()) return fine_unless(before, "clear-text", "it is refused where a tunnel protects");
   problem("clear-text", "clear text from outside for protected networks is not refused: " + why,
           "anybody who can send packets to this host can send some that seem to come through a tunnel",
           "modprobe nf_tables nft_fib_inet, and give cygnetd CAP_NET_ADMIN; where that cannot be, set "

@@ -209,6 +209,16 @@ std::string render(const control::StatusReport& status, const Style& style) {
                                         status.clear_text_problem + " (cygnet doctor says more).") +
             '\n';
   }
+  if (status.held != 0) {
+    text += grouped(status.held) + (status.held == 1 ? " packet" : " packets") +
+            " for protected networks would have left in the clear by another device, and " +
+            (status.held == 1 ? "was" : "were") + " refused\n";
+  }
+  if (status.clear_text_problem.empty() && !status.outward_problem.empty()) {
+    text += style.paint(Tone::kBad, "Clear text that leaves by another device than a tunnel's is NOT refused: " +
+                                        status.outward_problem + " (cygnet doctor says more).") +
+            '\n';
+  }
   return text;
 }
 

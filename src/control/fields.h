@@ -184,17 +184,25 @@ void fields(V& v, S& s) {
   v("left_to", s.left_to);
   v("proxyarp", s.proxyarp);
 }
+template <typename V, Is<CoveredLinkReport> S>
+void fields(V& v, S& s) {
+  v("network", s.network);
+  v("device", s.device);
+}
 template <typename V, Is<StatusReport> S>
 void fields(V& v, S& s) {
   v("version", s.version);
   v("uptime_s", s.uptime_s);
   v("engine_connected", s.engine_connected);
   v("clear_text_problem", s.clear_text_problem);
+  v("outward_problem", s.outward_problem);
+  v("held", s.held);
   v("connections", s.connections);
   v("threads", s.threads);
   v("ciphers", s.ciphers);
   v("esp_interfaces", s.esp_interfaces);
   v("pool_routes", s.pool_routes);
+  v("covered_links", s.covered_links);
   v("ike_counters", s.ike);
 }
 template <typename V, Is<SummaryReport> S>

@@ -216,16 +216,24 @@ struct PoolRouteReport {  // where packets for addresses of a pool go that no pe
   bool operator==(const PoolRouteReport&) const = default;
 };
 
+struct CoveredLinkReport {  // a network on a link that goes into a tunnel
+  std::string network, device;
+  bool operator==(const CoveredLinkReport&) const = default;
+};
+
 struct StatusReport {
   std::string version;
   std::uint64_t uptime_s = 0;
   bool engine_connected = true;
   std::string clear_text_problem;  // why clear text from outside for protected networks is not refused; empty: it is
+  std::string outward_problem;     // why clear text that would leave by another device is not; empty: it is
+  std::uint64_t held = 0;          // packets that were refused so
   std::vector<ConnectionReport> connections;
   std::vector<ThreadReport> threads;
   CipherReport ciphers;
   std::vector<EspInterfaceReport> esp_interfaces;
   std::vector<PoolRouteReport> pool_routes;
+  std::vector<CoveredLinkReport> covered_links;
   IkeCounters ike;
   bool operator==(const StatusReport&) const = default;
 };

@@ -166,10 +166,19 @@ void fields(A& a, V& v) {
     if constexpr (A::kReads) way.left_to = to;
   });
 }
+template <typename A, Is<CoveredLinks> V>
+void fields(A& a, V& v) {
+  a.list(v.list, [](A& each, auto& network) {
+    prefix(each, network.prefix);
+    each.text(network.device);
+  });
+}
 template <typename A, Is<ClearTextRefused> V>
 void fields(A& a, V& v) {
   a.text(v.problem);
   a.number(v.packets);
+  a.text(v.outward_problem);
+  a.number(v.held);
 }
 template <typename A, Is<NetworkRequests> V>
 void fields(A& a, V& v) {

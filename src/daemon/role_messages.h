@@ -87,11 +87,25 @@ struct NetworkDone {                                 // of requests that came to
   std::uint32_t count = 1;
   std::vector<NetworkFailure> failures;
 };
-// Whether clear text from outside for protected networks is refused, and how many packets were. Whenever that changes.
+// Whether clear text of protected networks is refused, and how many packets were. Whenever that changes.
 struct ClearTextRefused {
-  std::string problem;  // why it is not; empty: it is
+  std::string problem;  // why what comes from outside is not; empty: it is
   std::uint64_t packets = 0;
+  std::string outward_problem;  // the same of what would leave by another device
+  std::uint64_t held = 0;
+  bool operator==(const ClearTextRefused&) const = default;
 };
+// Networks on a link that no address of this machine lies in, and that a tunnel covers. All there are, whenever that
+// changes.
+struct CoveredLinks {
+  struct Network {
+    IpPrefix prefix;
+    std::string device;
+    auto operator<=>(const Network&) const = default;
+  };
+  std::vector<Network> list;
+};
+inline constexpr std::size_t kMostCoveredLinks = 100;
 // Where packets for addresses of pools go that no peer has. All there are, whenever that changes.
 struct PoolRoutes {
   struct Way {
@@ -124,9 +138,10 @@ struct NextHops {
 };
 inline constexpr std::size_t kMostNextHops = 4096;
 inline constexpr std::size_t kHopsTogether = 256;  // in one message
-using FromMonitor = std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown,
-                                 NetworkChanged, Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused,
-                                 EngineWorker, KernelPeer, EspInterface, EspInterfaceGone, NextHops, PoolRoutes>;
+using FromMonitor =
+    std::variant<StartEngine, StartIke, StartKeys, NewPeer, KeysPeer, NewConfiguration, ShutDown, NetworkChanged,
+                 Processes, NetworkDone, StartToken, TokenPeer, ClearTextRefused, EngineWorker, KernelPeer,
+                 EspInterface, EspInterfaceGone, NextHops, PoolRoutes, CoveredLinks>;
 
 // ---- to the monitor
 struct Ready {};

@@ -112,6 +112,8 @@ void IkeProcess::on_monitor_message(io::Message message) {
     clear_text_ = *clear_text;
   } else if (const auto* pools = std::get_if<PoolRoutes>(&*decoded)) {
     pool_routes_ = *pools;
+  } else if (const auto* links = std::get_if<CoveredLinks>(&*decoded)) {
+    covered_links_ = *links;
   } else if (std::holds_alternative<NetworkChanged>(*decoded)) {
     on_network_changed();
   } else if (std::holds_alternative<ShutDown>(*decoded)) {

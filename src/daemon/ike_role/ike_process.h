@@ -333,6 +333,7 @@ class IkeProcess {
   std::vector<ProcessState> processes_;
   ClearTextRefused clear_text_;
   PoolRoutes pool_routes_;
+  CoveredLinks covered_links_;
   std::vector<Waiting> waiting_;
   // A datagram goes out when everything asked for before it is in place: the peer may use an SA as soon as it hears
   // from us, and a crash must find the state the datagram speaks of.

@@ -246,8 +246,12 @@ control::StatusReport IkeProcess::make_status(const Result<sadb::Dump>& dump, co
   control::StatusReport report{.version = std::string(version()),
                                .uptime_s = seconds(clock_.monotonic() - started_),
                                .engine_connected = static_cast<bool>(dump),
-                               .clear_text_problem = clear_text_.problem};
+                               .clear_text_problem = clear_text_.problem,
+                               .outward_problem = clear_text_.outward_problem,
+                               .held = clear_text_.held};
   report.pool_routes = make_pool_routes();
+  for (const auto& network : covered_links_.list)
+    report.covered_links.push_back({network.prefix.to_string(), network.device});
   Counters counters;
   if (dump) {
     for (const auto& sa : dump->sas) {

@@ -15,8 +15,10 @@ namespace {
 
 constexpr std::uint8_t kIcmp = 1;
 constexpr std::uint8_t kIcmpv6 = 58;
+constexpr unsigned kLooksBetweenTries = 64;  // about a minute
 
-std::string table_name(std::uint32_t route_table) { return "inet cygnet_" + std::to_string(route_table); }
+std::string short_name(std::uint32_t route_table) { return "cygnet_" + std::to_string(route_table); }
+std::string table_name(std::uint32_t route_table) { return "inet " + short_name(route_table); }
 
 // Making it first lets the removal succeed where there is none.
 std::string removal(const std::string& table) { return "add table " + table + "\ndelete table " + table + "\n"; }
@@ -127,15 +129,22 @@ Kind kind_of(const GuardedTraffic& traffic) {
   return kind;
 }
 
-std::string sources(const Alike& alike, Family family) {
-  const std::string field = family == Family::kV6 ? "ip6 saddr " : "ip saddr ";
+// How nft(8) calls the fields of the remote end and of ours.
+struct Fields {
+  const char *remote, *local, *remote_port, *local_port;
+};
+constexpr Fields kFromOutside{"saddr", "daddr", "th sport", "th dport"};
+constexpr Fields kOutward{"daddr", "saddr", "th dport", "th sport"};
+
+std::string remotes(const Alike& alike, Family family, const Fields& fields) {
+  const std::string field = std::string(family == Family::kV6 ? "ip6 " : "ip ") + fields.remote + ' ';
   std::string list;
   for (const auto& [address, port] : alike.ends) {
     list += (list.empty() ? "" : ", ") + address.to_string() + " . " + std::to_string(port);
   }
-  if (!list.empty()) return field + ". th sport { " + list + " } ";
+  if (!list.empty()) return field + ". " + fields.remote_port + " { " + list + " } ";
   const auto ranges = joined(alike.ranges);
-  if (ranges.size() == 1) return addresses(ranges.front(), "saddr");
+  if (ranges.size() == 1) return addresses(ranges.front(), fields.remote);
   for (const auto& range : ranges) {
     list += (list.empty() ? "" : ", ") + range.first.to_string();
     if (range.first != range.last) list += '-' + range.last.to_string();
@@ -144,15 +153,15 @@ std::string sources(const Alike& alike, Family family) {
 }
 
 // In nft's words.
-std::string match(const Kind& kind, const Alike& alike) {
+std::string match(const Kind& kind, const Alike& alike, const Fields& fields) {
   const auto family = kind.remote.range.first.family();
   const auto protocol = kind.remote.protocol != 0 ? kind.remote.protocol : kind.local.protocol;
-  auto out = sources(alike, family);
-  if (kind.local.range != IpRange::all(family)) out += addresses(kind.local.range, "daddr");
+  auto out = remotes(alike, family, fields);
+  if (kind.local.range != IpRange::all(family)) out += addresses(kind.local.range, fields.local);
   if (model::has_types_as_ports(protocol)) {
     out += types(kind.remote.all_ports() ? kind.local : kind.remote, protocol);
   } else {
-    out += ports(kind.remote, "th sport") + ports(kind.local, "th dport");
+    out += ports(kind.remote, fields.remote_port) + ports(kind.local, fields.local_port);
   }
   // Behind what is read of the transport header: the library (1.0.6) ends the process where it reads back a rule that
   // asks for a protocol first that it does not know (all but ten), and then for octets of it.
@@ -160,13 +169,13 @@ std::string match(const Kind& kind, const Alike& alike) {
 }
 
 // What those who answer have in common.
-std::vector<std::string> answering(const std::optional<NameServers>& servers, Family family) {
+std::vector<std::string> answering(const std::optional<NameServers>& servers, Family family, const char* which) {
   if (!servers) return {};
   const std::string of_family = family == Family::kV6 ? "meta nfproto ipv6 " : "meta nfproto ipv4 ";
   if (servers->anybody) return {of_family};
   std::vector<std::string> out;
   for (const auto& server : servers->list) {
-    if (server.family() == family) out.push_back(addresses(IpRange::of(server), "saddr"));
+    if (server.family() == family) out.push_back(addresses(IpRange::of(server), which));
   }
   return out;
 }
@@ -175,7 +184,7 @@ std::vector<std::string> answering(const std::optional<NameServers>& servers, Fa
 
 std::string ClearTextGate::name() const { return table_name(setup_.route_table); }
 
-std::string ClearTextGate::table_text() const {
+std::string ClearTextGate::table_text(bool outward) const {
   std::string devices;
   for (const auto& device : setup_.devices) devices += (devices.empty() ? "\"" : ", \"") + device + '"';
   // Other programs that speak IKE here (cygnet wrap) have the usual ports.
@@ -183,13 +192,14 @@ std::string ClearTextGate::table_text() const {
   for (const auto port : std::set<std::uint16_t>{500, 4500, setup_.ike_port, setup_.nat_port}) {
     own_ports += (own_ports.empty() ? "" : ", ") + std::to_string(port);
   }
-  // After the marks of connections are restored (mangle): the way back is the one such a packet's answer takes.
-  return removal(name()) + "table " + name() + R"( {
-  counter refused { }
+  const std::string sets = R"(
   set clear4 { type ipv4_addr; flags interval; }
   set clear6 { type ipv6_addr; flags interval; }
   set wholly4 { type ipv4_addr; flags interval; }
   set wholly6 { type ipv6_addr; flags interval; }
+)";
+  // After the marks of connections are restored (mangle): the way back is the one such a packet's answer takes.
+  const std::string inward = R"(  counter refused { }
   chain partly {
     accept
   }
@@ -197,24 +207,25 @@ std::string ClearTextGate::table_text() const {
   }
   chain to_us {
     meta l4proto { 50, 51 } accept
-    udp dport { )" +
-         own_ports + R"( } accept
+    udp dport { )" + own_ports +
+                             R"( } accept
     meta l4proto 17 ip frag-off & 0x1fff != 0 accept
     frag frag-off != 0 accept
     icmp type { 3, 11, 12 } @th,136,8 { 50, 51 } accept
     icmp type { 3, 11, 12 } @th,136,8 17 @th,224,16 { )" +
-         own_ports + R"( } accept
+                             own_ports + R"( } accept
     icmpv6 type { 1, 2, 3, 4 } @th,112,8 { 50, 51 } accept
     icmpv6 type { 1, 2, 3, 4 } @th,112,8 17 @th,384,16 { )" +
-         own_ports + R"( } accept
+                             own_ports + R"( } accept
     jump answers
   }
   chain from_outside {
     type filter hook prerouting priority mangle + 5; policy accept;
-    iifname { "lo", )" +
-         devices + R"( } accept
+    iifname { "lo", )" + devices +
+                             R"( } accept
 )" + (setup_.beside_kernel ? "    meta ipsec exists accept\n" : "") +
-         R"(    fib saddr . mark oifname != { )" + devices + R"( } accept
+                             R"(    fib saddr . mark oifname != { )" + devices +
+                             (outward ? " } jump elsewhere" : " } accept") + R"(
     ip saddr { 0.0.0.0/8, 224.0.0.0/3 } accept
     ip6 saddr { ::/128, fe80::/10, ff00::/8 } accept
     icmpv6 type { 133, 134, 135, 136, 137 } ip6 hoplimit 255 accept
@@ -225,14 +236,16 @@ std::string ClearTextGate::table_text() const {
     ip6 saddr @clear6 goto partly
     counter name refused drop
   }
-}
 )";
+  return removal(name()) + "table " + name() + " {" + sets + (setup_.kernel ? "" : inward) +
+         (outward ? OutwardGate::chains_text(setup_, own_ports) : "") + "}\n";
 }
 
 // Of equal verdicts that follow each other the order does not matter.
-ClearTextGate::Rules ClearTextGate::rules() const {
-  const std::string rule = "add rule " + name() + " partly ";
-  const std::string refuse = "counter name refused drop\n";
+ClearTextGate::Rules ClearTextGate::rules(bool outward) const {
+  const std::string rule = "add rule " + name() + (outward ? " partly_out " : " partly ");
+  const std::string refuse = outward ? "return\n" : "counter name refused drop\n";
+  const auto& fields = outward ? kOutward : kFromOutside;
   Rules out;
   std::size_t count = 0;
   std::map<Family, Alike> rest;
@@ -252,7 +265,7 @@ ClearTextGate::Rules ClearTextGate::rules() const {
     }
     for (const auto& [kind, alike] : run) {
       if (count++ < kMostRules) {
-        out.text += rule + match(kind, alike) + (allowed ? "accept\n" : refuse);
+        out.text += rule + match(kind, alike, fields) + (allowed ? "accept\n" : refuse);
       } else if (!allowed) {
         auto& refused = rest[kind.remote.range.first.family()].ranges;
         refused.insert(refused.end(), alike.ranges.begin(), alike.ranges.end());
@@ -261,11 +274,12 @@ ClearTextGate::Rules ClearTextGate::rules() const {
       }
     }
   }
-  for (const auto& [family, networks] : rest) out.text.append(rule).append(sources(networks, family)).append(refuse);
+  for (const auto& [family, networks] : rest)
+    out.text.append(rule).append(remotes(networks, family, fields)).append(refuse);
   return out;
 }
 
-std::string ClearTextGate::exceptions_text() const {
+std::string ClearTextGate::exceptions_text(bool outward) const {
   std::string out;
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto fill = [&](const std::string& which, const std::string& elements) {
@@ -276,17 +290,24 @@ std::string ClearTextGate::exceptions_text() const {
     fill(" clear", widest(clear_, family));
     fill(" wholly", widest(wholly_, family));
   }
-  const std::string answers = name() + " answers";
-  out += "flush chain " + answers + '\n';
-  for (const auto family : {Family::kV4, Family::kV6}) {
-    for (const auto& who : answering(answering_, family)) {
-      // Of TCP no beginnings: nobody reaches a service here.
-      for (const char* what : {"udp sport { 53, 853 }", "tcp sport { 53, 853 } tcp flags & (syn | ack) != syn"})
-        out.append("add rule ").append(answers).append(" ").append(who).append(what).append(" accept\n");
+  if (!setup_.kernel) {
+    const std::string answers = name() + " answers";
+    out += "flush chain " + answers + '\n';
+    for (const auto family : {Family::kV4, Family::kV6}) {
+      for (const auto& who : answering(answering_, family, "saddr")) {
+        // Of TCP no beginnings: nobody reaches a service here.
+        for (const char* what : {"udp sport { 53, 853 }", "tcp sport { 53, 853 } tcp flags & (syn | ack) != syn"})
+          out.append("add rule ").append(answers).append(" ").append(who).append(what).append(" accept\n");
+      }
     }
   }
-  const std::string chain = name() + " partly";
-  return out + "flush chain " + chain + '\n' + rules().text + "add rule " + chain + " accept\n";
+  const auto fill_chain = [&](bool leaving) {
+    const std::string chain = name() + (leaving ? " partly_out" : " partly");
+    out += "flush chain " + chain + '\n' + rules(leaving).text + "add rule " + chain + " accept\n";
+  };
+  if (!setup_.kernel) fill_chain(false);
+  if (outward) fill_chain(true);
+  return out;
 }
 
 bool ClearTextGate::put() {
@@ -298,28 +319,47 @@ bool ClearTextGate::put() {
     }
     filter_.emplace(std::move(*filter));
   }
-  if (auto done = filter_->run(table_text() + exceptions_text()); !done) {
-    problem_ = done.error().message;
-    return false;
+  put_again_ = false;
+  outward_.begin_anew();
+  auto done = filter_->run(table_text() + exceptions_text() + outward_.changes_text(name()));
+  outward_problem_ = done ? "" : done.error().message;
+  if (done) {
+    outward_.on_told();
+  } else if (!setup_.kernel) {
+    // It may be what only the other half needs.
+    done = filter_->run(table_text(false) + exceptions_text(false));
   }
-  problem_.clear();
-  return true;
+  if (!done) problem_ = done.error().message;
+  if (done) problem_.clear();
+  return static_cast<bool>(done);
 }
 
 void ClearTextGate::open() {
-  before_ = current_ = 0;
+  refused_ = held_ = {};
+  const bool there = put();
   if (setup_.kernel) {
-    if (auto done = take_back_earlier(setup_.route_table); !done) log_.warning("network", done.error().message);
-    problem_.clear();
+    if (!there) outward_problem_ = std::exchange(problem_, "");
+  } else if (!there) {
+    log_.warning(
+        "network",
+        "clear text from outside for protected networks cannot be refused (" + problem_ +
+            "): anybody who reaches this machine can send packets that seem to come through a tunnel, and programs "
+            "that bind their sockets to another device send around it. The kernel needs nf_tables (modprobe nf_tables "
+            "nft_fib_inet) and cygnetd CAP_NET_ADMIN; without, net.ipv4.conf.*.rp_filter=1 on the outer devices helps "
+            "IPv4 against what comes from outside");
     return;
   }
-  if (put()) return;
-  log_.warning(
-      "network",
-      "clear text from outside for protected networks cannot be refused (" + problem_ +
-          "): anybody who reaches this machine can send packets that seem to come through a tunnel. The kernel "
-          "needs nf_tables (modprobe nf_tables nft_fib_inet) and cygnetd CAP_NET_ADMIN; without, "
-          "net.ipv4.conf.*.rp_filter=1 on the outer devices helps IPv4");
+  tell_outward();
+}
+
+void ClearTextGate::tell_outward() {
+  if (outward_problem_ == outward_told_) return;
+  outward_told_ = outward_problem_;
+  if (!outward_problem_.empty())
+    log_.warning("network", "clear text that leaves by another device than a tunnel's cannot be refused (" +
+                                outward_problem_ +
+                                "): programs that bind their sockets to a device send around the tunnels. The kernel "
+                                "needs nf_tables (modprobe nf_tables nft_reject_inet)");
 }
 
 Result<void> ClearTextGate::close() {
@@ -348,10 +388,19 @@ void ClearTextGate::guard_wholly(std::set<IpPrefix> networks) {
   dirty_ = true;
 }
 
-void ClearTextGate::let_answers_in(std::optional<NameServers> from) {
-  if (from == answering_) return;
-  answering_ = std::move(from);
+void ClearTextGate::let_questions_out(std::optional<NameServers> to, std::optional<std::uint32_t> asker) {
+  if (to == answering_) return;
+  answering_ = std::move(to);
   dirty_ = true;
+  const std::string whose = asker ? "meta skuid " + std::to_string(*asker) + ' ' : "";
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    std::vector<std::string> matches;
+    for (const auto& whom : answering(answering_, family, "daddr")) {
+      for (const char* what : {"udp dport { 53, 853 } ", "tcp dport { 53, 853 } "})
+        matches.push_back(whom + what + whose);
+    }
+    outward_.want_passes(family, OutwardGate::Pass::kQuestions, std::move(matches));
+  }
 }
 
 void ClearTextGate::complain(std::string about) {
@@ -361,16 +410,18 @@ void ClearTextGate::complain(std::string about) {
 }
 
 void ClearTextGate::settle() {
-  if (setup_.kernel) dirty_ = false;
+  if (setup_.kernel && !outward_problem_.empty()) dirty_ = false;
   // Where there is no table, look() tries to put all of it there.
-  if (!dirty_ || !filter_ || !problem_.empty()) return;
-  if (auto done = filter_->run(exceptions_text()); !done) {
+  if (!filter_ || !problem_.empty()) return;
+  settle_ways();
+  if (!dirty_) return;
+  if (auto done = filter_->run(exceptions_text(outward_problem_.empty())); !done) {
     // It stays as it was, and is tried again.
     return complain("the packet filter did not take what came last, and refuses what it did before: " +
                     done.error().message);
   }
   dirty_ = false;
-  const auto left_out = rules().left_out;
+  const auto left_out = rules(false).left_out;
   complain(left_out == 0 ? ""
                          : "policies protect more than " + std::to_string(kMostRules) +
                                " different kinds of protocols, ports and networks of ours: of the remote networks of "
@@ -378,25 +429,39 @@ void ClearTextGate::settle() {
                                "local network and ports");
 }
 
-void ClearTextGate::look() {
-  if (setup_.kernel) return;
-  if (filter_ && problem_.empty()) {
-    const auto text = filter_->run("list counter " + name() + " refused\n");
-    if (text) {
-      const auto at = text->find("packets ");
-      std::uint64_t packets = 0;
-      if (at != std::string::npos &&
-          std::from_chars(text->data() + at + 8, text->data() + text->size(), packets).ec == std::errc{}) {
-        current_ = packets;
-      }
-      return;
-    }
-    before_ += std::exchange(current_, 0);
-    log_.warning("network", "the packet filter's table " + name() +
-                                " was taken away (`nft flush ruleset`?): putting it back, so that clear text from "
-                                "outside is refused");
+void ClearTextGate::settle_ways() {
+  if (!filter_ || !outward_.unsettled() || !outward_problem_.empty() || put_again_) return;
+  if (auto done = filter_->run(outward_.changes_text(name())); !done) {
+    // look() puts all of it there anew.
+    put_again_ = true;
+    return;
   }
-  (void)put();
+  outward_.on_told();
+}
+
+bool ClearTextGate::read(Counter& counter, const char* called) {
+  if (!filter_) return false;
+  const auto packets = filter_->packets(short_name(setup_.route_table), called);
+  if (packets) counter.current = *packets;
+  return static_cast<bool>(packets);
+}
+
+void ClearTextGate::look() {
+  if (!outward_problem_.empty() && ++looks_without_ % kLooksBetweenTries == 0) put_again_ = true;
+  // Without what the kernel lacks there is nothing to look at.
+  if (setup_.kernel && !outward_problem_.empty() && !put_again_) return;
+  if (filter_ && problem_.empty()) {
+    const bool there =
+        (setup_.kernel || read(refused_, "refused")) && (!outward_problem_.empty() || read(held_, "held"));
+    if (there && !put_again_) return;
+    for (auto* counter : {&refused_, &held_}) counter->before += std::exchange(counter->current, 0);
+    if (!there)
+      log_.warning("network", "the packet filter's table " + name() +
+                                  " was taken away (`nft flush ruleset`?): putting it back, so that clear text from "
+                                  "outside is refused, and does not leave");
+  }
+  if (!put() && setup_.kernel) outward_problem_ = std::exchange(problem_, "");
+  tell_outward();
 }
 
 }  // namespace cygnet::daemon

@@ -39,6 +39,7 @@ void Monitor::on_route_changes() {
       network_->on_routes_changed();
     }
     look_took_ = io::SystemClock::now() - begun;
+    settle_gate();
     if (esp_path_) esp_path_->on_network_changed();
     send(ike_, NetworkChanged{});
   });
@@ -78,6 +79,7 @@ void Monitor::settle_gate() {
     network_->settle_gate();
     const auto done = io::SystemClock::now();
     next_settlement_ = done + std::max(kBetweenSettlements, kTimesTheirCost * (done - begun));
+    if (network_->gate().has_more()) settle_gate();
   });
 }
 
@@ -89,14 +91,25 @@ void Monitor::watch_clear_text() {
     repair_network();
     tell_clear_text();
     tell_pools();
+    network_->look_for_covered_links(io::SystemClock::now());
+    tell_covered_links();
     watch_clear_text();
   });
 }
 
 void Monitor::tell_clear_text() {
   const auto& gate = network_->gate();
-  if (gate.problem() == clear_text_told_.problem && gate.refused() == clear_text_told_.packets) return;
-  clear_text_told_ = {gate.problem(), gate.refused()};
+  const ClearTextRefused now{.problem = gate.problem(),
+                             .packets = gate.refused(),
+                             .outward_problem = gate.outward_problem(),
+                             .held = gate.held()};
+  if (now == clear_text_told_) return;
+  if (now.held != 0 && !std::exchange(held_told_, true))
+    log_.warning("network",
+                 "packets for what a tunnel protects were about to leave in the clear by another device, and were "
+                 "refused: a program binds its sockets to a device, or somebody took routes away. `cygnet status` "
+                 "counts them");
+  clear_text_told_ = now;
   send(ike_, clear_text_told_);
 }
 
@@ -104,6 +117,12 @@ void Monitor::tell_pools() {
   if (network_->pool_ways() == pools_told_.list) return;
   pools_told_.list = network_->pool_ways();
   send(ike_, pools_told_);
+}
+
+void Monitor::tell_covered_links() {
+  if (network_->covered_links() == links_told_.list) return;
+  links_told_.list = network_->covered_links();
+  send(ike_, links_told_);
 }
 
 void Monitor::use_bounds(const Loaded& loaded) {
@@ -124,6 +143,7 @@ void Monitor::use_bounds(const Loaded& loaded) {
     all.assigned_addresses = all.assigned_addresses || bounds.assigned_addresses;
   }
   network_->set_bounds(std::move(all));
+  settle_gate();
 }
 
 }  // namespace cygnet::daemon

@@ -264,6 +264,8 @@ void Monitor::start_ike() {
   tell_clear_text();
   pools_told_ = {};
   tell_pools();
+  links_told_ = {};
+  tell_covered_links();
 }
 
 // Secrets are read anew: the monitor keeps none. A fault in the files by now is no reason to go without the rest.

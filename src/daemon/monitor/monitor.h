@@ -100,6 +100,7 @@ class Monitor {
   void watch_clear_text();
   void tell_clear_text();
   void tell_pools();
+  void tell_covered_links();
   // Why what was read cannot be put into force; empty: it can.
   [[nodiscard]] std::string why_not(Loaded& loaded) const;
   // Puts it into force: for ike, when it starts, and what ike may ask for from now on.
@@ -145,7 +146,9 @@ class Monitor {
   NetworkDone network_done_{.request = 0, .count = 0, .failures = {}};  // not yet told to ike
   std::map<std::string, NetworkBounds> bounds_;                         // of the connections there are
   ClearTextRefused clear_text_told_;
+  bool held_told_ = false;
   PoolRoutes pools_told_;
+  CoveredLinks links_told_;
   bool routes_dirty_ = false;
   bool addresses_changed_ = false;
   Duration look_took_{};  // at what changed

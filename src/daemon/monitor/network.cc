@@ -59,6 +59,7 @@ Network::Network(model::Setup setup, std::string state_path, Logger& log, model:
              .ike_port = setup_.ike_port,
              .nat_port = setup_.nat_port,
              .route_table = setup_.route_table,
+             .fwmark = setup_.fwmark,
              .kernel = !plan.user,
              .beside_kernel = plan.both()},
             log) {}

@@ -95,6 +95,10 @@ class Network {
   [[nodiscard]] bool all_there() const { return unmet_.empty(); }
   [[nodiscard]] std::size_t asked_by_engine() const { return kept_.size(); }
   [[nodiscard]] const std::vector<PoolRoutes::Way>& pool_ways() const { return pool_ways_; }
+  // Networks on a link that a tunnel covers though no address of ours lies in them: looked for when something has
+  // changed, and not too often.
+  void look_for_covered_links(Instant now);
+  [[nodiscard]] const std::vector<CoveredLinks::Network>& covered_links() const { return covered_links_; }
   [[nodiscard]] io::RouteChangeFilter ours() const;
   [[nodiscard]] ClearTextGate& gate() { return gate_; }
   // What was asked of the packet filter since: told to it.
@@ -209,10 +213,12 @@ class Network {
   [[nodiscard]] std::set<IpPrefix> local_networks();
   [[nodiscard]] bool is_on_its_link(const AttachedNetwork& network);
   void tell_of(const IpPrefix& network, Stays where);
+  [[nodiscard]] bool is_covered_link(const io::Route& route) const;
   [[nodiscard]] bool is_own_or_gateway(const IpAddress& ip);
   void replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wanted, io::Route::Kind kind);
   [[nodiscard]] io::Route special(const IpPrefix& destination, io::Route::Kind kind) const;
   void note_unmet(const io::Route& route, const Error& why);
+  void update_way(const IpPrefix& prefix);
   void take_back(const Result<void>& done);
   void refuse(const Error& why);
   [[nodiscard]] Result<void> apply_for_engine(const NetworkRequest& request);
@@ -261,6 +267,10 @@ class Network {
   std::set<IpPrefix> pools_;    // of placed_
   std::set<IpPrefix> refused_;  // of pools_, those with a route that refuses
   std::vector<PoolRoutes::Way> pool_ways_;
+  std::vector<CoveredLinks::Network> covered_links_;
+  std::set<IpPrefix> covered_told_;
+  bool links_unsure_ = true;  // whether those are all
+  Instant next_look_at_links_{};
   std::set<Guest> guests_;
   std::vector<std::string> taking_over_;                // an earlier monitor's devices, until they are open here
   std::map<Family, std::set<std::string>> rules_told_;  // of others, before ours

@@ -88,7 +88,9 @@ void Network::end_sync() {
   }
   std::vector<io::Route> not_needed;
   for (const auto& prefix : std::exchange(held_, {})) {
-    if (!tunnelled_.contains(prefix)) not_needed.push_back(holding(prefix));
+    if (tunnelled_.contains(prefix)) continue;
+    not_needed.push_back(holding(prefix));
+    update_way(prefix);
   }
   for (const auto& [place, error] : netlink_[0].remove_routes(not_needed)) note_unmet(not_needed[place], error);
   ways_changed_ = true;
@@ -126,6 +128,16 @@ std::set<IpPrefix> Network::protected_in_clear() const {
     }
   }
   return out;
+}
+
+// What our table says of this prefix itself. Others decide where it says nothing.
+void Network::update_way(const IpPrefix& prefix) {
+  links_unsure_ = true;
+  using Way = OutwardGate::Way;
+  const bool held = tunnelled_.contains(prefix) || held_.contains(prefix) || refused_.contains(prefix);
+  gate_.want_way(prefix, held                       ? std::optional(Way::kHeld)
+                         : thrown_.contains(prefix) ? std::optional(Way::kLetOut)
+                                                    : std::nullopt);
 }
 
 void Network::settle_gate() {

@@ -171,7 +171,7 @@ void Network::remember(const Placed& what) {
   if (what.what == Placed::What::kPool) pools_.insert(what.route.destination);
   if (fresh && what.what == Placed::What::kRoute) {
     ++tunnelled_count_[what.route.destination];
-    tunnelled_.insert(what.route.destination);
+    if (tunnelled_.insert(what.route.destination).second) update_way(what.route.destination);
   }
 }
 
@@ -183,6 +183,7 @@ void Network::forget(const Placed& what) {
   if (what.what == Placed::What::kRoute && --tunnelled_count_[what.route.destination] == 0) {
     tunnelled_count_.erase(what.route.destination);
     tunnelled_.erase(what.route.destination);
+    update_way(what.route.destination);
   }
 }
 
@@ -228,6 +229,7 @@ Result<void> Network::apply_one(const NetworkRequest& request) {
     // A throw route for the same prefix would be another entry under the same key.
     if (what->what == Placed::What::kRoute && thrown_.erase(what->route.destination) == 1) {
       (void)netlink_[0].remove_route(special(what->route.destination, io::Route::Kind::kThrow));
+      update_way(what->route.destination);
     }
     done = place(*what);
     // What the kernel refuses now is wanted all the same: repair() tries it again.

@@ -88,11 +88,13 @@ void Network::set_bounds(NetworkBounds bounds) {
 
 void Network::on_routes_changed() {
   main_table_.reset();
+  links_unsure_ = true;
   set_special_routes();
 }
 
 void Network::on_network_changed() {
   main_table_.reset();
+  links_unsure_ = true;
   auto addresses = netlink_[0].addresses();
   if (!addresses) {
     log_.warning("network", addresses.error().message);
@@ -218,10 +220,13 @@ void Network::replace_routes(std::set<IpPrefix>& there, std::set<IpPrefix> wante
       continue;
     }
     there.erase(prefix);
+    update_way(prefix);
   }
   std::vector<io::Route> fresh;
   for (const auto& prefix : wanted) {
-    if (there.insert(prefix).second) fresh.push_back(special(prefix, kind));
+    if (!there.insert(prefix).second) continue;
+    fresh.push_back(special(prefix, kind));
+    update_way(prefix);
   }
   (void)set_routes(fresh);
 }
@@ -247,6 +252,7 @@ void Network::take_over_routes() {
       } else {
         (void)netlink_[0].remove_route(route);
       }
+      update_way(route.destination);
     }
   }
   const auto addresses = netlink_[0].addresses();

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint16_t kNamePort = 53;
 constexpr std::uint16_t kNameOverTlsPort = 853;  // RFC 7858
+constexpr std::size_t kMostPasses = 100;         // rules that the packet filter is told one by one
 
 }  // namespace
 
@@ -144,7 +145,7 @@ Result<void> Network::let_questions_out(bool out) {
     log_.notice("network", "questions for names do not leave beside the tunnels any more");
   }
   // The first answer comes before anything else is told to the filter.
-  gate_.let_answers_in(asked_);
+  gate_.let_questions_out(asked_, asked_ && asked_->by_others ? std::nullopt : asker_);
   gate_.settle();
   for (const auto family : {Family::kV4, Family::kV6}) {
     if (auto done = add_question_rules(family); !done && family == Family::kV4) return done;
@@ -154,8 +155,10 @@ Result<void> Network::let_questions_out(bool out) {
 
 void Network::tell_of_rules(Family family, const std::vector<io::RoutingRule>& others, std::uint32_t first) {
   std::set<std::string> now;
+  std::set<std::string> matches;
   for (const auto& rule : others) {
     if (rule.priority >= first) continue;
+    matches.insert(match_of(rule));
     const auto name = std::to_string(rule.priority) + ": " + rule.text;
     now.insert(name);
     if (!rules_told_[family].contains(name))
@@ -164,6 +167,9 @@ void Network::tell_of_rules(Family family, const std::vector<io::RoutingRule>& o
                                   "for. If it is not meant so, give it a larger number");
   }
   rules_told_[family] = std::move(now);
+  // It is the administrator's wish, which the packet filter does not refuse.
+  if (matches.contains("") || matches.size() > kMostPasses) matches = {""};
+  gate_.want_passes(family, {matches.begin(), matches.end()});
 }
 
 }  // namespace cygnet::daemon

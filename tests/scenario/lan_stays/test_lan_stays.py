@@ -90,3 +90,17 @@ def test_a_single_hosts_route_takes_no_lan_into_the_tunnel(net, route):
     net.gw_a.run("ip link add shim type veth peer name shim2; ip link set shim up; ip link set shim2 up; ip route add " + route)
     _client(net)
     assert Ping.once(net.gw_a, net.host_address("a"), count=2).received == 2
+
+
+def test_a_network_on_a_link_without_an_address_in_it_is_told(net):
+    """Routed containers and other tunnels: whether they stay outside, the administrator says."""
+    host = net.host_address("a")
+    net.gw_a.run("ip addr del 10.1.0.1/24 dev lan; ip addr add 10.1.0.1/32 dev lan; ip route add 10.1.0.0/24 dev lan")
+    a = _client(net)
+    assert Ping.once(net.gw_a, host, wait_s=1).received == 0
+    told = a.wait_log("10.1.0.0/24 (lan) is on a link, and no address of this machine lies in it")
+    way_out = "ip rule add to 10.1.0.0/24 lookup main priority 105"
+    assert way_out in told
+    assert way_out in a.ctl("doctor", check=False).stdout
+    net.gw_a.run(way_out)
+    wait_until(lambda: Ping.once(net.gw_a, host, wait_s=0.5).received, 5, "it is outside")

@@ -197,6 +197,23 @@ TEST(Doctor, PoolsThatOthersRoute) {
   EXPECT_EQ(complaints(daemon, sound_host()), "note pools: the pool 10.1.0.64/26 is routed by 10.1.0.0/24 as well\n");
 }
 
+TEST(Doctor, WhatWouldLeaveBesideTheTunnels) {
+  auto daemon = sound_daemon();
+  daemon.rule_priority = 210;
+  daemon.status.held = 3;
+  daemon.status.covered_links = {{"10.8.0.0/24", "lan"}};
+  const std::string held =
+      "note clear-text: 3 packets for protected networks would have left in the clear by another device\n";
+  const std::string link = "note local-networks: 10.8.0.0/24 is on lan, and no address of this machine lies in it\n";
+  EXPECT_EQ(complaints(daemon, sound_host()), link + held);
+  daemon.status.held = 0;
+  daemon.status.covered_links.clear();
+  daemon.status.outward_problem = "no nft_reject";
+  EXPECT_EQ(complaints(daemon, sound_host()),
+            "problem clear-text: what leaves in the clear by another device than a tunnel's is not refused: no "
+            "nft_reject\n");
+}
+
 TEST(Doctor, DropsConnectionsAndWarnings) {
   auto daemon = sound_daemon();
   daemon.drops.drops[static_cast<std::size_t>(DropReason::kReplayOld)] = 7;

@@ -149,6 +149,16 @@ TEST(Render, EngineThreads) {
                 "packets for addresses that no peer has are refused: 10.9.0.0/24, 2001:db8:9::/64\n"
                 "packets for addresses that no peer has go where they are routed: 10.1.0.64/26 (10.1.0.0/24)\n");
   status.pool_routes.clear();
+  status.held = 1;
+  EXPECT_EQ(
+      render(status, Style{}),
+      first + "1 packet for protected networks would have left in the clear by another device, and was refused\n");
+  status.held = 0;
+  status.outward_problem = "no nft_reject";
+  EXPECT_EQ(render(status, Style{}), first +
+                                         "Clear text that leaves by another device than a tunnel's is NOT refused: no "
+                                         "nft_reject (cygnet doctor says more).\n");
+  status.outward_problem.clear();
   status.threads = {{"packets", false, 0, 1200, 45}};
   EXPECT_EQ(render(status, Style{}), first + "engine threads moving packets: 45 %\n");
   status.threads.push_back({"ciphers", true, 4, 0, 99});

@@ -51,6 +51,9 @@ StatusReport some_status() {
   status.threads = {{"packets", true, 3, 1200, 45}, {"ciphers", false, 0, 7, 1}};
   status.esp_interfaces = {{"eth0", 1234, 7}};
   status.pool_routes = {{"10.9.0.0/24", "10.0.0.0/8", true}};
+  status.covered_links = {{"10.8.0.0/24", "lan"}};
+  status.outward_problem = "none";
+  status.held = 7;
   status.ciphers = {1, 2, 3, 4};
   status.ike.datagrams_in = 18446744073709551615ULL;
   return status;

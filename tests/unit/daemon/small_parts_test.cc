@@ -89,6 +89,8 @@ TEST(RoleMessages, EveryMessageTravels) {
       Processes{{{"ike", 17, 2}}},
       NetworkDone{3, 2, {{2, "no"}, {3, "neither"}}},
       PoolRoutes{{{*IpPrefix::parse("10.9.0.0/24"), std::nullopt}, {*IpPrefix::parse("2001:db8::/64"), IpPrefix{}}}},
+      ClearTextRefused{"no", 7, "neither", 9},
+      CoveredLinks{{{*IpPrefix::parse("10.8.0.0/24"), "lan"}, {*IpPrefix::parse("2001:db8::/64"), "wan"}}},
       EspInterface{7, "wan", 2048},
       EspInterfaceGone{7},
       NextHops{{NextHop{}}}};

@@ -121,7 +121,14 @@ void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report
 std::map<std::string, std::string> find_ambiguous_oriented(const std::vector<model::Connection>& connections) {
   std::unordered_map<std::string, std::vector<const model::Connection*>> pairs;  // of those with the same proofs one
   std::map<std::string, std::string> out;
-  for (const auto& connection : connections) {
+  // Whoever answers DNS for one connection says nothing about another: its name counts after what is written.
+  std::vector<const model::Connection*> in_order;
+  for (const auto& connection : connections) in_order.push_back(&connection);
+  std::ranges::stable_partition(in_order, [](const auto* c) {
+    return c->local.host.kind != model::HostSpec::Kind::kName && c->remote.host.kind != model::HostSpec::Kind::kName;
+  });
+  for (const auto* each : in_order) {
+    const auto& connection = *each;
     auto& others = pairs[oriented_key(connection.local) + '\n' + oriented_key(connection.remote)];
     if (std::ranges::any_of(others, [&](const auto* other) { return same_proofs(*other, connection); })) continue;
     // Our own proof tells nothing apart: it comes after the peer's.

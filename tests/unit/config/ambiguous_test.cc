@@ -133,5 +133,21 @@ TEST(Ambiguous, AnEndHasOneAddressHoweverItIsWritten) {
   EXPECT_EQ(find_ambiguous_oriented(loaded.connections).count("b"), 1U);
 }
 
+// Whoever answers DNS for one name does not take down another connection, though that comes later in the file.
+TEST(Ambiguous, WhatIsWrittenCountsBeforeAName) {
+  const std::string rules = "leftid=@x.test;rightid=@y.test;";
+  auto text = conn("a", rules + "authby=secret");
+  text.replace(text.find("192.0.2.2"), 9, "hub.test");
+  auto loaded = load_text(text + conn("b", rules + "leftauth=psk;rightauth=pubkey"));
+  ASSERT_TRUE(loaded.ok()) << lines_of(loaded.diagnostics);
+  auto& host = loaded.connections.at(0).remote.host;
+  ASSERT_EQ(host.kind, model::HostSpec::Kind::kName);
+  host.address = *IpAddress::parse("192.0.2.2");
+  host.resolved = true;
+  const auto found = find_ambiguous_oriented(loaded.connections);
+  EXPECT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.count("a"), 1U);
+}
+
 }  // namespace
 }  // namespace cygnet::config

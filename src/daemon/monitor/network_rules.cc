@@ -88,7 +88,7 @@ std::set<io::QuestionRule> Network::question_rules_of(Family family) const {
   const auto first = first_rule_.find(family);
   if (!asked_ || first == first_rule_.end() || first->second <= 1) return out;
   const auto add = [&](const std::optional<IpAddress>& to) {
-    for (const std::uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
+    for (const auto protocol : {std::uint8_t{IPPROTO_UDP}, std::uint8_t{IPPROTO_TCP}}) {
       for (const std::uint16_t port : {kNamePort, kNameOverTlsPort}) {
         out.insert({.family = family,
                     .priority = first->second - 1,

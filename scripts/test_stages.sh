@@ -144,21 +144,33 @@ stage_oracle() {
 
 stage_lab() { run_pytest lab "${1:-}" tests/lab; }
 
-stage_scenario() { ensure_release && run_pytest scenario "${1:-}" tests/scenario; }
+# side_by_side STAGE HALF FILTER HALF FILTER PATH...: most of it is waiting for peers, guests and timers, so two halves of
+# the same go at once.
+side_by_side() {
+  local stage=$1 one=$2 of_one=$3 two=$4 of_two=$5 other status=0
+  mkdir -p "$kLogs/$stage/$one" "$kLogs/$stage/$two"
+  run_pytest "$stage/$two" "$of_two" "${@:6}" >"$kLogs/$stage/$two.log" 2>&1 &
+  other=$!
+  run_pytest "$stage/$one" "$of_one" "${@:6}" || status=1
+  wait "$other" || status=1
+  cat "$kLogs/$stage/$two.log"
+  return "$status"
+}
 
-# Most of it is waiting for peers and guests, so two halves go side by side: about the kernel's or our engine with another
-# program at it, and the rest.
+# What takes long by the clock, and the rest.
+stage_scenario() {
+  ensure_release || return 1
+  [ -z "${1:-}" ] || { run_pytest scenario "$1" tests/scenario; return; }
+  local slow="test_holds or test_names or test_backup or test_reauth or test_fails or test_roaming or test_liveness or test_nat"
+  side_by_side scenario slow "$slow" others "not ($slow)" tests/scenario
+}
+
+# About the kernel's or our engine with another program at it, and the rest.
 stage_interop() {
   ensure_release || return 1
   [ -z "${1:-}" ] || { run_pytest interop "$1" tests/interop; return; }
-  local engines="kernel or engine" other status=0
-  mkdir -p "$kLogs/interop/engines" "$kLogs/interop/peers"
-  run_pytest interop/peers "not ($engines)" tests/interop >"$kLogs/interop/peers.log" 2>&1 &
-  other=$!
-  run_pytest interop/engines "$engines" tests/interop || status=1
-  wait "$other" || status=1
-  cat "$kLogs/interop/peers.log"
-  return "$status"
+  local engines="kernel or engine"
+  side_by_side interop engines "$engines" peers "not ($engines)" tests/interop
 }
 
 # run_stage NAME [FILTER]: announces, runs, keeps the log, shows what failed.

@@ -397,7 +397,7 @@ void ClearTextGate::let_questions_out(std::optional<NameServers> to, std::option
     std::vector<std::string> matches;
     for (const auto& whom : answering(answering_, family, "daddr")) {
       for (const char* what : {"udp dport { 53, 853 } ", "tcp dport { 53, 853 } "})
-        matches.push_back(whom + what + whose);
+        matches.push_back(std::string(whom).append(what).append(whose));
     }
     outward_.want_passes(family, OutwardGate::Pass::kQuestions, std::move(matches));
   }

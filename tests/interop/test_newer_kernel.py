@@ -39,6 +39,17 @@ def ping_both_ways(machine, count=3):
     assert " 0% packet loss" in machine.guest.run(f"ping -c {count} -i 0.1 -I {THEIR_HOST} 10.1.0.10")
 
 
+@pytest.mark.parametrize("words", [{}, {"ipsec-interface": "7"}], ids=["device", "interface"])
+def test_what_is_bound_to_another_device_is_held(machine, pair, words):
+    """The packet filter tells what the kernel's policies take from what would leave in the clear."""
+    ours, theirs = pair(**words)
+    up(ours, theirs)
+    ping_both_ways(machine)
+    assert theirs.json("status")["held"] == 0
+    assert "100% packet loss" in machine.guest.run("ping -c 2 -i 0.2 -W 1 -I vec0 10.1.0.10", check=False)
+    wait_until(lambda: theirs.json("status")["held"] == 2, 5, "they are counted")
+
+
 def index_of(machine, name):
     return int(machine.guest.run(f"cat /sys/class/net/{name}/ifindex"))
 

@@ -165,11 +165,11 @@ stage_scenario() {
   side_by_side scenario slow "$slow" others "not ($slow)" tests/scenario
 }
 
-# About the kernel's or our engine with another program at it, and the rest.
+# About the kernel's or our engine with another program at it, and the rest, with what takes longest of these.
 stage_interop() {
   ensure_release || return 1
   [ -z "${1:-}" ] || { run_pytest interop "$1" tests/interop; return; }
-  local engines="kernel or engine"
+  local engines="(kernel or engine) and not iptfs"
   side_by_side interop engines "$engines" peers "not ($engines)" tests/interop
 }
 

@@ -125,8 +125,10 @@ TEST(Placement, AThreadThatStarvesIsNotIdle) {
 
 TEST(Placement, WhereOthersRunItDoesNotWait) {
   Thread thread;
-  thread.idle(1s, {1});
+  thread.idle(1s, {1}, 40us);
   ASSERT_EQ(thread.cpu(), 1);
+  thread.idle(1min, {1}, 40us);
+  ASSERT_EQ(thread.cpu(), 1) << "everybody waits as long";
   thread.idle(1s, {1}, 1ms);
   EXPECT_EQ(thread.cpu(), std::nullopt);
   // It tries again, each time after a longer pause.
@@ -139,6 +141,17 @@ TEST(Placement, WhereOthersRunItDoesNotWait) {
   // And stays once there is nobody any more.
   thread.idle(2min, {1});
   EXPECT_EQ(thread.cpu(), 1);
+}
+
+// Then it was its own load that it waited for.
+TEST(Placement, AfterWorkItGoesBackAtOnce) {
+  Thread thread;
+  for (int i = 0; i < 8; ++i) {
+    thread.idle(1s, {1});
+    ASSERT_EQ(thread.cpu(), 1) << i;
+    thread.live(1s, 1ms, 400us, 200us, {1});
+    ASSERT_EQ(thread.cpu(), std::nullopt) << i;
+  }
 }
 
 TEST(Placement, ItMovesOnWhenPacketsArriveElsewhere) {

@@ -89,10 +89,10 @@ def test_nat_appears(net):
     assert pair.cygnet.connection()["ike"]["spi_i"] == ike
 
 
-@pytest.mark.parametrize("mobike", ["yes", "no"])
-def test_strongswan_behind_nat(nat_net, mobike):
+def test_strongswan_behind_nat(nat_net):
     """The places are changed: strongSwan is the one behind the router. Rekeys by us find it, and so do packets once the
-    router has forgotten its mapping."""
+    router has forgotten its mapping. Without MOBIKE: with it strongSwan speaks of a new mapping only where it has
+    looked for one before, whenever that is."""
     net = nat_net
     ike, esp = "aes128gcm16-prfsha256-ecp256", "aes128gcm16"
     ours, theirs = Cygnet(net.gw_b), StrongSwan(net.gw_a)
@@ -102,7 +102,7 @@ def test_strongswan_behind_nat(nat_net, mobike):
     theirs.start()
     theirs.load(site_config(local=net.wan("a"), remote=net.wan("b"), local_ts=net.lan("a"), remote_ts=net.lan("b"),
                             local_id="gw-a", remote_id="gw-b", ike=ike, esp=esp,
-                            extra=f"mobike = {mobike}\ndpd_delay = 1s"))
+                            extra="mobike = no\ndpd_delay = 1s"))
     theirs.up("net")
     ours.wait_state("up")
     assert ours.connection()["ike"]["nat"] == "remote" and ours.child()["udp_encapsulation"]
@@ -115,11 +115,10 @@ def test_strongswan_behind_nat(nat_net, mobike):
     account = flow.stop()
     assert account.sent > 20 and account.lost == 0, account.text
     before = ours.spis()
-    theirs.wait_log("parsed INFORMATIONAL response")  # with MOBIKE it has seen by then which mapping it has
     net.rebind_nat("40000-40999")
     Ping.until_answered(net.host_a, net.host_address("b"), 10)
     assert ours.spis() == before
-    # IKE follows its next exchange, or with MOBIKE what that tells strongSwan to say; then ours go there.
+    # IKE follows its next exchange; then ours go there.
     wait_until(lambda: ours.connection()["ike"]["remote"].startswith("198.51.100.1:40"), 10, "we see the new mapping")
     ours.rekey("lab")
     wait_until(lambda: ours.spis() != before and len(ours.children()) == 1, 10, "the child is rekeyed again")

@@ -3,7 +3,8 @@
 """Adds up the JUnit result files below a folder: `N passed, M failed[, K skipped]`.
 
 Exit code 1 when something failed or nothing ran. With --any-failure prints nothing and
-exits 0 only if a result file already tells of a failure.
+exits 0 only if a result file already tells of a failure. With --failures names each test
+that failed, and what it says.
 """
 import pathlib
 import sys
@@ -30,10 +31,30 @@ def count(path):
     return tests, failed, skipped
 
 
+def failures(path):
+    """A line for each failed test of a JUnit file, and what its message says behind "E", or at all."""
+    try:
+        cases = ET.parse(path).getroot().iter("testcase")
+    except (ET.ParseError, OSError):
+        return
+    for case in cases:
+        for bad in [*case.findall("failure"), *case.findall("error")]:
+            yield f"{case.get('classname')}::{case.get('name')} ({case.get('file') or path.parent.name})"
+            said = (bad.text or bad.get("message") or "").splitlines()
+            places = [line for line in said if line.startswith("tests/")]
+            reasons = [line for line in said if line.startswith("E ")] or said
+            yield from ("  " + line[:240] for line in places[-2:] + reasons[:8])
+
+
 def main():
     words = [a for a in sys.argv[1:] if a.startswith("--")]
     folder = pathlib.Path([a for a in sys.argv[1:] if not a.startswith("--")][0])
     tests = failed = skipped = 0
+    if "--failures" in words:
+        for path in sorted(folder.rglob("*.xml")):
+            for line in failures(path):
+                print(line)
+        return 0
     for path in sorted(folder.rglob("*.xml")):
         t, f, s = count(path)
         tests, failed, skipped = tests + t, failed + f, skipped + s

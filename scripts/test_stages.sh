@@ -188,8 +188,10 @@ run_stage() {
   "$kPython" scripts/count_tests.py --any-failure "$kLogs/$name" ||
     echo '<testsuites tests="1" failures="1"/>' >"$kLogs/$name/stage.xml"
   echo "   $name FAILED after $((SECONDS - started)) s: $("$kPython" scripts/count_tests.py --plain "$kLogs/$name")"
-  grep -nE 'FAILED|^E  |error:|ERROR: |runtime error' "$kLogs/$name.log" | head -20 | sed 's/^/   /'
-  tail -30 "$kLogs/$name.log" | sed 's/^/   | /'
+  # First what failed, by name: whoever reads this may have nothing else.
+  "$kPython" scripts/count_tests.py --failures "$kLogs/$name" | head -100 | sed 's/^/   /'
+  grep -nE 'FAILED|error:|ERROR: |runtime error' "$kLogs/$name.log" | head -20 | sed 's/^/   /'
+  tail -12 "$kLogs/$name.log" | sed 's/^/   | /'
   echo "   whole log: build/test-logs/$name.log; rerun only this stage: ./dev test $name"
   return 1
 }

@@ -2,7 +2,7 @@
 """tcpdump as a witness: what went over an interface, counted after the fact."""
 import signal
 
-from .net import wait_until
+from .net import LabError, wait_until
 
 
 class Capture:
@@ -36,9 +36,13 @@ class Capture:
         return self
 
     def lines(self, filter="", *options):
-        """tcpdump's text for the packets that the pcap filter selects."""
+        """tcpdump's text for the packets that the pcap filter selects. While it captures, the packet that is being
+        written just now is not among them."""
         command = ["tcpdump", "-n", "-r", self.file, *options] + ([filter] if filter else [])
-        return self.host.out(command).splitlines()
+        done = self.host.run(command, check=False)
+        if done.returncode != 0 and (self._stopped or "truncated dump file" not in done.stderr):
+            raise LabError(f"{self.host.name}: {self.file} cannot be read: {done.stderr}")
+        return done.stdout.splitlines()
 
     def count(self, filter=""):
         return len(self.lines(filter, "-t"))

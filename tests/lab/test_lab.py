@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's own tests: what the other tests rely on is true."""
 import pathlib
+import struct
 import subprocess
 import sys
 import time
@@ -37,6 +38,18 @@ def test_nat_hides_and_rebinds(nat_net):
     ports = [int(l.split(" > ")[0].rsplit(".", 1)[1]) for l in lines]
     assert all(l.startswith("IP " + net.seen_as("a")) for l in lines)
     assert 20000 <= ports[0] <= 20999 and 40000 <= ports[-1] <= 40999
+
+
+def test_a_capture_is_read_while_it_is_written(net):
+    """What tcpdump has written of a packet in part is not counted yet; in a file that it has closed it is a fault."""
+    with Capture(net.gw_b, "wan", "udp") as capture:
+        net.gw_a.send_udp(net.wan("b"), 9, times=3)
+        wait_until(lambda: capture.count() == 3, 10, "three packets are there")
+        with open(capture.file, "ab") as file:
+            file.write(struct.pack("<IIII", 1, 1, 60, 60) + bytes(20))
+        assert capture.count() == 3
+    with pytest.raises(LabError, match="cannot be read"):
+        capture.count()
 
 
 def test_block_and_unblock(net):

@@ -36,6 +36,8 @@ std::uint32_t width_of(const model::TrafficSelectors& selectors) {
   return widest;
 }
 
+bool is_protecting(const model::PolicySpec& spec) { return spec.action == model::PolicyAction::kProtect; }
+
 bool all_traffic(const model::TrafficSelector& s) { return s.protocol == 0 && s.all_ports(); }
 
 model::TrafficSelectors host_selector(const model::HostSpec& host) {
@@ -86,8 +88,9 @@ void Changes::append(Changes other) {
                 std::make_move_iterator(other.remove.end()));
 }
 
-std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire) {
-  return kFirstOrder + (width_of(local) + width_of(remote)) * 2 + (acquire ? 1U : 0U);
+std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote, bool acquire,
+                       bool stands_back) {
+  return kFirstOrder + (width_of(local) + width_of(remote)) * 4 + (stands_back ? 2U : 0U) + (acquire ? 1U : 0U);
 }
 
 bool holds_its_questions(const model::Connection& connection) {
@@ -139,6 +142,8 @@ void PolicyTable::adopt(const std::vector<model::PolicySpec>& policies, const st
     next_id_ = std::max(next_id_, policy.id.value + 1);
     auto& entry = entries_[key_of(policy)];
     entry.spec = policy;
+    entry.stands_back =
+        is_protecting(policy) && policy.order == order_of(policy.local, policy.remote, policy.acquire, true);
     by_id_[policy.id] = &entry;
     by_id[policy.id] = key_of(policy);
   }
@@ -149,9 +154,11 @@ void PolicyTable::adopt(const std::vector<model::PolicySpec>& policies, const st
       used_by_[sa.child].push_back(sa.policy);
     }
   }
-  for (const auto& [key, entry] : entries_) {
+  for (auto& [key, entry] : entries_) {
     if (entry.spec.acquire && entry.users.empty()) held_.emplace(entry.spec.connection, entry.spec.child_name);
+    line_up(entry);
   }
+  adopted_ = true;
 }
 
 std::optional<model::Connection> PolicyTable::as_held(const model::Connection& connection) {
@@ -193,6 +200,7 @@ Changes PolicyTable::release(const std::string& connection, const std::string& c
 PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) {
   auto [it, fresh] = entries_.try_emplace(key_of(spec));
   auto& entry = it->second;
+  if (!fresh) step_out(entry);
   // A policy that holds packets keeps doing so while SAs come and go under it.
   spec.acquire = spec.acquire || (!fresh && entry.configured && entry.spec.acquire);
   if (!fresh && spec.outer_remote.is_unspecified()) {
@@ -203,13 +211,15 @@ PolicyTable::Entry& PolicyTable::need(model::PolicySpec spec, Changes& changes) 
   if (fresh) {
     by_id_[spec.id] = &entry;
   }
-  if (spec.action == model::PolicyAction::kProtect) {
-    spec.order = order_of(spec.local, spec.remote, spec.acquire);
+  if (is_protecting(spec)) {
+    if (fresh) entry.stands_back = twin_from({.spec = &spec, .id = {}}) != nullptr;
+    spec.order = order_of(spec.local, spec.remote, spec.acquire, entry.stands_back);
   }
   if (fresh || entry.spec != spec) {
     entry.spec = spec;
     changes.install.push_back(std::move(spec));
   }
+  line_up(entry);
   return entry;
 }
 
@@ -254,6 +264,14 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
   });
   for (const auto& connection : connections) configure_one(connection, changes);
   remove_unneeded(entries_.begin(), entries_.end(), changes);
+  if (std::exchange(adopted_, false)) {
+    for (auto& [key, entry] : entries_) {
+      if (!is_protecting(entry.spec)) continue;
+      choose_leader(entry.spec, changes);
+      const auto order = order_of(entry.spec.local, entry.spec.remote, entry.spec.acquire, entry.stands_back);
+      if (entry.spec.order != order) reorder(entry, changes);
+    }
+  }
   return changes;
 }
 
@@ -310,6 +328,7 @@ std::pair<PolicyTable::Place, PolicyTable::Place> PolicyTable::of_connection(con
 }
 
 void PolicyTable::remove_unneeded(Place first, Place last, Changes& changes) {
+  const auto known = changes.remove.size();
   for (auto it = first; it != last;) {
     auto& entry = it->second;
     if (!entry.configured && entry.users.empty()) {
@@ -320,11 +339,11 @@ void PolicyTable::remove_unneeded(Place first, Place last, Changes& changes) {
     // Used by an SA only: without it, nothing is to be held.
     if (!entry.configured && entry.spec.acquire) {
       entry.spec.acquire = false;
-      entry.spec.order = order_of(entry.spec.local, entry.spec.remote, false);
-      changes.install.push_back(entry.spec);
+      reorder(entry, changes);
     }
     ++it;
   }
+  for (auto i = known; i < changes.remove.size(); ++i) choose_leader(changes.remove[i], changes);
 }
 
 std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::SaSpec& sa) {
@@ -339,9 +358,12 @@ std::pair<model::PolicyId, Changes> PolicyTable::on_sa_installing(const model::S
                                .outer_local = sa.local.address,
                                .outer_remote = sa.remote.address};
   auto& entry = need(spec, changes);
+  step_out(entry);
   entry.users.insert(sa.child);
+  line_up(entry);
   used_by_[sa.child].push_back(entry.spec.id);
   const auto id = entry.spec.id;
+  choose_leader(entry.spec, changes);
   need_clear_remainder(spec, false, sa.child, changes);
   return {id, std::move(changes)};
 }
@@ -358,10 +380,16 @@ Changes PolicyTable::on_sa_removed(model::ChildId child) {
     if (it == entries_.end()) {
       continue;
     }
-    it->second.users.erase(child);
-    if (!it->second.configured && it->second.users.empty()) {
-      changes.remove.push_back(it->second.spec);
+    auto& entry = it->second;
+    step_out(entry);
+    entry.users.erase(child);
+    line_up(entry);
+    if (!entry.configured && entry.users.empty()) {
+      changes.remove.push_back(entry.spec);
       erase(it);
+      choose_leader(changes.remove.back(), changes);
+    } else {
+      choose_leader(entry.spec, changes);
     }
   }
   used_by_.erase(used);
@@ -369,8 +397,84 @@ Changes PolicyTable::on_sa_removed(model::ChildId child) {
 }
 
 PolicyTable::Place PolicyTable::erase(Place it) {
+  step_out(it->second);
   by_id_.erase(it->second.spec.id);
   return entries_.erase(it);
+}
+
+// ---- policies with the same selectors
+bool PolicyTable::Rank::operator<(const Rank& other) const {
+  const auto order = selectors() <=> other.selectors();
+  return order != 0 ? order < 0 : std::tie(idle, stands_back, id) < std::tie(other.idle, other.stands_back, other.id);
+}
+
+PolicyTable::Rank PolicyTable::rank_of(const Entry& entry) {
+  return {.spec = &entry.spec, .idle = entry.users.empty(), .stands_back = entry.stands_back, .id = entry.spec.id};
+}
+
+void PolicyTable::line_up(Entry& entry) {
+  if (is_protecting(entry.spec)) lined_up_.emplace(rank_of(entry), &entry);
+}
+
+void PolicyTable::step_out(const Entry& entry) { lined_up_.erase(rank_of(entry)); }
+
+PolicyTable::Entry* PolicyTable::twin_from(const Rank& rank) const {
+  const auto it = lined_up_.lower_bound(rank);
+  return it != lined_up_.end() && it->first.selectors() == rank.selectors() ? it->second : nullptr;
+}
+
+void PolicyTable::reorder(Entry& entry, Changes& changes) {
+  entry.spec.order = order_of(entry.spec.local, entry.spec.remote, entry.spec.acquire, entry.stands_back);
+  auto& all = changes.install;
+  if (!all.empty() && all.back().id == entry.spec.id) {
+    all.back() = entry.spec;
+  } else {
+    all.push_back(entry.spec);
+  }
+}
+
+void PolicyTable::stand_back(Entry& entry, bool back, Changes& changes) {
+  step_out(entry);
+  entry.stands_back = back;
+  line_up(entry);
+  reorder(entry, changes);
+}
+
+// Packets go over at once, and stay: whoever comes back does not take them away again. Those that stand back are there
+// all the time, so nothing leaves in the clear meanwhile.
+void PolicyTable::choose_leader(const model::PolicySpec& spec, Changes& changes) {
+  auto* const leader = twin_from({.spec = &spec, .id = {}});
+  if (leader == nullptr) return;
+  if (leader->stands_back) stand_back(*leader, false, changes);
+  auto behind = rank_of(*leader);
+  ++behind.id.value;
+  const Rank idle{.spec = &spec, .idle = true, .id = behind.idle ? behind.id : model::PolicyId{}};
+  for (const auto& from : {behind, idle}) {
+    for (auto* other = twin_from(from); other != nullptr && !other->stands_back; other = twin_from(from)) {
+      stand_back(*other, true, changes);
+    }
+  }
+}
+
+Changes PolicyTable::pass_on(model::PolicyId id, const std::function<bool(const std::string& connection)>& usable) {
+  Changes changes;
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end()) return changes;
+  auto& entry = *it->second;
+  if (!is_protecting(entry.spec) || !entry.users.empty() || entry.stands_back) return changes;
+  // It leads without an SA, so none of the others has one. Each gets its turn.
+  Entry* next = nullptr;
+  for (const auto from : {id, model::PolicyId{}}) {
+    Rank rank{.spec = &entry.spec, .idle = true, .stands_back = true, .id = from};
+    for (next = twin_from(rank); next != nullptr && !usable(next->spec.connection); next = twin_from(rank)) {
+      rank.id = model::PolicyId(next->spec.id.value + 1);
+    }
+    if (next != nullptr) break;
+  }
+  if (next == nullptr) return changes;
+  stand_back(*next, false, changes);
+  stand_back(entry, true, changes);
+  return changes;
 }
 
 const model::PolicySpec* PolicyTable::find(model::PolicyId id) const {

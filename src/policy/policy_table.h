@@ -25,10 +25,10 @@ struct Changes {
   void append(Changes other);
 };
 
-// The narrower a policy, the earlier it is looked at, as people expect of routes. Kinds apart only where widths are
-// equal.
+// The narrower a policy, the earlier it is looked at, as people expect of routes. Kinds apart, and who stands back,
+// only where widths are equal.
 [[nodiscard]] std::uint32_t order_of(const model::TrafficSelectors& local, const model::TrafficSelectors& remote,
-                                     bool acquire);
+                                     bool acquire, bool stands_back = false);
 
 // Whether the questions for the names of the connection's ends pass by what it holds back. Where they do not, a
 // connection that takes everything must hold nothing as long as it asks.
@@ -60,6 +60,9 @@ class PolicyTable {
   // An outbound SA is to be installed: the policy it shall serve.
   [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& sa);
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);
+  // What this policy holds packets for cannot be brought up: another one with the same selectors is asked next. Nothing
+  // where no usable connection has one, or one is up.
+  [[nodiscard]] Changes pass_on(model::PolicyId id, const std::function<bool(const std::string& connection)>& usable);
 
   [[nodiscard]] const model::PolicySpec* find(model::PolicyId id) const;
   // The children whose SAs it serves now.
@@ -75,6 +78,16 @@ class PolicyTable {
     model::PolicySpec spec;
     bool configured = false;         // there while the configuration says so
     std::set<model::ChildId> users;  // there while an SA uses it
+    bool stands_back = false;        // another one has the same selectors and goes before
+  };
+  // Policies with the same selectors are for the same packets, of different peers that stand in for each other. The
+  // first of them leads: one that has an SA before one that has none, and the one that led before others.
+  struct Rank {
+    const model::PolicySpec* spec;
+    bool idle = false, stands_back = false;
+    model::PolicyId id;
+    [[nodiscard]] auto selectors() const { return std::tie(spec->device, spec->local, spec->remote); }
+    bool operator<(const Rank& other) const;
   };
   [[nodiscard]] static Key key_of(const model::PolicySpec& spec);
   // Finds or makes the entry; a new or different one is put into changes.
@@ -88,14 +101,25 @@ class PolicyTable {
   [[nodiscard]] std::pair<Place, Place> of_connection(const std::string& name);
   void remove_unneeded(Place first, Place last, Changes& changes);
   Place erase(Place it);
+  [[nodiscard]] static Rank rank_of(const Entry& entry);
+  void line_up(Entry& entry);
+  void step_out(const Entry& entry);
+  // The first of those from this rank on that has its selectors; null: none.
+  [[nodiscard]] Entry* twin_from(const Rank& rank) const;
+  void stand_back(Entry& entry, bool back, Changes& changes);
+  // One of those with these selectors leads.
+  void choose_leader(const model::PolicySpec& spec, Changes& changes);
+  void reorder(Entry& entry, Changes& changes);
   [[nodiscard]] model::PolicyId new_id();
 
   AsksBeside asks_beside_;
   std::map<Key, Entry> entries_;
-  std::unordered_map<model::PolicyId, const Entry*> by_id_;
+  std::unordered_map<model::PolicyId, Entry*> by_id_;
+  std::map<Rank, Entry*> lined_up_;  // those that protect
   std::unordered_map<model::ChildId, std::vector<model::PolicyId>> used_by_;
   std::set<std::pair<std::string, std::string>> held_;  // connection, child
   std::uint32_t next_id_ = 1;
+  bool adopted_ = false;  // from an ike that may have died before it had said all
 };
 
 }  // namespace cygnet::policy

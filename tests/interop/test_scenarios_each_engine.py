@@ -189,3 +189,40 @@ def test_time_is_over(guest_lab, ends):
     assert Ping.once(guest_lab.site, THEIR_HOST[4], wait_s=0.5).received == 0
     pair.up(pair.ours)
     pair.check(from_host(guest_lab.site, THEIR_HOST[4]))
+
+
+def test_the_other_connection_takes_over(guest_lab, engine, request):
+    """Two connections for the same networks: packets go where there is an SA, and stay there."""
+    lab, peers = guest_lab, {"one": OURS[4], "two": "192.0.2.3"}
+    subnets = dict(leftsubnet=OUR_LAN[4], rightsubnet=THEIR_LAN[4], **IKE)
+
+    def ours(*names):
+        return "".join(conn(name, left=peers[name], leftid="@" + name, right=THEIRS[4], rightid="@guest", **subnets)
+                       for name in names)
+
+    lab.gw.add_address("tap0", peers["two"] + "/24")
+    with guest_pair.pairs_of(request, lab, guest_pair.GuestPair) as make:
+        pair = make()
+        a, b = pair.theirs, pair.ours
+        a.configure("".join(conn(name, left=peer, leftid="@" + name, right=THEIRS[4], rightid="@guest", auto="start",
+                                 **subnets) for name, peer in peers.items()), f"engine={engine}")
+        b.configure(ours(*peers))
+        pair.start()
+        try:
+            for name in peers:
+                a.wait_state("up", name)
+            works = lambda: Ping.once(lab.site, THEIR_HOST[4], wait_s=0.5).received == 1
+            sent = lambda name: sum(child["out"]["packets"] for child in a.children(name))
+            for gone, stays in (("one", "two"), ("two", "one")):
+                b.configure(ours(stays))
+                b.reload()
+                wait_until(lambda: a.state(gone) != "up", 10, f"{gone} is deleted by its peer")
+                wait_until(works, 10, f"{stays} carries the packets")
+                b.configure(ours(*peers))
+                b.reload()
+                wait_until(lambda: a.state(gone) == "up", 60, f"{gone} comes back")
+                before = sent(stays)
+                from_guest(lab, "10.1.0.10", THEIR_HOST[4])(3)
+                assert sent(stays) - before == 3
+        finally:
+            lab.gw.run(["ip", "address", "del", peers["two"] + "/24", "dev", "tap0"], check=False)

@@ -54,7 +54,7 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
   }
   if (find_connection(policy->connection) == nullptr) {
     // It only keeps packets from leaving in the clear: an address is missing yet.
-    engine_.acquire_failed(event.policy, {});
+    if (!pass_on(event.policy)) engine_.acquire_failed(event.policy, {});
     return;
   }
   const auto now = clock_.monotonic();

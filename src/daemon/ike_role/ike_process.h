@@ -174,6 +174,8 @@ class IkeProcess {
   void perform(const ike::Checkpoint& action);
   void perform(const ike::DropCheckpoint& action);
   void apply(const policy::Changes& changes);
+  // What it holds asks another connection with the same networks. False: there is none.
+  bool pass_on(model::PolicyId id);
   void add_routes(const model::PolicySpec& policy);
   // Sources, MTU and neighbours are not in the policies: they follow our addresses and the configuration.
   void look_at_routes_again();

@@ -221,11 +221,13 @@ void IkeProcess::on_unplaced(const Routes::Unplaced& unplaced) {
 }
 
 void IkeProcess::perform(const ike::RemoveSa& action) {
+  auto changes =
+      action.direction == model::Direction::kOutbound ? policies_.on_sa_removed(action.child) : policy::Changes{};
+  // Whoever stands in for it first: its packets need not wait.
+  apply({.install = std::exchange(changes.install, {}), .remove = {}});
   // An SA whose lifetime ended is gone already: no news.
   engine_.remove_sa(action.direction, action.spi, action.child, {});
-  if (action.direction == model::Direction::kOutbound) {
-    apply(policies_.on_sa_removed(action.child));
-  }
+  apply(changes);
 }
 
 void IkeProcess::perform(const ike::ActivateChild& action) { engine_.activate(action.child, {}); }
@@ -288,6 +290,13 @@ void IkeProcess::perform(const ike::ChildDown& action) {
   without_routes_.erase(action.id);
 }
 
+bool IkeProcess::pass_on(model::PolicyId id) {
+  const auto changes =
+      policies_.pass_on(id, [this](const std::string& connection) { return find_connection(connection) != nullptr; });
+  apply(changes);
+  return !changes.install.empty();
+}
+
 void IkeProcess::perform(const ike::HoldChild& action) {
   const auto* connection = find_connection(action.connection);
   if (connection != nullptr) apply(policies_.hold(*connection, action.child));
@@ -312,11 +321,9 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
     if (action.will_retry) {
       look_up_names_of(action.connection);
     }
-    // Held packets need not wait for what does not come.
-    if (!action.will_retry) {
-      for (const auto id : policies_.acquiring(action.connection, action.child)) {
-        engine_.acquire_failed(id, {});
-      }
+    // Held packets need not wait for what does not come: they ask whoever stands in for it.
+    for (const auto id : policies_.acquiring(action.connection, action.child)) {
+      if (!pass_on(id) && !action.will_retry) engine_.acquire_failed(id, {});
     }
   }
   for (auto& waiting : waiting_) {

@@ -9,7 +9,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "io/errno_text.h"
 
@@ -20,6 +22,8 @@ namespace {
 constexpr int kSocketBuffer = 4 << 20;
 constexpr std::size_t kQueuedOverhead = 128;  // octets of memory that a waiting message takes beside its own
 constexpr int kReadBudget = 64;               // messages a turn, so that one peer cannot keep the loop
+constexpr int kListenAttempts = 15;           // fewer than wait in a queue that nobody empties any more
+constexpr auto kListenPause = std::chrono::milliseconds(200);
 
 bool fill_address(const std::string& path, sockaddr_un& out) {
   out = {};
@@ -147,8 +151,12 @@ Result<UniqueFd> listen_on(const std::string& path, unsigned mode, int type, int
   if (!address) {
     return std::unexpected(address.error());
   }
-  if (connect_to(path, type)) {
-    return fail("another daemon answers on " + path + ": stop it, or choose another --run-dir");
+  // The processes of a killed daemon die with it, but not before it: until then their sockets answer.
+  for (int attempt = 0; connect_to(path, type); ++attempt) {
+    if (attempt == kListenAttempts) {
+      return fail("another daemon answers on " + path + ": stop it, or choose another --run-dir");
+    }
+    std::this_thread::sleep_for(kListenPause);
   }
   (void)::unlink(path.c_str());
   UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "control/messages.h"
 #include "daemon/monitor/engine_choice.h"
@@ -17,6 +19,13 @@
 #include "wire/xfrm/wrap_message.h"
 
 namespace cygnet::daemon {
+
+namespace {
+
+constexpr int kAttempts = 15;
+constexpr auto kPause = std::chrono::milliseconds(200);
+
+}  // namespace
 
 Result<void> Monitor::listen_to_programs() {
   if (!plan_.user) return {};
@@ -34,10 +43,13 @@ int Monitor::clean_up() {
     log_.error("monitor", "cygnetd --clean-up must be run as root");
     return 1;
   }
-  // The lock of a living one: its socket answers.
-  if (io::connect_stream(path(std::string(control::kSocketName)))) {
-    log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
-    return 1;
+  // The lock of a living one: its socket answers, and not only until the processes of a killed one have ended.
+  for (int attempt = 0; io::connect_stream(path(std::string(control::kSocketName))); ++attempt) {
+    if (attempt == kAttempts) {
+      log_.error("monitor", "cygnetd is running: `cygnet shutdown` ends it and takes everything back");
+      return 1;
+    }
+    std::this_thread::sleep_for(kPause);
   }
   if (auto own = make_own_directory(options_.run_dir, "the run directory"); !own) {
     log_.error("monitor", own.error().message);

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <thread>
 
 #include "base/random.h"
@@ -66,6 +67,21 @@ TEST(UnixSocket, AStaleFileIsReplacedALivingDaemonIsNot) {
     EXPECT_NE(second.error().message.find("another daemon answers"), std::string::npos);
   }
   EXPECT_TRUE(listen_stream(path, 0600));
+  remove_file(path);
+}
+
+TEST(UnixSocket, WhatADyingDaemonStillHoldsIsWaitedFor) {
+  const std::string path = "/tmp/cygnet-io-test-" + std::to_string(::getpid());
+  auto first = listen_stream(path, 0600);
+  ASSERT_TRUE(first);
+  std::thread dying([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    first->reset();
+  });
+  const auto second = listen_stream(path, 0600);
+  dying.join();
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_TRUE(connect_stream(path));
   remove_file(path);
 }
 

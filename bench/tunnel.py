@@ -132,7 +132,7 @@ def udp(octets, in_gigabits):
 
 def round_trips(tunnel, seconds):
     """Of some hundred pings, sorted, in microseconds."""
-    account = Ping.once(tunnel.left, tunnel.ping_address, count=int(seconds * 100), interval_s=0.01)
+    account = Ping.timed(tunnel.left, tunnel.ping_address, int(seconds * 100), 0.01)
     found = sorted(float(ms) * 1e3 for ms in re.findall(r"time=([\d.]+) ms", account.text))
     if len(found) < account.sent * 0.9:
         raise LabError(f"ping lost {account.lost} of {account.sent}")

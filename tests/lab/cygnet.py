@@ -114,8 +114,12 @@ class Cygnet:
 
     def wait_role(self, role, old_pid, timeout_s=10):
         """Waits until the role runs again under another PID and the daemon answers."""
-        wait_until(lambda: self.alive(role) and self.pid(role) != old_pid, timeout_s,
-                   f"{role} runs again in {self.host.name}")
+        def again():
+            try:
+                return self.pid(role) != old_pid and self.alive(role)
+            except (OSError, ValueError, LabError):
+                return False  # the file is being written
+        wait_until(again, timeout_s, f"{role} runs again in {self.host.name}")
         self.wait_ready(timeout_s)
 
     def ctl_command(self, *words):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from .cygnet import Cygnet, program
-from .net import LabError
+from .net import LabError, wait_until
 
 _RUN = "/run/cygnet"
 
@@ -86,7 +86,7 @@ class GuestCygnet(Cygnet):
         self.process = None
         if self.alive("monitor"):
             self.host.run(f"/bin/sh -c 'pid=$(cat {_RUN}/monitor.pid); kill $pid; "
-                          f"for i in $(seq 100); do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1'")
+                          f"for i in $(seq 400); do kill -0 $pid 2>/dev/null || exit 0; sleep 0.1; done; exit 1'")
         return 0
 
     def pid(self, role):
@@ -99,3 +99,8 @@ class GuestCygnet(Cygnet):
         pid = self.pid(role)
         self.host.run(["kill", f"-{int(number)}", pid])
         return pid
+
+    def wait_dead(self):
+        """After its monitor was killed."""
+        alive = f"for file in {_RUN}/*.pid; do kill -0 $(cat $file) 2>/dev/null && exit 1; done; exit 0"
+        wait_until(lambda: self.host.run(["/bin/sh", "-c", alive], check=False).returncode == 0, 10, "all its processes end")

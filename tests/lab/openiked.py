@@ -25,8 +25,8 @@ class GuestOpenIked:
         self.guest.write(_CONF, f"{settings}\n{policy}\n")
         self.guest.run(f"chmod 600 {_CONF} && : >{_STATE} && "
                        f"(setsid /usr/sbin/iked -dv -f {_CONF} >{_STATE} 2>&1 & echo $! >/run/iked.lab) ; "
-                       "for i in $(seq 100); do ikectl show sa >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
-                       timeout_s=40)
+                       "for i in $(seq 400); do ikectl show sa >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
+                       timeout_s=90)
 
     def again(self):
         """As if it had been started afresh."""
@@ -35,8 +35,8 @@ class GuestOpenIked:
     def stop(self):
         # Its children end with it; what it left in the kernel goes too.
         self.guest.run("[ -f /run/iked.lab ] || exit 0; kill $(cat /run/iked.lab) 2>/dev/null; "
-                       "for i in $(seq 50); do kill -0 $(cat /run/iked.lab) 2>/dev/null || break; sleep 0.1; done; "
-                       "rm -f /run/iked.lab; ip xfrm state flush; ip xfrm policy flush", timeout_s=20)
+                       "for i in $(seq 200); do kill -0 $(cat /run/iked.lab) 2>/dev/null || break; sleep 0.1; done; "
+                       "rm -f /run/iked.lab; ip xfrm state flush; ip xfrm policy flush", timeout_s=60)
 
     def show(self):
         return self.guest.run("ikectl show sa", check=False)

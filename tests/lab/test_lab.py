@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab's own tests: what the other tests rely on is true."""
+import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -50,6 +53,40 @@ def test_a_capture_is_read_while_it_is_written(net):
         assert capture.count() == 3
     with pytest.raises(LabError, match="cannot be read"):
         capture.count()
+
+
+def test_a_capture_that_ends_has_all_that_came(net):
+    """What the kernel has for tcpdump, and tcpdump has not yet read, is not left out."""
+    with Capture(net.gw_b, "wan", "udp") as capture:
+        net.gw_a.send_udp(net.wan("b"), 9)
+        # As on a busy machine: it gets no time.
+        capture.process.send_signal(signal.SIGSTOP)
+        net.gw_a.send_udp(net.wan("b"), 9, times=2000)
+        # What started it in its host stops and goes on together with it.
+        threading.Timer(0.5, os.kill, (capture.process._popen.pid, signal.SIGCONT)).start()
+    assert capture.count() == 2001 and capture.lost() == 0
+
+
+def test_ping_waits_for_the_last_answer(net):
+    """However quick the others were: here the last one stands before a neighbour who cannot be found for a while."""
+    pings = Ping.begin(net.gw_a, net.wan("b"), count=2, interval_s=1)
+    time.sleep(0.5)
+    net.router.run("ip link set to_a arp off")
+    net.gw_a.run("ip neigh flush dev wan")
+    time.sleep(1.3)
+    net.router.run("ip link set to_a arp on")
+    account = pings.end()
+    assert (account.sent, account.received, account.duplicates) == (2, 2, 0), account.text
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_pings_of_any_size(net, family):
+    for size, fragments in ((0, None), (1, "do"), (1400, "do"), (4000, "dont")):
+        account = Ping.once(net.gw_a, net.wan("b", family), count=3, interval_s=0, size=size, fragments=fragments,
+                            source=net.wan("a", family))
+        assert (account.sent, account.received, account.duplicates) == (3, 3, 0), (size, account.text)
+    account = Ping.once(net.gw_a, net.wan("b", family), count=2, interval_s=0, size=4000, fragments="do", wait_s=0.5)
+    assert (account.sent, account.received, account.text.split("\n")[1]) == (2, 0, "missing: 1 2"), account.text
 
 
 def test_block_and_unblock(net):

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 
+from .echo import SIZE
 from .net import LabError, wait_until
 
 _HERE = pathlib.Path(__file__).resolve().parent
@@ -35,8 +36,6 @@ class Ping:
         self.text = text
         m = re.search(r"(\d+) packets transmitted, (\d+) received", text)
         self.sent, self.received = (int(m[1]), int(m[2])) if m else (0, 0)
-        m = re.search(r"= [\d.]+/([\d.]+)/", text)
-        self.rtt_ms = float(m[1]) if m else None
         self.duplicates = int(m[1]) if (m := re.search(r"\+(\d+) duplicates", text)) else 0
 
     @property
@@ -44,17 +43,47 @@ class Ping:
         return self.sent - self.received
 
     @classmethod
-    def once(cls, host, address, count=1, interval_s=0.2, wait_s=2, size=None, options=()):
-        command = ["ping", "-n", "-c", count, "-i", interval_s, "-W", wait_s, *options]
-        command += ["-s", size] if size is not None else []
-        done = host.run(command + [address], check=False, timeout_s=count * interval_s + wait_s + 20)
+    def once(cls, host, address, count=1, interval_s=0.2, wait_s=10, size=None, fragments=None, source=None, options=()):
+        """wait_s: for the last of them; ends as soon as all are answered. fragments: ping's -M. Of a single one the text
+        is ping's, with what routers say, and it may have more options."""
+        if count > 1:
+            assert not options
+            return cls.begin(host, address, count, interval_s, wait_s, size, fragments, source).end()
+        options = [*options, *(["-s", size] if size is not None else []), *(["-M", fragments] if fragments else []),
+                   *(["-I", source] if source else [])]
+        done = host.run(["ping", "-n", "-c", 1, "-W", wait_s, *options, address], check=False, timeout_s=wait_s + 20)
+        return cls(done.stdout + done.stderr)
+
+    @classmethod
+    def begin(cls, host, address, count, interval_s=0.2, wait_s=10, size=None, fragments=None, source=None):
+        """Several, in the background: end() of what is returned gives their outcome. (Ping itself waits for the last
+        answer no longer than for the others.)"""
+        size = SIZE if size is None else size
+        process = host.spawn(["/usr/bin/python3", _HERE / "echo.py", address, count, interval_s, wait_s, size,
+                              fragments or "", source or ""], name="echo")
+        return _Begun(process, count * interval_s + wait_s + 20)
+
+    @classmethod
+    def timed(cls, host, address, count, interval_s):
+        """Ping itself, for its times; its account may miss the last answer."""
+        done = host.run(["ping", "-n", "-c", count, "-i", interval_s, "-W", 2, address], check=False,
+                        timeout_s=count * interval_s + 20)
         return cls(done.stdout + done.stderr)
 
     @classmethod
     def until_answered(cls, host, address, timeout_s=10):
         """For after an event: waits until one ping is answered."""
-        wait_until(lambda: cls.once(host, address, wait_s=0.5).received, timeout_s,
+        wait_until(lambda: cls.once(host, address, wait_s=1).received, timeout_s,
                    f"{host.name} reaches {address}")
+
+
+class _Begun:
+    def __init__(self, process, timeout_s):
+        self._process, self._timeout_s = process, timeout_s
+
+    def end(self):
+        self._process.wait(self._timeout_s)
+        return Ping(self._process.read_log())
 
 
 class Account:

@@ -81,6 +81,13 @@ class Guest:
             raise LabError(f"guest: exit {status}: {command}\n{output}")
         return output
 
+    def answered(self, target, count=3, words="", prefix=""):
+        """How many of so many pings are answered. One by one: for the last of several, ping waits no longer than the
+        others took. words, prefix: of the command, behind and before."""
+        ping = f"{prefix} ping -n -q -c 1 -W 10 {words} {target}"
+        return int(self.run(f"n=0; for i in $(seq {count}); do {ping} >/dev/null 2>&1 && n=$((n + 1)); done; echo $n",
+                            timeout_s=30 + 10 * count))
+
     def write(self, path, text):
         """A file in the guest."""
         name = f"file{len(list(self.mailbox.glob('file*')))}"
@@ -146,6 +153,10 @@ class Uml(Guest):
         (self.mailbox / "poweroff").touch()
         self.process.wait(10)
 
+    def xfrm_packets(self):
+        """{SPI: packets} of the guest kernel's SAs."""
+        return {state["spi"]: state["packets"] for state in self.xfrm_states()}
+
     def xfrm_states(self):
         """[{spi, src, dst, mode, packets, bytes, text}] of the guest kernel's SAs."""
         states = []
@@ -184,7 +195,7 @@ charon-systemd {{
 swanctl {{ load = random openssl }}
 """)
         guest.run("(setsid /usr/sbin/charon-systemd >/lab/charon.out 2>&1 &) ; "
-                  "for i in $(seq 200); do [ -S /run/charon.vici ] && exit 0; sleep 0.05; done; exit 1")
+                  "for i in $(seq 1200); do [ -S /run/charon.vici ] && exit 0; sleep 0.05; done; exit 1", timeout_s=90)
 
     def load(self, connections, secrets=None):
         secrets = secrets or f'ike-lab {{ secret = "{PSK}" }}'
@@ -217,6 +228,8 @@ swanctl {{ load = random openssl }}
         return log.read_text(errors="replace") if log.exists() else ""
 
 
+# It answers before another program, which it starts, has it listen and read its secrets.
+PLUTO_READY = "\nloading secrets from "
 _NSS = "sql:/var/lib/ipsec/nss"
 
 
@@ -247,11 +260,13 @@ class GuestLibreswan:
         self.start()
 
     def start(self):
+        ready = self.read_log().count(PLUTO_READY)
         self.guest.run("mkdir -p /run/pluto && chmod 600 /etc/ipsec.secrets && "
                        "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --secretsfile /etc/ipsec.secrets"
                        " >/lab/pluto.out 2>&1; "
-                       "for i in $(seq 100); do ipsec whack --status >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
-                       timeout_s=40)
+                       "for i in $(seq 400); do ipsec whack --status >/dev/null 2>&1 && exit 0; sleep 0.1; done; exit 1",
+                       timeout_s=90)
+        wait_until(lambda: self.read_log().count(PLUTO_READY) > ready, 20, "pluto listens")
 
     def kill(self):
         """pluto dies at once, and what its kernel had for it is gone too, as after a power cut."""

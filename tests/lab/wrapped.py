@@ -2,6 +2,7 @@
 """Programs out of a root of their own, on a host where a Cygnet lends them its engine (`cygnet wrap`)."""
 from .net import wait_until
 from .strongswan import PSK, enter_root
+from .uml import PLUTO_READY
 
 
 class Wrapped:
@@ -45,6 +46,7 @@ class WrappedPluto(Wrapped):
         self.process = self.spawn("/usr/libexec/ipsec/pluto", "--nofork", "--config", "/etc/ipsec.conf",
                                   "--secretsfile", "/etc/ipsec.secrets", name="pluto")
         wait_until(lambda: self.run("ipsec", "whack", "--status", check=False).returncode == 0, 20, "pluto answers")
+        wait_until(lambda: PLUTO_READY in self.read_log(), 20, "pluto listens")
         for name in names:
             self.run("ipsec", "add", name)
 

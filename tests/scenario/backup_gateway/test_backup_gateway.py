@@ -25,7 +25,7 @@ def peer(a):
 
 
 def works(net):
-    return Ping.once(net.host_a, net.host_address("b")).received == 1
+    return Ping.once(net.host_a, net.host_address("b"), wait_s=1).received == 1
 
 
 def test_failover_and_failback(net):
@@ -41,7 +41,7 @@ def test_failover_and_failback(net):
         time.sleep(3)
         account = flow.stop()
         assert account.sent > 200 and account.lost == 0, account.text[-300:]
-        assert len(a.children()) == 1
+        wait_until(lambda: len(a.children()) == 1, 10, "one child is left")
         block(net, FIRST)
         wait_until(lambda: works(net), 40, "and at the second again")
         assert peer(a) == SECOND

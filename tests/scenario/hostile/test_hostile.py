@@ -2,7 +2,7 @@
 import pathlib
 import time
 
-from lab import Capture, Flow, Ping
+from lab import Capture, Flow, Ping, wait_until
 from common import CLEAR, gateways
 
 _ATTACK = pathlib.Path(__file__).resolve().parent / "attack.py"
@@ -32,7 +32,7 @@ def test_flood_of_spoofed_requests(net):
     a, b = gateways(net, __file__)
     a.up()
     watch, flow = Watch(net, b), Flow(net.host_a, net.host_address("b"))
-    flood = net.router.spawn(["/usr/bin/python3", _ATTACK, "flood", net.wan("b"), 100000, 8])
+    flood = net.router.spawn(["/usr/bin/python3", _ATTACK, "flood", net.wan("b"), 1_500_000, 120])
     time.sleep(2)
     watch.check()
     # In the middle of it an honest peer, which can answer a COOKIE, still gets in.
@@ -40,14 +40,14 @@ def test_flood_of_spoofed_requests(net):
     a.down()
     a.up(timeout_s=20)
     assert a.spis() != spis
+    counters = lambda: b.json("status")["ike_counters"]
+    wait_until(lambda: counters()["cookies_sent"] > 50000, 20, "the flood is answered")
     assert flood.alive(), "the flood was over too soon to mean anything"
-    assert flood.wait(60) == 0
+    flood.stop()
     watch.check()
     flow.stop()
     assert Ping.once(net.host_a, net.host_address("b"), count=20, interval_s=0.01).lost == 0
-    counters = b.json("status")["ike_counters"]
-    assert counters["cookies_sent"] > 10000
-    assert counters["half_open"] <= 5000
+    assert counters()["half_open"] <= 5000
 
 
 def test_flood_does_not_touch_the_tunnel(net):
@@ -71,8 +71,8 @@ def test_garbage_and_bent_messages(net):
     assert account.lost == 0
     watch.check()
     assert reached.count() == 0
-    assert b.drops().get("unknown-spi", 0) > 100
-    assert b.json("status")["ike_counters"]["malformed"] > 100
+    wait_until(lambda: b.drops().get("unknown-spi", 0) > 100, 5, "it was looked at")
+    wait_until(lambda: b.json("status")["ike_counters"]["malformed"] > 100, 5, "so were messages")
     # One entry an event does not mean 16,000 lines of log.
     assert len(b.read_log().splitlines()) < 2000
 

@@ -56,4 +56,4 @@ def test_router_advertisements_arrive(net):
                     if "inet6 fd01:" in line and "mngtmpaddr" in line]
     net.gw_a.run(["/usr/bin/python3", "-c", _ADVERTISE])
     wait_until(lambda: bool(made()), 5, "an address made of the advertised prefix")
-    assert Ping.once(net.host_a, net.host_address("b", 6), count=3, options=["-I", made()[0]]).lost == 0
+    assert Ping.once(net.host_a, net.host_address("b", 6), count=3, source=made()[0]).lost == 0

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import time
-
 from lab import Capture, Ping, transfer
 from common import CLEAR, gateways
 
@@ -9,7 +7,7 @@ def test_first_packet_arrives(net):
     a, b = gateways(net, __file__)
     assert a.state() == "waiting" and b.children() == []
     with Capture(net.host_b, "eth0", "icmp") as arrived:
-        ping = Ping.once(net.host_a, net.host_address("b"), count=3, wait_s=5)
+        ping = Ping.once(net.host_a, net.host_address("b"), count=3)
     assert (ping.sent, ping.received) == (3, 3), ping.text
     assert arrived.count("icmp[0] == 8") == 3
     assert a.state() == "up"
@@ -17,19 +15,19 @@ def test_first_packet_arrives(net):
 
 def test_first_syn_arrives(net):
     gateways(net, __file__)
-    with Capture(net.host_a, "eth0", "tcp[13] == 2") as syns:
-        started = time.monotonic()
+    with Capture(net.host_a, "eth0", "tcp[13] == 2") as syns, Capture(net.host_b, "eth0", "tcp[13] == 2") as arrived:
         sent, received, _ = transfer(net.host_a, net.host_b, net.host_address("b"), 1)
-    assert sent == received and time.monotonic() - started < 3
-    assert syns.count() == 1
+    assert sent == received
+    # One, unless the machine is so busy that host_a sends another a second later; whichever, none of them is lost.
+    assert arrived.count() == syns.count() >= 1
 
 
 def test_again_after_down_by_the_peer(net):
     a, b = gateways(net, __file__)
-    assert Ping.once(net.host_a, net.host_address("b"), wait_s=5).received == 1
+    assert Ping.once(net.host_a, net.host_address("b")).received == 1
     b.down()
     a.wait_state("waiting")
-    assert Ping.once(net.host_a, net.host_address("b"), wait_s=5).received == 1
+    assert Ping.once(net.host_a, net.host_address("b")).received == 1
 
 
 def test_peer_absent(net):

@@ -68,7 +68,7 @@ _CLIENT = """
 import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 1701))
-s.settimeout(5)
+s.settimeout(20)
 for i in range(5):
     said = b"%s %d" % (sys.argv[1].encode(), i)
     s.sendto(said, ("198.51.100.2", 1701))

@@ -19,11 +19,12 @@ def test_a_rebooted_gateway_is_back_within_seconds(net, victim):
         lost.kill_all()
         lost.start()
         before = time.monotonic()
-        wait_until(lambda: Ping.once(source, net.host_address(target)).received == 1, 10, "traffic is back")
-        assert time.monotonic() - before < 6
+        wait_until(lambda: Ping.once(source, net.host_address(target), wait_s=1).received == 1, 10, "traffic is back")
+        # By liveness alone it would be noticed after half a minute at the earliest.
+        assert time.monotonic() - before < 20
     assert clear.count() == 0
-    assert "proves it with its token" in other.read_log()
-    assert len(a.children()) == len(b.children()) == 1
+    other.wait_log("proves it with its token")
+    wait_until(lambda: len(a.children()) == len(b.children()) == 1, 10, "one child is left")
 
 
 def test_the_secret_of_the_tokens_is_kept(net):

@@ -28,7 +28,7 @@ def test_reauthentication_loses_nothing(net, who):
         account = flow.stop()
     assert account.sent > 800 and account.lost == 0, account.text[-300:]
     assert clear.count() == 0
-    assert len(a.children()) == len(b.children()) == 1
+    wait_until(lambda: len(a.children()) == len(b.children()) == 1, 10, "one child is left")
     assert a.state() == b.state() == "up"
 
 

@@ -72,9 +72,10 @@ def test_a_network_in_many_pieces_is_one_route(net):
     b.start()
     a.start()
     a.wait_state("up", "site")
+    a.wait_route("fd02:0:0:1::1")
+    told = a.wait_log("come in more than 256 pieces")
     listed = [line for line in net.gw_a.out(f"ip -6 route show {TABLE}").splitlines() if "dev ipsec0" in line]
     assert len(listed) == 1 and listed[0].startswith("fd02::/16 "), listed[:5]
-    told = a.wait_log("come in more than 256 pieces")
     assert "site" in told and "fd02::/16" in told, told
     # What is in no SA is dropped.
     net.router.route("fd02::/16", via=net.wan("b", 6))
@@ -119,7 +120,7 @@ def test_a_rule_before_ours(net, number, ours_first):
         wait_until(first_is_ours, 5, "our rule is the first one again")
         assert f"from {net.lan('a')} lookup 100" not in a.ctl("doctor", check=False).stdout
     with Capture(net.gw_a, "wan", CLEAR) as clear:
-        received = Ping.once(net.host_a, net.host_address("b"), count=3, wait_s=1).received
+        received = Ping.once(net.host_a, net.host_address("b"), count=3, wait_s=10 if ours_first else 1).received
     assert (clear.count() == 0) == ours_first
     if ours_first:
         assert received == 3

@@ -76,7 +76,7 @@ def test_static_address_behind_nat(nat_net):
     a.down("office")
     assert "10.9.0.7" not in net.gw_a.out(["ip", "addr"])
     assert not net.gw_a.routes(4, "4359").strip()
-    assert not _lease(b, "10.9.0.7")["in_use"]
+    wait_until(lambda: not _lease(b, "10.9.0.7")["in_use"], 5, "the lease is given back")
 
 
 def test_addresses_that_nobody_has_are_refused(net):
@@ -88,7 +88,7 @@ def test_addresses_that_nobody_has_are_refused(net):
     def refused(address):
         # The kernel says so to each host once a second, after a few times.
         with Capture(net.gw_b, "wan", "net 10.9.0.0/24 or net fd09::/64") as wan:
-            wait_until(lambda: "nreachable" in Ping.once(net.host_b, address, count=1).text, 10, f"{address} is refused")
+            wait_until(lambda: "nreachable" in Ping.once(net.host_b, address, wait_s=1).text, 10, f"{address} is refused")
         assert wan.count() == 0, wan.lines()
 
     for address in (*nobody.values(), "10.9.0.7"):
@@ -98,7 +98,7 @@ def test_addresses_that_nobody_has_are_refused(net):
     refused(nobody[4])
     refused(nobody[6])
     # Another peer of the pool, from inside its tunnel.
-    assert "nreachable" in Ping.once(net.gw_a, nobody[4], count=1).text
+    wait_until(lambda: "nreachable" in Ping.once(net.gw_a, nobody[4], wait_s=1).text, 10, "it is refused there, too")
     # Erin's addresses are those of the office's network.
     assert {p["left_to"] for p in b.json("status")["pool_routes"] if p["proxyarp"]} == {"10.2.0.0/24", "fd02::/64"}
     assert {p["pool"] for p in b.json("status")["pool_routes"] if not p["left_to"]} == {"10.9.0.0/24", "fd09::/64"}
@@ -146,7 +146,8 @@ def test_pool_address_is_the_same_after_the_gateway_was_killed(net):
     refused = b.ctl("leases", "release", "10.9.0.99", check=False)
     assert refused.returncode == 1 and "10.9.0.99 is nobody's" in refused.stderr
     # Leases are written within a moment.
-    wait_until(lambda: (b.state_dir / "leases.db").stat().st_size > 0, 2, "the database is written")
+    database = b.state_dir / "leases.db"
+    wait_until(lambda: database.exists() and database.stat().st_size > 0, 2, "the database is written")
     b.stop()
     b.start()
     lease = _lease(b, first[0])
@@ -223,8 +224,8 @@ def test_an_address_of_the_local_network(net):
     b.kill_all()
     b.start()
     for family in (4, 6):
-        assert not net.gw_b.out(["ip", f"-{family}", "neigh", "show", "proxy"]).strip()
-    assert net.gw_b.out("cat /proc/sys/net/ipv6/conf/lan/proxy_ndp").strip() == "0"
+        wait_until(lambda: not net.gw_b.out(["ip", f"-{family}", "neigh", "show", "proxy"]).strip(), 3, "nobody is answered for")
+    wait_until(lambda: net.gw_b.out("cat /proc/sys/net/ipv6/conf/lan/proxy_ndp").strip() == "0", 3, "nor asked")
     a.stop()
     a.start()
     a.up("office")

@@ -41,12 +41,11 @@ def test_many_flows_one_tunnel(net, encapsulation):
         for sent, received, _ in pool.map(one, [(True, 9001), (False, 9002)]):
             assert sent == received
     # Small packets of many flows at once, beside a rekey.
-    pings = [net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")],
-                              name=f"ping{i}") for i in range(6)]
+    pings = [Ping.begin(net.host_a, net.host_address("b"), 100, 0.01) for _ in range(6)]
     a.rekey("lab")
     for ping in pings:
-        wait_until(lambda p=ping: not p.alive(), 15, "the pings are over")
-        assert "100 received" in ping.read_log(), ping.read_log()
+        account = ping.end()
+        assert account.received == 100, account.text
     for daemon in (a, b):
         lost = {name: count for name, count in daemon.drops().items() if count}
         assert not {"replay-old", "replay-seen", "integrity-failed"} & set(lost), lost
@@ -166,10 +165,10 @@ def test_ciphers_on_threads_of_their_own(net, encapsulation):
     for ends, to in (((net.host_a, net.host_b), "b"), ((net.host_b, net.host_a), "a")):
         sent, received, _ = transfer(*ends, net.host_address(to), 5)
         assert sent == received
-    ping = net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")])
+    ping = Ping.begin(net.host_a, net.host_address("b"), 100, 0.01)
     a.rekey("lab")
-    wait_until(lambda: not ping.alive(), 15, "the pings are over")
-    assert "100 received" in ping.read_log(), ping.read_log()
+    account = ping.end()
+    assert account.received == 100, account.text
     for daemon in (a, b):
         status = daemon.json("status")
         assert [t["work"] for t in status["threads"]] == ["packets", "ciphers", "ciphers"]
@@ -228,12 +227,11 @@ def test_each_thread_has_an_sa_of_its_own(net):
         assert (received[number] > 0) == (out[number] > 0), (out, received)
     # Renewed while packets flow: each for its thread, and none is lost.
     before = {(c["spi_in"], c.get("resource")) for c in a.children()}
-    pings = [net.host_a.spawn(["ping", "-q", "-n", "-c", "100", "-i", "0.01", "-W", "2", net.host_address("b")],
-                              name=f"ping{i}") for i in range(6)]
+    pings = [Ping.begin(net.host_a, net.host_address("b"), 100, 0.01) for _ in range(6)]
     a.rekey("lab")
     for ping in pings:
-        wait_until(lambda p=ping: not p.alive(), 15, "the pings are over")
-        assert "100 received" in ping.read_log(), ping.read_log()
+        account = ping.end()
+        assert account.received == 100, account.text
     wait_until(lambda: sorted((c.get("resource") is not None, c.get("resource") or 0) for c in a.children())
                == [(False, 0), (True, 0), (True, 1), (True, 2)], 10, "the old ones are gone")
     assert not before & {(c["spi_in"], c.get("resource")) for c in a.children()}
@@ -259,15 +257,15 @@ def test_ike_is_answered_while_the_ciphers_have_too_much(net):
         daemon.start()
     a.wait_state("up", timeout_s=20)
     Ping.until_answered(net.host_a, net.host_address("b"))
-    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+4\n"
+    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+120\n"
              f"while time.monotonic()<end:\n for _ in range(64): s.sendto(bytes(1300),('{net.host_address('b')}',9))\n")
     flooding = net.host_a.spawn(["python3", "-c", flood], name="flood")
-    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 4, "the ciphers of B have too much")
+    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 10, "the ciphers of B have too much")
     before = a.spis()
     a.rekey("lab")
-    wait_until(lambda: a.spis() != before, 4, "the tunnel is rekeyed under the flood")
+    wait_until(lambda: a.spis() != before, 10, "the tunnel is rekeyed under the flood")
     assert flooding.alive(), "the flood was still going on"
-    wait_until(lambda: not flooding.alive(), 10, "the flood is over")
+    flooding.stop()
     wait_until(lambda: Ping.once(net.host_a, net.host_address("b"), wait_s=0.5).received, 10, "the tunnel works")
     assert a.state() == "up" and b.state() == "up"
 
@@ -313,14 +311,14 @@ def test_latency_waits_for_no_cipher_elsewhere(net):
     batches = b.json("status")["ciphers"]["batches"]
     assert Ping.once(net.host_a, net.host_address("b"), count=20, interval_s=0.01).lost == 0
     assert b.json("status")["ciphers"]["batches"] == batches, "pings were given to no cipher elsewhere"
-    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+4\n"
+    flood = ("import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nend=time.monotonic()+120\n"
              f"while time.monotonic()<end:\n for _ in range(64): s.sendto(bytes(1300),('{net.host_address('b')}',9))\n"
              " time.sleep(0.001)\n")
     flooding = net.host_a.spawn(["python3", "-c", flood], name="flood")
-    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 4, "the ciphers of B have too much")
-    under_flood = Ping.once(net.host_a, net.host_address("b"), count=50, interval_s=0.02, wait_s=1)
+    wait_until(lambda: b.drops().get("no-buffer", 0) > 100, 10, "the ciphers of B have too much")
+    under_flood = Ping.once(net.host_a, net.host_address("b"), count=50, interval_s=0.02)
     assert flooding.alive(), "the flood was still going on"
     assert under_flood.lost <= 2, under_flood.text
-    wait_until(lambda: not flooding.alive(), 10, "the flood is over")
+    flooding.stop()
     lost = Counter(a.drops()) + Counter(b.drops())
     assert not {"replay-old", "replay-seen", "integrity-failed"} & set(+lost), lost

@@ -2,6 +2,7 @@
 """Cygnet on a host of ours and Cygnet in the guest, whose kernel may carry the packets (hosts: kernel_site.py)."""
 import contextlib
 
+from lab import wait_until
 from lab.cygnet import Cygnet
 from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
 
@@ -34,9 +35,16 @@ class GuestPair:
         self.ours.stop()
         self.theirs.stop()
 
+    def wait_settled(self, names=("lab",)):
+        """Where both ends begin, two IKE SAs are made, of which one goes again with all that it has."""
+        def settled():
+            ends = [daemon.connection(name) for daemon in (self.ours, self.theirs) for name in names]
+            return all(len(end[what]) == 1 for end in ends for what in ("ike_sas", "children")) and len(self.kernel()) == 2
+        wait_until(settled, 10, "each connection has one child, and the kernel the two SAs of one")
+
     def kernel(self):
-        """Packets that the guest's kernel has protected or opened."""
-        return sum(state["packets"] for state in self.lab.guest.xfrm_states())
+        """{SPI: packets} that the guest's kernel has protected or opened."""
+        return self.lab.guest.xfrm_packets()
 
     def logs(self):
         return self.ours.read_log()[-3000:] + "\n=== guest\n" + self.theirs.read_log()[-5000:]

@@ -53,12 +53,12 @@ class Pair:
         return text
 
     def ping(self, count=3):
+        self.cygnet.wait_route(self.net.host_address("b", self.inner))
         return Ping.once(self.net.host_a, self.net.host_address("b", self.inner), count=count,
                          interval_s=0.05)
 
     def check_traffic(self, count=3):
         """Pings, and both sides' SA counters account for each packet and no other."""
-        self.cygnet.wait_route(self.net.host_address("b", self.inner))
         ours, theirs = self.cygnet.child(), self.strongswan.child("net")
         assert self.ping(count).lost == 0
         ours2, theirs2 = self.cygnet.child(), self.strongswan.child("net")

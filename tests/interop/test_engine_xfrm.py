@@ -72,7 +72,7 @@ def test_tunnel(guest_lab, both, engine, family, initiator):
     pair.up(initiator)
     check(guest_lab, pair, outer=family, inner=family)
     # And from the kernel's side.
-    assert guest_lab.guest.run(f"ping -c 2 -i 0.1 -I {THEIR_HOST[family]} {'10.1.0.10' if family == 4 else 'fd01::10'}")
+    assert guest_lab.guest.answered("10.1.0.10" if family == 4 else "fd01::10", 2, f"-I {THEIR_HOST[family]}") == 2
     pair.ours.down("lab")
     wait_until(lambda: guest_lab.guest.xfrm_states() == [], 5, "the kernel has no SA left")
 
@@ -126,8 +126,7 @@ def test_on_demand(guest_lab, both, engine):
     text = pair.ours.conf.read_text()
     pair.ours.conf.write_text(text.replace("auto=ondemand", "auto=add"))
     pair.ours.start()
-    out = guest_lab.guest.run("ping -c 4 -i 0.5 -W 3 -I 10.2.0.10 10.1.0.10", timeout_s=30)
-    assert " 0% packet loss" in out
+    assert guest_lab.guest.answered("10.1.0.10", 4, "-I 10.2.0.10") == 4
     assert pair.theirs.state() == "up"
 
 
@@ -158,6 +157,7 @@ def test_nothing_leaves_in_the_clear(guest_lab, both, engine):
     pair.ours.stop()
     assert clear_of_three() == 0
     with_word("start", "add")
+    wait_until(lambda: OUR_LAN[4] not in guest_lab.guest.run("ip xfrm policy"), 10, "the policies are gone")
     assert clear_of_three() == 3
     pair.stop()
     # What asked for a tunnel stays a while in the kernel, which made it: an SA without an SPI.
@@ -197,7 +197,7 @@ def test_marks(guest_lab, both):
     pair.up()
     assert "mark 0x2a/0xff" in guest_lab.guest.run("ip xfrm state")
     assert guest_lab.guest.run("ip xfrm policy").count("mark 0x2a/0xff") == 1
-    guest_lab.guest.run("ping -m 42 -c 3 -i 0.1 -I 10.2.0.10 10.1.0.10")
+    assert guest_lab.guest.answered("10.1.0.10", 3, "-m 42 -I 10.2.0.10") == 3
     assert [pair.theirs.child()[w]["packets"] for w in ("in", "out")] == [3, 3]
     with Capture(guest_lab.gw, "tap0", "icmp") as wire:
         guest_lab.guest.run("ping -c 2 -i 0.2 -W 1 -I 10.2.0.10 10.1.0.10", check=False)
@@ -228,7 +228,7 @@ def test_policies_flushed_by_others(guest_lab, both, engine):
     assert ours() == 1
     guest_lab.guest.run("ip xfrm policy flush")
     wait_until(lambda: ours() == 1, 5, "the policies are put back")
-    assert "others took" in pair.theirs.read_log()
+    pair.theirs.wait_log("others took")
     check(guest_lab, pair)
 
 
@@ -297,14 +297,14 @@ def test_what_the_kernel_lacks_is_refused(guest_lab, both):
     pair = both(start=False, compress="yes")
     pair.theirs.start(wait=False)
     wait_until(lambda: "compress=yes" in pair.theirs.read_log(), 15, "it says what cannot be")
-    assert not pair.theirs.alive("monitor")
+    wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
     pair.theirs.process = None
     # engine=auto takes Cygnet's own engine then.
     pair.theirs.configure(pair.ours.conf.read_text().split("\n", 1)[1].lstrip(), "engine=auto")
     pair.theirs.start()
     pair.ours.start()
     pair.up()
-    assert "own engine" in pair.theirs.read_log()
+    pair.theirs.wait_log("own engine")
     assert guest_lab.guest.xfrm_states() == []
 
 
@@ -318,20 +318,24 @@ def test_daemon_killed(guest_lab, both, engine):
     pair.ours.wait_state("up")
     pair.theirs.wait_state("up")
     before = pair.theirs.spis()
+    strays = kernel_site.Strays(guest_lab, pair.ours)
     flow = Flow(guest_lab.site, THEIR_HOST[4])
     pair.theirs.kill("monitor")
-    wait_until(lambda: not pair.theirs.alive("engine"), 5, "all of its processes are gone")
+    pair.theirs.wait_dead()
     assert len(guest_lab.guest.xfrm_states()) == 2
     pair.theirs.start()
     pair.theirs.wait_state("up")
-    assert pair.theirs.spis() != before
+    wait_until(lambda: pair.theirs.spis() != before, 10, "it has SAs of its own")
     wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "what was taken over is gone")
     # What we send between our answer and the moment when the kernel has the new SA, it cannot read.
-    assert flow.stop().lost <= 5
+    account = flow.stop()
+    at_kernel, _ = strays.at_kernel_and_at_us()
+    assert account.lost <= at_kernel and account.lost == len(account.missing) <= 50, account.text[-2000:]
+    assert account.lost == 0 or account.missing[-1] - account.missing[0] + 1 == account.lost, account.text[-2000:]
     check(guest_lab, pair)
     # What a killed one leaves, --clean-up takes back.
     pair.theirs.kill("monitor")
-    wait_until(lambda: not pair.theirs.alive("engine"), 5, "all of its processes are gone")
+    pair.theirs.wait_dead()
     guest_lab.kernel_host.run([program("cygnetd"), "--clean-up", "--config", pair.theirs.conf, "--secrets",
                                pair.theirs.secrets, "--run-dir", pair.theirs.run_dir])
     assert guest_lab.guest.run("ip xfrm state; ip xfrm policy").strip() == ""
@@ -343,11 +347,13 @@ def test_what_others_flush_is_there_again(guest_lab, both):
     pair = both(auto="start")
     pair.ours.wait_state("up")
     pair.theirs.wait_state("up")
+    pair.wait_settled()
     guest = guest_lab.guest
     policies = guest.run("ip xfrm policy | grep -c priority").strip()
     with Capture(guest_lab.gw, "tap0", "icmp") as clear:
-        guest.run("ip xfrm policy flush; sleep 0.3")
-        assert guest.run("ip xfrm policy | grep -c priority").strip() == policies
+        guest.run("ip xfrm policy flush")
+        wait_until(lambda: guest.run("ip xfrm policy | grep -c priority", check=False).strip() == policies, 5,
+                   "the policies are set again")
         check(guest_lab, pair)
         before = pair.theirs.spis()
         guest.run("ip xfrm state flush")
@@ -356,7 +362,7 @@ def test_what_others_flush_is_there_again(guest_lab, both):
         pair.ours.wait_state("up")
         wait_until(lambda: Ping.once(guest_lab.site, THEIR_HOST[4], wait_s=0.5).received, 10, "the tunnel works again")
     assert clear.count("icmp") == 0
-    assert "out of the kernel" in pair.theirs.read_log()
+    pair.theirs.wait_log("out of the kernel")
 
 
 def test_strongswan(guest_lab, request):
@@ -400,7 +406,7 @@ def test_an_sa_that_the_kernel_refuses(guest_lab, both):
         pair.theirs.wait_log("; its tunnel is taken down")
         assert "reached a limit of its lifetime" not in pair.theirs.read_log()
         wait_until(lambda: pair.ours.children() == [] and pair.theirs.children() == [], 10, "both ends have no child")
-        assert guest.xfrm_states() == []
+        wait_until(lambda: guest.xfrm_states() == [], 10, "nor has the kernel an SA")
     finally:
         guest.run(f"echo {before} >/proc/sys/kernel/modprobe; modprobe gcm")
     pair.up()

@@ -82,7 +82,7 @@ def test_ah(site, name, mode, family):
     assert counted(ours(site, None, "-D")) == counted(theirs(site, "", "-D")) == {0x1001: 3, 0x2002: 3}
     # Larger than the path: cut behind AH (transport) or before the tunnel. An IPv6 host behind us hears the size first.
     if tunnel and family == 6:
-        Ping.once(site.site, THEIR_HOST[6], count=1, wait_s=0.3, size=2500)
+        Ping.once(site.site, THEIR_HOST[6], count=1, size=2500)
     large = Ping.once(site.site if tunnel else site.gw, THEIR_HOST[family] if tunnel else b, count=1, size=2500)
     assert large.lost == 0, large.text
 
@@ -149,7 +149,7 @@ def test_beet(site):
                        f"tmpl src {s} dst {d} proto esp reqid 1 mode beet")
     site.cygnet.wait_route("10.9.0.2")
     with Capture(site.gw, "tap0", "not arp") as wire:
-        ping = Ping.once(site.gw, "10.9.0.2", count=3, interval_s=0.05, size=100, options=["-I", "10.9.0.1"])
+        ping = Ping.once(site.gw, "10.9.0.2", count=3, interval_s=0.05, size=100, source="10.9.0.1")
     assert ping.lost == 0, ping.text
     # ESP header, IV, ICMP of 108 octets, trailer and ICV behind one IP header: there is no inner one.
     assert wire.count(f"ip proto 50 and greater {14 + 20 + 8 + 8 + 108 + 2 + 16} and less {14 + 20 + 8 + 8 + 112 + 18}") == 6

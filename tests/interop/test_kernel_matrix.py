@@ -124,10 +124,8 @@ def once(site, words, mode, outer, inner, esn, udp, spis, ipsec="esp"):
     tunnel = mode == "tunnel"
     what = f"{mode} {inner} in {outer}"
     site.cygnet.wait_route(THEIR_HOST[inner] if tunnel else THEIRS[outer])
-    # One by one: for the last of several, ping waits no longer than the others took.
-    for _ in range(2):
-        ping = Ping.once(site.site if tunnel else site.gw, THEIR_HOST[inner] if tunnel else THEIRS[outer], count=1)
-        assert ping.lost == 0, (what, ping.text, site.guest.run("ip -s xfrm state; cat /proc/net/xfrm_stat"))
+    ping = Ping.once(site.site if tunnel else site.gw, THEIR_HOST[inner] if tunnel else THEIRS[outer], count=2, interval_s=0)
+    assert ping.lost == 0, (what, ping.text, site.guest.run("ip -s xfrm state; cat /proc/net/xfrm_stat"))
     states = {s["spi"]: (s["packets"], s["esn"], s["encap"]) for s in site.guest.xfrm_states()}
     assert counted(setkey_ours(site, None, "-D")) == dict.fromkeys((int(s, 16) for s in spis), 2), what
     assert states == dict.fromkeys((int(s, 16) for s in spis), (2, esn, udp)), what

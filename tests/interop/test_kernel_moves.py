@@ -53,7 +53,7 @@ class Pair(guest_pair.GuestPair):
             self.lab.guest.run(f"{words.format('vec0')}; ip route replace default via {OURS[4]}")
         self.address = new
         wait_until(lambda: self.other.connection()["ike"]["remote"].startswith(f"{new}:"), 20, "the other end sees it move")
-        wait_until(lambda: Ping.once(self.lab.site, THEIR_HOST[4], wait_s=0.5).received, 10, "packets follow")
+        wait_until(lambda: Ping.once(self.lab.site, THEIR_HOST[4], wait_s=2).received, 10, "packets follow")
 
 
 @pytest.fixture
@@ -91,7 +91,8 @@ def test_a_move_goes_on_counting(guest_lab, pairs, mover, encapsulation):
                 pair.move(OTHER[mover] if turn % 2 == 0 else first)
                 time.sleep(0.3)
             lab.guest.run("kill $(cat /tmp/ping.pid)")
-            time.sleep(0.3)
+            wait_until(lambda: kernel_sas(lab, pair)[0]["sequence"] == pair.ours.child()["out"]["packets"] and
+                       pair.theirs.child()["out"]["packets"] == kernel_sas(lab, pair)[1]["packets"], 10, "all has arrived")
         removed = int(lab.guest.run("grep -c ^Deleted /tmp/notices", check=False))
         assert removed == 0 if lab.one_step else removed >= 2 * MOVES
         inbound, outbound = kernel_sas(lab, pair)

@@ -134,7 +134,7 @@ def test_revoked(guest_lab, make, initiator):
     assert daemon.state() != "up"
     if initiator == "libreswan":
         assert not kernel_sends(guest_lab)
-        assert "AUTHENTICATION_FAILED" in guest_lab.peer.read_log()
+        wait_until(lambda: "AUTHENTICATION_FAILED" in guest_lab.peer.read_log(), 10, "Libreswan is told")
     let_go(guest_lab)
     put(daemon, {"crls/root.pem": guest_lab.authority.crl()})
     daemon.reload()

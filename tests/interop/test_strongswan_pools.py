@@ -32,8 +32,9 @@ def test_strongswan_gets_addresses_from_us(net):
         assert Ping.once(net.gw_a, net.host_address("b", family), count=2).lost == 0
     ours = b.child("rw")
     assert (ours["in"]["packets"], ours["out"]["packets"]) == (4, 4)
+    before = b.connection("rw")["ike"]["spi_i"]
     a.rekey(ike="lab")
-    wait_until(lambda: len(b.connection("rw")["ike_sas"]) == 1, 10, "one IKE SA is left")
+    wait_until(lambda: [sa["spi_i"] != before for sa in b.connection("rw")["ike_sas"]] == [True], 10, "the new IKE SA is left")
     assert b.connection("rw")["ike"]["assigned_remote"] == ["10.9.0.7", "fd09::7"]
     a.down(ike="lab")
     wait_until(lambda: not any(l["in_use"] for l in b.json("leases")["leases"]), 5, "the leases are given back")

@@ -25,9 +25,8 @@ def test_messages_in_fragments(net, initiator):
         pair.strongswan.rekey(ike="lab")
     wait_until(lambda: pair.cygnet.connection()["ike"]["spi_i"] != before, 15, "the IKE SA is rekeyed")
     wait_until(lambda: len(pair.strongswan.status()) == 1, 15, "one IKE SA is left")
-    log = pair.strongswan.read_log()
     for said in ("splitting IKE message", "received fragment #1 of 2", "reassembled fragmented IKE message"):
-        assert said in log, said
+        pair.strongswan.wait_log(said)
     pair.check_traffic()
 
 
@@ -48,7 +47,7 @@ def settle(pair, before):
     """kernel-libipsec cannot move an SA: strongSwan replaces the child once it has followed."""
     wait_until(lambda: pair.cygnet.spis() != before, 15, "strongSwan replaces the child")
     wait_until(lambda: len(pair.cygnet.children()) == 1, 15, "the old child is gone at Cygnet")
-    wait_until(lambda: len(pair.strongswan.installed()["net"]) == 1, 15, "the old child is gone at strongSwan")
+    wait_until(lambda: len(pair.strongswan.installed().get("net", [])) == 1, 15, "the old child is gone at strongSwan")
 
 
 def test_cygnet_moves(net):

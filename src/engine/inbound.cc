@@ -378,8 +378,12 @@ void InboundRun::finish_ah_transport(MutableByteView packet, std::size_t ah_at, 
 
 // RFC 3173: payload and next header become those that were compressed.
 bool InboundRun::expand(MutableByteView& payload, std::uint8_t& next_header, std::uint32_t index) {
+  // The CPI may be that of another SA: all of ours say the same, DEFLATE. A peer whose SAs of IPComp and ESP are apart
+  // (Linux) may send with the new one of the former inside the old one of the latter for a moment when it rekeys.
+  const auto cpi = payload.size() > wire::kIpcompHeaderOctets ? load_be16(payload.data() + 2) : std::uint16_t{0};
   const bool agreed = sa_->spec.ipcomp_cpi != 0 && payload.size() > wire::kIpcompHeaderOctets &&
-                      load_be16(payload.data() + 2) == sa_->spec.ipcomp_cpi && payload[0] != wire::protocol::kIpcomp;
+                      (cpi == sa_->spec.ipcomp_cpi || wire::is_negotiated_cpi(cpi)) &&
+                      payload[0] != wire::protocol::kIpcomp;
   auto* room = agreed ? out_.allocate(kMaxIpOctets) : nullptr;
   if (room == nullptr) {
     drop_error(index, agreed ? DropReason::kNoBuffer : DropReason::kBadCompression, payload);

@@ -33,6 +33,21 @@ bool has_mobility_type(const TrafficSelector& selector) {
   return selector.protocol == kMobilityHeader && !selector.all_ports();
 }
 
+// There IPComp is an SA of its own inside that of ESP.
+std::string why_not_compressed(const Child& child) {
+  if (!child.compress) return {};
+  if (child.clones.value_or(0) > 0) return "compress=yes with clones=";
+  if (child.interface_number != 0) return "compress=yes with ipsec-interface=";
+  if (child.interface_id_in != 0 || child.interface_id_out != 0) return "compress=yes with if_id_in= or if_id_out=";
+  if (child.nic_offload == NicOffload::kCrypto || child.nic_offload == NicOffload::kPacket) {
+    return "compress=yes with nic-offload=";
+  }
+  if (child.mode == Mode::kTunnel && (two_families(child.local) || two_families(child.remote))) {
+    return "compress=yes with subnets of both address families in one child";
+  }
+  return {};
+}
+
 std::string why_not_pfkey(const Child& child, const HostSpec& peer) {
   for (const auto& proposal : child.proposals) {
     const auto esn = proposal.of(TransformType::kEsn);
@@ -81,7 +96,7 @@ std::string why_not_kernel(const Child& child) {
       return "a selector for one type of Mobile IPv6 message (newer kernels do not read the type of what comes in)";
     }
   }
-  if (child.compress) return "compress=yes";
+  if (auto why = why_not_compressed(child); !why.empty()) return why;
   if (child.iptfs.enabled && child.iptfs.bits_per_s != 0) {
     return "iptfs-rate= (its IP-TFS sends as there is traffic)";
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// IP Payload Compression (RFC 3173 section 3.1).
+// IP Payload Compression (RFC 3173 section 3.3).
 //  0                   1                   2                   3
 //  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
@@ -17,6 +17,9 @@ inline constexpr std::size_t kIpcompHeaderOctets = 4;
 // "Values in the range 256-61439 are used for dynamic negotiation".
 inline constexpr std::uint16_t kFirstNegotiatedCpi = 256;
 inline constexpr std::uint16_t kLastNegotiatedCpi = 61439;
+[[nodiscard]] constexpr bool is_negotiated_cpi(std::uint16_t cpi) {
+  return cpi >= kFirstNegotiatedCpi && cpi <= kLastNegotiatedCpi;
+}
 // IANA "IPComp Transform IDs": what IKE negotiates (RFC 7296 section 3.10.1).
 inline constexpr std::uint8_t kIpcompDeflate = 2;
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // IPCOMP_SUPPORTED (RFC 7296 section 2.22).
+#include "ike/v2/compression.h"
+
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "exchange/arrows.h"
 #include "wire/ipcomp_header.h"
@@ -80,6 +84,44 @@ TEST(Compression, SurvivesACrash) {
   e.rekey_child(e.a());
   e.advance_and_run(60s);
   expect_agreed(e);
+}
+
+// In the kernel ESP is in transport mode inside IPComp's tunnel: its packets are of the family of its ends.
+TEST(Compression, TheKernelCompressesTheFamilyOfItsEnds) {
+  ike::EndpointSettings kernel;
+  kernel.in_kernel = [](const model::Connection&) { return true; };
+  for (const bool initiator : {true, false}) {
+    for (const bool other_family : {true, false}) {
+      auto c = compressing();
+      if (other_family) {
+        c.children[0].local = {*model::TrafficSelector::parse("2001:db8:1::/48")};
+        c.children[0].remote = {*model::TrafficSelector::parse("2001:db8:2::/48")};
+      }
+      Exchange e;
+      e.add("A", "192.0.2.1", {c}, {secret("s3cret")}, initiator ? kernel : ike::EndpointSettings{});
+      e.add("B", "198.51.100.1", {mirrored(c)}, {secret("s3cret")}, initiator ? ike::EndpointSettings{} : kernel);
+      e.initiate(e.a());
+      e.advance_and_run(1s);
+      auto& in_kernel = initiator ? e.a() : e.b();
+      EXPECT_EQ(in_kernel.reported("not-compressed"), other_family);
+      other_family ? expect_none(e) : expect_agreed(e);
+      e.rekey_child(e.a());
+      e.advance_and_run(60s);
+      other_family ? expect_none(e) : expect_agreed(e);
+    }
+  }
+}
+
+// There a CPI names one SA, whoever the peer is.
+TEST(Compression, NoTwoSasInTheKernelHaveOneCpi) {
+  ike::EndpointSettings kernel;
+  kernel.in_kernel = [](const model::Connection&) { return true; };
+  SeededRandom random(7);
+  ike::v2::World world(kernel, random);
+  const auto c = compressing();
+  std::set<std::uint16_t> cpis;
+  // By chance alone some of so many would have one that is there already.
+  for (int i = 0; i < 2000; ++i) EXPECT_TRUE(cpis.insert(ike::v2::cpi_of(world.new_esp_spi(c))).second) << i;
 }
 
 }  // namespace

@@ -3,10 +3,11 @@
 import contextlib
 
 from lab import wait_until
-from lab.cygnet import Cygnet
+from lab.cygnet import Cygnet, conn
 from lab.guest_cygnet import GuestCygnet, GuestHost, host_tree
 
 import kernel_site
+from kernel_site import OUR_LAN, OURS, THEIR_LAN, THEIRS
 
 # PF_KEY has no AEADs, no extended sequence numbers and cannot move SAs.
 WORDS = {"xfrm": dict(esp="aes_gcm128"), "pfkey": dict(esp="aes256-sha2_512", esn="no", mobike="no")}
@@ -48,6 +49,37 @@ class GuestPair:
 
     def logs(self):
         return self.ours.read_log()[-3000:] + "\n=== guest\n" + self.theirs.read_log()[-5000:]
+
+
+class Both(GuestPair):
+    """Cygnet on the host with its own engine, and in the guest with the kernel's."""
+
+    def __init__(self, lab, name, engine="xfrm", start=True, only_theirs="", **words):
+        super().__init__(lab, name)
+        family = words.pop("family", 4)
+        inner = words.pop("inner", family)
+        defaults = dict(left=OURS[family], leftsubnet=OUR_LAN[inner], right=THEIRS[family],
+                        rightsubnet=THEIR_LAN[inner], leftid="@ours", rightid="@theirs",
+                        ike="aes_gcm128-sha2_256;dh19", dpddelay=None, **WORDS[engine])
+        text = conn("lab", **{**defaults, **words})
+        self.ours.configure(text)
+        self.theirs.configure(text + "".join(f"\t{line}\n" for line in only_theirs.splitlines()), f"engine={engine}")
+        if start:
+            self.start()
+
+    def up(self, initiator="ours"):
+        (self.ours if initiator == "ours" else self.theirs).up("lab")
+        self.ours.wait_state("up")
+        self.theirs.wait_state("up")
+
+
+def check(lab, pair, **words):
+    """Pings through; the counters of both daemons and of the kernel agree."""
+    before = pair.theirs.child()
+    kernel_site.check(lab, pair.ours, **words)
+    after = pair.theirs.child()
+    count = words.get("count", 3)
+    assert [after[w]["packets"] - before[w]["packets"] for w in ("in", "out")] == [count, count]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from lab.strongswan import StrongSwan, site_config
 
 import guest_pair
 import kernel_site
-from guest_pair import WORDS
+from guest_pair import check
 from kernel_site import OUR_LAN, OURS, THEIR_HOST, THEIR_LAN, THEIRS
 
 
@@ -28,41 +28,10 @@ def engine(request):
     return request.param
 
 
-class Both(guest_pair.GuestPair):
-    """Cygnet on the host with its own engine, and in the guest with the kernel's."""
-
-    def __init__(self, lab, name, engine="xfrm", start=True, only_theirs="", **words):
-        super().__init__(lab, name)
-        family = words.pop("family", 4)
-        inner = words.pop("inner", family)
-        defaults = dict(left=OURS[family], leftsubnet=OUR_LAN[inner], right=THEIRS[family],
-                        rightsubnet=THEIR_LAN[inner], leftid="@ours", rightid="@theirs",
-                        ike="aes_gcm128-sha2_256;dh19", dpddelay=None, **WORDS[engine])
-        text = conn("lab", **{**defaults, **words})
-        self.ours.configure(text)
-        self.theirs.configure(text + "".join(f"\t{line}\n" for line in only_theirs.splitlines()), f"engine={engine}")
-        if start:
-            self.start()
-
-    def up(self, initiator="ours"):
-        (self.ours if initiator == "ours" else self.theirs).up("lab")
-        self.ours.wait_state("up")
-        self.theirs.wait_state("up")
-
-
 @pytest.fixture
 def both(guest_lab, request):
-    with guest_pair.pairs_of(request, guest_lab, Both) as make:
+    with guest_pair.pairs_of(request, guest_lab, guest_pair.Both) as make:
         yield make
-
-
-def check(lab, pair, **words):
-    """Pings through; the counters of both daemons and of the kernel agree."""
-    before = pair.theirs.child()
-    kernel_site.check(lab, pair.ours, **words)
-    after = pair.theirs.child()
-    count = words.get("count", 3)
-    assert [after[w]["packets"] - before[w]["packets"] for w in ("in", "out")] == [count, count]
 
 
 @pytest.mark.parametrize("initiator", ["ours", "theirs"])
@@ -294,9 +263,9 @@ def test_what_pf_key_cannot_say_is_refused(guest_lab, both, words, what):
 
 
 def test_what_the_kernel_lacks_is_refused(guest_lab, both):
-    pair = both(start=False, compress="yes")
+    pair = both(start=False, traffic="latency")
     pair.theirs.start(wait=False)
-    wait_until(lambda: "compress=yes" in pair.theirs.read_log(), 15, "it says what cannot be")
+    wait_until(lambda: "traffic=latency" in pair.theirs.read_log(), 15, "it says what cannot be")
     wait_until(lambda: not pair.theirs.alive("monitor"), 5, "it does not start")
     pair.theirs.process = None
     # engine=auto takes Cygnet's own engine then.

@@ -27,7 +27,7 @@ def checksum(data):
 class Echo:
     """Echo requests and replies of one family on a raw socket, told apart by identifier and numbered from 1."""
 
-    def __init__(self, address, size=SIZE, fragments="", source=""):
+    def __init__(self, address, size=SIZE, fragments="", source="", random=False):
         self.v6 = ":" in address
         family, protocol = ((socket.AF_INET6, socket.IPPROTO_ICMPV6) if self.v6 else
                             (socket.AF_INET, socket.IPPROTO_ICMP))
@@ -40,11 +40,12 @@ class Echo:
         if source:
             self.socket.bind((source, 0))
         self.address, self.id, self.size = address, os.getpid() & 0xffff, size
+        self.filling = os.urandom if random else bytes
         self.request, self.reply = (128, 129) if self.v6 else (8, 0)
 
     def send(self, number):
         # The whole number where there is room for it; the header has its lower half.
-        body = struct.pack("!I", number).ljust(self.size, b"\0")[:self.size]
+        body = (struct.pack("!I", number) + self.filling(max(self.size - 4, 0)))[:self.size]
         head = struct.pack("!BBHHH", self.request, 0, 0, self.id, number & 0xffff)
         if not self.v6:  # the kernel fills in ICMPv6's
             head = head[:2] + struct.pack("!H", checksum(head + body)) + head[4:]

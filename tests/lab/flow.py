@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""flow.py ADDRESS INTERVAL_S: echo requests until SIGINT, then an account as one line of JSON.
+"""flow.py ADDRESS INTERVAL_S SIZE zeros|random: echo requests until SIGINT, then an account as one line of JSON.
+
+SIZE: octets behind the ICMP header.
 
 Unlike ping's, the account is exact at the end too: after SIGINT nothing more is sent, and what is
 under way gets some seconds to come back. Says `first` when the first answer is in.
@@ -16,7 +18,8 @@ GRACE_S = 5.0
 
 
 def main():
-    echo, interval_s = Echo(sys.argv[1]), float(sys.argv[2])
+    address, interval_s, size, kind = sys.argv[1:]
+    echo, interval_s = Echo(address, int(size), random=kind == "random"), float(interval_s)
     answers, sent, stopping = {}, 0, []
     signal.signal(signal.SIGINT, lambda *_: stopping.append(time.monotonic()))
     due = time.monotonic()

@@ -99,14 +99,19 @@ class Account:
     def lost(self):
         return self.sent - self.received
 
+    @property
+    def gaps(self):
+        """How often one or more behind each other were missing."""
+        return sum(number - 1 not in self.missing for number in self.missing)
+
 
 class Flow:
     """Echo requests from one host to another, 100 a second, from start() until stop()."""
 
-    def __init__(self, host, address, interval_s=0.01):
+    def __init__(self, host, address, interval_s=0.01, size=SIZE, random=False):
         self.address = address
-        self.process = host.spawn(["/usr/bin/python3", _HERE / "flow.py", address, interval_s],
-                                  name="flow")
+        self.process = host.spawn(["/usr/bin/python3", _HERE / "flow.py", address, interval_s, size,
+                                   "random" if random else "zeros"], name="flow")
         self.process.wait_log("first", 10)
 
     def stop(self):

@@ -158,7 +158,7 @@ class Uml(Guest):
         return {state["spi"]: state["packets"] for state in self.xfrm_states()}
 
     def xfrm_states(self):
-        """[{spi, src, dst, mode, packets, bytes, text}] of the guest kernel's SAs."""
+        """[{spi, src, dst, protocol, mode, packets, bytes, text}] of the guest kernel's SAs."""
         states = []
         for block in re.split(r"(?m)^(?=src )", self.run("ip -s xfrm state")):
             m = re.match(r"src (\S+) dst (\S+)", block)
@@ -166,6 +166,7 @@ class Uml(Guest):
                 continue
             state = {"src": m[1], "dst": m[2], "text": block,
                      "spi": int(re.search(r"spi 0x([0-9a-f]+)", block)[1], 16),
+                     "protocol": re.search(r"proto (\w+)", block)[1],
                      "mode": re.search(r"mode (\w+)", block)[1], "encap": "encap" in block,
                      "esn": bool(re.search(r"flag [^\n]*\besn\b", block))}
             m = re.search(r"lifetime current:\s+(\d+)\(bytes\), (\d+)\(packets\)", block)

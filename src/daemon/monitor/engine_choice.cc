@@ -24,6 +24,7 @@ using model::TransformType;
 // Somebody's address in a documentation network: no packet will ever match it.
 constexpr std::uint32_t kNobodyV4 = 0xc0000201;  // 192.0.2.1
 constexpr std::uint32_t kProbeSpi = 0x43590001;
+constexpr std::uint16_t kProbeCpi = 0x4359;
 
 struct Kind {
   model::SaProtocol protocol{};
@@ -127,6 +128,21 @@ std::string why_no_iptfs(const model::Connection& connection, const model::Child
   return "connection " + connection.name + " (" + connection.source + ") has iptfs=, and " + taken.error().message;
 }
 
+// Whether the kernel has IPComp.
+std::string why_no_compression(const model::Connection& connection, const model::Child& child,
+                               sadb::kernel::KernelPort& port) {
+  std::set<Kind> kinds;
+  add_kinds(child, kinds);
+  if (!child.compress || kinds.empty()) return {};
+  const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
+  auto spec = probe_of(*kinds.begin(), v6 ? Family::kV6 : Family::kV4);
+  spec.ipcomp_cpi = kProbeCpi;
+  const auto taken = sadb::kernel::probe(port, spec);
+  if (taken) return {};
+  return "connection " + connection.name + " (" + connection.source + ") has compress=yes, and " +
+         taken.error().message;
+}
+
 std::string why_no_interfaces(const Connections& connections) {
   const auto wants = [](const auto* connection) {
     return std::ranges::any_of(connection->children, [](const auto& child) { return child.interface_number != 0; });
@@ -156,6 +172,7 @@ std::string why_not_kernel(const Connections& connections, EngineKind language) 
       if (const auto why = why_not_card(connection, child, **port); !why.empty()) return why;
       if (const auto why = why_no_clones(connection, child, **port); !why.empty()) return why;
       if (const auto why = why_no_iptfs(connection, child, **port); !why.empty()) return why;
+      if (const auto why = why_no_compression(connection, child, **port); !why.empty()) return why;
     }
     const bool v6 = connection.remote.host.has_address() && connection.remote.host.address.is_v6();
     for (const auto& kind : kinds) {

@@ -105,7 +105,7 @@ const model::Child* add_first_child(World& world, IkeSa& sa, wi::Payloads& paylo
   const auto* child = h.wants.empty() || begins_childless(sa) ? nullptr : child_of(h.wants.front());
   if (child != nullptr) {
     h.child_spi = world.new_esp_spi(*h.wants.front().connection);
-    auto request = request_child(sa, h.wants.front(), *child, h.child_spi, model::ChildKeyExchange::kIgnore);
+    auto request = request_child(world, sa, h.wants.front(), *child, h.child_spi, model::ChildKeyExchange::kIgnore);
     if (auto wishes = ask_for_addresses(world, sa)) payloads.emplace_back(std::move(*wishes));
     for (auto& n : request.notifies) payloads.emplace_back(std::move(n));
     payloads.push_back(std::move(request.sa));

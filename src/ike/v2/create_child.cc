@@ -65,9 +65,9 @@ void send_child_request(World& world, IkeSa& sa) {
   task.new_spi = world.new_esp_spi(old != nullptr ? *old->connection : *task.want.connection);
   task.nonce = world.random.bytes(kNonceOctets);
   const auto* head = old == nullptr && task.want.resource ? find_head(sa, task.want) : nullptr;
-  auto request = old != nullptr    ? request_rekey(*old, task.new_spi)
-                 : head != nullptr ? request_clone(*head, task.new_spi, *task.want.resource)
-                                   : request_child(sa, task.want, *config_of(task, sa), task.new_spi,
+  auto request = old != nullptr    ? request_rekey(world, sa, *old, task.new_spi)
+                 : head != nullptr ? request_clone(world, sa, *head, task.new_spi, *task.want.resource)
+                                   : request_child(world, sa, task.want, *config_of(task, sa), task.new_spi,
                                                    model::ChildKeyExchange::kNegotiate);
   wi::Payloads payloads;
   // RFC 7296 section 1.3.3: "the SPI the exchange initiator would expect in inbound ESP or AH packets".

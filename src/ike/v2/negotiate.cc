@@ -5,11 +5,11 @@
 
 #include "ike/diagnosis.h"
 #include "ike/v2/clones.h"
+#include "ike/v2/compression.h"
 #include "ike/v2/configuration.h"
 #include "ike/v2/lifecycle.h"
 #include "ike/v2/match.h"
 #include "ike/v2/request.h"
-#include "wire/ipcomp_header.h"
 
 namespace cygnet::ike::v2 {
 namespace {
@@ -47,31 +47,6 @@ wi::SaPayload sa_payload(const std::vector<model::Proposal>& proposals, Spi spi)
     out.proposals.push_back(std::move(p));
   }
   return out;
-}
-
-// RFC 7296 section 2.22: IPComp is negotiated apart from the proposals, each end naming the CPI it wants to see. Ours
-// comes from the SPI of the same SA, which only has to differ from those of the peer's other children: should it not, a
-// peer that refuses takes the next SPI's.
-std::uint16_t cpi_of(Spi spi) {
-  constexpr std::uint32_t kChoices = wire::kLastNegotiatedCpi - wire::kFirstNegotiatedCpi + 1;
-  return static_cast<std::uint16_t>(wire::kFirstNegotiatedCpi + spi.value % kChoices);
-}
-
-wi::NotifyPayload ipcomp_supported(Spi spi_in) {
-  Bytes data(3);
-  store_be16(data.data(), cpi_of(spi_in));
-  data[2] = wire::kIpcompDeflate;
-  return notify(wi::NotifyType::kIpcompSupported, std::move(data));
-}
-
-// The CPI of the peer's offer or acceptance of DEFLATE; 0: none that is usable.
-std::uint16_t ipcomp_of(const wi::Payloads& message) {
-  for (const auto& payload : message) {
-    const auto* n = std::get_if<wi::NotifyPayload>(&payload);
-    if (n == nullptr || n->type != wi::NotifyType::kIpcompSupported || n->data.size() < 3) continue;
-    if (n->data[2] == wire::kIpcompDeflate) return load_be16(n->data.data());
-  }
-  return 0;
 }
 
 // AH covers the addresses: RFC 3948 section 1 has no way through a NAT for it.
@@ -245,8 +220,8 @@ Duration soft_life(World& world, const model::Connection& connection, std::uint3
   return std::max(life - margin - fuzz, life / 2 + fuzz % (life / 4 + Duration(1)));
 }
 
-ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::Child& child, Spi spi_in,
-                           model::ChildKeyExchange ke) {
+ChildRequest request_child(const World& world, const IkeSa& sa, const ChildWant& want, const model::Child& child,
+                           Spi spi_in, model::ChildKeyExchange ke) {
   ChildRequest out;
   out.offered = comparable(child.proposals, ke);
   auto local = own_local(sa, *want.connection, child);
@@ -262,7 +237,8 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
   out.tsr = std::move(remote);
   if (child.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
   // RFC 7296 section 3.10.1: what we take in ESP is for us to say.
-  if (child.compress) out.notifies.push_back(ipcomp_supported(spi_in));
+  if (child.compress && can_compress(world, sa, *want.connection, out.tsi, out.tsr))
+    out.notifies.push_back(ipcomp_supported(spi_in));
   if (wants_aggfrag(child)) out.notifies.push_back(use_aggfrag(child.iptfs));
   if (wants_diet(child)) out.notifies.push_back(propose_diet(child.diet));
   if (wants_clones(child)) out.notifies.push_back(resource_info({}));
@@ -278,14 +254,15 @@ ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::
 namespace {
 
 // With the terms that a child has.
-ChildRequest request_like(const ChildSa& old, Spi spi_in) {
+ChildRequest request_like(const World& world, const IkeSa& sa, const ChildSa& old, Spi spi_in) {
   ChildRequest out;
   const auto* config = old.config();
   if (config != nullptr) out.offered = config->proposals;
   out.tsi = old.local;
   out.tsr = old.remote;
   if (old.mode == model::Mode::kTransport) out.notifies.push_back(notify(wi::NotifyType::kUseTransportMode));
-  if (config != nullptr && config->compress) out.notifies.push_back(ipcomp_supported(spi_in));
+  if (config != nullptr && config->compress && can_compress(world, sa, *old.connection, out.tsi, out.tsr))
+    out.notifies.push_back(ipcomp_supported(spi_in));
   if (config != nullptr && wants_aggfrag(*config)) out.notifies.push_back(use_aggfrag(config->iptfs));
   if (config != nullptr && wants_diet(*config)) out.notifies.push_back(propose_diet(config->diet));
   if (old.connection->refuse_tfc) out.notifies.push_back(notify(wi::NotifyType::kEspTfcPaddingNotSupported));
@@ -299,15 +276,16 @@ ChildRequest request_like(const ChildSa& old, Spi spi_in) {
 
 }  // namespace
 
-ChildRequest request_rekey(const ChildSa& old, Spi spi_in) {
-  auto out = request_like(old, spi_in);
+ChildRequest request_rekey(const World& world, const IkeSa& sa, const ChildSa& old, Spi spi_in) {
+  auto out = request_like(world, sa, old, spi_in);
   // RFC 9611 section 4: "the SA_RESOURCE_INFO notification MAY be included".
   if (old.may_have_clones || old.resource) out.notifies.push_back(resource_info(old.resource));
   return out;
 }
 
-ChildRequest request_clone(const ChildSa& head, Spi spi_in, std::uint16_t resource) {
-  auto out = request_like(head, spi_in);
+ChildRequest request_clone(const World& world, const IkeSa& sa, const ChildSa& head, Spi spi_in,
+                           std::uint16_t resource) {
+  auto out = request_like(world, sa, head, spi_in);
   out.notifies.push_back(resource_info(resource));
   return out;
 }
@@ -363,7 +341,8 @@ std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa&
                                      "iptfs-required",
                                      aggfrag_missing(terms.aggfrag, m.child->name, sa.peer())});
     }
-    if (m.child->compress && !terms.algorithms.is_ah()) terms.peer_cpi = ipcomp_of(request);
+    if (m.child->compress && !terms.algorithms.is_ah() && can_compress(world, sa, *m.connection, m.local, m.remote))
+      terms.peer_cpi = ipcomp_of(request);
     terms.refuses_tfc = wi::find_notify(request, wi::NotifyType::kEspTfcPaddingNotSupported) != nullptr;
     terms.may_have_clones = says_resource_info(request) && most_clones(world, *m.connection, *m.child) > 0;
     terms.local = m.local;
@@ -447,7 +426,8 @@ std::expected<ChildTerms, Refusal> read_answer(const World& world, const IkeSa& 
         wi::NotifyType::kNoProposalChosen, {}, "iptfs-required", aggfrag_missing(terms.aggfrag, child, sa.peer())});
   }
   // RFC 7296 section 2.22: the response "MAY indicate acceptance of a single compression algorithm", if we offered any.
-  if (const auto* config = connection->find_child(child); config != nullptr && config->compress)
+  if (const auto* config = connection->find_child(child);
+      config != nullptr && config->compress && can_compress(world, sa, *connection, tsi, tsr))
     terms.peer_cpi = ipcomp_of(answer);
   terms.local = tsi_answer->selectors;
   terms.remote = tsr_answer->selectors;
@@ -575,6 +555,11 @@ ChildSa& install_child(World& world, IkeSa& sa, const ChildTerms& terms, const C
     world.report(sa, Severity::kWarning, "iptfs-declined",
                  "child " + child.name + " wants IP-TFS, but " + sa.peer() + " " + why_no_aggfrag(terms.aggfrag) +
                      ": a plain tunnel, which shows sizes and times (iptfs=require refuses such peers)");
+  }
+  if (config->compress && !can_compress(world, sa, *child.connection, child.local, child.remote)) {
+    world.report(sa, Severity::kNotice, "not-compressed",
+                 "child " + child.name + " is not compressed: in the kernel a tunnel between addresses of one family " +
+                     "compresses packets of that family only (engine=user compresses both)");
   }
   if (wants_diet(*config) && !terms.diet.use.enabled) {
     world.report(sa, Severity::kNotice, "diet-esp-declined",

@@ -47,11 +47,12 @@ struct ChildRequest {
   wire::ike::Payload sa, tsi_payload, tsr_payload;
   std::vector<wire::ike::NotifyPayload> notifies;
 };
-[[nodiscard]] ChildRequest request_child(const IkeSa& sa, const ChildWant& want, const model::Child& child, Spi spi_in,
-                                         model::ChildKeyExchange ke);
-[[nodiscard]] ChildRequest request_rekey(const ChildSa& old, Spi spi_in);
+[[nodiscard]] ChildRequest request_child(const World& world, const IkeSa& sa, const ChildWant& want,
+                                         const model::Child& child, Spi spi_in, model::ChildKeyExchange ke);
+[[nodiscard]] ChildRequest request_rekey(const World& world, const IkeSa& sa, const ChildSa& old, Spi spi_in);
 // Another one like it, for one thread (RFC 9611).
-[[nodiscard]] ChildRequest request_clone(const ChildSa& head, Spi spi_in, std::uint16_t resource);
+[[nodiscard]] ChildRequest request_clone(const World& world, const IkeSa& sa, const ChildSa& head, Spi spi_in,
+                                         std::uint16_t resource);
 
 // Responder: chooses connection, child and algorithms. `rekeyed`: the child that is being replaced.
 [[nodiscard]] std::expected<ChildTerms, Refusal> choose_child(const World& world, const IkeSa& sa,

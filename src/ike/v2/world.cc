@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ike/v2/compression.h"
 #include "ike/v2/serialize_state.h"
 #include "ike/v2/timers.h"
 
@@ -10,10 +11,25 @@ namespace cygnet::ike::v2 {
 
 namespace {
 
+// With tens of thousands of SAs there may be no CPI left that is free.
+constexpr unsigned kCpiTries = 64;
+
 // One that the peer keeps waiting holds up nobody else: it counts until its first retransmission.
 bool is_initiating(const IkeSa& sa) {
   return sa.initiator && sa.handshake && sa.alive() && sa.established == Instant{} &&
          (!sa.outstanding || sa.outstanding->sent == 1);
+}
+
+// CPIs of ours, in order. RFC 3173 section 3.3: "The CPI in combination with the destination IP address uniquely
+// identifies the compression algorithm characteristics", and the kernel looks at nothing else, whoever the peer is.
+std::vector<std::uint16_t> cpis_in_kernel(const FlatSet<Spi>& ours) {
+  std::vector<Spi> spis;
+  ours.append_to(spis);
+  std::vector<std::uint16_t> out;
+  out.reserve(spis.size());
+  for (const auto spi : spis) out.push_back(cpi_of(spi));
+  std::ranges::sort(out);
+  return out;
 }
 
 }  // namespace
@@ -108,12 +124,15 @@ IkeSpi World::new_ike_spi() {
 }
 
 Spi World::new_esp_spi(const model::Connection& connection) {
-  for (;;) {
+  const bool compresses = std::ranges::any_of(connection.children, &model::Child::compress);
+  const auto cpis = compresses && in_kernel(connection) ? cpis_in_kernel(esp_spis) : std::vector<std::uint16_t>{};
+  for (unsigned tries = 0;; ++tries) {
     auto value = random.u32();
     if (settings.in_kernel) {
       value = settings.in_kernel(connection) ? value | model::kKernelSpiBit : value & ~model::kKernelSpiBit;
     }
     const Spi spi(value);
+    if (tries < kCpiTries && std::ranges::binary_search(cpis, cpi_of(spi))) continue;
     if (spi.value > 255 && esp_spis.insert(spi)) return spi;
   }
 }

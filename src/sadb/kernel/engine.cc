@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sadb/kernel/compression.h"
 #include "sadb/kernel/offload.h"
 #include "sadb/kernel/words.h"
 
@@ -59,7 +60,7 @@ void KernelEngine::leave_reqid(const Subject& subject) {
   if (it == reqids_.end() || --it->second.users != 0) return;
   used_reqids_.erase(it->second.number);
   cards_.erase(it->second.number);
-  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) iptfs_.erase({it->second.number, direction});
+  for (const auto direction : {Direction::kInbound, Direction::kOutbound}) forms_.erase({it->second.number, direction});
   reqids_.erase(it);
 }
 
@@ -79,6 +80,7 @@ void KernelEngine::forget(std::map<SaKey, Held>::iterator it) {
     if (of->second.empty()) of_child_.erase(of);
   }
   standby_.erase(it->first);
+  if (!it->second.standby) remove_compression(port_, spec);
   leave_reqid({spec.connection, spec.child_name, spec.local_selectors, spec.remote_selectors});
   sas_.erase(it);
 }
@@ -87,15 +89,26 @@ void KernelEngine::forget(std::map<SaKey, Held>::iterator it) {
 Result<void> KernelEngine::give_to_kernel(const Held& held) {
   const auto message = new_sa(held.spec, held.reqid, mark_);
   if (!message) return std::unexpected(message.error());
-  const auto done = add_sa(port_, held.spec, *message);
-  if (!done) return fail(words_of(done.error(), name_of(held.spec)));
+  if (auto added = add_compression(port_, held.spec, held.reqid, mark_); !added) return added;
+  if (const auto done = add_sa(port_, held.spec, *message); !done) {
+    remove_compression(port_, held.spec);
+    return fail(words_of(done.error(), name_of(held.spec)));
+  }
   suit_policies(held);
   return {};
 }
 
-bool KernelEngine::changes_mode(const Held& held) {
+bool KernelEngine::changes_form(const Held& held) {
   const std::pair key{held.reqid, held.spec.direction};
-  return held.spec.iptfs.enabled ? iptfs_.insert(key).second : iptfs_.erase(key) != 0;
+  const auto form = form_of(held.spec);
+  const auto it = forms_.find(key);
+  if (form == (it == forms_.end() ? Form::kPlain : it->second)) return false;
+  if (form == Form::kPlain) {
+    forms_.erase(it);
+  } else {
+    forms_.insert_or_assign(key, form);
+  }
+  return true;
 }
 
 bool KernelEngine::changes_card(const Held& held) {
@@ -114,8 +127,8 @@ bool KernelEngine::changes_card(const Held& held) {
 
 void KernelEngine::suit_policies(const Held& held) {
   const bool card = changes_card(held);
-  const bool mode = changes_mode(held);
-  if (!card && !mode) return;
+  const bool form = changes_form(held);
+  if (!card && !form) return;
   for (auto& [id, policy] : policies_) {
     if (policy.reqid != held.reqid) continue;
     for (const auto& slot : policy.slots) policies_unsure_ = !refresh(slot) || policies_unsure_;
@@ -374,6 +387,12 @@ void KernelEngine::on_mapping(const xfrm::Mapping& mapping) {
 }
 
 // ---- what others did
+void KernelEngine::expire(std::map<SaKey, Held>::iterator it) {
+  const auto& spec = it->second.spec;
+  events_.emplace_back(SaExpiring{spec.spi, spec.direction, spec.child, true});
+  forget(it);
+}
+
 void KernelEngine::on_removed(const xfrm::SaId& id) {
   const auto destination = id.destination.as(id.family);
   for (const auto direction : {Direction::kInbound, Direction::kOutbound}) {
@@ -382,11 +401,12 @@ void KernelEngine::on_removed(const xfrm::SaId& id) {
         name_in_kernel(it->second.spec) != SaName{destination, id.spi, id.protocol}) {
       continue;
     }
-    events_.emplace_back(SaExpiring{id.spi, direction, it->second.spec.child, true});
-    forget(it);
+    expire(it);
     ++removed_by_others_;
     return;
   }
+  // Half of what it was.
+  sas_unsure_ = sas_unsure_ || id.protocol == xfrm::kProtocolIpComp;
 }
 
 KernelEngine::PutBack KernelEngine::put_back() {
@@ -404,9 +424,11 @@ void KernelEngine::look_for_sas(PutBack& found) {
   for (auto it = sas_.begin(); it != sas_.end();) {
     const auto here = it++;
     const auto& spec = here->second.spec;
-    if (here->second.standby || known->contains(name_in_kernel(spec))) continue;
-    events_.emplace_back(SaExpiring{spec.spi, spec.direction, spec.child, true});
-    forget(here);
+    const bool compressed =
+        spec.ipcomp_cpi == 0 || known->contains({destination_of(spec), Spi(spec.ipcomp_cpi), xfrm::kProtocolIpComp});
+    if (here->second.standby || (compressed && known->contains(name_in_kernel(spec)))) continue;
+    if (!compressed) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, spec));
+    expire(here);
     ++found.sas;
   }
 }
@@ -414,9 +436,10 @@ void KernelEngine::look_for_sas(PutBack& found) {
 Result<void> probe(KernelPort& port, const model::SaSpec& spec) {
   auto message = new_sa(spec, kReqidBase, 0);
   if (!message) return std::unexpected(message.error());
-  if (const auto done = add_sa(port, spec, *message); !done) {
-    return fail(words_of(done.error(), "an SA of these algorithms"));
-  }
+  if (auto added = add_compression(port, spec, kReqidBase, 0); !added) return added;
+  const auto done = add_sa(port, spec, *message);
+  remove_compression(port, spec);
+  if (!done) return fail(words_of(done.error(), "an SA of these algorithms"));
   (void)port.ask(name_sa(xfrm::MessageType::kDelSa, spec));
   return {};
 }

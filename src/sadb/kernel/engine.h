@@ -8,6 +8,7 @@
 //  - standby: an outbound SA is not given to the kernel before the inbound one of its child is in use (the kernel sends
 //    under the newest SA at once);
 //  - several of our policies with one selector: the kernel has the one that is looked at first;
+//  - compression (compression.h): the kernel has IPComp as an SA of its own, inside that of ESP;
 //  - reqids: connection, child and selectors are one number, which ties policies to the SAs of their children.
 #include <cstdint>
 #include <deque>
@@ -173,9 +174,11 @@ class KernelEngine {
   void leave_reqid(const Subject& subject);
   [[nodiscard]] Result<void> give_to_kernel(const Held& held);
   void forget(std::map<SaKey, Held>::iterator it);
+  void expire(std::map<SaKey, Held>::iterator it);
   [[nodiscard]] Held* find_sa(model::Direction direction, Spi spi, model::ChildId child);
   [[nodiscard]] bool can_migrate(const model::SaSpec& spec, const wire::xfrm::Message& fresh);
   [[nodiscard]] Result<void> move(const Held& old, const Held& fresh);
+  [[nodiscard]] Result<void> move_to_other_ends(const Held& old, const Held& fresh, wire::xfrm::Message message);
   [[nodiscard]] Result<void> replace(const Held& old, const Held& fresh, wire::xfrm::Message message);
   [[nodiscard]] Result<void> move_all(const std::vector<std::pair<Held, Held>>& moves);  // from, to
   [[nodiscard]] Result<void> refresh(const Slot& slot);
@@ -187,11 +190,11 @@ class KernelEngine {
   void look_at_standby(const Moment& at);
   [[nodiscard]] Result<void> inherit(const Moment& at);
   [[nodiscard]] std::uint32_t inherited_reqid(const Subject& subject) const;
-  // The policies of an outbound SA go into the card that took it, or come out of there. And they have the mode that was
+  // The policies of an outbound SA go into the card that took it, or come out of there. And they have the form that was
   // agreed on for the newest SA of their direction.
   void suit_policies(const Held& held);
   [[nodiscard]] bool changes_card(const Held& held);
-  [[nodiscard]] bool changes_mode(const Held& held);
+  [[nodiscard]] bool changes_form(const Held& held);
   void let_inherited_go(std::uint32_t reqid, const Moment& at);
   void take_over(std::uint8_t direction, const wire::xfrm::Selector& selector, const Reach& reach);
   void remove_inherited(const Moment& at);
@@ -227,8 +230,8 @@ class KernelEngine {
   std::set<Slot> refused_;    // the kernel has not what is wanted there; on_timer() asks again
   unsigned overwritten_ = 0;  // times that others did so, since on_timer()
   std::set<std::uint32_t> used_reqids_;
-  std::map<std::uint32_t, std::uint32_t> cards_;                // by reqid: the interface that takes whole packets
-  std::set<std::pair<std::uint32_t, model::Direction>> iptfs_;  // reqids whose SAs of this direction carry IP-TFS
+  std::map<std::uint32_t, std::uint32_t> cards_;  // by reqid: the interface that takes whole packets
+  std::map<std::pair<std::uint32_t, model::Direction>, Form> forms_;  // by reqid, of the newest SA; others are plain
   std::vector<InheritedSa> inherited_sas_;
   std::vector<InheritedPolicy> inherited_policies_;  // not taken over yet
   Instant inherited_until_{};
@@ -237,6 +240,9 @@ class KernelEngine {
   std::deque<Event> events_;
   Statistics gone_;  // counters of SAs that are no more
 };
+
+// Whether the kernel's policy does what is wanted.
+[[nodiscard]] bool says_the_same(const wire::xfrm::Message& wanted, const wire::xfrm::Message& there);
 
 // Whether a policy that was removed is one of ours (the kernel tells all of it).
 [[nodiscard]] bool is_one_of_ours(const wire::xfrm::Message& removed);

@@ -11,6 +11,7 @@
 //    and the new one begins with that. Packets that leave meanwhile wait for it (net.core.xfrm_larval_drop=0).
 #include <cerrno>
 
+#include "sadb/kernel/compression.h"
 #include "sadb/kernel/engine.h"
 #include "sadb/kernel/offload.h"
 #include "sadb/kernel/words.h"
@@ -66,13 +67,19 @@ bool KernelEngine::can_migrate(const model::SaSpec& spec, const xfrm::Message& f
 Result<void> KernelEngine::move(const Held& old, const Held& fresh) {
   auto message = new_sa(fresh.spec, fresh.reqid, mark_);
   if (!message) return std::unexpected(message.error());
-  if (!have_same_ends(old.spec, fresh.spec)) {
-    if (can_migrate(old.spec, *message) && port_.ask(migrate_sa(old.spec, *message))) return {};
-    return replace(old, fresh, std::move(*message));
-  }
+  if (!have_same_ends(old.spec, fresh.spec)) return move_to_other_ends(old, fresh, std::move(*message));
   message->header.type = xfrm::MessageType::kUpdSa;
   const auto done = port_.ask(*message);
   return done ? Result<void>{} : fail(words_of(done.error(), "another port for " + name_of(old.spec)));
+}
+
+Result<void> KernelEngine::move_to_other_ends(const Held& old, const Held& fresh, xfrm::Message message) {
+  if (auto moved = move_compression(port_, old.spec, fresh.spec, fresh.reqid, mark_); !moved) return moved;
+  if (can_migrate(old.spec, message) && port_.ask(migrate_sa(old.spec, message))) return {};
+  auto replaced = replace(old, fresh, std::move(message));
+  // Or it is gone, and this half of it is missed then.
+  if (!replaced) sas_unsure_ = !move_compression(port_, fresh.spec, old.spec, old.reqid, mark_) || sas_unsure_;
+  return replaced;
 }
 
 Result<void> KernelEngine::replace(const Held& old, const Held& fresh, xfrm::Message message) {
@@ -114,6 +121,7 @@ Result<void> KernelEngine::move_all(const std::vector<std::pair<Held, Held>>& mo
       if (it->first.standby || move(it->second, it->first)) continue;
       // Neither there nor back: it expires.
       (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, it->second.spec));
+      remove_compression(port_, it->second.spec);
       sas_unsure_ = true;
     }
     return moved;

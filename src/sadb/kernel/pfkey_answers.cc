@@ -90,6 +90,7 @@ std::optional<xfrm::Message> policy_of(const pf::Message& message) {
     entry.id.protocol = static_cast<std::uint8_t>(request.protocol);
     entry.mode = mode_of(request.mode);
     entry.reqid = long_reqid(request.reqid);
+    entry.optional = request.level == pf::Level::kUse;
     entry.family = selector->family;
     if (request.ends) {
       entry.family = xfrm::family_of(request.ends->destination.address);

@@ -150,8 +150,11 @@ Result<pf::Message> add_sa(const xfrm::SaInfo& info, const xfrm::Attributes& att
   pf::Message out;
   out.header.type = type;
   out.header.sa_type = sa_type_of(info.id.protocol);
-  out.sa = pf::SaExtension{
-      .spi = info.id.spi, .replay = static_cast<std::uint8_t>(window), .state = pf::SaState::kMature, .flags = *flags};
+  out.sa = pf::SaExtension{.spi = info.id.spi,
+                           .replay = static_cast<std::uint8_t>(window),
+                           .state = pf::SaState::kMature,
+                           .encrypt = attributes.compress ? pf::kCompressDeflate : pf::EncryptAlgorithm::kNone,
+                           .flags = *flags};
   out.sa2 = pf::Sa2Extension{.mode = mode_of(info.mode), .reqid = short_reqid(info.reqid)};
   out.source = pf::AddressExtension::host(info.source.as(info.family));
   out.destination = pf::AddressExtension::host(info.id.destination.as(info.family));
@@ -192,7 +195,7 @@ Result<void> set_selector(const xfrm::Selector& selector, pf::Message& out) {
 Result<pf::PolicyRequest> request_of(const xfrm::Template& entry, const xfrm::PolicyInfo& info) {
   pf::PolicyRequest out{.protocol = entry.id.protocol,
                         .mode = mode_of(entry.mode),
-                        .level = pf::Level::kUnique,
+                        .level = entry.optional ? pf::Level::kUse : pf::Level::kUnique,
                         .reqid = short_reqid(entry.reqid),
                         .ends = {}};
   if (entry.mode == xfrm::kTransport) return out;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 
+#include "sadb/kernel/compression.h"
 #include "sadb/kernel/engine.h"
 #include "wire/xfrm/layout.h"
 
@@ -35,7 +36,12 @@ bool is_ours(std::uint32_t reqid) { return (reqid & ~kReqidMask) == kReqidBase; 
 
 bool is_ours(const xfrm::PolicyInfo& info, const xfrm::Attributes& attributes) {
   if ((info.index & ~kReqidMask) == kIndexBase) return true;
-  return attributes.templates && !attributes.templates->empty() && is_ours(attributes.templates->front().reqid);
+  return attributes.templates && !attributes.templates->empty() && is_ours(attributes.templates->back().reqid);
+}
+
+// Of the SAs that policies of this direction ask for.
+Direction sas_of(std::uint8_t direction) {
+  return direction == xfrm::kOut ? Direction::kOutbound : Direction::kInbound;
 }
 
 xfrm::Selector neighbour_selector(std::uint16_t type) {
@@ -61,7 +67,7 @@ xfrm::Message all_policies() {
 
 }  // namespace
 
-// Whether the kernel's policy does what is wanted. Where ours names no ends, the kernel may have its own idea of none.
+// Where ours names no ends, the kernel may have its own idea of none.
 bool says_the_same(const xfrm::Message& wanted, const xfrm::Message& there) {
   const auto& ours = std::get<xfrm::PolicyInfo>(wanted.body);
   const auto& info = std::get<xfrm::PolicyInfo>(there.body);
@@ -105,7 +111,9 @@ Result<void> KernelEngine::begin(const Moment& at) {
 void KernelEngine::end() {
   for (auto& [id, policy] : policies_) leave_slots(policy);
   for (const auto& [key, held] : sas_) {
-    if (!held.standby) (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, held.spec));
+    if (held.standby) continue;
+    (void)port_.ask(name_sa(xfrm::MessageType::kDelSa, held.spec));
+    remove_compression(port_, held.spec);
   }
   remove_leftovers();
 }
@@ -138,7 +146,9 @@ Result<void> KernelEngine::inherit(const Moment& at) {
                               inherited_until_});
     next_reqid_ = std::max(next_reqid_, info.reqid & kReqidMask);
     const bool out = state.attributes.direction == xfrm::kSaOut;
-    if (info.mode == xfrm::kIptfs) iptfs_.emplace(info.reqid, out ? Direction::kOutbound : Direction::kInbound);
+    if (info.mode == xfrm::kIptfs) {
+      forms_.emplace(std::pair(info.reqid, out ? Direction::kOutbound : Direction::kInbound), Form::kIpTfs);
+    }
   }
   const auto answers = port_.ask(all_policies());
   if (!answers) return fail("the kernel does not say which policies it has");
@@ -146,9 +156,12 @@ Result<void> KernelEngine::inherit(const Moment& at) {
     const auto* info = std::get_if<xfrm::PolicyInfo>(&policy.body);
     if (info == nullptr || info->direction >= xfrm::kDirections || !is_ours(*info, policy.attributes)) continue;
     const auto& templates = policy.attributes.templates;
-    const auto reqid = templates && !templates->empty() ? templates->front().reqid : 0;
+    const auto reqid = templates && !templates->empty() ? templates->back().reqid : 0;
     inherited_policies_.push_back({{info->selector, 0, info->direction}, Reach::of(policy.attributes), reqid});
     next_reqid_ = std::max(next_reqid_, reqid & kReqidMask);
+    if (templates && is_compressed(*templates)) {
+      forms_.emplace(std::pair(reqid, sas_of(info->direction)), Form::kCompressed);
+    }
     if ((info->index & ~kReqidMask) == kIndexBase) {
       next_index_ = std::max(next_index_, (info->index & kReqidMask) >> kDirectionBits);
     }
@@ -239,9 +252,10 @@ void KernelEngine::ask_for_refused(PutBack& found) {
 xfrm::Message KernelEngine::wanted_in(const Slot& slot, const Owners& owners) const {
   const auto& policy = policies_.at(owners.list.begin()->id);
   const auto card = cards_.find(policy.reqid);
-  const auto sas = slot.first == xfrm::kOut ? Direction::kOutbound : Direction::kInbound;
-  auto message = set_policy(policy.spec, owners.selector, slot.first, policy.reqid,
-                            card == cards_.end() ? 0 : card->second, iptfs_.contains({policy.reqid, sas}));
+  const auto form = forms_.find({policy.reqid, sas_of(slot.first)});
+  auto message =
+      set_policy(policy.spec, owners.selector, slot.first, policy.reqid, card == cards_.end() ? 0 : card->second,
+                 form == forms_.end() ? Form::kPlain : form->second);
   std::get<xfrm::PolicyInfo>(message.body).index = owners.index;
   return message;
 }

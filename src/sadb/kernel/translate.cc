@@ -6,6 +6,7 @@
 #include "model/engine_limits.h"
 #include "model/types_as_ports.h"
 #include "sadb/kernel/algorithms.h"
+#include "sadb/kernel/compression.h"
 
 namespace cygnet::sadb::kernel {
 namespace {
@@ -109,15 +110,6 @@ Result<void> add_selectors(const TrafficSelector& local, const TrafficSelector& 
   return {};
 }
 
-std::uint8_t mode_of(model::Mode mode, bool iptfs) {
-  switch (mode) {
-    case model::Mode::kTunnel: return iptfs ? xfrm::kIptfs : xfrm::kTunnel;
-    case model::Mode::kTransport: return xfrm::kTransport;
-    case model::Mode::kBeet: return xfrm::kBeet;
-  }
-  return xfrm::kTunnel;
-}
-
 std::uint64_t limit(std::uint64_t value) { return value == 0 ? xfrm::kInfinite : value; }
 
 xfrm::LifetimeLimits limits_of(const model::Lifetime& lifetime) {
@@ -168,7 +160,7 @@ std::uint8_t flags_of(const model::SaSpec& spec) {
   std::uint8_t flags = 0;
   if (spec.esn) flags |= xfrm::kSaEsn;
   if (!spec.ecn) flags |= xfrm::kSaNoEcn;
-  if (spec.mode == model::Mode::kTunnel) {
+  if (spec.mode == model::Mode::kTunnel && spec.ipcomp_cpi == 0) {
     // Inner packets of either family.
     if (!single_selector(spec) && !family_selector(spec)) flags |= xfrm::kSaAnyFamily;
     const bool inbound_alone = spec.direction == model::Direction::kInbound && says_direction(spec);
@@ -209,7 +201,9 @@ xfrm::SaAddress address_of(const model::SaSpec& spec) {
 }
 
 Result<void> check(const model::SaSpec& spec) {
-  if (spec.ipcomp_cpi != 0) return fail("IPComp is not built for the kernel's IPsec: compress=no, or engine=user");
+  if (spec.ipcomp_cpi != 0) {
+    if (auto possible = check_compression(spec); !possible) return possible;
+  }
   if (spec.iptfs.enabled && (spec.iptfs.bits_per_s != 0 || spec.iptfs.congestion_control || spec.iptfs.reports)) {
     return fail("the kernel's IP-TFS sends as there is traffic, and reports nothing: no iptfs-rate=, or engine=user");
   }
@@ -222,7 +216,23 @@ Result<void> check(const model::SaSpec& spec) {
   return {};
 }
 
+xfrm::Template esp_template(const model::PolicySpec& spec, std::uint32_t reqid) {
+  xfrm::Template out;
+  out.id.protocol = spec.protocol == model::SaProtocol::kAh ? xfrm::kProtocolAh : xfrm::kProtocolEsp;
+  out.reqid = reqid;
+  return out;
+}
+
 }  // namespace
+
+std::uint8_t kernel_mode(model::Mode mode, Form form) {
+  switch (mode) {
+    case model::Mode::kTunnel: return form == Form::kIpTfs ? xfrm::kIptfs : xfrm::kTunnel;
+    case model::Mode::kTransport: return xfrm::kTransport;
+    case model::Mode::kBeet: return xfrm::kBeet;
+  }
+  return xfrm::kTunnel;
+}
 
 bool leads_through_device(const model::PolicySpec& spec, bool own_interface) {
   if (own_interface) return spec.mode == model::Mode::kTunnel;
@@ -239,7 +249,8 @@ Result<xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std
   info.id = address_of(spec);
   info.source = xfrm::Address::of(inbound ? spec.remote.address : spec.local.address);
   info.family = xfrm::family_of(spec.local.address);
-  info.mode = mode_of(spec.mode, spec.iptfs.enabled);
+  // With IPComp the tunnel is there.
+  info.mode = spec.ipcomp_cpi != 0 ? std::uint8_t{xfrm::kTransport} : kernel_mode(spec.mode, form_of(spec));
   info.reqid = reqid;
   info.limits = limits_of(spec.lifetime);
   info.flags = flags_of(spec);
@@ -349,7 +360,7 @@ std::pair<TrafficSelector, TrafficSelector> traffic_of(const xfrm::Selector& sel
 }
 
 xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& selector, std::uint8_t direction,
-                         std::uint32_t reqid, std::uint32_t card, bool iptfs) {
+                         std::uint32_t reqid, std::uint32_t card, Form form) {
   xfrm::PolicyInfo info;
   info.selector = direction == xfrm::kOut ? selector : mirrored(selector);
   info.priority = spec.order;
@@ -367,17 +378,15 @@ xfrm::Message set_policy(const model::PolicySpec& spec, const xfrm::Selector& se
   message.body = info;
   Reach::of(spec, direction).write(message.attributes);
   if (protect && !blocked) {
-    xfrm::Template entry;
-    entry.id.protocol = spec.protocol == model::SaProtocol::kAh ? xfrm::kProtocolAh : xfrm::kProtocolEsp;
-    entry.reqid = reqid;
-    entry.mode = mode_of(spec.mode, iptfs);
+    auto entry = esp_template(spec, reqid);
+    entry.mode = kernel_mode(spec.mode, form);
     entry.family = peer_known ? xfrm::family_of(spec.outer_remote) : info.selector.family;
     // Inbound the reqid says which SAs: a peer may be anywhere.
     if (outward && spec.mode != model::Mode::kTransport && peer_known) {
       entry.id.destination = xfrm::Address::of(spec.outer_remote);
       entry.source = xfrm::Address::of(spec.outer_local);
     }
-    message.attributes.templates = std::vector{entry};
+    message.attributes.templates = form == Form::kCompressed ? compressed(entry, outward) : std::vector{entry};
     // The kernel knows no card's policy for what is forwarded to a third one.
     if (card != 0 && direction != xfrm::kForward)
       message.attributes.offload = xfrm::Offload{card, xfrm::kOffloadPacket};

@@ -2,6 +2,7 @@
 #pragma once
 
 // SaSpec and PolicySpec as messages to the kernel. Pure.
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,17 +17,29 @@ namespace cygnet::sadb::kernel {
 // A selector list needs at most so many policies of the kernel's, each of a prefix and a block of ports.
 inline constexpr std::size_t kMostSelectors = 256;
 
+// What the SAs that serve a policy are, beyond its own mode.
+enum class Form : std::uint8_t {
+  kPlain,
+  kIpTfs,       // a mode of its own in the kernel, which takes no packet of another mode than its policy's
+  kCompressed,  // IPComp (compression.h), and ESP around it
+};
+[[nodiscard]] inline Form form_of(const model::SaSpec& spec) {
+  return spec.iptfs.enabled ? Form::kIpTfs : spec.ipcomp_cpi != 0 ? Form::kCompressed : Form::kPlain;
+}
+
 // Whether packets are to be led into our device before the policy takes them: the kernel keeps the route of a packet in
 // transport mode, and a route knows neither protocols nor ports. Nor marks; and who made an XFRM interface routes into
 // it. own_interface: we did (ipsec-interface=), so all that goes there is led into it.
 [[nodiscard]] bool leads_through_device(const model::PolicySpec& spec, bool own_interface = false);
 
-// NEWSA. reqid ties it to its policies; mark is what its outer packets carry.
+// NEWSA of ESP or AH. reqid ties it to its policies; mark is what its outer packets carry.
 [[nodiscard]] Result<wire::xfrm::Message> new_sa(const model::SaSpec& spec, std::uint32_t reqid, std::uint32_t mark);
 // DELSA, GETSA.
 [[nodiscard]] wire::xfrm::Message name_sa(wire::xfrm::MessageType type, const model::SaSpec& spec);
 // MIGRATE_STATE: that SA becomes what fresh, a NEWSA, says of its ends.
 [[nodiscard]] wire::xfrm::Message migrate_sa(const model::SaSpec& old, const wire::xfrm::Message& fresh);
+// Linux's mode of packets with such SAs.
+[[nodiscard]] std::uint8_t kernel_mode(model::Mode mode, Form form = Form::kPlain);
 // The address and the SPI by which the kernel finds it.
 [[nodiscard]] inline const IpAddress& destination_of(const model::SaSpec& spec) {
   return spec.direction == model::Direction::kInbound ? spec.local.address : spec.remote.address;
@@ -42,11 +55,10 @@ inline constexpr std::size_t kMostSelectors = 256;
     const wire::xfrm::Selector& selector);
 
 // UPDPOLICY: takes the place of one with the same selector and direction. reqid: of the SAs that serve it. card: index
-// of the interface that does all of it (nic-offload=packet); 0: none. iptfs: those SAs carry IP-TFS, a mode of its own
-// in the kernel, which takes no packet of another mode than its policy's.
+// of the interface that does all of it (nic-offload=packet); 0: none.
 [[nodiscard]] wire::xfrm::Message set_policy(const model::PolicySpec& spec, const wire::xfrm::Selector& selector,
                                              std::uint8_t direction, std::uint32_t reqid, std::uint32_t card = 0,
-                                             bool iptfs = false);
+                                             Form form = Form::kPlain);
 [[nodiscard]] wire::xfrm::Message delete_policy(const wire::xfrm::Selector& selector, std::uint8_t direction,
                                                 const Reach& reach = {});
 // Directions that a policy of this kind needs.

@@ -137,6 +137,9 @@ enum class EncryptAlgorithm : std::uint8_t {
   kTwofish = 253,
 };
 
+// SADB_X_CALG_DEFLATE: stands where the cipher stands, with kIpComp.
+inline constexpr auto kCompressDeflate = static_cast<EncryptAlgorithm>(2);
+
 // sadb_sa_flags
 inline constexpr std::uint32_t kFlagPfs = 1;
 inline constexpr std::uint32_t kFlagEsn = 0x0400'0000;  // ours: 64-bit sequence numbers

@@ -191,11 +191,11 @@ TEST(EnginePlan, WhatNoMachineCouldDo) {
   EXPECT_EQ(why({marked}, EngineKind::kAuto), "");
   EXPECT_EQ(why({marked}, EngineKind::kPfkey),
             "connection c (f:c) has mark=, which cannot be asked of the kernel over PF_KEY");
-  auto compressed = c;
-  compressed.children[0].compress = true;
-  EXPECT_EQ(why({compressed}), "");
-  EXPECT_EQ(why({compressed}, EngineKind::kXfrm),
-            "connection c (f:c) has compress=yes, which is not built for the kernel's IPsec");
+  auto quick = c;
+  quick.children[0].traffic = model::Traffic::kLatency;
+  EXPECT_EQ(why({quick}), "");
+  EXPECT_EQ(why({quick}, EngineKind::kXfrm),
+            "connection c (f:c) has traffic=latency, which is not built for the kernel's IPsec");
   auto routed = c;
   routed.children[0].interface_number = 7;
   routed.children[0].mode = model::Mode::kTransport;

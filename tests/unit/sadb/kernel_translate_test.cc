@@ -61,16 +61,10 @@ TEST(KernelTranslate, AnOutboundSaMarksItsPackets) {
 
 TEST(KernelTranslate, WhatTheKernelCannotIsRefusedWithWords) {
   auto s = spec(Direction::kInbound, 1);
-  s.ipcomp_cpi = 5;
-  EXPECT_NE(new_sa(s, 1, 0).error().message.find("IPComp"), std::string::npos);
-  s = spec(Direction::kInbound, 1);
   s.encryption = model::EncryptionId::kAesGcm16ImplicitIv;
   EXPECT_NE(new_sa(s, 1, 0).error().message.find("engine=user"), std::string::npos);
   model::Child child;
   EXPECT_EQ(why_not_kernel(child), "");
-  child.compress = true;
-  EXPECT_EQ(why_not_kernel(child), "compress=yes");
-  child.compress = false;
   child.remote = selectors({"fd02::/64[135]"});
   EXPECT_EQ(why_not_kernel(child), "");
   child.remote = selectors({"fd02::/64[135/5]"});

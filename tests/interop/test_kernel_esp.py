@@ -151,19 +151,29 @@ def test_forced_encapsulation(tunnel):
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)
-@pytest.mark.parametrize("mode,family", [("tunnel", 4), ("tunnel", 6), ("transport", 4)])
-def test_ipcomp(tunnel, mode, family, initiator):
-    """Large pings of one repeated octet shrink, in each direction, and the kernel's IPComp agrees."""
-    t = tunnel(mode=mode, outer=family, inner=family, ipcomp=True, compress="yes")
+@pytest.mark.parametrize("mode,family", [("tunnel", 4), ("tunnel", 6), ("transport", 4), ("transport", 6)])
+@pytest.mark.parametrize("udp", (False, True), ids=("plain", "udp"))
+def test_ipcomp(tunnel, mode, family, udp, initiator):
+    """Large pings of one repeated octet shrink, in each direction, and the kernel's IPComp agrees; small ones go as they
+    are. Both ends' SAs count all of them."""
+    t = tunnel(mode=mode, outer=family, inner=family, ipcomp=True, compress="yes", **({"encapsulation": "yes"} if udp else {}))
     t.up(initiator)
-    assert "proto comp" in t.lab.guest.run("ip xfrm state")
     transport = mode == "transport"
-    with Capture(t.lab.gw, "tap0", "not arp") as wire:
-        ping = Ping.once(t.lab.gw if transport else t.lab.site, THEIRS[family] if transport else THEIR_HOST[family],
-                         count=3, interval_s=0.05, size=1000)
-    assert ping.lost == 0, ping.text
-    assert wire.count(("ip" if family == 4 else "ip6") + " proto 50 and greater 500") == 0
-    assert wire.count(("ip" if family == 4 else "ip6") + " proto 50") == 6
+    host, target = (t.lab.gw, THEIRS[family]) if transport else (t.lab.site, THEIR_HOST[family])
+    compressed = lambda: {s["src"]: s["packets"] for s in t.lab.guest.xfrm_states() if s["protocol"] == "comp"}
+    esp = ("ip" if family == 4 else "ip6") + (" and udp port 4500" if udp else " proto 50")
+    for size, expanded in ((1000, 3), (20, 0)):
+        t.cygnet.wait_route(target)
+        before, comp_before = t.counters(), compressed()
+        with Capture(t.lab.gw, "tap0", "not arp") as wire:
+            ping = Ping.once(host, target, count=3, interval_s=0.05, size=size)
+        assert ping.lost == 0, ping.text
+        # IKE on this port does not come near to it.
+        assert (wire.count(f"{esp} and greater 500"), wire.count("icmp or icmp6 and ip6[40] >= 128 and ip6[40] <= 129")) == (0, 0)
+        after, comp_after = t.counters(), compressed()
+        assert all(after[s][i] - before[s][i] == 3 for s in after for i in (0, 1)), (before, after)
+        assert comp_after[OURS[family]] - comp_before[OURS[family]] == expanded
+        assert comp_after[THEIRS[family]] - comp_before[THEIRS[family]] == 3  # what does not shrink passes through it
 
 
 @pytest.mark.parametrize("initiator", INITIATORS)

@@ -60,6 +60,10 @@ ALGORITHMS = {
 }
 AH = {name: (f"-A {ours} {key(octets)}", f'auth-trunc "{kernel}" {key(octets)} {tag}')
       for name, (ours, kernel, octets, tag) in MACS.items()}
+BEET_HOSTS = {4: ("10.9.0.1", "10.9.0.2"), 6: ("fd09::1", "fd09::2")}
+# Those that IPComp and BEET are tried with, and their octets of IV, of a block and of the check value.
+SOME = {"aes128gcm16": (8, 4, 16), "chacha20poly1305": (8, 4, 16), "aes256-sha512": (16, 16, 32),
+        "aes128ctr-sha256": (8, 4, 16)}
 # Mode, outer and inner family.
 SHAPES = [("tunnel", o, i) for o, i in itertools.product((4, 6), repeat=2)] + [("transport", f, f) for f in (4, 6)]
 
@@ -81,6 +85,12 @@ def site():
         for family in (4, 6):
             lab.gw.run(["ip", "neigh", "replace", THEIRS[family], "dev", "tap0", "lladdr", mac, "nud", "permanent"])
             lab.guest.run(f"ip neigh replace {OURS[family]} dev {device} lladdr {ours} nud permanent")
+        # Who is inside of BEET.
+        for family, (here, there) in BEET_HOSTS.items():
+            length = 32 if family == 4 else 128
+            lab.gw.add_address("lan", f"{here}/{length}")
+            lab.guest.run(f"ip addr add {there}/{length} dev inner0 {'nodad' if family == 6 else ''}; "
+                          f"ip route replace {here} via {OURS[family]} src {there}")
         yield lab
 
 
@@ -118,17 +128,29 @@ def their_batch(words, mode, outer, inner, esn, udp, spis, ipsec="esp"):
 
 def once(site, words, mode, outer, inner, esn, udp, spis, ipsec="esp"):
     our_words, their_words = words
-    setkey_ours(site, our_script(our_words, mode, outer, inner, esn, udp, spis, ipsec))
-    site.guest.write("/tmp/batch", their_batch(their_words, mode, outer, inner, esn, udp, spis, ipsec))
-    site.guest.run("ip -batch /tmp/batch")
     tunnel = mode == "tunnel"
-    what = f"{mode} {inner} in {outer}"
-    site.cygnet.wait_route(THEIR_HOST[inner] if tunnel else THEIRS[outer])
-    ping = Ping.once(site.site if tunnel else site.gw, THEIR_HOST[inner] if tunnel else THEIRS[outer], count=2, interval_s=0)
-    assert ping.lost == 0, (what, ping.text, site.guest.run("ip -s xfrm state; cat /proc/net/xfrm_stat"))
-    states = {s["spi"]: (s["packets"], s["esn"], s["encap"]) for s in site.guest.xfrm_states()}
-    assert counted(setkey_ours(site, None, "-D")) == dict.fromkeys((int(s, 16) for s in spis), 2), what
-    assert states == dict.fromkeys((int(s, 16) for s in spis), (2, esn, udp)), what
+    exchanged(site, our_script(our_words, mode, outer, inner, esn, udp, spis, ipsec),
+              their_batch(their_words, mode, outer, inner, esn, udp, spis, ipsec),
+              site.site if tunnel else site.gw, THEIR_HOST[inner] if tunnel else THEIRS[outer],
+              spis, esn, udp, f"{mode} {inner} in {outer}")
+
+
+def exchanged(site, our_text, their_text, host, target, spis, esn, udp, what, **ping):
+    """Two pings, which the SAs of both ends with these SPIs count, and whatever else there is; {(protocol, SPI): packets}
+    of the kernel."""
+    setkey_ours(site, our_text)
+    site.guest.write("/tmp/batch", their_text)
+    site.guest.run("ip -batch /tmp/batch")
+    site.cygnet.wait_route(target)
+    done = Ping.once(host, target, count=2, interval_s=0, **ping)
+    assert done.lost == 0, (what, done.text, site.guest.run("ip -s xfrm state; cat /proc/net/xfrm_stat"))
+    numbers = {int(spi, 16) for spi in spis}
+    found = site.guest.xfrm_states()
+    states = {s["spi"]: (s["packets"], s["esn"], s["encap"]) for s in found if s["protocol"] in ("esp", "ah")}
+    ours = counted(setkey_ours(site, None, "-D"))
+    assert {spi: ours.get(spi) for spi in numbers} == dict.fromkeys(numbers, 2), what
+    assert states == dict.fromkeys(numbers, (2, esn, udp)), what
+    return {(s["protocol"], s["spi"]): s["packets"] for s in found}
 
 
 @pytest.mark.parametrize("esn", (False, True), ids=("32", "esn"))
@@ -153,3 +175,99 @@ def test_ah_in_all_modes_and_families(site, name, esn):
         for mode, outer, inner in SHAPES:
             once(site, AH[name], mode, outer, inner, esn, False, ("0x1001", "0x2002"), "ah")
     assert (wire.count("ip proto 51"), wire.count("ip6 proto 51")) == (12, 12)
+
+
+def ipcomp_script(words, mode, family, esn, udp):
+    a, b = OURS[family], THEIRS[family]
+    port, esp = ("[4500]", "esp-udp") if udp else ("", "esp")
+    here, there = (OUR_LAN[family], THEIR_LAN[family]) if mode == "tunnel" else (a, b)
+    flags = "-m transport -r 64" + (" -f esn" if esn else "")
+    text = "flush; spdflush;"
+    for s, d, cpi, spi in ((a, b, "0x1000", "0x1001"), (b, a, "0x2000", "0x2002")):
+        text += f"add {s} {d} ipcomp {cpi} -m {mode} -C deflate; add {s}{port} {d}{port} {esp} {spi} {flags} {words};"
+    inside = lambda ends: f"ipcomp/tunnel/{ends}/require" if mode == "tunnel" else "ipcomp/transport//use"
+    return text + (f"spdadd {here} {there} any -P out ipsec {inside(f'{a}-{b}')} esp/transport//require;"
+                   f"spdadd {there} {here} any -P in ipsec {inside(f'{b}-{a}')} esp/transport//require;")
+
+
+def ipcomp_batch(words, mode, family, esn, udp):
+    a, b = OURS[family], THEIRS[family]
+    here, there = (THEIR_LAN[family], OUR_LAN[family]) if mode == "tunnel" else (b, a)
+    extra = f"replay-window {64 if esn else 32}" + (" flag esn" if esn else "")
+    extra += " encap espinudp 4500 4500 0.0.0.0" if udp else ""
+    lines = ["xfrm state flush", "xfrm policy flush"]
+    for s, d, cpi, spi in ((a, b, "0x1000", "0x1001"), (b, a, "0x2000", "0x2002")):
+        lines.append(f"xfrm state add src {s} dst {d} proto comp spi {cpi} reqid 1 mode {mode} comp deflate")
+        lines.append(f"xfrm state add src {s} dst {d} proto esp spi {spi} reqid 1 mode transport {extra} {words}")
+    for source, destination, s, d, way in ((here, there, b, a, "out"), (there, here, a, b, "in"),
+                                           (there, here, a, b, "fwd")):
+        lines.append(f"xfrm policy add src {source} dst {destination} dir {way} "
+                     f"tmpl src {s} dst {d} proto comp reqid 1 mode {mode} level {'required' if way == 'out' else 'use'} "
+                     f"tmpl proto esp reqid 1 mode transport")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("esn", (False, True), ids=("32", "esn"))
+@pytest.mark.parametrize("udp", (False, True), ids=("plain", "udp"))
+@pytest.mark.parametrize("name", SOME)
+def test_ipcomp(site, name, udp, esn):
+    """Pings whose data repeats itself, and such as are too small to be compressed (RFC 2394 section 4.2)."""
+    ours, theirs = ALGORITHMS[name]
+    for mode, family in itertools.product(("tunnel", "transport"), (4, 6)):
+        tunnel = mode == "tunnel"
+        host, target = (site.site, THEIR_HOST[family]) if tunnel else (site.gw, THEIRS[family])
+        for size, expanded in ((1000, 2), (20, 0)):
+            with Capture(site.gw, "tap0", "not arp") as wire:
+                kernel = exchanged(site, ipcomp_script(ours, mode, family, esn, udp),
+                                   ipcomp_batch(theirs, mode, family, esn, udp), host, target, ("0x1001", "0x2002"), esn,
+                                   udp, f"{mode} {family}, {size} octets", size=size)
+            # What we compressed it expanded, and what it sent went through its own, whether it shrank or not.
+            assert (kernel["comp", 0x1000], kernel["comp", 0x2000]) == (expanded, 2), (mode, family, size)
+            ip = "ip" if family == 4 else "ip6"
+            esp = f"{ip} and udp port 4500" if udp else f"{ip} proto 50"
+            assert (wire.count(esp), wire.count(f"{esp} and greater 500")) == (4, 0), (mode, family, size)
+            assert wire.count("icmp or (icmp6 and (ip6[40] == 128 or ip6[40] == 129))") == 0
+
+
+def beet_script(words, outer, inner, esn, udp):
+    a, b = OURS[outer], THEIRS[outer]
+    here, there = BEET_HOSTS[inner]
+    port, esp = ("[4500]", "esp-udp") if udp else ("", "esp")
+    flags = "-m beet -r 64" + (" -f esn" if esn else "")
+    return (f"flush; spdflush; add {a}{port} {b}{port} {esp} 0x1001 {flags} {words};"
+            f"add {b}{port} {a}{port} {esp} 0x2002 {flags} {words};"
+            f"spdadd {here} {there} any -P out ipsec esp/beet/{a}-{b}/require;"
+            f"spdadd {there} {here} any -P in ipsec esp/beet/{b}-{a}/require;")
+
+
+def beet_batch(words, outer, inner, esn, udp):
+    a, b = OURS[outer], THEIRS[outer]
+    here, there = BEET_HOSTS[inner]
+    extra = f"replay-window {64 if esn else 32}" + (" flag esn" if esn else "")
+    extra += " encap espinudp 4500 4500 0.0.0.0" if udp else ""
+    lines = ["xfrm state flush", "xfrm policy flush"]
+    for s, d, spi, x, y, way in ((a, b, "0x1001", here, there, "in"), (b, a, "0x2002", there, here, "out")):
+        lines.append(f"xfrm state add src {s} dst {d} proto esp spi {spi} reqid 1 mode beet {extra} {words} sel src {x} dst {y}")
+        lines.append(f"xfrm policy add src {x} dst {y} dir {way} tmpl src {s} dst {d} proto esp reqid 1 mode beet")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("esn", (False, True), ids=("32", "esn"))
+@pytest.mark.parametrize("udp", (False, True), ids=("plain", "udp"))
+@pytest.mark.parametrize("name", SOME)
+def test_beet(site, name, udp, esn):
+    """The inner addresses are the SA's, and are not on the wire (draft-nikander-esp-beet-mode)."""
+    ours, theirs = ALGORITHMS[name]
+    for outer, inner in itertools.product((4, 6), repeat=2):
+        here, there = BEET_HOSTS[inner]
+        with Capture(site.gw, "tap0", "not arp") as wire:
+            exchanged(site, beet_script(ours, outer, inner, esn, udp), beet_batch(theirs, outer, inner, esn, udp), site.gw,
+                      there, ("0x1001", "0x2002"), esn, udp, f"beet {inner} in {outer}", size=200, source=here)
+        ip = "ip" if outer == 4 else "ip6"
+        esp = f"{ip} and udp port 4500" if udp else f"{ip} proto 50"
+        assert wire.count(esp) == 4, (outer, inner)
+        # Outer headers, those of ESP, ICMP of 208 octets and the trailer: no room for another IP header.
+        iv, block, icv = SOME[name]
+        whole = 14 + (20 if outer == 4 else 40) + (8 if udp else 0) + 8 + iv + -(-(208 + 2) // block) * block + icv
+        assert wire.count(f"{esp} and greater {whole} and less {whole}") == 4, (outer, inner)
+        assert wire.count("icmp or (icmp6 and (ip6[40] == 128 or ip6[40] == 129))") == 0

@@ -23,6 +23,8 @@ MOVES = 4
 def guest_lab(request):
     with {"in two steps": guest_pair, "in one step": machine_site}[request.param].running("moves") as lab:
         lab.one_step = request.param == "in one step"
+        # What still goes to an address that the guest has left is not sent back, to be seen a second time.
+        lab.guest.run("echo 0 >/proc/sys/net/ipv4/ip_forward")
         yield lab
 
 
@@ -104,7 +106,7 @@ def test_a_move_goes_on_counting(guest_lab, pairs, mover, encapsulation):
         seen = collections.Counter(tuple(int(x, 16) for x in found) for line in wire.lines()
                                    for found in re.findall(r"ESP\(spi=0x([0-9a-f]+),seq=0x([0-9a-f]+)\)", line))
         sent = [number for spi, number in seen if spi == outbound["spi"]]
-        assert set(seen.values()) == {1}
+        assert {number: count for number, count in seen.items() if count > 1} == {}
         assert min(sent) > 20 and max(sent) == outbound["sequence"] and len(sent) > MOVES
         assert pair.theirs.child()["out"]["packets"] == outbound["packets"]
         print(f"{len(sent)} of {max(sent) - 20} numbers seen on the wire")

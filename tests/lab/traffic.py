@@ -73,7 +73,7 @@ class Ping:
     @classmethod
     def until_answered(cls, host, address, timeout_s=10):
         """For after an event: waits until one ping is answered."""
-        wait_until(lambda: cls.once(host, address, wait_s=1).received, timeout_s,
+        wait_until(lambda: cls.once(host, address, wait_s=0.5).received, timeout_s,
                    f"{host.name} reaches {address}")
 
 

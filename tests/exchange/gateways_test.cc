@@ -158,5 +158,79 @@ TEST_F(Gateways, NobodyGoesBackWhereItIsForbidden) {
   EXPECT_EQ(peer(), address("198.51.100.2"));
 }
 
+// right=NAME, and the name has several addresses.
+class NamedGateways : public Gateways {
+ protected:
+  static model::HostSpec found(std::string_view text) {
+    auto out = host(text);
+    out.kind = model::HostSpec::Kind::kName;
+    out.name = "hub.test";
+    out.resolved = true;
+    return out;
+  }
+  void begin_named() {
+    begin();
+    of_a_ = tunnel("tun");
+    of_a_.failback_interval_s = 60;
+    of_a_.dpd_delay_s = 10;
+    of_a_.dpd_action = model::DeadPeerAction::kRestart;
+    of_a_.retransmit_timeout_ms = 20000;
+    leads_to({"198.51.100.1", "198.51.100.2"});
+  }
+  void leads_to(const std::vector<std::string_view>& addresses) {
+    of_a_.remote.host = found(addresses.front());
+    of_a_.remote.alternatives.clear();
+    for (const auto& other : std::span(addresses).subspan(1)) of_a_.remote.alternatives.push_back(found(other));
+    e.a().configure(e.now(), {of_a_}, {secret("s3cret")});
+    e.run();
+  }
+  model::Connection of_a_;
+};
+
+TEST_F(NamedGateways, TheNextAddressIsTriedAndKept) {
+  begin_named();
+  dead = {address("198.51.100.1")};
+  e.initiate(e.a());
+  e.advance_and_run(15s);
+  ASSERT_EQ(e.a().endpoint().status().size(), 1U);
+  EXPECT_EQ(peer(), address("198.51.100.2"));
+  dead.clear();
+  e.advance_and_run(600s);
+  EXPECT_EQ(peer(), address("198.51.100.2")) << "nobody prefers one of them";
+  dead = {address("198.51.100.2")};
+  e.advance_and_run(60s);
+  EXPECT_EQ(peer(), address("198.51.100.1"));
+  e.expect_tunnel();
+}
+
+TEST_F(NamedGateways, AnotherAnswerTakesNoTunnelDown) {
+  begin_named();
+  e.initiate(e.a());
+  e.run();
+  e.expect_tunnel();
+  leads_to({"198.51.100.1"});
+  leads_to({"198.51.100.1", "198.51.100.3", "198.51.100.2"});
+  EXPECT_TRUE(e.a().child_downs.empty());
+  EXPECT_EQ(e.a().endpoint().status().size(), 1U);
+  dead = {address("198.51.100.1")};
+  e.advance_and_run(60s);
+  EXPECT_EQ(peer(), address("198.51.100.3"));
+  EXPECT_TRUE(e.packet(e.a(), e.b()));
+}
+
+TEST_F(NamedGateways, FromAnotherPlaceTheWayLeadsBackToTheName) {
+  begin_named();
+  of_a_.remote.alternatives.push_back(host("198.51.100.3"));
+  e.a().configure(e.now(), {of_a_}, {secret("s3cret")});
+  dead = {address("198.51.100.1"), address("198.51.100.2")};
+  e.initiate(e.a());
+  e.advance_and_run(30s);
+  EXPECT_EQ(peer(), address("198.51.100.3"));
+  dead.clear();
+  e.advance_and_run(120s);
+  EXPECT_EQ(peer(), address("198.51.100.1"));
+  e.expect_tunnel();
+}
+
 }  // namespace
 }  // namespace cygnet::test

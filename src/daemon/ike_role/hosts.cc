@@ -18,10 +18,38 @@ namespace {
 constexpr Duration kPatience = std::chrono::seconds(3);
 constexpr Duration kMoment = std::chrono::milliseconds(200);  // for other answers to come
 
-// Blocks: for the pool.
-std::optional<IpAddress> look_up(const std::string& name) {
-  const auto all = look_up_all(name);
-  return all.empty() ? std::nullopt : std::optional(all.front());
+constexpr std::size_t kMostOfName = 8;  // addresses; each takes its time to be given up
+
+// Whoever answers changes the order from one time to the next: what is known keeps its place. RFC 8305 section 4: a
+// family that fails as a whole is not to be tried through before the other one, so they take turns.
+std::vector<IpAddress> arranged(const std::vector<IpAddress>& known, const std::vector<IpAddress>& answer) {
+  const auto has = [](const std::vector<IpAddress>& list, const IpAddress& address) {
+    return std::ranges::find(list, address) != list.end();
+  };
+  std::vector<IpAddress> left;
+  for (const auto& address : known) {
+    if (has(answer, address)) left.push_back(address);
+  }
+  for (const auto& address : answer) {
+    if (!has(left, address)) left.push_back(address);
+  }
+  std::vector<IpAddress> out;
+  while (!left.empty() && out.size() < kMostOfName) {
+    const auto other = std::ranges::find_if(
+        left, [&](const IpAddress& address) { return out.empty() || address.family() != out.back().family(); });
+    const auto next = other == left.end() ? left.begin() : other;
+    out.push_back(*next);
+    left.erase(next);
+  }
+  return out;
+}
+
+// Who the peer is must not depend on where it answers, nor what is protected.
+bool may_be_elsewhere(const model::Connection& connection) {
+  const auto& peer = connection.remote;
+  const bool named = peer.id || peer.id_any || !peer.certificate.empty() ||
+                     (peer.auth == model::AuthMethod::kSignature && peer.public_key.empty());
+  return named && std::ranges::none_of(connection.children, [](const auto& child) { return child.remote.empty(); });
 }
 
 }  // namespace
@@ -77,7 +105,7 @@ void orient_by_networks(model::Connection& connection, const std::vector<IpAddre
 }
 
 Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup)
-    : Hosts(loop, pool, std::move(netlink), std::move(setup), look_up) {}
+    : Hosts(loop, pool, std::move(netlink), std::move(setup), look_up_all) {}
 
 Hosts::Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up)
     : loop_(loop),
@@ -128,7 +156,7 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
     if (under_way) {
       continue;
     }
-    auto answer = std::make_shared<std::optional<IpAddress>>();
+    auto answer = std::make_shared<std::vector<IpAddress>>();
     pool_.run([look_up = look_up_, name, answer] { *answer = look_up(name); },
               [this, name, answer] { on_answer(name, *answer); });
   }
@@ -142,14 +170,14 @@ void Hosts::resolve(const std::vector<model::Connection>& connections, std::func
   });
 }
 
-void Hosts::on_answer(const std::string& name, const std::optional<IpAddress>& address) {
-  const auto known = names_.find(name);
-  if (address && (known == names_.end() || known->second != *address)) {
-    names_[name] = *address;
+void Hosts::on_answer(const std::string& name, const std::vector<IpAddress>& addresses) {
+  if (addresses.empty()) {
+    if (!names_.contains(name) && in_vain_.insert(name).second) note_changed();
+  } else {
+    auto& known = names_[name];
+    auto all = arranged(known, addresses);
     in_vain_.erase(name);
-    note_changed();
-  } else if (!address && known == names_.end() && in_vain_.insert(name).second) {
-    note_changed();
+    if (std::exchange(known, all) != all) note_changed();
   }
   const auto waiting = std::move(asked_[name]);
   asked_.erase(name);
@@ -198,7 +226,7 @@ void Hosts::recall(const model::Connection& connection, const IpAddress& local, 
     }
     // The other end says whose name it is.
     const bool is_ours = other->kind == model::HostSpec::Kind::kAddress && other->address == remote;
-    names_.try_emplace(named->name, is_ours ? local : remote);
+    names_.try_emplace(named->name, std::vector{is_ours ? local : remote});
   }
   if (last_.contains(connection.name)) return;
   auto before = connection;
@@ -216,7 +244,7 @@ void Hosts::fill(model::HostSpec& host, const model::HostSpec& peer) {
     const auto it = names_.find(host.name);
     host.resolved = it != names_.end();
     if (host.resolved) {
-      host.address = it->second;
+      host.address = it->second.front();
     }
     return;
   }
@@ -303,11 +331,50 @@ Result<void> Hosts::orient_one(model::Connection& connection, const std::vector<
     return fail("the name " + connection.remote.host.name + " cannot be resolved: check it with: getent hosts " +
                 connection.remote.host.name);
   }
+  fill_peer(connection, own);
   fill(connection.local.host, connection.remote.host);
   if (connection.local.host.kind == model::HostSpec::Kind::kDefaultRoute && !connection.local.host.resolved) {
     return fail("there is no default route to take an address from: see `ip route`");
   }
   return {};
+}
+
+std::vector<IpAddress> Hosts::ways_to(const std::string& name, const model::HostSpec& from,
+                                      const std::vector<IpAddress>& own) {
+  auto all = names_.at(name);
+  if (from.kind == model::HostSpec::Kind::kAddress) {
+    std::erase_if(all, [&](const IpAddress& a) { return a.family() != from.address.family(); });
+  }
+  std::erase_if(all, [&](const IpAddress& a) { return std::ranges::find(own, a) != own.end(); });
+  if (all.size() > 1) {
+    const auto is_reached = [&](const IpAddress& a) {
+      return netlink_.route_to(a, std::nullopt, setup_.fwmark).has_value();
+    };
+    std::ranges::stable_partition(all, is_reached);
+  }
+  return all;
+}
+
+void Hosts::fill_peer(model::Connection& connection, const std::vector<IpAddress>& own) {
+  auto& peer = connection.remote;
+  const bool several = may_be_elsewhere(connection);
+  std::vector<model::HostSpec> all;
+  const auto add = [&](const model::HostSpec& written) {
+    all.push_back(written);
+    if (written.kind != model::HostSpec::Kind::kName || !written.resolved) return;
+    const auto ways = ways_to(written.name, connection.local.host, own);
+    if (ways.empty()) return;
+    all.back().address = ways.front();
+    for (std::size_t i = 1; i < ways.size() && several; ++i) {
+      all.push_back(written);
+      all.back().address = ways[i];
+    }
+  };
+  add(peer.host);
+  for (const auto& other : peer.alternatives) add(other);
+  peer.host = std::move(all.front());
+  all.erase(all.begin());
+  peer.alternatives = std::move(all);
 }
 
 void Hosts::Oriented::set_aside(const std::map<std::string, std::string>& why) {

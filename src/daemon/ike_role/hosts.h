@@ -25,7 +25,7 @@ void orient_by_networks(model::Connection& connection, const std::vector<IpAddre
 
 class Hosts {
  public:
-  using LookUp = std::function<std::optional<IpAddress>(const std::string&)>;  // blocks
+  using LookUp = std::function<std::vector<IpAddress>(const std::string&)>;  // all of a name; blocks
   // `pool` is for names alone: a resolver that does not answer holds up nothing else.
   Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup);
   Hosts(io::EventLoop& loop, io::WorkPool& pool, io::RouteSocket netlink, model::Setup setup, LookUp look_up);
@@ -75,7 +75,7 @@ class Hosts {
 
  private:
   struct Lookup;
-  void on_answer(const std::string& name, const std::optional<IpAddress>& address);
+  void on_answer(const std::string& name, const std::vector<IpAddress>& addresses);
   void note_changed();
   void tell_changed();
   // A name of the connection's without an address, of which nobody has said yet that there is none.
@@ -91,6 +91,11 @@ class Hosts {
   [[nodiscard]] Result<void> orient_one(model::Connection& connection, const std::vector<IpAddress>& own,
                                         bool& oriented);
   void fill_names(model::Connection& connection);
+  // Where a name of the oriented connection's peer leads: to the first of its addresses that can be, and where that
+  // does not answer to the others (right=a,b).
+  void fill_peer(model::Connection& connection, const std::vector<IpAddress>& own);
+  [[nodiscard]] std::vector<IpAddress> ways_to(const std::string& name, const model::HostSpec& from,
+                                               const std::vector<IpAddress>& own);
   [[nodiscard]] std::optional<model::Connection> as_before(const model::Connection& written) const;
 
   io::EventLoop& loop_;
@@ -100,7 +105,7 @@ class Hosts {
   LookUp look_up_;
   std::map<std::string, std::vector<std::shared_ptr<Lookup>>> asked_;  // names under way, and who waits for them
   std::set<std::string> in_vain_;                                      // names without an address, as far as is known
-  std::map<std::string, IpAddress> names_;
+  std::map<std::string, std::vector<IpAddress>> names_;                // none without an address
   std::function<void()> changed_;
   bool untold_ = false;  // something changed
   io::EventLoop::TimerId telling_ = 0;

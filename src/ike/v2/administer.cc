@@ -172,9 +172,12 @@ bool differs_only_in_found_addresses(const model::Connection& a, model::Connecti
   b.source = a.source;
   level(a.local.host, b.local.host);
   level(a.remote.host, b.remote.host);
-  for (std::size_t i = 0; i < std::min(a.remote.alternatives.size(), b.remote.alternatives.size()); ++i)
-    level(a.remote.alternatives[i], b.remote.alternatives[i]);
-  return a == b;
+  auto before = a;
+  before.remote.alternatives = written_alternatives(before.remote);
+  b.remote.alternatives = written_alternatives(b.remote);
+  for (std::size_t i = 0; i < std::min(before.remote.alternatives.size(), b.remote.alternatives.size()); ++i)
+    level(before.remote.alternatives[i], b.remote.alternatives[i]);
+  return before == b;
 }
 
 using Moved = std::vector<std::pair<ConnectionPtr, ConnectionPtr>>;  // as they were, as they are

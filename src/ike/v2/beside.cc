@@ -135,8 +135,10 @@ bool begin_beside(World& world, IkeSa& old, const Beside& how) {
   auto* fresh = begin_ike_sa(world, std::move(wants.front()));
   if (fresh == nullptr) return false;
   for (std::size_t i = 1; i < wants.size(); ++i) fresh->handshake->wants.push_back(std::move(wants[i]));
-  fresh->path.local.address = old.path.local.address;
   fresh->path.remote.address = how.remote.value_or(old.path.remote.address);
+  fresh->path.local.address = old.path.local.address.family() == fresh->path.remote.address.family()
+                                  ? old.path.local.address
+                                  : local_address_of(world, *old.connection, fresh->path.remote.address);
   fresh->force_encapsulation = how.force_encapsulation;
   fresh->stands_in_for = old.local_spi();
   fresh->made_beside = true;

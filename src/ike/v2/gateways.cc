@@ -17,6 +17,33 @@ std::vector<IpAddress> gateways_of(const model::Connection& connection) {
   return out;
 }
 
+std::vector<model::HostSpec> written_alternatives(const model::End& peer) {
+  std::vector<model::HostSpec> out;
+  const auto* before = &peer.host;
+  for (const auto& host : peer.alternatives) {
+    const bool found =
+        host.kind == model::HostSpec::Kind::kName && before->kind == host.kind && before->name == host.name;
+    if (!found) out.push_back(host);
+    before = &host;
+  }
+  return out;
+}
+
+namespace {
+
+// Somewhere else than at the first that was written.
+bool is_away(const model::Connection& connection, const IpAddress& address) {
+  const auto& first = connection.remote.host;
+  if (first.has_address() && first.address == address) return false;
+  const auto& others = connection.remote.alternatives;
+  const auto here = std::ranges::find_if(
+      others, [&](const model::HostSpec& host) { return host.has_address() && host.address == address; });
+  return here != others.end() &&
+         (first.kind != model::HostSpec::Kind::kName || here->kind != first.kind || here->name != first.name);
+}
+
+}  // namespace
+
 IpAddress gateway_of(const World& world, const model::Connection& connection) {
   const auto all = gateways_of(connection);
   const auto choice = world.gateways.find(connection.name);
@@ -48,10 +75,9 @@ std::vector<ChildWant> leave_gateway(World& world, IkeSa& sa, bool was_up) {
 
 void arrive_at_gateway(World& world, IkeSa& sa) {
   if (!sa.began_here || !sa.connection || sa.connection->remote.alternatives.empty()) return;
-  const auto all = gateways_of(*sa.connection);
   find_gateway_again(world, sa);
-  const auto here = std::find(all.begin(), all.end(), sa.path.remote.address);
-  if (here == all.end() || here == all.begin() || !sa.connection->failback || sa.connection->failback_interval_s == 0)
+  if (!is_away(*sa.connection, sa.path.remote.address) || !sa.connection->failback ||
+      sa.connection->failback_interval_s == 0)
     return;
   sa.failback_at = world.now + std::chrono::seconds(sa.connection->failback_interval_s);
 }
@@ -66,7 +92,7 @@ void find_gateway_again(World& world, const IkeSa& sa) {
 void try_first_gateway(World& world, IkeSa& sa) {
   sa.failback_at = kNever;
   const auto all = gateways_of(*sa.connection);
-  if (all.empty() || all.front() == sa.path.remote.address || !sa.connection->failback) return;
+  if (all.empty() || !is_away(*sa.connection, sa.path.remote.address) || !sa.connection->failback) return;
   sa.failback_at = world.now + std::chrono::seconds(sa.connection->failback_interval_s);
   (void)begin_beside(world, sa, {"to return to " + all.front().to_string(), false, all.front()});
 }

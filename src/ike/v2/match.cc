@@ -84,11 +84,25 @@ std::vector<ConnectionPtr> by_address(const World& world, const Path& path) {
 
 bool can_initiate(const model::Connection& connection) { return !gateways_of(connection).empty(); }
 
+IpAddress local_address_of(const World& world, const model::Connection& connection, const IpAddress& remote) {
+  const auto family = remote.family();
+  const auto& host = connection.local.host;
+  if (!host.has_address()) return IpAddress::any(family);
+  if (host.address.family() == family) return host.address;
+  // What was looked up is for the first of the peer's addresses. Of the other family the only one is meant.
+  std::optional<IpAddress> only;
+  for (const auto& address : world.local_addresses) {
+    if (address.family() != family || address.is_link_local()) continue;
+    if (only) return IpAddress::any(family);
+    only = address;
+  }
+  return only.value_or(IpAddress::any(family));
+}
+
 Path path_of(const World& world, const model::Connection& connection) {
   Path path;
   path.remote = {gateway_of(world, connection), connection.remote.ike_port};
-  path.local.address = connection.local.host.has_address() ? connection.local.host.address
-                                                           : IpAddress::any(path.remote.address.family());
+  path.local.address = local_address_of(world, connection, path.remote.address);
   // RFC 7296 section 2.23: "Port 4500 is reserved for UDP-encapsulated ESP and IKE": whoever says another port than 500
   // means the one with the marker.
   path.marked = connection.remote.ike_port != 500;

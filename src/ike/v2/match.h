@@ -14,6 +14,9 @@ namespace cygnet::ike::v2 {
 [[nodiscard]] std::vector<ConnectionPtr> by_address(const World& world, const Path& path);
 // Can this connection be initiated: is the peer's address known?
 [[nodiscard]] bool can_initiate(const model::Connection& connection);
+// Where a new IKE SA of ours to this address begins. Unspecified: where the kernel says; the answer tells.
+[[nodiscard]] IpAddress local_address_of(const World& world, const model::Connection& connection,
+                                         const IpAddress& remote);
 // The path of a new IKE SA of ours.
 [[nodiscard]] Path path_of(const World& world, const model::Connection& connection);
 

@@ -20,11 +20,11 @@ model::Connection to_name(const std::string& name) {
 // A resolver that answers when it is told to.
 class Resolver {
  public:
-  std::optional<IpAddress> look_up(const std::string& /*name*/) {
+  std::vector<IpAddress> look_up(const std::string& /*name*/) {
     std::unique_lock lock(mutex_);
     ++asked;
     changed_.wait(lock, [&] { return open_; });
-    return IpAddress::parse("192.0.2.7");
+    return {*IpAddress::parse("192.0.2.7")};
   }
   void answer() {
     const std::lock_guard lock(mutex_);
@@ -104,7 +104,7 @@ TEST(Hosts, WhatIsAnsweredIsToldWhileOthersAreAwaited) {
   io::WorkPool pool(loop, 2);
   Resolver resolver;
   Hosts hosts(loop, pool, std::move(*io::RouteSocket::open()), {}, [&](const std::string& name) {
-    return name == "slow.test" ? resolver.look_up(name) : IpAddress::parse("192.0.2.8");
+    return name == "slow.test" ? resolver.look_up(name) : std::vector{*IpAddress::parse("192.0.2.8")};
   });
   auto quick = to_name("quick.test");
   quick.name = "q";
@@ -129,7 +129,7 @@ TEST(Hosts, AnAddressOfOursForThePeersNameTurnsNoConnectionRound) {
   io::EventLoop loop;
   io::WorkPool pool(loop, 1);
   Hosts hosts(loop, pool, std::move(*io::RouteSocket::open()), {},
-              [](const std::string&) { return IpAddress::parse("127.0.0.1"); });
+              [](const std::string&) { return std::vector{*IpAddress::parse("127.0.0.1")}; });
   auto connection = to_name("peer.test");
   connection.local.host = {.kind = model::HostSpec::Kind::kAny};
   connection.children.resize(1);
@@ -153,7 +153,8 @@ class HostsWithoutNames : public testing::Test {
  protected:
   io::EventLoop loop;
   io::WorkPool pool{loop, 1};
-  Hosts hosts{loop, pool, std::move(*io::RouteSocket::open()), {}, [](const std::string&) { return std::nullopt; }};
+  Hosts hosts{
+      loop, pool, std::move(*io::RouteSocket::open()), {}, [](const std::string&) { return std::vector<IpAddress>(); }};
 };
 
 TEST_F(HostsWithoutNames, WhereATunnelLedIsRecalledUntilThereIsAnAnswer) {
@@ -245,6 +246,73 @@ TEST_F(HostsWithoutNames, AnAddressThatIsAwayIsRecalledFromTheTunnel) {
   ASSERT_EQ(oriented.connections.size(), 1U);
   EXPECT_EQ(oriented.connections[0].local.host.address, IpAddress::parse("203.0.113.5"));
   EXPECT_EQ(oriented.connections[0].remote.host.address, IpAddress::parse("198.51.100.9"));
+}
+
+// A name with several addresses: the peer is at one of them.
+class NameWithMany : public testing::Test {
+ protected:
+  NameWithMany() {
+    connection.local.host = {.kind = model::HostSpec::Kind::kAny};
+    connection.remote.id = model::Identity::parse("@hub");
+    connection.children.resize(1);
+    connection.children[0].remote = {*model::TrafficSelector::parse("10.2.0.0/24")};
+  }
+  // Where the connection leads after this answer. Loopback addresses are ours, and all can be reached.
+  std::string after(std::vector<const char*> answer) {
+    answer_.clear();
+    for (const auto* text : answer) answer_.push_back(*IpAddress::parse(text));
+    hosts.resolve({connection}, [&] { loop.stop(); });
+    loop.restart();
+    loop.run();
+    const auto oriented = hosts.orient({connection});
+    if (oriented.connections.size() != 1) return oriented.unusable.at("c");
+    const auto& peer = oriented.connections[0].remote;
+    auto out = peer.host.address.to_string();
+    for (const auto& other : peer.alternatives) {
+      EXPECT_TRUE(other.has_address());
+      out += " " + other.address.to_string();
+    }
+    return out;
+  }
+
+  model::Connection connection = to_name("many.test");
+  std::vector<IpAddress> answer_;
+  io::EventLoop loop;
+  io::WorkPool pool{loop, 1};
+  Hosts hosts{loop, pool, std::move(*io::RouteSocket::open()), {}, [this](const std::string&) { return answer_; }};
+};
+
+TEST_F(NameWithMany, FamiliesTakeTurnsAndNobodyChangesPlaces) {
+  connection.local.host = {.kind = model::HostSpec::Kind::kAny};
+  EXPECT_EQ(after({"127.1.0.1", "127.1.0.2"}), "127.1.0.1 127.1.0.2");
+  EXPECT_EQ(after({"127.1.0.2", "127.1.0.1"}), "127.1.0.1 127.1.0.2") << "as each answer has another order";
+  EXPECT_EQ(after({"127.1.0.3", "127.1.0.2"}), "127.1.0.2 127.1.0.3");
+  EXPECT_EQ(after({}), "127.1.0.2 127.1.0.3") << "no answer says nothing";
+  EXPECT_EQ(after({"127.1.0.9"}), "127.1.0.9");
+  std::vector<const char*> many{"127.2.0.1", "127.2.0.2", "127.2.0.3", "127.2.0.4", "127.2.0.5",
+                                "127.2.0.6", "127.2.0.7", "127.2.0.8", "127.2.0.9"};
+  EXPECT_EQ(after(many), "127.2.0.1 127.2.0.2 127.2.0.3 127.2.0.4 127.2.0.5 127.2.0.6 127.2.0.7 127.2.0.8");
+}
+
+TEST_F(NameWithMany, OfAWrittenEndsFamilyAndNotOurOwn) {
+  connection.local.host = {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.0.0.1")};
+  EXPECT_EQ(after({"2001:db8::1", "127.1.0.1", "127.0.0.1", "127.1.0.2"}), "127.1.0.1 127.1.0.2");
+}
+
+TEST_F(NameWithMany, StandBehindTheirNameAmongOthers) {
+  connection.remote.alternatives = {
+      {.kind = model::HostSpec::Kind::kAddress, .address = *IpAddress::parse("127.3.0.1")}};
+  EXPECT_EQ(after({"127.1.0.1", "127.1.0.2"}), "127.1.0.1 127.1.0.2 127.3.0.1");
+}
+
+// Where the address says who the peer is, or what is protected, another address is somebody else.
+TEST_F(NameWithMany, OnlyWhereThePeerIsNamed) {
+  connection.remote.id.reset();
+  EXPECT_EQ(after({"127.1.0.1", "127.1.0.2"}), "127.1.0.1");
+  connection.remote.auth = model::AuthMethod::kSignature;
+  EXPECT_EQ(after({"127.1.0.1", "127.1.0.2"}), "127.1.0.1 127.1.0.2") << "its certificate has the name";
+  connection.children[0].remote.clear();
+  EXPECT_EQ(after({"127.1.0.1", "127.1.0.2"}), "127.1.0.1");
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 #include <iterator>
+#include <string_view>
+#include <unordered_set>
 
 #include "model/everything.h"
 
@@ -259,9 +261,9 @@ Changes PolicyTable::configure(const std::vector<model::Connection>& connections
   for (auto& [key, entry] : entries_) {
     entry.configured = false;
   }
-  std::erase_if(held_, [&](const auto& held) {
-    return std::ranges::find(connections, held.first, &model::Connection::name) == connections.end();
-  });
+  std::unordered_set<std::string_view> names;
+  for (const auto& connection : connections) names.insert(connection.name);
+  std::erase_if(held_, [&](const auto& held) { return !names.contains(held.first); });
   for (const auto& connection : connections) configure_one(connection, changes);
   remove_unneeded(entries_.begin(), entries_.end(), changes);
   if (std::exchange(adopted_, false)) {
@@ -311,7 +313,10 @@ Changes PolicyTable::reconfigure(const std::vector<model::Connection>& changed, 
     const auto [first, last] = of_connection(name);
     for (auto it = first; it != last; ++it) it->second.configured = false;
   }
-  std::erase_if(held_, [&](const auto& held) { return std::ranges::find(gone, held.first) != gone.end(); });
+  for (const auto& name : gone) {
+    const auto first = held_.lower_bound({name, {}});
+    held_.erase(first, std::find_if(first, held_.end(), [&](const auto& held) { return held.first != name; }));
+  }
   for (const auto& connection : changed) configure_one(connection, changes);
   for (const auto& name : names) {
     const auto [first, last] = of_connection(name);

@@ -14,6 +14,8 @@ struct Open : testing::Test {
   model::Connection site = tunnel("site");  // to B, 10.2.0.0/16
   model::Connection any = tunnel("any");
   model::SharedSecret psk = secret("s3cret");
+  const char* behind_a = "10.1.0.0/16";
+  std::vector<IpAddress> addresses_of_a;
 
   Open() {
     any.remote.host = {};
@@ -32,11 +34,12 @@ struct Open : testing::Test {
     of_c.local.host.address = address("203.0.113.1");
     of_c.remote.host.kind = model::HostSpec::Kind::kAddress;
     of_c.remote.host.address = address("192.0.2.1");
-    of_c.children = {child("any", behind_c, "10.1.0.0/16")};
+    of_c.children = {child("any", behind_c, behind_a)};
     Exchange e;
     e.add("A", "192.0.2.1", {site, any}, {psk});
     e.add("B", "198.51.100.1", {mirrored(site)}, {psk});
     e.add("C", "203.0.113.1", {of_c}, {psk});
+    e.a().act(e.now(), [&](auto& endpoint) { endpoint.on_local_addresses(e.now(), addresses_of_a); });
     e.initiate(e.side(2), "any", "any");
     e.run();
     const auto specs = e.a().plane.specs();
@@ -96,6 +99,21 @@ TEST_F(Open, WhatLiesAroundItIsTaken) { EXPECT_TRUE(gets("10.2.0.0/15")); }
 TEST_F(Open, WhatIsOursIsNotTaken) {
   EXPECT_FALSE(gets("10.1.0.5/32"));
   EXPECT_FALSE(gets("10.1.0.0/16"));
+}
+
+// A way out for roadwarriors has all addresses at our end; what is behind us another connection says.
+TEST_F(Open, WhatIsOursIsNotTakenWhereLeftsubnetIsAll) {
+  any.children = {child("any", "0.0.0.0/0", "10.0.0.0/8")};
+  behind_a = "0.0.0.0/0";
+  addresses_of_a = {address("192.0.2.1"), address("10.1.0.1"), address("10.7.0.1")};
+  EXPECT_FALSE(gets("10.1.0.5/32"));
+  EXPECT_FALSE(gets("10.1.0.0/16"));
+  EXPECT_FALSE(gets("10.7.0.1/32")) << "this machine";
+  EXPECT_TRUE(gets("10.7.0.2/32")) << "nobody says that this is ours";
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+  // What we only pass on is behind a peer, and may be behind this one.
+  addresses_of_a = {address("192.0.2.1")};
+  EXPECT_TRUE(gets("10.1.0.5/32"));
 }
 
 TEST_F(Open, ThePeerItselfMayComeAsAnybody) {

@@ -152,17 +152,36 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
 
 // Addresses of this end's network, out of a larger range that is left open to peers. A known peer may have all
 // addresses.
-bool is_in_our_network(const ChildTerms& terms, const IpRange& range) {
-  return std::ranges::any_of(terms.connection->children, [&](const model::Child& child) {
-    return child.name == terms.child && std::ranges::any_of(child.local, [&](const auto& ours) {
-             const auto leaves_open = [&](const auto& theirs) {
-               return theirs.range != ours.range && theirs.range.contains(ours.range) &&
-                      (names_hosts(theirs.range) || names_nobody(*terms.connection));
-             };
-             return names_hosts(ours.range) && ours.range.contains(range) &&
-                    std::ranges::any_of(child.remote, leaves_open);
-           });
-  });
+// addresses. What another connection has at our end is ours where this machine is in it: else it may lie behind a peer,
+// and be passed on.
+bool is_in_our_network(const World& world, const ChildTerms& terms, const IpRange& range) {
+  const auto leaves_open = [&](const IpRange& ours) {
+    const auto around = [&](const model::TrafficSelector& theirs) {
+      return theirs.range != ours && theirs.range.contains(ours) &&
+             (names_hosts(theirs.range) || names_nobody(*terms.connection));
+    };
+    return std::ranges::any_of(terms.connection->children, [&](const model::Child& child) {
+      return child.name == terms.child && std::ranges::any_of(child.remote, around);
+    });
+  };
+  const auto we_are_in = [&](const IpRange& network) {
+    return std::ranges::any_of(world.local_addresses, [&](const IpAddress& own) { return network.contains(own); });
+  };
+  const auto is_ours = [&](const model::Connection& connection, const model::Child& child) {
+    const bool itself = &connection == terms.connection.get() && child.name == terms.child;
+    return std::ranges::any_of(child.local, [&](const model::TrafficSelector& ours) {
+      return names_hosts(ours.range) && ours.range.contains(range) && (itself || we_are_in(ours.range)) &&
+             leaves_open(ours.range);
+    });
+  };
+  const auto has_ours = [&](const ConnectionPtr& connection) {
+    return std::ranges::any_of(connection->children, [&](const auto& child) { return is_ours(*connection, child); });
+  };
+  const auto is_this_machine = [&](const IpAddress& own) {
+    return range == IpRange::of(own) && leaves_open(IpRange::of(own));
+  };
+  return has_ours(terms.connection) || std::ranges::any_of(world.local_addresses, is_this_machine) ||
+         std::ranges::any_of(world.connections, has_ours);
 }
 
 // Why nobody else may have this: the configuration says whose it is.
@@ -174,10 +193,10 @@ std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms
     return claim + "which connection " + other->name +
            " says is behind its own peer: write a rightsubnet= without it, or exactly that if it is meant";
   }
-  if (is_in_our_network(terms, mine.range)) {
+  if (is_in_our_network(world, terms, mine.range)) {
     return claim +
-           "which leftsubnet= says is on this side: write a rightsubnet= without it, or give clients addresses "
-           "of it with rightaddresspool=";
+           "which is on this side, as leftsubnet= or this machine's addresses say: write a rightsubnet= without it, or "
+           "give clients addresses of it with rightaddresspool=";
   }
   return {};
 }

@@ -45,10 +45,10 @@ void drop_wants(World& world, IkeSa& sa, const std::string& connection, const st
     auto& wants = sa.handshake->wants;
     // What the peer is being asked for right now must be known when its answer comes.
     const bool first_is_asked_for = !sa.handshake->child_spi.is_zero();
-    for (std::size_t i = 0; i < wants.size(); ++i) {
-      if (!meant(wants[i]) || wants[i].given_up) continue;
-      dropped.push_back(wants[i]);
-      wants[i].given_up = true;
+    for (auto& want : wants) {
+      if (!meant(want) || want.given_up) continue;
+      dropped.push_back(want);
+      want.given_up = true;
     }
     const auto kept = wants.begin() + (first_is_asked_for && !wants.empty() ? 1 : 0);
     wants.erase(std::remove_if(kept, wants.end(), [](const ChildWant& w) { return w.given_up; }), wants.end());
@@ -421,7 +421,7 @@ struct Replaced {
 
 ConnectionPtr replace(World& world, model::Connection connection, Replaced& replaced) {
   fill_in_identities(world, connection);
-  const auto known = world.find_connection(connection.name);
+  auto known = world.find_connection(connection.name);
   if (known && is_same(*known, connection)) return known;
   const bool moved = known && differs_only_in_found_addresses(*known, connection);
   auto fresh = std::make_shared<const model::Connection>(std::move(connection));

@@ -56,6 +56,15 @@ std::optional<IpPrefix> parse_prefix(std::string_view text) {
   return IpPrefix{*address, *length};
 }
 
+// 10.2.0.0 is a host like any other, but mostly meant as 10.2.0.0/16. Empty: not such an address.
+std::string likely_network(const IpAddress& address) {
+  const auto octets = address.bytes();
+  std::size_t zeros = 0;
+  while (zeros < octets.size() && octets[octets.size() - 1 - zeros] == 0) ++zeros;
+  if (address.is_v4()) return zeros == 0 ? "" : address.to_string() + '/' + std::to_string(32 - 8 * zeros);
+  return zeros < 8 ? "" : address.to_string() + "/64";
+}
+
 // Reads the selectors of one end. An inner list is one child's selectors.
 class EndSelectors {
  public:
@@ -211,6 +220,12 @@ std::optional<TrafficSelector> EndSelectors::read_item(const Entry& entry, const
           entry.value_place(piece.offset),
           "'" + std::string(network) + "' has bits beyond its prefix length; " + meant.to_string() + " is taken",
           "write " + meant.to_string());
+    }
+    const auto likely = network.find('/') == std::string_view::npos ? likely_network(prefix->address) : std::string();
+    if (!likely.empty()) {
+      report_.warning(entry.value_place(piece.offset),
+                      "'" + std::string(network) + "' has no prefix length: it is taken for one host",
+                      "write " + likely + ", or " + prefix->to_string() + " if the host is meant");
     }
     selector = TrafficSelector::of(*prefix);
   } else if (const auto range = TrafficSelector::parse(network)) {

@@ -373,21 +373,22 @@ void on_nopmtudisc(const Context& c) {
 
 // ---- one end
 
-// One address or name.
+// One address or name. What is neither counts as a name: no other fault follows from it.
 void read_host(const Context& c, const std::string& text, model::HostSpec& host) {
   using Kind = model::HostSpec::Kind;
+  host = {.kind = Kind::kName, .address = {}, .name = text};
   if (const auto address = IpAddress::parse(text)) {
     if (address->is_multicast()) return c.bad("a multicast address cannot be an IKE peer");
-    host.kind = Kind::kAddress;
-    host.address = *address;
+    host = {.kind = Kind::kAddress, .address = *address};
     return;
   }
   const bool like_address = text.find_first_not_of("0123456789.") == std::string::npos;
-  if (like_address || !is_host_name(text))
-    return c.bad("'" + text + "' is neither an address nor a host name",
-                 "write an address, a name, %any or %defaultroute");
-  host.kind = Kind::kName;
-  host.name = text;
+  if (!like_address && is_host_name(text)) return;
+  const bool brackets = text.size() > 2 && text.front() == '[' && text.back() == ']';
+  const auto inside = brackets ? text.substr(1, text.size() - 2) : std::string();
+  c.bad("'" + text + "' is neither an address nor a host name",
+        IpAddress::parse(inside) ? "write it without brackets: " + inside
+                                 : "write an address, a name, %any or %defaultroute");
 }
 
 // right=a,b: where the peer is if it is not at the first.
@@ -419,6 +420,7 @@ void on_host(const Context& c) {
     host.kind = Kind::kDefaultRoute;
     return;
   }
+  if (text.starts_with('%') || text.find('/') != std::string::npos) host = {Kind::kName, {}, text};
   if (text.starts_with('%')) {
     static constexpr std::array<std::string_view, 6> kOther{"%group", "%opportunistic", "%opportunisticgroup",
                                                             "%oppo",  "%oppogroup",     "%hostname"};

@@ -416,7 +416,10 @@ void SecretsParser::include(const std::vector<Token>& tokens, unsigned depth) {
   if (tokens.size() != 2) return report_.error(at(tokens[0]), "include takes one file name");
   const auto target = relative_to(path_, std::string(tokens[1].text));
   if (!has_wildcard(target)) return parse_file(target, at(tokens[1]), depth + 1);
-  for (const auto& path : files_.glob(target)) parse_file(path, at(tokens[1]), depth + 1);
+  const auto found = files_.glob(target);
+  if (found.empty())
+    report_.warning(at(tokens[1]), "include " + std::string(tokens[1].text) + ": there is no such file: " + target);
+  for (const auto& path : found) parse_file(path, at(tokens[1]), depth + 1);
 }
 
 }  // namespace

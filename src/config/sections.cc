@@ -198,7 +198,9 @@ void Parser::parse_include(std::string_view rest, const Place& place, unsigned d
   // What follows an include belongs to no section: the file may have opened one.
   const auto target = relative_to(place.file, name);
   if (has_wildcard(target)) {
-    for (const auto& path : files_.glob(target)) parse_file(path, place, depth + 1);
+    const auto found = files_.glob(target);
+    if (found.empty()) report_.warning(place, "include " + name + ": there is no such file: " + target);
+    for (const auto& path : found) parse_file(path, place, depth + 1);
   } else {
     parse_file(target, place, depth + 1);
   }

@@ -218,8 +218,9 @@ class IkeProcess {
   void answer(ClientId client, const control::CertsRequest& request);
   void answer(ClientId client, const control::LeasesRequest& request);
   void answer(ClientId client, const control::ReleaseLeaseRequest& request);
-  // False, and the client has been told, if there is no such connection (or child).
-  [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child);
+  // False, and the client has been told, if there is no such connection (or child), or none that can be used.
+  [[nodiscard]] bool known(ClientId client, const std::string& connection, const std::string& child,
+                           bool usable = true);
   void on_client_gone(ClientId client);
   void done(ClientId client, bool ok, std::string message, control::Data data = {});
   // As done(), once engine and kernel have taken what led to it.

@@ -316,7 +316,11 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
     last_errors_.erase(action.connection);
     let_questions_out();
   } else {
-    last_errors_[action.connection] = action.message;
+    // Who waits to be called is not at fault because somebody asked for more.
+    const auto* connection = find_connection(action.connection);
+    const bool waits_for_calls = connection != nullptr && connection->remote.alternatives.empty() &&
+                                 connection->remote.host.kind == model::HostSpec::Kind::kAny;
+    if (!waits_for_calls) last_errors_[action.connection] = action.message;
     let_questions_out();
     if (action.will_retry) {
       look_up_names_of(action.connection);

@@ -325,7 +325,9 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
                          explanation.policy.connection + "/" + explanation.policy.child_name +
                          " is the first that covers it: " + model::to_string(explanation.policy.local) +
                          " === " + model::to_string(explanation.policy.remote));
-  } else {
+  } else if (report.verdict == "outside") {
+    report.why.emplace_back("no policy covers it: it goes there as if there were no Cygnet");
+  } else if (report.route_reaches_engine) {
     report.why.emplace_back("no policy covers it: the engine drops what no policy allows");
   }
   bool first = true;
@@ -347,10 +349,13 @@ control::ExplainReport IkeProcess::make_explanation(const control::ExplainReques
         sa.remote.address.to_string() +
         (sa.udp_encapsulation ? " inside UDP port " + std::to_string(sa.remote.port) : " as plain ESP"));
   } else if (explanation.found && explanation.policy.action == model::PolicyAction::kProtect) {
-    report.why.emplace_back(explanation.policy.acquire
-                                ? "no SA is there yet: the packet waits and the tunnel is brought up"
-                                : "no SA is there: the packet is dropped (cygnet up " + explanation.policy.connection +
-                                      ")");
+    const auto why_not = unusable_.find(explanation.policy.connection);
+    report.why.emplace_back(
+        why_not != unusable_.end()
+            ? "no SA is there, and none can be made now: " + why_not->second + "; the packet is held back and dropped"
+        : explanation.policy.acquire
+            ? "no SA is there yet: the packet waits and the tunnel is brought up"
+            : "no SA is there: the packet is dropped (cygnet up " + explanation.policy.connection + ")");
   }
   return report;
 }

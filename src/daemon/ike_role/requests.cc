@@ -59,15 +59,15 @@ void IkeProcess::on_client_gone(ClientId client) {
   std::erase_if(waiting_, [&](const Waiting& w) { return w.client == client; });
 }
 
-bool IkeProcess::known(ClientId client, const std::string& connection, const std::string& child) {
-  if (const auto it = unusable_.find(connection); it != unusable_.end()) {
+bool IkeProcess::known(ClientId client, const std::string& connection, const std::string& child, bool usable) {
+  if (const auto it = unusable_.find(connection); usable && it != unusable_.end()) {
     done(client, false, it->second);
     return false;
   }
-  const auto* found = find_connection(connection);
+  const auto* found = find_configured(connection);
   if (found == nullptr) {
     std::string names;
-    for (const auto& c : connections_) {
+    for (const auto& c : configuration_.conf.connections) {
       names += (names.empty() ? "" : ", ") + c.name;
     }
     const auto& ignored = configuration_.conf.ignored;
@@ -203,7 +203,7 @@ void IkeProcess::answer(ClientId client, const control::StatusRequest& request) 
     done(client, true, "", make_summary());
     return;
   }
-  if (!request.connection.empty() && !known(client, request.connection, "")) {
+  if (!request.connection.empty() && !known(client, request.connection, "", false)) {
     return;
   }
   engine_.query_sas(false, [this, client, only = request.connection](const Result<sadb::Dump>& dump) {
@@ -217,8 +217,9 @@ void IkeProcess::answer(ClientId client, const control::StatusRequest& request) 
 void IkeProcess::answer(ClientId client, const control::ListRequest& /*request*/) {
   engine_.query_sas(false, [this, client](const Result<sadb::Dump>& dump) {
     control::ListReport report;
-    for (const auto& connection : connections_) {
-      report.connections.push_back(control::describe(connection));
+    for (const auto& written : configuration_.conf.connections) {
+      const auto* connection = find_configured(written.name);
+      report.connections.push_back(control::describe(connection == nullptr ? written : *connection));
     }
     if (dump) {
       for (const auto& policy : dump->policies) {
@@ -320,6 +321,8 @@ void IkeProcess::check_waiting() {
     if (waiting.what == Waiting::For::kUp && waiting.children_left.empty()) {
       done_when_in_place(waiting.client, !waiting.failed, waiting.messages, waiting.connection);
     } else if (waiting.what == Waiting::For::kDown && is_down(waiting)) {
+      // That is no fault.
+      if (waiting.child.empty()) last_errors_.erase(waiting.connection);
       done_when_in_place(waiting.client, true,
                          "'" + waiting.connection + (waiting.child.empty() ? "" : "/" + waiting.child) + "' is down");
     } else if (waiting.what == Waiting::For::kDown && late) {

@@ -500,5 +500,35 @@ TEST(Keywords, EverySupportedWordIsAppliedAndNoOther) {
   }
 }
 
+TEST(Load, ANetworkWithoutItsLengthIsAskedAbout) {
+  const auto of = [](const std::string& networks) {
+    const auto loaded =
+        load_text("conn c\n\tleft=192.0.2.1\n\tright=192.0.2.2\n\tleftsubnet=10.1.0.0/16\n\trightsubnet=" + networks +
+                  "\n\tauto=add\n");
+    EXPECT_EQ(loaded.connections.size(), 1U);
+    std::string out;
+    for (const auto& d : loaded.diagnostics) out += to_line(d) + " (" + d.hint + ")\n";
+    return out;
+  };
+  EXPECT_EQ(of("10.2.0.0"),
+            "/etc/ipsec.conf:5:14: warning: '10.2.0.0' has no prefix length: it is taken for one host (write "
+            "10.2.0.0/16, or 10.2.0.0/32 if the host is meant)\n");
+  EXPECT_NE(of("10.3.1.1,10.2.3.0").find("write 10.2.3.0/24,"), std::string::npos);
+  EXPECT_NE(of("10.3.1.1,2001:db8:2::").find("write 2001:db8:2::/64,"), std::string::npos);
+  EXPECT_EQ(of("10.2.0.0/32,10.2.0.1,10.3.0.0-10.3.0.9,2001:db8::1"), "");
+}
+
+// One fault, one message.
+TEST(Load, AnEndThatIsNoneIsNotAnybody) {
+  for (const auto* wrong : {"[2001:db8::2]", "192.0.2.256", "224.0.0.1", "%nobody", "192.0.2.0/24", "gw!b,192.0.2.3"}) {
+    const auto loaded = load_text("conn c\n\tleft=%defaultroute\n\tright=" + std::string(wrong) +
+                                  "\n\trightid=@b\n\trightsubnet=10.2.0.0/16\n\tauto=start\n");
+    ASSERT_EQ(loaded.diagnostics.size(), 1U) << wrong << "\n" << lines_of(loaded.diagnostics);
+    EXPECT_EQ(loaded.diagnostics[0].line, 3U);
+  }
+  const auto loaded = load_text("conn c\n\tleft=%defaultroute\n\tright=[2001:db8::2]\n\tauto=start\n");
+  EXPECT_EQ(loaded.diagnostics.at(0).hint, "write it without brackets: 2001:db8::2");
+}
+
 }  // namespace
 }  // namespace cygnet::config

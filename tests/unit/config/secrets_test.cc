@@ -142,5 +142,14 @@ TEST(Secrets, IncludesPatternsAndRefusesLoops) {
             "/etc/ipsec.d/b.secrets:1:9: error: '/etc/ipsec.d/b.secrets' includes itself");
 }
 
+TEST(Secrets, AnIncludeThatFindsNothingIsNamed) {
+  MemoryFiles files(
+      {{"/etc/ipsec.secrets", "include more/*.secrets\n: PSK \"the secret of this file\"\n"}, {"/etc/other", ""}});
+  const auto loaded = load_ipsec_secrets("/etc/ipsec.secrets", files);
+  EXPECT_EQ(loaded.secrets.size(), 1U);
+  EXPECT_EQ(lines_of(loaded.diagnostics),
+            "1:9: warning: include more/*.secrets: there is no such file: /etc/more/*.secrets\n");
+}
+
 }  // namespace
 }  // namespace cygnet::config

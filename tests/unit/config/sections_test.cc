@@ -95,6 +95,15 @@ TEST(Include, IsRelativeToItsFileAndTakesPatterns) {
   EXPECT_EQ(sections[2].place.file, "/etc/extra");
 }
 
+TEST(Include, APatternThatFindsNothingIsNamed) {
+  MemoryFiles files({{"/etc/ipsec.conf", "include conf.d/*.conf\nconn c\n"}, {"/etc/other", ""}});
+  Diagnostics diagnostics;
+  EXPECT_EQ(parse_sections("/etc/ipsec.conf", files, diagnostics).size(), 1U);
+  ASSERT_EQ(diagnostics.size(), 1U);
+  EXPECT_EQ(to_line(diagnostics[0]),
+            "/etc/ipsec.conf:1:9: warning: include conf.d/*.conf: there is no such file: /etc/conf.d/*.conf");
+}
+
 TEST(Include, LoopsDepthAndMissingFilesAreErrors) {
   MemoryFiles files({{"a", "include b\n"}, {"b", "include a\ninclude gone\n"}});
   Diagnostics diagnostics;

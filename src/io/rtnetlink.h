@@ -148,6 +148,12 @@ class RouteSocket {
                                   int forgiven_errno = 0);
   [[nodiscard]] Result<Route> decide(const IpAddress& destination, const std::optional<IpAddress>& source,
                                      std::uint32_t mark, int came_in_by, bool entry = false);
+  template <typename Rule>
+  [[nodiscard]] Result<std::vector<Rule>> list_rules(Family family, std::optional<Rule> (*parse)(const nlmsghdr&));
+  template <typename Rule>
+  [[nodiscard]] Result<void> set_rule(const Rule& rule);
+  template <typename Rule>
+  [[nodiscard]] Result<void> unset_rule(const Rule& rule);
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_together(std::span<const Route> routes, bool there);
   [[nodiscard]] std::vector<std::pair<std::size_t, Error>> set_some_together(std::span<const Route> routes, bool there);
 

@@ -43,7 +43,7 @@ std::optional<MarkRule> parse_mark_rule(const nlmsghdr& message) {
   return marked ? std::optional(rule) : std::nullopt;
 }
 
-Request mark_rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t flags) {
+Request rule_request(const MarkRule& rule, std::uint16_t type, std::uint16_t flags) {
   Request request(type, flags);
   auto* body = request.body<fib_rule_hdr>();
   body->family = af_of(rule.family);
@@ -96,7 +96,7 @@ std::optional<QuestionRule> parse_question_rule(const nlmsghdr& message) {
   return ours && table == RT_TABLE_MAIN && rule.port != 0 ? std::optional(rule) : std::nullopt;
 }
 
-Request question_rule_request(const QuestionRule& rule, std::uint16_t type, std::uint16_t flags) {
+Request rule_request(const QuestionRule& rule, std::uint16_t type, std::uint16_t flags) {
   Request request(type, flags);
   auto* body = request.body<fib_rule_hdr>();
   body->family = af_of(rule.family);
@@ -121,60 +121,45 @@ Request question_rule_request(const QuestionRule& rule, std::uint16_t type, std:
   return request;
 }
 
-Request all_rules(Family family) {
-  Request request(RTM_GETRULE, NLM_F_DUMP);
-  request.body<fib_rule_hdr>()->family = af_of(family);
-  return request;
-}
-
-constexpr const char* kCannotList = "cannot list the routing rules";
+std::string named(const auto& rule) { return "the routing rule " + std::to_string(rule.priority); }
 
 }  // namespace
 
-Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) {
-  auto request = all_rules(family);
-  std::vector<MarkRule> out;
-  const auto done = talk(
-      *request.header,
-      [&](const nlmsghdr& m) {
-        if (auto rule = parse_mark_rule(m)) {
-          out.push_back(*rule);
-        }
-      },
-      kCannotList);
-  return done ? Result<std::vector<MarkRule>>(std::move(out)) : std::unexpected(done.error());
+// parse: what such a rule says, or nothing of another kind of rule.
+template <typename Rule>
+Result<std::vector<Rule>> RouteSocket::list_rules(Family family,
+                                                  std::optional<Rule> (*parse)(const nlmsghdr& message)) {
+  Request request(RTM_GETRULE, NLM_F_DUMP);
+  request.body<fib_rule_hdr>()->family = af_of(family);
+  std::vector<Rule> out;
+  const auto take = [&](const nlmsghdr& message) {
+    if (auto rule = parse(message)) out.push_back(*rule);
+  };
+  const auto done = talk(*request.header, take, "cannot list the routing rules");
+  return done ? Result<std::vector<Rule>>(std::move(out)) : std::unexpected(done.error());
 }
+
+Result<std::vector<MarkRule>> RouteSocket::mark_rules(Family family) { return list_rules(family, parse_mark_rule); }
 
 Result<std::vector<QuestionRule>> RouteSocket::question_rules(Family family) {
-  auto request = all_rules(family);
-  std::vector<QuestionRule> out;
-  const auto done = talk(
-      *request.header,
-      [&](const nlmsghdr& m) {
-        if (auto rule = parse_question_rule(m)) out.push_back(*rule);
-      },
-      kCannotList);
-  return done ? Result<std::vector<QuestionRule>>(std::move(out)) : std::unexpected(done.error());
+  return list_rules(family, parse_question_rule);
 }
 
-Result<void> RouteSocket::add_rule(const MarkRule& rule) {
-  auto request = mark_rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-  return talk(*request.header, {}, "cannot set the routing rule " + std::to_string(rule.priority), EEXIST);
+template <typename Rule>
+Result<void> RouteSocket::set_rule(const Rule& rule) {
+  auto request = rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+  return talk(*request.header, {}, "cannot set " + named(rule), EEXIST);
 }
 
-Result<void> RouteSocket::remove_rule(const MarkRule& rule) {
-  auto request = mark_rule_request(rule, RTM_DELRULE, NLM_F_ACK);
-  return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
+template <typename Rule>
+Result<void> RouteSocket::unset_rule(const Rule& rule) {
+  auto request = rule_request(rule, RTM_DELRULE, NLM_F_ACK);
+  return talk(*request.header, {}, "cannot remove " + named(rule), ENOENT);
 }
 
-Result<void> RouteSocket::add_rule(const QuestionRule& rule) {
-  auto request = question_rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-  return talk(*request.header, {}, "cannot set the routing rule " + std::to_string(rule.priority), EEXIST);
-}
-
-Result<void> RouteSocket::remove_rule(const QuestionRule& rule) {
-  auto request = question_rule_request(rule, RTM_DELRULE, NLM_F_ACK);
-  return talk(*request.header, {}, "cannot remove the routing rule " + std::to_string(rule.priority), ENOENT);
-}
+Result<void> RouteSocket::add_rule(const MarkRule& rule) { return set_rule(rule); }
+Result<void> RouteSocket::remove_rule(const MarkRule& rule) { return unset_rule(rule); }
+Result<void> RouteSocket::add_rule(const QuestionRule& rule) { return set_rule(rule); }
+Result<void> RouteSocket::remove_rule(const QuestionRule& rule) { return unset_rule(rule); }
 
 }  // namespace cygnet::io

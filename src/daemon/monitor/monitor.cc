@@ -366,8 +366,10 @@ void Monitor::on_message(Child& from, const io::Message& message) {
   } else if (const auto* changes = std::get_if<LeaseChanges>(&*decoded)) {
     leases_.on_changes(*changes);
   } else if (const auto* asked = std::get_if<ResolverRequest>(&*decoded)) {
-    // A name that nobody has configured would be kept for ever.
-    if (asked->servers.empty() || bounds_.contains(asked->connection))
+    // Who has not been told to ask its peer for an address has no resolver from it; a name that nobody has configured
+    // would be kept for ever.
+    const auto bounds = bounds_.find(asked->connection);
+    if (asked->servers.empty() || (bounds != bounds_.end() && bounds->second.assigned_addresses))
       resolver_.request(*asked, network_->device_names());
   } else if (std::holds_alternative<Settled>(*decoded)) {
     network_->end_sync();

@@ -201,7 +201,9 @@ void Finisher::fill_times() {
     }
   }
   // By hand, one attempt that says what is wrong; what must stay up tries for ever.
-  if (!draft_.keying_tries_place && child_.start == StartAction::kAdd && !draft_.keep) conn_.keying_tries = 1;
+  const bool restarts = draft_.dpd_action_place && conn_.dpd_action == model::DeadPeerAction::kRestart;
+  if (!draft_.keying_tries_place && child_.start == StartAction::kAdd && !draft_.keep && !restarts)
+    conn_.keying_tries = 1;
   fill_dead_peer();
 }
 

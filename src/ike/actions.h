@@ -144,6 +144,8 @@ struct InitiationDone {
   bool ok = false;
   bool will_retry = false;
   std::string message;  // what happened, where, what to do next; may have several lines (proposal difference)
+  // The child is up, and it is this packet alone (its remote end) that the peer does not protect.
+  std::optional<model::TrafficSelector> refused_packet = {};
 };
 // One line of the negotiation, for the log and for `cygnet up` / `cygnet monitor`. One entry an event.
 struct Report {
@@ -163,9 +165,10 @@ struct DropCheckpoint {
 };
 
 // auth::AuthJob is performed by whoever holds the long-term keys and answered with IkeEndpoint::on_auth_done.
-using Action = std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ExpectSpi,
-                            ActivateChild, UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, HoldChild, IkeUp, IkeDown,
-                            AddressesAssigned, AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
+using Action =
+    std::variant<SendDatagram, KeyExchangeJob, PuzzleJob, auth::AuthJob, InstallSa, RemoveSa, ExpectSpi, ActivateChild,
+                 UpdateChildEndpoints, QueryUsage, ChildUp, ChildDown, HoldChild, IkeUp, IkeDown, AddressesAssigned,
+                 AddressesWithdrawn, InitiationDone, Report, Checkpoint, DropCheckpoint>;
 using Actions = std::vector<Action>;
 
 }  // namespace cygnet::ike

@@ -80,5 +80,29 @@ TEST_F(Parts, WhatIsUpAlreadyIsNotMadeAgain) {
   }
 }
 
+// Whatever the configuration says of keeping it up: it is up, and the packet's sender comes again or does not.
+TEST_F(Parts, APartThatThePeerRefusesIsNotAskedForByItself) {
+  both.children[0].start = model::StartAction::kStart;
+  both.keying_tries = 0;
+  auto of_b = mirrored(both);
+  of_b.children[0].local.pop_back();
+  of_b.children[0].start = model::StartAction::kAdd;
+  e.b().configure(e.now(), {of_b}, {secret("s3cret")});
+  e.a().configure(e.now(), {both}, {secret("s3cret")});
+  e.advance_and_run(10s);
+  EXPECT_EQ(up(), Networks{"10.2.0.0/16"});
+  packet_to("10.3.0.5/32");
+  ASSERT_FALSE(e.a().done.empty());
+  EXPECT_FALSE(e.a().done.back().will_retry);
+  ASSERT_TRUE(e.a().done.back().refused_packet);
+  EXPECT_EQ(e.a().done.back().refused_packet->to_string(), "10.3.0.5/32");
+  std::size_t asked = 0;
+  e.on_wire = [&](const Flight&) { return ++asked != 0; };
+  e.advance_and_run(300s);
+  EXPECT_EQ(asked, 0U);
+  packet_to("10.3.0.5/32");
+  EXPECT_EQ(asked, 4U) << "asked for, refused by what is up already, deleted: two exchanges";
+}
+
 }  // namespace
 }  // namespace cygnet::test

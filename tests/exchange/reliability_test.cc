@@ -245,6 +245,33 @@ TEST(Liveness, ADeadPeerThatComesBackIsCalledAgain) {
   e.expect_tunnel();
 }
 
+// A packet that is held meanwhile asks for the tunnel, too, and is told soon that there is none: the calls go on.
+TEST(Liveness, APacketThatAsksDoesNotEndTheCalls) {
+  auto connection = tunnel("tun");
+  connection.dpd_delay_s = 10;
+  connection.dpd_action = model::DeadPeerAction::kRestart;
+  connection.retransmit_timeout_ms = 10000;
+  connection.keying_tries = 0;
+  connection.children[0].start = model::StartAction::kAdd;
+  auto b = mirrored(connection);
+  b.dpd_action = model::DeadPeerAction::kClear;
+  const std::pair packet{*model::TrafficSelector::parse("10.1.0.5/32"), *model::TrafficSelector::parse("10.2.0.5/32")};
+  // Between two calls, and during one.
+  for (const auto until_it : {59s, 64s, 70s, 75s}) {
+    Exchange e(connection, b);
+    e.initiate(e.a());
+    e.advance_and_run(5s);
+    e.expect_tunnel();
+    e.b().lose_power();
+    e.advance_and_run(until_it);
+    e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.initiate(e.now(), "tun", "tun", packet); });
+    e.advance_and_run(600s);
+    e.b().restart(e.now());
+    e.advance_and_run(300s);
+    e.expect_tunnel();
+  }
+}
+
 TEST(InitialContact, TheNewSaReplacesTheOldOne) {
   Exchange e(tunnel("tun"));
   e.bring_up();

@@ -58,7 +58,7 @@ void IkeProcess::on_event(const sadb::Acquire& event) {
     return;
   }
   const auto now = clock_.monotonic();
-  switch (on_demand_.on_acquire(now, policy->connection, policy->child_name)) {
+  switch (on_demand_.on_acquire(now, policy->connection, policy->child_name, event.remote.range.first)) {
     case policy::OnDemand::Answer::kUnderWay: return;
     case policy::OnDemand::Answer::kTooSoon: engine_.acquire_failed(event.policy, {}); return;
     case policy::OnDemand::Answer::kTry: break;

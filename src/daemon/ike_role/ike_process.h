@@ -170,6 +170,8 @@ class IkeProcess {
   void perform(const ike::AddressesAssigned& action);
   void perform(const ike::AddressesWithdrawn& action);
   void perform(const ike::InitiationDone& action);
+  void on_refused_packet(const ike::InitiationDone& action);
+  void tell_waiting(const ike::InitiationDone& action);
   void perform(const ike::Report& action);
   void perform(const ike::Checkpoint& action);
   void perform(const ike::DropCheckpoint& action);

@@ -311,6 +311,7 @@ void IkeProcess::perform(const ike::IkeDown& action) {
 }
 
 void IkeProcess::perform(const ike::InitiationDone& action) {
+  if (action.refused_packet) return on_refused_packet(action);
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, action.ok, action.will_retry);
   if (action.ok) {
     last_errors_.erase(action.connection);
@@ -330,6 +331,27 @@ void IkeProcess::perform(const ike::InitiationDone& action) {
       if (!pass_on(id) && !action.will_retry) engine_.acquire_failed(id, {});
     }
   }
+  tell_waiting(action);
+}
+
+void IkeProcess::on_refused_packet(const ike::InitiationDone& action) {
+  const auto& remote = action.refused_packet->range.first;
+  if (on_demand_.on_part_refused(clock_.monotonic(), action.connection, action.child, remote)) {
+    log_.warning(action.connection, "the peer does not protect packets to " + remote.to_string() + " with child " +
+                                        action.child + ", which is up for others: they are held back. " +
+                                        action.message);
+  }
+  for (const auto id : policies_.acquiring(action.connection, action.child)) {
+    engine_.acquire_failed(id, {});
+  }
+  // Who asked for the child by name has it.
+  tell_waiting({.connection = action.connection,
+                .child = action.child,
+                .ok = true,
+                .message = "child " + action.child + " is up"});
+}
+
+void IkeProcess::tell_waiting(const ike::InitiationDone& action) {
   for (auto& waiting : waiting_) {
     if (waiting.what == Waiting::For::kUp && waiting.connection == action.connection) {
       on_initiation_done(waiting, action);

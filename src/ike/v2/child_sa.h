@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/strong.h"
@@ -71,6 +72,11 @@ struct ChildSa {
 
   [[nodiscard]] const model::Child* config() const;
   [[nodiscard]] bool usable() const { return state == ChildState::kInstalled; }
+  // Is this, in use, that child of that connection? thread: its clone for this one (RFC 9611); none: the one for all.
+  [[nodiscard]] bool serves(std::string_view connection_name, std::string_view child_name,
+                            std::optional<std::uint16_t> thread = {}) const {
+    return usable() && resource == thread && name == child_name && connection->name == connection_name;
+  }
 };
 
 }  // namespace cygnet::ike::v2

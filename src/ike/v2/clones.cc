@@ -42,8 +42,7 @@ Refusal unlike_its_head(const IkeSa& sa, const std::string& child) {
 
 ChildSa* find_head(const IkeSa& sa, const ChildTerms& terms) {
   for (const auto& child : sa.children) {
-    if (child->usable() && !child->resource && child->name == terms.child &&
-        child->connection->name == terms.connection->name && child->local == terms.local &&
+    if (child->serves(terms.connection->name, terms.child) && child->local == terms.local &&
         child->remote == terms.remote)
       return child.get();
   }
@@ -96,9 +95,7 @@ bool says_resource_info(const wi::Payloads& payloads) {
 
 ChildSa* find_head(const IkeSa& sa, const ChildWant& want) {
   for (const auto& child : sa.children) {
-    if (child->usable() && !child->resource && child->name == want.child &&
-        child->connection->name == want.connection->name)
-      return child.get();
+    if (child->serves(want.connection->name, want.child)) return child.get();
   }
   return nullptr;
 }
@@ -180,7 +177,8 @@ void ask_for_clones(World& world, IkeSa& sa, ChildSa& head) {
   for (std::uint32_t number = 0; number < head.clones; ++number) {
     const auto resource = static_cast<std::uint16_t>(number);
     const auto& connection = head.connection->name;
-    if (sa.has_usable_child(connection, head.name, resource) || sa.wants_child(connection, head.name, resource))
+    if (sa.has_usable_child(connection, head.name, resource) ||
+        sa.find_want(connection, head.name, resource) != nullptr)
       continue;
     Task task;
     task.about = About::kNewChild;
@@ -193,8 +191,7 @@ void ask_for_clones(World& world, IkeSa& sa, ChildSa& head) {
 
 void close_orphans(World& world, IkeSa& sa, const ChildSa& lost) {
   const auto carries_on = [&](const auto& child) {
-    return child->usable() && !child->resource && child->name == lost.name &&
-           child->connection->name == lost.connection->name && child->local == lost.local &&
+    return child->serves(lost.connection->name, lost.name) && child->local == lost.local &&
            child->remote == lost.remote;
   };
   if (lost.resource || std::ranges::any_of(sa.children, carries_on)) return;

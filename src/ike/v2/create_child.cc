@@ -168,16 +168,12 @@ bool is_given_up(const IkeSa& sa) {
   return old != nullptr && old->state == ChildState::kDeleting && !old->replaced_by;
 }
 
-bool is_of(const ChildSa& child, const ChildWant& want) {
-  return child.usable() && child.resource == want.resource && child.connection->name == want.connection->name &&
-         child.name == want.child;
-}
-
 // RFC 7296 section 2.9: the peer narrows as it wishes, and need not heed the packet that asked. What is up already is
 // not made a second time for each packet.
 bool is_there_already(const IkeSa& sa, const ChildWant& want, const ChildTerms& terms) {
   return std::ranges::any_of(sa.children, [&](const auto& c) {
-    return is_of(*c, want) && model::covers(c->local, terms.local) && model::covers(c->remote, terms.remote);
+    return c->serves(want.connection->name, want.child, want.resource) && model::covers(c->local, terms.local) &&
+           model::covers(c->remote, terms.remote);
   });
 }
 
@@ -195,8 +191,7 @@ void close_outdated(World& world, IkeSa& sa, const ChildSa& fresh) {
     return;
   std::vector<model::ChildId> outdated;
   for (const auto& child : sa.children) {
-    const bool same = child->usable() && child->id != fresh.id && child->name == fresh.name &&
-                      child->connection->name == fresh.connection->name && !child->resource;
+    const bool same = child->id != fresh.id && child->serves(fresh.connection->name, fresh.name);
     if (same && !holds_any(world.local_addresses, child->local)) outdated.push_back(child->id);
   }
   for (const auto id : outdated) {

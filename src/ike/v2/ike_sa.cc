@@ -64,29 +64,32 @@ ChildSa* IkeSa::find_child_out(Spi spi_out) const {
 
 bool IkeSa::has_usable_child(const std::string& connection_name, const std::string& child_name,
                              std::optional<std::uint16_t> resource) const {
-  return std::any_of(children.begin(), children.end(), [&](const auto& c) {
-    return c->usable() && c->resource == resource && c->connection->name == connection_name && c->name == child_name;
-  });
+  return std::any_of(children.begin(), children.end(),
+                     [&](const auto& c) { return c->serves(connection_name, child_name, resource); });
 }
 
 bool IkeSa::serves(const ChildWant& want) const {
   const bool any = !want.narrow_to || want.connection->local.requests_address();
   return std::any_of(children.begin(), children.end(), [&](const auto& c) {
-    return c->usable() && c->resource == want.resource && c->connection->name == want.connection->name &&
-           c->name == want.child &&
+    return c->serves(want.connection->name, want.child, want.resource) &&
            (any ||
             (model::covers(c->local, {want.narrow_to->first}) && model::covers(c->remote, {want.narrow_to->second})));
   });
 }
 
-bool IkeSa::wants_child(const std::string& connection_name, const std::string& child_name,
-                        std::optional<std::uint16_t> resource) const {
-  const auto wanted = [&](const ChildWant& w) {
+ChildWant* IkeSa::find_want(const std::string& connection_name, const std::string& child_name,
+                            std::optional<std::uint16_t> resource) {
+  const auto is_it = [&](const ChildWant& w) {
     return !w.given_up && w.resource == resource && w.connection->name == connection_name && w.child == child_name;
   };
-  if (handshake && std::any_of(handshake->wants.begin(), handshake->wants.end(), wanted)) return true;
-  const auto asks = [&](const Task& t) { return t.about == About::kNewChild && wanted(t.want); };
-  return (task && asks(*task)) || std::any_of(queue.begin(), queue.end(), asks);
+  if (handshake) {
+    const auto found = std::ranges::find_if(handshake->wants, is_it);
+    if (found != handshake->wants.end()) return &*found;
+  }
+  const auto asks = [&](const Task& t) { return t.about == About::kNewChild && is_it(t.want); };
+  if (task && asks(*task)) return &task->want;
+  const auto queued = std::ranges::find_if(queue, asks);
+  return queued == queue.end() ? nullptr : &queued->want;
 }
 
 Result<void> set_keys(IkeSa& sa, IkeKeys keys) {

@@ -110,8 +110,8 @@ struct Task {
   Spi orphan_spi;        // kDeleteChild of something only the peer has: our inbound SPI; kLiveness: one that we do not
                          // know and the peer sends on
   bool orphan_is_ah = false;
-  std::string reason;    // kDeleteIke: for people
-  unsigned tries = 0;    // answered with TEMPORARY_FAILURE
+  std::string reason;  // kDeleteIke: for people
+  unsigned tries = 0;  // answered with TEMPORARY_FAILURE
   Instant not_before{};
   // Under way:
   Bytes nonce;
@@ -260,9 +260,9 @@ struct IkeSa {
                                       std::optional<std::uint16_t> resource = {}) const;
   // Whether a child is up that does what is wanted: for a packet, one that covers it.
   [[nodiscard]] bool serves(const ChildWant& want) const;
-  // Is there, of this child, a request queued or under way?
-  [[nodiscard]] bool wants_child(const std::string& connection_name, const std::string& child_name,
-                                 std::optional<std::uint16_t> resource = {}) const;
+  // What is queued or under way, if there is a request for this child.
+  [[nodiscard]] ChildWant* find_want(const std::string& connection_name, const std::string& child_name,
+                                     std::optional<std::uint16_t> resource = {});
 };
 
 // Takes the keys into use. SPIs, roles and algorithms are set already.

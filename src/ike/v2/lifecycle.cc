@@ -47,6 +47,12 @@ bool already_up(const World& world, const ChildWant& want) {
   });
 }
 
+bool is_up_without_it(const World& world, ChildWant want) {
+  if (!want.narrow_to) return false;
+  want.narrow_to.reset();
+  return already_up(world, want);
+}
+
 void forget_data_plane(World& world, ChildSa& child) {
   remove_outbound(world, child);
   world.act(RemoveSa{model::Direction::kInbound, child.spi_in, child.id});
@@ -160,7 +166,9 @@ IkeSa* begin_ike_sa(World& world, ChildWant want) {
 void want_child(World& world, ChildWant want) {
   const auto* child = child_config(want);
   if (child == nullptr) return want_failed(world, std::move(want), "no such child", false);
-  world.retries.drop(want.connection->name, want.child);
+  // What was to come back until it is up still is, whoever asks for it meanwhile and fails.
+  for (const auto& waiting : world.retries.take(want.connection->name, want.child))
+    want.keep_trying = want.keep_trying || waiting.keep_trying;
   if (already_up(world, want)) return want_succeeded(world, want, "child " + want.child + " is up already");
   if (!can_initiate(*want.connection)) {
     const auto& host = want.connection->remote.host;
@@ -175,7 +183,10 @@ void want_child(World& world, ChildWant want) {
     (void)begin_ike_sa(world, std::move(want));
     return;
   }
-  if (sa->wants_child(want.connection->name, want.child)) return;  // its InitiationDone is still to come
+  if (auto* same = sa->find_want(want.connection->name, want.child)) {  // its InitiationDone is still to come
+    same->keep_trying = same->keep_trying || want.keep_trying;
+    return;
+  }
   world.touch(*sa);
   if (sa->handshake) {
     sa->handshake->wants.push_back(std::move(want));
@@ -198,6 +209,13 @@ void want_failed(World& world, ChildWant want, const std::string& message, bool 
   if (want.given_up) return;  // that was said when it was given up
   ++world.counters.negotiations_failed;
   if (want.resource) return;  // ask_for_clones() looks after it
+  // What is up is not taken for down because of one packet, and nobody waits for it: the next one asks again.
+  if (is_up_without_it(world, want)) {
+    const auto& [local, remote] = *want.narrow_to;
+    world.act(InitiationDone{
+        .connection = want.connection->name, .child = want.child, .message = message, .refused_packet = remote});
+    return;
+  }
   const auto* child = child_config(want);
   ++want.tries;
   const auto tries = want.connection->keying_tries;

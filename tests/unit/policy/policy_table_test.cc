@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "policy/on_demand.h"
-
 namespace cygnet::policy {
 namespace {
 
@@ -414,38 +412,6 @@ TEST(PolicyTable, WhatIsHeldOutlivesACrashOfIke) {
   EXPECT_TRUE(after.configure({c}).remove.empty());
   EXPECT_EQ(after.acquiring("c", "c"), std::vector{policy.id});
   EXPECT_EQ(after.release("c", "c").remove.size(), 1U);
-}
-
-TEST(OnDemand, OneAttemptAtATime) {
-  OnDemand demand;
-  const Instant now{std::chrono::seconds(100)};
-  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
-  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kUnderWay);
-  EXPECT_EQ(demand.on_acquire(now, "c", "y"), OnDemand::Answer::kTry);
-  demand.on_done(now, "c", "x", true, false);
-  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
-}
-
-TEST(OnDemand, FailuresAreRepeatedLessAndLessOften) {
-  OnDemand demand;
-  Instant now{std::chrono::seconds(100)};
-  Duration pause = OnDemand::kFirstPause;
-  for (int i = 0; i < 12; ++i) {
-    ASSERT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
-    demand.on_done(now, "c", "x", false, false);
-    EXPECT_EQ(demand.on_acquire(now + pause - Duration(1), "c", "x"), OnDemand::Answer::kTooSoon);
-    now += pause;
-    pause = std::min(pause * 2, OnDemand::kLongestPause);
-  }
-  EXPECT_EQ(pause, OnDemand::kLongestPause);
-}
-
-TEST(OnDemand, WhoeverRetriesByItselfIsNotAskedAgain) {
-  OnDemand demand;
-  const Instant now{std::chrono::seconds(100)};
-  EXPECT_EQ(demand.on_acquire(now, "c", "x"), OnDemand::Answer::kTry);
-  demand.on_done(now, "c", "", false, true);
-  EXPECT_EQ(demand.on_acquire(now + std::chrono::hours(1), "c", "x"), OnDemand::Answer::kUnderWay);
 }
 
 }  // namespace

@@ -157,6 +157,42 @@ TEST_F(Open, AWayOutForAllIsNobodysNetwork) {
   EXPECT_TRUE(gets("10.3.0.5/32"));
 }
 
+// One peer keeps the others waiting no longer for hundreds of ports or ranges, around hundreds of networks of others.
+TEST_F(Open, HowMuchIsLookedAtIsBounded) {
+  const auto asks = [&](bool ports) {
+    std::vector<model::Connection> hub;
+    for (int i = 0; i < 300; ++i) {
+      auto one = tunnel("site" + std::to_string(i));
+      one.remote.id = model::Identity{model::IdType::kFqdn, to_bytes(one.name)};
+      one.remote.host.address = address("203.0.113." + std::to_string(i % 200 + 20));
+      one.children[0].remote[0].range = IpRange::of(
+          *IpPrefix::parse("10." + std::to_string(100 + i / 250) + "." + std::to_string(i % 250) + ".0/24"));
+      one.children[0].start = model::StartAction::kAdd;
+      hub.push_back(one);
+    }
+    hub.push_back(any);
+    auto of_c = mirrored(any);
+    of_c.local.host.kind = of_c.remote.host.kind = model::HostSpec::Kind::kAddress;
+    of_c.local.host.address = address("203.0.113.1");
+    of_c.remote.host.address = address("192.0.2.1");
+    auto& mine = of_c.children[0].local;
+    mine.clear();
+    for (int i = 0; i < 100; ++i) {
+      auto one = *model::TrafficSelector::parse("10.0.0.1-10.255.255.254[tcp/" + std::to_string(1000 + 2 * i) + "]");
+      if (!ports) one.range.first = address("10.0.0." + std::to_string(i + 1));
+      mine.push_back(one);
+    }
+    Exchange e;
+    e.add("A", "192.0.2.1", hub, {psk});
+    e.add("C", "203.0.113.1", {of_c}, {psk});
+    e.initiate(e.side(1), "any", "any");
+    e.run();
+    return e.a().plane.specs().empty() ? 0 : e.a().plane.specs().front().remote_selectors.size();
+  };
+  EXPECT_EQ(asks(true), 100U) << "addresses are looked at once, whatever the ports";
+  EXPECT_EQ(asks(false), 0U);
+}
+
 // The same where we call: what a peer may not ask for it may not answer.
 TEST_F(Open, APeerThatWeCallAnswersWithNothingOfOthers) {
   any.remote.host.kind = model::HostSpec::Kind::kAddress;

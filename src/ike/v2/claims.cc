@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -35,15 +36,55 @@ bool is_written(const ChildTerms& terms, const IpRange& range) {
 // Whoever asks for all addresses wants a way out, not to be reached at them.
 bool names_hosts(const IpRange& range) { return range != IpRange::all(range.first.family()); }
 
-bool protocols_meet(const model::TrafficSelector& a, const model::TrafficSelector& b) {
-  return model::narrow({a}, {b}).size() == 1;
+// Addresses that a peer asks for, perhaps with hundreds of ports.
+struct Claim {
+  IpRange range;
+  std::span<const model::TrafficSelector> selectors;  // all of this range
+
+  [[nodiscard]] bool meets(const model::TrafficSelector& theirs) const {
+    return theirs.range.intersect(range).has_value() && std::ranges::any_of(selectors, [&](const auto& mine) {
+             return model::narrow({mine}, {theirs}).size() == 1;
+           });
+  }
+  [[nodiscard]] std::string to_string() const {
+    return selectors.size() == 1 ? selectors.front().to_string() : range.to_string();
+  }
+};
+
+std::vector<Claim> claims_of(std::span<const model::TrafficSelector> sorted) {
+  std::vector<Claim> out;
+  while (!sorted.empty()) {
+    const auto range = sorted.front().range;
+    std::size_t count = 1;
+    while (count < sorted.size() && sorted[count].range == range) ++count;
+    out.push_back({range, sorted.first(count)});
+    sorted = sorted.subspan(count);
+  }
+  return out;
 }
 
+// Of how many others' ranges it is asked whether they meet what a peer asks for. Hundreds of ranges around thousands of
+// networks of others would keep all other peers waiting.
+struct Budget {
+  std::size_t left = 20'000;
+  bool spent = false;
+
+  template <typename Owner>
+  [[nodiscard]] std::vector<Owner> meeting(const RangesOf<Owner>& all, const IpRange& range) {
+    auto out = all.meeting(range, left);
+    spent = spent || out.size() > left;
+    left -= std::min(left, out.size());
+    return out;
+  }
+};
+
 // The child that has what `mine` asks for, in the name of somebody else.
-const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& terms, const model::TrafficSelector& mine,
+const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& terms, const Claim& mine, Budget& budget,
                      const IkeSa** owner) {
+  // What is written may lie around what somebody else has.
   const bool written = is_written(terms, mine.range);
-  for (const auto id : world.claims.meeting(mine.range)) {
+  for (const auto id :
+       written ? world.claims.beginning_at(mine.range.first) : budget.meeting(world.claims, mine.range)) {
     const auto* other = world.find_owner(id);
     // RFC 7619 section 2.1: without authentication two peers of one name are not one peer.
     const bool same_peer =
@@ -52,8 +93,7 @@ const ChildSa* rival(const World& world, const IkeSa& sa, const ChildTerms& term
     const auto* child = other->find_child(id);
     if (child == nullptr || !child->usable() || model::narrow(child->local, terms.local).empty()) continue;
     const bool same = std::ranges::any_of(child->remote, [&](const auto& theirs) {
-      // protocols_meet() looks at the ranges as well. What is written may lie around what somebody else has.
-      return protocols_meet(theirs, mine) && (theirs.range == mine.range || !written);
+      return (theirs.range == mine.range || !written) && mine.meets(theirs);
     });
     if (!same) continue;
     *owner = other;
@@ -120,32 +160,33 @@ bool may_be_its_peer(const model::Connection& connection, const IkeSa& sa) {
 // The connection with a certain peer for which the configuration has these addresses, or some of them, in a narrower
 // range than for this one: what is written most closely says whose they are. That connection need not be up: whoever is
 // there first would take them away from it.
-const model::Connection* named_owner(const World& world, const IkeSa& sa, const ChildTerms& terms,
-                                     const model::TrafficSelector& mine) {
+const model::Connection* named_owner(const World& world, const IkeSa& sa, const ChildTerms& terms, const Claim& mine,
+                                     Budget& budget) {
   const bool open = names_nobody(*terms.connection);
   const auto around = written_around(terms, mine.range);
   const auto takes = [&](const model::Connection& other, const model::Child& child) {
     // Of one range that is written for the peers of several names each may have a part.
     const bool even_the_same = open && !names_nobody(other);
-    return !model::narrow(child.local, terms.local).empty() &&
-           std::ranges::any_of(child.remote, [&](const auto& theirs) {
-             const bool closer = around.contains(theirs.range) && (even_the_same || around != theirs.range);
-             // What lies around it takes nothing away: the narrower policy goes first.
-             const bool wider = mine.range != theirs.range && mine.range.contains(theirs.range);
-             return closer && !wider && names_hosts(theirs.range) && protocols_meet(theirs, mine);
-           });
+    return std::ranges::any_of(child.remote,
+                               [&](const auto& theirs) {
+                                 const bool closer =
+                                     around.contains(theirs.range) && (even_the_same || around != theirs.range);
+                                 // What lies around it takes nothing away: the narrower policy goes first.
+                                 const bool wider = mine.range != theirs.range && mine.range.contains(theirs.range);
+                                 return closer && !wider && names_hosts(theirs.range) && mine.meets(theirs);
+                               }) &&
+           !model::narrow(child.local, terms.local).empty();
   };
   // Whoever it was given to, or will be.
   const auto gives = [&](const model::AddressPool& pool) {
     const bool wider = mine.range != pool.range && mine.range.contains(pool.range);
     return !wider && pool.range.intersect(mine.range).has_value();
   };
-  for (const auto place : world.named_ranges.meeting(mine.range)) {
+  for (const auto place : budget.meeting(world.named_ranges, mine.range)) {
     const auto& other = *world.connections[place];
     const auto takes_it = [&](const model::Child& child) { return takes(other, child); };
-    if (!may_be_its_peer(other, sa) && other.name != terms.connection->name &&
-        (std::ranges::any_of(other.children, takes_it) || std::ranges::any_of(other.remote.pools, gives)))
-      return &other;
+    const bool has = std::ranges::any_of(other.children, takes_it) || std::ranges::any_of(other.remote.pools, gives);
+    if (has && other.name != terms.connection->name && !may_be_its_peer(other, sa)) return &other;
   }
   return nullptr;
 }
@@ -185,11 +226,11 @@ bool is_in_our_network(const World& world, const ChildTerms& terms, const IpRang
 }
 
 // Why nobody else may have this: the configuration says whose it is.
-std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms,
-                           const model::TrafficSelector& mine) {
+std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms, const Claim& mine,
+                           Budget& budget) {
   if (!names_hosts(mine.range) || is_written(terms, mine.range) || is_ours_to_give(sa, mine.range)) return {};
   const auto claim = sa.peer() + " ('" + sa.remote_id.to_string() + "') claims " + mine.to_string() + ", ";
-  if (const auto* other = named_owner(world, sa, terms, mine)) {
+  if (const auto* other = named_owner(world, sa, terms, mine, budget)) {
     return claim + "which connection " + other->name +
            " says is behind its own peer: write a rightsubnet= without it, or exactly that if it is meant";
   }
@@ -235,21 +276,33 @@ void RangesOf<Owner>::remove(Owner owner, const model::TrafficSelectors& ranges)
 }
 
 template <typename Owner>
-std::vector<Owner> RangesOf<Owner>::meeting(const IpRange& range) const {
+std::vector<Owner> RangesOf<Owner>::meeting(const IpRange& range, std::size_t most) const {
   std::vector<Owner> out;
-  for (auto at = by_first_.lower_bound({range.first, {}}); at != by_first_.end() && at->first <= range.last; ++at)
+  for (auto at = by_first_.lower_bound({range.first, {}}); at != by_first_.end() && at->first <= range.last; ++at) {
+    if (out.size() > most) return out;
     out.push_back(at->second);
+  }
   const auto family = range.first.family();
   for (const auto& [key, count] : lengths_) {
     if (key.first != family) continue;
     const auto network = IpPrefix(range.first, key.second).network();
     auto at = by_prefix_.lower_bound({key.second, network, {}});
-    for (; at != by_prefix_.end() && std::get<0>(*at) == key.second && std::get<1>(*at) == network; ++at)
+    for (; at != by_prefix_.end() && std::get<0>(*at) == key.second && std::get<1>(*at) == network; ++at) {
+      if (out.size() > most) return out;
       out.push_back(std::get<2>(*at));
+    }
   }
   std::ranges::sort(out);
   const auto twice = std::ranges::unique(out);
   out.erase(twice.begin(), twice.end());
+  return out;
+}
+
+template <typename Owner>
+std::vector<Owner> RangesOf<Owner>::beginning_at(const IpAddress& first) const {
+  std::vector<Owner> out;
+  for (auto at = by_first_.lower_bound({first, {}}); at != by_first_.end() && at->first == first; ++at)
+    out.push_back(at->second);
   return out;
 }
 
@@ -269,12 +322,19 @@ NamedRanges ranges_of_named_peers(const std::vector<ConnectionPtr>& connections)
 
 std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildTerms& terms) {
   const bool open = names_nobody(*terms.connection);
-  for (const auto& mine : terms.remote) {
-    if (auto why = said_otherwise(world, sa, terms, mine); !why.empty()) return why;
-    // What an administrator wrote for two known peers is meant.
-    if (!open) continue;
+  auto sorted = terms.remote;
+  std::ranges::sort(sorted);
+  Budget budget;
+  for (const auto& mine : claims_of(sorted)) {
+    if (auto why = said_otherwise(world, sa, terms, mine, budget); !why.empty()) return why;
     const IkeSa* owner = nullptr;
-    const auto* child = rival(world, sa, terms, mine, &owner);
+    // What an administrator wrote for two known peers is meant.
+    const auto* child = open ? rival(world, sa, terms, mine, budget, &owner) : nullptr;
+    if (budget.spent) {
+      return sa.peer() + " ('" + sa.remote_id.to_string() +
+             "') asks for so many addresses, around so many networks of others, that not all of it is looked at: "
+             "write a rightsubnet= of what is behind it";
+    }
     if (child == nullptr) continue;
     // RFC 3948 section 5.2: in UDP the engine tells hosts behind one NAT apart by the SA, whatever ports they use.
     if (can_be_told_apart(sa, terms, *owner, *child)) continue;

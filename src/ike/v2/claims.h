@@ -26,8 +26,11 @@ class RangesOf {
  public:
   void add(Owner owner, const model::TrafficSelectors& ranges);
   void remove(Owner owner, const model::TrafficSelectors& ranges);
-  // Owners of a part of this range, and perhaps some that have none of it.
-  [[nodiscard]] std::vector<Owner> meeting(const IpRange& range) const;
+  // Owners of a part of this range, and perhaps some that have none of it. Not all of them where there are more than
+  // `most`, but more than `most`.
+  [[nodiscard]] std::vector<Owner> meeting(const IpRange& range, std::size_t most) const;
+  // Owners of a range that begins there.
+  [[nodiscard]] std::vector<Owner> beginning_at(const IpAddress& first) const;
   [[nodiscard]] std::size_t size() const { return by_first_.size(); }
 
  private:

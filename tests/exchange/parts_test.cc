@@ -104,5 +104,35 @@ TEST_F(Parts, APartThatThePeerRefusesIsNotAskedForByItself) {
   EXPECT_EQ(asked, 4U) << "asked for, refused by what is up already, deleted: two exchanges";
 }
 
+// A new IKE SA gets all parts that the old one had, whoever made them.
+TEST_F(Parts, AReauthenticationKeepsEach) {
+  both.reauth = true;
+  both.ike_lifetime_s = 600;
+  both.rekey_margin_s = 60;
+  e.a().configure(e.now(), {both}, {secret("s3cret")});
+  packet_to("10.2.0.5/32");
+  packet_to("10.3.0.5/32");
+  const auto before = e.a().endpoint().status().at(0).spi_i;
+  e.advance_and_run(20min);
+  const auto now = e.a().endpoint().status();
+  ASSERT_EQ(now.size(), 1U);
+  EXPECT_NE(now[0].spi_i, before);
+  EXPECT_EQ(up(), (Networks{"10.2.0.0/16", "10.3.0.0/16"}));
+}
+
+// What is to stay up does so in all its parts.
+TEST_F(Parts, OneThatEndsIsMadeAnew) {
+  both.children[0].start = model::StartAction::kStart;
+  e.a().configure(e.now(), {both}, {secret("s3cret")});
+  packet_to("10.2.0.5/32");
+  packet_to("10.3.0.5/32");
+  for (const auto& spec : e.a().plane.specs()) {
+    if (spec.direction != model::Direction::kOutbound) continue;
+    e.a().act(e.now(), [&](ike::IkeEndpoint& x) { x.on_child_expiring(e.now(), spec.child, true); });
+    e.advance_and_run(60s);
+    EXPECT_EQ(up(), (Networks{"10.2.0.0/16", "10.3.0.0/16"}));
+  }
+}
+
 }  // namespace
 }  // namespace cygnet::test

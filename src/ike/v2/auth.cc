@@ -50,17 +50,19 @@ bool covers(const IkeSa& winner, const IkeSa& loser) {
   const auto has = [&](const ChildSa& c) {
     return std::ranges::any_of(winner.children, [&](const auto& w) {
       return w->usable() && w->name == c.name && w->connection->name == c.connection->name &&
-             (both_ours || (w->local == c.local && w->remote == c.remote));
+             ((both_ours && !loser.has_sibling(c)) || (w->local == c.local && w->remote == c.remote));
     });
   };
-  const auto wants_more = [&](const Task& t) {
-    return t.about == About::kNewChild && !winner.has_usable_child(t.want.connection->name, t.want.child);
+  // Clones (RFC 9611) are looked after where their child is.
+  const auto has_for_all = [&](ChildWant want) {
+    want.resource.reset();
+    return winner.serves(want);
   };
+  const auto wants_more = [&](const Task& t) { return t.about == About::kNewChild && !has_for_all(t.want); };
   return std::ranges::all_of(loser.children, [&](const auto& c) { return !c->usable() || has(*c); }) &&
          std::ranges::none_of(loser.queue, wants_more) && !(loser.task && wants_more(*loser.task)) &&
-         !(loser.handshake && std::ranges::any_of(loser.handshake->wants, [&](const ChildWant& w) {
-             return !w.given_up && !winner.has_usable_child(w.connection->name, w.child);
-           }));
+         !(loser.handshake && std::ranges::any_of(loser.handshake->wants,
+                                                  [&](const ChildWant& w) { return !w.given_up && !has_for_all(w); }));
 }
 
 bool carries_nothing(const IkeSa& sa) {

@@ -25,16 +25,25 @@ std::vector<ChildWant> wants_of(const World& world, const IkeSa& sa) {
   std::vector<ChildWant> out;
   for (const auto& child : sa.children) {
     if (!child->usable() || world.find_connection(child->connection->name) != child->connection) continue;
-    const auto same = [&](const ChildWant& w) { return w.connection == child->connection && w.child == child->name; };
-    if (child->config() == nullptr || std::any_of(out.begin(), out.end(), same)) continue;
+    if (child->config() == nullptr || child->resource) continue;
     ChildWant want;
     want.connection = child->connection;
     want.child = child->name;
+    if (sa.has_sibling(*child)) want.narrow_to = child->some_packet();
     out.push_back(std::move(want));
   }
   // The IKE SA's own connection first: it decides how the ends prove who they are.
   std::stable_partition(out.begin(), out.end(), [&](const ChildWant& w) { return w.connection == sa.connection; });
   return out;
+}
+
+// Whether a child goes on with the new IKE SA. Where several have parts of it, each of them must.
+bool lives_on_with(const IkeSa& fresh, const IkeSa& old, const ChildSa& child) {
+  const bool whole = !old.has_sibling(child);
+  return std::ranges::any_of(fresh.children, [&](const auto& c) {
+    return c->serves(child.connection->name, child.name) &&
+           (whole || (model::covers(c->local, child.local) && model::covers(c->remote, child.remote)));
+  });
 }
 
 struct Wanted {
@@ -65,9 +74,7 @@ ChildSa* twin_of(const World& world, const IkeSa& sa, const Wanted& wanted) {
 void hand_over_wants(IkeSa& old, IkeSa& fresh) {
   const auto take = [&](const Task& task) {
     // Clones (RFC 9611) follow their child.
-    if (task.about != About::kNewChild || task.want.resource ||
-        fresh.has_usable_child(task.want.connection->name, task.want.child))
-      return;
+    if (task.about != About::kNewChild || task.want.resource || fresh.serves(task.want)) return;
     Task again;
     again.about = About::kNewChild;
     again.want = task.want;
@@ -82,7 +89,7 @@ void hand_over_wants(IkeSa& old, IkeSa& fresh) {
 void retire(World& world, IkeSa& old, IkeSa& fresh) {
   for (const auto& child : old.children) {
     if (!child->usable()) continue;
-    const bool lives_on = fresh.has_usable_child(child->connection->name, child->name);
+    const bool lives_on = lives_on_with(fresh, old, *child);
     remove_outbound(world, *child);
     announce_down(world, *child, lives_on ? "its IKE SA was replaced" : "the new IKE SA did not get it", lives_on);
     if (!lives_on) after_child_loss(world, *child, Aftermath::kKeepUp);

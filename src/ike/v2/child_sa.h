@@ -71,6 +71,8 @@ struct ChildSa {
   unsigned replaced_unheard = 0;      // how often it was replaced because nothing came in while we sent
 
   [[nodiscard]] const model::Child* config() const;
+  // Some packet that it carries: one child may have several SAs, each for a part, and so this one is asked for again.
+  [[nodiscard]] std::pair<model::TrafficSelector, model::TrafficSelector> some_packet() const;
   [[nodiscard]] bool usable() const { return state == ChildState::kInstalled; }
   // Is this, in use, that child of that connection? thread: its clone for this one (RFC 9611); none: the one for all.
   [[nodiscard]] bool serves(std::string_view connection_name, std::string_view child_name,

@@ -48,6 +48,15 @@ std::string_view to_string(About about) {
 
 const model::Child* ChildSa::config() const { return connection ? connection->find_child(name) : nullptr; }
 
+std::pair<model::TrafficSelector, model::TrafficSelector> ChildSa::some_packet() const {
+  const auto one = [](const model::TrafficSelectors& selectors) {
+    auto out = selectors.front();
+    out.range.last = out.range.first;
+    return out;
+  };
+  return {one(local), one(remote)};
+}
+
 ChildSa* IkeSa::find_child(model::ChildId id) const {
   for (const auto& child : children) {
     if (child->id == id) return child.get();
@@ -75,6 +84,11 @@ bool IkeSa::serves(const ChildWant& want) const {
            (any ||
             (model::covers(c->local, {want.narrow_to->first}) && model::covers(c->remote, {want.narrow_to->second})));
   });
+}
+
+bool IkeSa::has_sibling(const ChildSa& child) const {
+  return std::ranges::any_of(
+      children, [&](const auto& c) { return c->id != child.id && c->serves(child.connection->name, child.name); });
 }
 
 ChildWant* IkeSa::find_want(const std::string& connection_name, const std::string& child_name,

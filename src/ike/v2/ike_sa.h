@@ -260,6 +260,8 @@ struct IkeSa {
                                       std::optional<std::uint16_t> resource = {}) const;
   // Whether a child is up that does what is wanted: for a packet, one that covers it.
   [[nodiscard]] bool serves(const ChildWant& want) const;
+  // Is it one of several, each for a part of the same child?
+  [[nodiscard]] bool has_sibling(const ChildSa& child) const;
   // What is queued or under way, if there is a request for this child.
   [[nodiscard]] ChildWant* find_want(const std::string& connection_name, const std::string& child_name,
                                      std::optional<std::uint16_t> resource = {});

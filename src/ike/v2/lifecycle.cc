@@ -298,6 +298,10 @@ void after_child_loss(World& world, const ChildSa& child, Aftermath aftermath) {
                        child.connection->dpd_action == model::DeadPeerAction::kRestart;
   if ((!keep_up && !restart) || !can_initiate(*child.connection)) return;
   want.keep_trying = true;
+  const auto sas = world.sas_of(child.connection->name);
+  if (std::ranges::any_of(sas,
+                          [&](const IkeSa* sa) { return sa->state == State::kEstablished && sa->has_sibling(child); }))
+    want.narrow_to = child.some_packet();
   try_later(world, std::move(want), restarted ? Duration(0) : jitter(world.random, std::chrono::seconds(1), 50));
 }
 

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+import time
+
+import pytest
+
 from lab import Capture, Ping, transfer
+from lab.cygnet import Cygnet, conn
 from common import CLEAR, gateways
 
 
@@ -41,3 +46,29 @@ def test_peer_absent(net):
     drops = a.drops()
     # The device's queue has 500 places: what a busy machine does not take out of it in time never comes to the engine.
     assert drops.get("acquire-queue-full", 0) > 400, drops
+
+
+@pytest.mark.parametrize("auto", ["start", "ondemand"])
+def test_what_the_peer_refuses_keeps_nothing_else_waiting(net, auto):
+    """Of three networks the peer has SAs for two, one each. A host that asks for the third, again and again, does not keep
+    the others from coming up."""
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    net.host_b.run("ip address add 10.4.0.10/32 dev lo")
+    net.gw_b.run(f"ip route add 10.4.0.0/24 via {net.host_address('b')}")
+    ends = {"left": net.wan("a"), "right": net.wan("b"), "leftsubnet": net.lan("a")}
+    a.configure(conn("site", **ends, rightsubnet=f"{net.lan('b')},10.3.0.0/24,10.4.0.0/24", auto=auto))
+    b.configure(conn("n2", **ends, rightsubnet=net.lan("b"), auto="add") + conn("n4", **ends, rightsubnet="10.4.0.0/24", auto="add"))
+    b.start()
+    a.start()
+    Ping.until_answered(net.host_a, net.host_address("b"), 20)
+    with Capture(net.gw_a, "wan", CLEAR) as clear:
+        with_it = net.host_a.spawn(["ping", "-q", "-i", "0.2", "10.3.0.10"])
+        warned = a.wait_log("does not protect packets to 10.3.0.10 with child site", timeout_s=20)
+        Ping.until_answered(net.host_a, "10.4.0.10", 20)
+        time.sleep(5)
+        with_it.stop()
+    assert clear.count() == 0
+    assert Ping.once(net.host_a, net.host_address("b"), count=3, interval_s=0.1).lost == 0
+    assert Ping.once(net.host_a, "10.4.0.10", count=3, interval_s=0.1).lost == 0
+    assert {tuple(c["remote"]) for c in a.children("site")} == {(net.lan("b"),), ("10.4.0.0/24",)}
+    assert warned and a.read_log().count("does not protect packets to 10.3.0.10") == 1

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <optional>
+#include <sstream>
 #include <vector>
 
 #include "io/errno_text.h"
@@ -38,6 +40,23 @@ std::string name_of(const nlattr* attribute) {
   return out;
 }
 
+std::string hex(std::uint32_t number) {
+  std::ostringstream out;
+  out << "0x" << std::hex << number;
+  return out.str();
+}
+
+// "7" or "7-9".
+template <typename Range>
+std::string range_of(const nlattr* attribute) {
+  Range range{};
+  const auto octets = payload_of(attribute);
+  if (octets.size() != sizeof(range)) return "?";
+  std::memcpy(&range, octets.data(), sizeof(range));
+  const auto text = std::to_string(range.start);
+  return range.start == range.end ? text : text + '-' + std::to_string(range.end);
+}
+
 std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
   const auto* body = body_of<fib_rule_hdr>(message);
   const auto family = body == nullptr ? std::nullopt : netlink::family_of(body->family);
@@ -48,6 +67,9 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
   std::string from = "all";
   std::string rest;
   std::string target;
+  std::string behind;  // where it leads
+  std::optional<std::uint32_t> mark;
+  std::optional<std::uint32_t> mask;
   bool of_vrf = false;
   bool is_question = false;  // QuestionRule
   each_attribute<fib_rule_hdr>(message, [&](std::uint16_t type, const nlattr* attribute) {
@@ -56,7 +78,22 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
       case FRA_TABLE: rule.table = u32_of(attribute); break;
       case FRA_SRC: from = network_of(attribute, *family, body->src_len); break;
       case FRA_DST: rest += " to " + network_of(attribute, *family, body->dst_len); break;
-      case FRA_FWMARK: rest += " fwmark " + std::to_string(u32_of(attribute)); break;
+      case FRA_FWMARK: mark = u32_of(attribute); break;
+      case FRA_FWMASK: mask = u32_of(attribute); break;
+      case FRA_IP_PROTO:
+        rest += " ipproto " + std::to_string(payload_of(attribute).empty() ? 0 : payload_of(attribute)[0]);
+        break;
+      case FRA_SPORT_RANGE: rest += " sport " + range_of<fib_rule_port_range>(attribute); break;
+      case FRA_DPORT_RANGE: rest += " dport " + range_of<fib_rule_port_range>(attribute); break;
+      case FRA_UID_RANGE: rest += " uidrange " + range_of<fib_rule_uid_range>(attribute); break;
+      case FRA_TUN_ID: rest += " tun_id ?"; break;
+      case FRA_SUPPRESS_PREFIXLEN:
+        // -1: it suppresses none.
+        if (u32_of(attribute) != 0xffffffffU) behind += " suppress_prefixlength " + std::to_string(u32_of(attribute));
+        break;
+      case FRA_SUPPRESS_IFGROUP:
+        if (u32_of(attribute) != 0xffffffffU) behind += " suppress_ifgroup " + std::to_string(u32_of(attribute));
+        break;
       case FRA_IIFNAME: rest += " iif " + name_of(attribute); break;
       case FRA_OIFNAME: rest += " oif " + name_of(attribute); break;
       case FRA_GOTO: target = " goto " + std::to_string(u32_of(attribute)); break;
@@ -70,7 +107,13 @@ std::optional<RoutingRule> parse_rule(const nlmsghdr& message) {
   if (of_vrf || is_question || (body->action == FR_ACT_TO_TBL && rule.table == RT_TABLE_LOCAL)) return std::nullopt;
   if (body->action == FR_ACT_GOTO) rule.table = 0;
   if (target.empty()) target = " lookup " + (rule.table == RT_TABLE_MAIN ? "main" : std::to_string(rule.table));
-  rule.text += "from " + from + rest + target;
+  // As ip-rule(8) does, marks of which all bits count go without a mask.
+  if (mark || mask) {
+    const auto bits = mask.value_or(0xffffffffU);
+    rest += " fwmark " + hex(mark.value_or(0)) + (bits == 0xffffffffU ? "" : '/' + hex(bits));
+  }
+  if (body->tos != 0) rest += " tos " + hex(body->tos);
+  rule.text += "from " + from + rest + target + behind;
   return rule;
 }
 

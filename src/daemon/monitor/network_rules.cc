@@ -158,13 +158,17 @@ void Network::tell_of_rules(Family family, const std::vector<io::RoutingRule>& o
   std::set<std::string> matches;
   for (const auto& rule : others) {
     if (rule.priority >= first) continue;
-    matches.insert(match_of(rule));
+    const auto lets_out = matches_of(rule);
+    matches.insert(lets_out.begin(), lets_out.end());
     const auto name = std::to_string(rule.priority) + ": " + rule.text;
     now.insert(name);
     if (!rules_told_[family].contains(name))
-      log_.warning("network", "the rule `" + name + "` is asked before ours (" + std::to_string(first) +
-                                  "): packets that find a route there leave unprotected, also those that a tunnel is "
-                                  "for. If it is not meant so, give it a larger number");
+      log_.warning(
+          "network",
+          "the rule `" + name + "` is asked before ours (" + std::to_string(first) + "): packets that " +
+              (lets_out.empty() ? "find a route there and that a tunnel is for are refused by the packet filter"
+                                : "find a route there leave unprotected, also those that a tunnel is for") +
+              ". If it is not meant so, give it a larger number");
   }
   rules_told_[family] = std::move(now);
   // It is the administrator's wish, which the packet filter does not refuse.

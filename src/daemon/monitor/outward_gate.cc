@@ -52,31 +52,78 @@ bool is_plain_name(const std::string& name) {
 
 }  // namespace
 
-std::string match_of(const io::RoutingRule& rule) {
+namespace {
+
+// In the words of nft(8).
+struct Condition {
+  std::string what;
+  std::string value;
+};
+
+bool is_number(const std::string& text) {
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return std::isxdigit(c) != 0 || c == 'x'; });
+}
+
+bool is_range(const std::string& text) {
+  const auto dash = text.find('-');
+  return is_number(text.substr(0, dash)) && (dash == std::string::npos || is_number(text.substr(dash + 1)));
+}
+
+// What one word of ip-rule(8) and its value ask of a packet. None: nothing, or what nft(8) has no words for.
+std::optional<Condition> condition_of(const std::string& word, const std::string& value) {
+  const auto prefix = IpPrefix::parse(value);
+  if ((word == "from" || word == "to") && prefix && prefix->length != 0) {
+    return Condition{std::string(prefix->address.is_v4() ? "ip " : "ip6 ") + (word == "from" ? "saddr" : "daddr"),
+                     prefix->to_string()};
+  }
+  if (word == "oif" && is_plain_name(value)) return Condition{"oifname", '"' + value + '"'};
+  if (word == "iif" && value != "lo" && is_plain_name(value)) return Condition{"iifname", '"' + value + '"'};
+  if (word == "fwmark") {
+    const auto slash = value.find('/');
+    const auto mask = slash == std::string::npos ? "" : value.substr(slash + 1);
+    const auto mark = value.substr(0, slash);
+    if (!is_number(mark) || (slash != std::string::npos && !is_number(mask))) return std::nullopt;
+    return Condition{mask.empty() ? "meta mark" : "meta mark & " + mask, mark};
+  }
+  if (word == "ipproto" && is_number(value)) return Condition{"meta l4proto", value};
+  if ((word == "sport" || word == "dport") && is_range(value)) return Condition{"th " + word, value};
+  // What is forwarded is nobody's.
+  if (word == "uidrange" && is_range(value)) return Condition{"meta skuid", value};
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<std::string> matches_of(const io::RoutingRule& rule) {
+  // Which routes it leaves out, and so which packets it is not for, nft(8) cannot say.
+  if (rule.text.contains(" suppress_")) return {};
   std::istringstream words(rule.text);
-  std::string out;
   std::string word;
   words >> word;
-  if (word != "from") return {};  // what it says is what it does not mean
+  const bool inverted = word == "not";
+  if (inverted) words >> word;
+  std::vector<Condition> conditions;
+  bool unsaid = false;
   for (; words; words >> word) {
     std::string value;
     if (!(words >> value) || word == "lookup" || word == "goto") break;
-    const auto prefix = IpPrefix::parse(value);
-    const auto address = [&](const char* which) {
-      if (!prefix || prefix->length == 0) return std::string();
-      return std::string(prefix->address.is_v4() ? "ip " : "ip6 ") + which + ' ' + prefix->to_string() + ' ';
-    };
-    if (word == "from") {
-      out += address("saddr");
-    } else if (word == "to") {
-      out += address("daddr");
-    } else if (word == "oif" && is_plain_name(value)) {
-      out += "oifname \"" + value + "\" ";
-    } else if (word == "iif" && value != "lo" && is_plain_name(value)) {
-      out += "iifname \"" + value + "\" ";
+    const auto condition = condition_of(word, value);
+    if (condition) {
+      conditions.push_back(*condition);
+    } else if (value != "all") {
+      unsaid = true;
     }
   }
-  return out;
+  if (inverted) {
+    // Not all of them: one is missing. What has no words may be the one.
+    if (unsaid) return {""};
+    std::vector<std::string> out;
+    for (const auto& each : conditions) out.push_back(each.what + " != " + each.value + ' ');
+    return out;
+  }
+  std::string all;
+  for (const auto& each : conditions) all += each.what + (each.what.contains('&') ? " == " : " ") + each.value + ' ';
+  return {all};
 }
 
 void OutwardGate::want(const IpPrefix& prefix, std::optional<Way> way) {

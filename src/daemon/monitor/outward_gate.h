@@ -28,9 +28,10 @@ namespace cygnet::daemon {
 
 struct GateSetup;
 
-// What a rule of somebody else's, which is asked before ours, may lead elsewhere, in the words of nft(8). Where these
-// cannot say it, it is more: "" is everything.
-[[nodiscard]] std::string match_of(const io::RoutingRule& rule);
+// What a rule of somebody else's, which is asked before ours, may lead elsewhere, in the words of nft(8): any of these.
+// Where they cannot say it, it is more: "" is everything. None: it is for some routes of its table only, and the filter
+// does not know them.
+[[nodiscard]] std::vector<std::string> matches_of(const io::RoutingRule& rule);
 
 class OutwardGate {
  public:

@@ -6,16 +6,26 @@ namespace cygnet::daemon {
 namespace {
 
 TEST(OutwardGate, WhatRulesOfOthersSayInWordsOfThePacketFilter) {
-  const auto match = [](const char* text) { return match_of({.priority = 1, .table = 100, .text = text}); };
-  EXPECT_EQ(match("from 10.1.0.0/24 lookup 100"), "ip saddr 10.1.0.0/24 ");
-  EXPECT_EQ(match("from all to 2001:db8::/32 iif lan fwmark 7 lookup main"),
-            "ip6 daddr 2001:db8::/32 iifname \"lan\" ");
-  EXPECT_EQ(match("from 10.1.0.1/32 oif wan goto 7"), "ip saddr 10.1.0.1/32 oifname \"wan\" ");
+  using Matches = std::vector<std::string>;
+  const auto matches = [](const char* text) { return matches_of({.priority = 1, .table = 100, .text = text}); };
+  EXPECT_EQ(matches("from 10.1.0.0/24 lookup 100"), Matches{"ip saddr 10.1.0.0/24 "});
+  EXPECT_EQ(matches("from all to 2001:db8::/32 iif lan fwmark 0x7 lookup main"),
+            Matches{"ip6 daddr 2001:db8::/32 iifname \"lan\" meta mark 0x7 "});
+  EXPECT_EQ(matches("from 10.1.0.1/32 oif wan goto 7"), Matches{"ip saddr 10.1.0.1/32 oifname \"wan\" "});
+  EXPECT_EQ(matches("from all fwmark 0x200/0xf00 lookup 100"), Matches{"meta mark & 0xf00 == 0x200 "});
+  EXPECT_EQ(matches("from all ipproto 17 sport 7 dport 80-90 uidrange 1000-1999 lookup 100"),
+            Matches{"meta l4proto 17 th sport 7 th dport 80-90 meta skuid 1000-1999 "});
+  EXPECT_EQ(matches("not from 10.1.0.0/24 lookup 100"), Matches{"ip saddr != 10.1.0.0/24 "});
+  EXPECT_EQ(matches("not from 10.1.0.0/24 fwmark 0x1/0xff lookup 100"),
+            (Matches{"ip saddr != 10.1.0.0/24 ", "meta mark & 0xff != 0x1 "}));
   // More than it says is let out, never less.
-  EXPECT_EQ(match("from all iif lo lookup 100"), "");
-  EXPECT_EQ(match("from all iif a\"b lookup 100"), "");
-  EXPECT_EQ(match("not from 10.1.0.0/24 lookup 100"), "");
-  EXPECT_EQ(match("from all fwmark 7 lookup 100"), "");
+  EXPECT_EQ(matches("from all lookup 100"), Matches{""});
+  EXPECT_EQ(matches("from all iif lo lookup 100"), Matches{""});
+  EXPECT_EQ(matches("from all fwmark 1;drop lookup 100"), Matches{""});
+  EXPECT_EQ(matches("from all iif a\"b lookup 100"), Matches{""});
+  EXPECT_EQ(matches("not from 10.1.0.0/24 iif lo lookup 100"), Matches{""});
+  // What of its table's routes it is for is not known: nothing goes past a tunnel because of it.
+  EXPECT_EQ(matches("from all lookup main suppress_prefixlength 0"), Matches{});
 }
 
 TEST(OutwardGate, OnlyWhatChangedIsTold) {
@@ -189,6 +199,37 @@ TEST_F(OutwardTest, ARuleThatStandsBeforeOursLeadsElsewhere) {
   change("ip rule del pref 50");
   change("ip rule del pref 100");
   EXPECT_FALSE(leaves("10.2.0.5"));
+}
+
+// Each of these once opened the filter for everything.
+TEST_F(OutwardTest, ARuleForAFewPacketsOpensNothingForTheOthers) {
+  ASSERT_TRUE(ask(kAddRoute, "10.0.0.0/8"));
+  struct Case {
+    const char* rule;
+    const char* text;
+    const char* with;  // what a program must do to be meant
+  };
+  const Case cases[] = {
+      {"fwmark 0x77 lookup 100", "from all fwmark 0x77 lookup 100", "s.setsockopt(1, 36, 0x77)"},
+      {"fwmark 0x200/0xf00 lookup 100", "from all fwmark 0x200/0xf00 lookup 100", "s.setsockopt(1, 36, 0x1201)"},
+      {"not fwmark 0/0xff lookup main", "not from all fwmark 0x0/0xff lookup main", "s.setsockopt(1, 36, 0x301)"},
+      {"ipproto udp dport 7-9 sport 777 lookup 100", "from all sport 777 dport 7-9 ipproto 17 lookup 100",
+       "s.bind(('', 777))"},
+      {"uidrange 4711-4712 lookup 100", "from all uidrange 4711-4712 lookup 100",
+       "import os\nos.setresuid(0, 4712, 0)\ns2 = s\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+       "s.connect(('192.0.2.254', 9))\ns.setsockopt(1, 25, b'wan')"},
+      {"lookup main suppress_prefixlength 0", "from all lookup main suppress_prefixlength 0", nullptr}};
+  for (const auto& one : cases) {
+    ASSERT_EQ(space.shell("ip rule add pref 100 " + std::string(one.rule)), 0);
+    (void)space.in([&] { return network->repair(); });
+    EXPECT_NE(log.text.find(one.text), std::string::npos) << one.text << "\n" << log.text;
+    EXPECT_FALSE(leaves("10.2.0.5")) << one.rule;
+    if (one.with != nullptr) {
+      EXPECT_TRUE(leaves("10.2.0.5", "wan", 9, one.with)) << one.rule;
+    }
+    ASSERT_EQ(space.shell("ip rule del pref 100"), 0);
+    (void)space.in([&] { return network->repair(); });
+  }
 }
 
 TEST_F(OutwardTest, ItIsPutBackAndTakenOver) {

@@ -114,7 +114,8 @@ void RevocationCache::on_answer(const Key& key, Result<Bytes> answer) {
     entry.ask_at = std::clamp(dates->until, now + kRetry_s, now + kLongest_s);
     log_.info("revocation", "fetched " + key.url);
     entry.used = ++uses_;
-    while (octets() > kMaxOctets && entries_.size() > 1) drop_oldest();
+    while (octets() > kMaxOctets && drop_oldest()) {
+    }
   }
   on_settled_(dates ? &entry.kept : nullptr);
 }
@@ -126,16 +127,19 @@ std::size_t RevocationCache::octets() const {
 }
 
 void RevocationCache::make_room() {
-  if (entries_.size() >= kMaxKept) drop_oldest();
+  if (entries_.size() >= kMaxKept) (void)drop_oldest();
 }
 
 // What is being asked for stays, as does the newest.
-void RevocationCache::drop_oldest() {
+bool RevocationCache::drop_oldest() {
   auto oldest = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (!it->second.under_way && (oldest == entries_.end() || it->second.used < oldest->second.used)) oldest = it;
+    if (it->second.under_way || it->second.used == uses_) continue;
+    if (oldest == entries_.end() || it->second.used < oldest->second.used) oldest = it;
   }
-  if (oldest != entries_.end()) entries_.erase(oldest);
+  if (oldest == entries_.end()) return false;
+  entries_.erase(oldest);
+  return true;
 }
 
 void RevocationCache::fill(crypto::TrustStore& store) const {

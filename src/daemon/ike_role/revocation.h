@@ -78,7 +78,7 @@ class RevocationCache {
   void begin(const Key& key, Entry& entry);
   void on_answer(const Key& key, Result<Bytes> answer);
   void make_room();
-  void drop_oldest();
+  [[nodiscard]] bool drop_oldest();  // false: there is none that may go
   [[nodiscard]] std::size_t octets() const;
 
   const Clock& clock_;

@@ -126,5 +126,29 @@ TEST_F(OwnStatusTest, TheCacheIsBoundedByItsOctets) {
             static_cast<std::ptrdiff_t>(RevocationCache::kMaxOctets / (900U << 10U)));
 }
 
+// All others are being renewed: it is the newest that no room can be made for, and it stays.
+TEST_F(OwnStatusTest, WhatIsUnderWayIsNotDroppedForTheNewest) {
+  auto pem = test::to_pem("X509 CRL", test::make_crl(root, {}));
+  pem.resize(1U << 20U, ' ');
+  const auto source = [&](std::size_t i) {
+    return crypto::RevocationSource{crypto::RevocationSource::Kind::kCrl, url("/" + std::to_string(i)), {}};
+  };
+  const auto others = RevocationCache::kMaxUnderWay - 1;
+  for (std::size_t i = 0; i < others; ++i) {
+    server.answers["GET /" + std::to_string(i)] = http(pem);
+    (void)cache.want({source(i)});
+    run();
+  }
+  server.answers.clear();  // silence
+  clock.now += RevocationCache::kLongest_s;
+  for (std::size_t i = 0; i < others; ++i) EXPECT_TRUE(cache.want({source(i)}));
+  server.answers["GET /" + std::to_string(others)] = http(pem);
+  (void)cache.want({source(others)});
+  run();
+  ASSERT_NE(cache.find(source(others)), nullptr);
+  EXPECT_EQ(cache.find(source(others))->answer.size(), pem.size());
+  EXPECT_EQ(cache.list().size(), others + 1);
+}
+
 }  // namespace
 }  // namespace cygnet::daemon

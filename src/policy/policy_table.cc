@@ -282,9 +282,10 @@ void PolicyTable::configure_one(const model::Connection& given, Changes& changes
   const auto& connection = held ? *held : given;
   const bool asks_beside = asks_beside_(connection);
   for (const auto& child : connection.children) {
-    // A name without an address yet holds packets back: what is protected does not depend on where the peer is.
-    const bool has_peer =
-        connection.remote.host.has_address() || connection.remote.host.kind == model::HostSpec::Kind::kName;
+    // A name without an address yet holds packets back: what is protected does not depend on where the peer is. Nor
+    // does a peer that was here, and comes from anywhere.
+    const auto& peer = connection.remote.host;
+    const bool has_peer = peer.has_address() || peer.kind == model::HostSpec::Kind::kName || !child.remote.empty();
     if (!holds_packets(child.start) || !has_peer) continue;
     // The question for the name would be held back as well, for ever.
     const auto holds = [](const model::Child& c) { return holds_packets(c.start); };

@@ -202,13 +202,19 @@ TEST(Liveness, ADeadPeerIsForgotten) {
 // dpdaction=hold: what the child protects is held before its SAs go, so nothing of it leaves in between.
 TEST(Liveness, OfADeadPeerWhatWasProtectedIsHeld) {
   using model::DeadPeerAction;
-  const auto holds = [](DeadPeerAction action, bool killed = true) {
+  const auto holds = [](DeadPeerAction action, bool killed = true, bool from_anywhere = false) {
     auto connection = tunnel("tun");
+    if (from_anywhere) {
+      connection.remote.host = {};
+      connection.remote.host.kind = model::HostSpec::Kind::kAny;
+    }
     connection.dpd_delay_s = 30;
     connection.dpd_action = action;
     connection.retransmit_timeout_ms = 20000;
     Exchange e(connection, mirrored(tunnel("tun")));
-    e.bring_up();
+    e.initiate(from_anywhere ? e.b() : e.a());
+    e.run();
+    EXPECT_EQ(e.a().plane.entries().size(), 2U);
     if (killed) {
       e.on_wire = [](Flight&) { return false; };
       e.advance_and_run(120s);
@@ -224,6 +230,7 @@ TEST(Liveness, OfADeadPeerWhatWasProtectedIsHeld) {
   EXPECT_EQ(holds(DeadPeerAction::kRestart), once);
   EXPECT_EQ(holds(DeadPeerAction::kClear), none);
   EXPECT_EQ(holds(DeadPeerAction::kHold, false), none) << "the peer took it down";
+  EXPECT_EQ(holds(DeadPeerAction::kHold, true, true), once) << "and can bring it up again";
 }
 
 TEST(Liveness, ADeadPeerThatComesBackIsCalledAgain) {

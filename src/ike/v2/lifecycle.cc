@@ -86,7 +86,9 @@ void hold_after_loss(World& world, const ChildSa& child, Aftermath aftermath) {
   if (!child.connection || child.resource || world.find_connection(child.connection->name) != child.connection) return;
   const auto action = child.connection->dpd_action;
   const auto* config = child.config();
-  if (config == nullptr || config->start != model::StartAction::kAdd || !can_initiate(*child.connection)) return;
+  if (config == nullptr || config->start != model::StartAction::kAdd) return;
+  // A peer that comes from anywhere brings it up again, if it is written what is behind it.
+  if (!can_initiate(*child.connection) && config->remote.empty()) return;
   if (action != model::DeadPeerAction::kHold && action != model::DeadPeerAction::kRestart) return;
   world.act(HoldChild{child.connection->name, child.name});
 }

@@ -147,17 +147,21 @@ def test_a_name_that_is_said_to_be_ours(way, left):
     assert clear.count() == 0, clear.lines()[:5]
 
 
-@pytest.mark.parametrize("action", ["hold", "restart"])
-def test_a_peer_that_dies(way, action):
-    """auto=add: what was protected does not leave in the clear because the peer has died."""
+@pytest.mark.parametrize("action,right", [("hold", None), ("restart", None), ("hold", "%any")])
+def test_a_peer_that_dies(way, action, right):
+    """auto=add: what was protected does not leave in the clear because the peer has died, even if nobody can call it."""
     net = way
     a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
-    ends = dict(left=net.wan("a"), leftsubnet=net.lan("a"), right=net.wan("b"), rightsubnet=net.lan("b"), **IDS)
-    a.configure(conn("site", **ends, dpddelay="1s", dpdaction=action, **{"retransmit-timeout": "3s"}))
-    b.configure(conn("site", **ends))
+    ends = dict(left=net.wan("a"), leftsubnet=net.lan("a"), rightsubnet=net.lan("b"), **IDS)
+    a.configure(conn("site", **ends, right=right or net.wan("b"), dpddelay="1s", dpdaction=action,
+                     **{"retransmit-timeout": "3s"}))
+    b.configure(conn("site", **ends, right=net.wan("b"), auto="start" if right else "add"))
     b.start()
     a.start()
-    a.up("site")
+    if right:
+        a.wait_state("up", "site")
+    else:
+        a.up("site")
     with Capture(net.gw_a, "wan", CLEAR) as clear:
         flow = Flow(net.host_a, net.host_address("b"))
         b.kill_all()
@@ -170,6 +174,8 @@ def test_a_peer_that_dies(way, action):
     nothing_leaves(net, count=1)
     if action == "hold":
         b.start()
+        if right:
+            a.wait_state("up", "site", timeout_s=30)
         Ping.until_answered(net.host_a, net.host_address("b"), timeout_s=30)
         assert a.state("site") == "up"
         return

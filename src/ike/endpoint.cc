@@ -53,6 +53,13 @@ void IkeEndpoint::reconfigure(Instant now, std::vector<model::Connection> change
   v2::reconfigure(impl_->world, std::move(changed), order);
 }
 
+void IkeEndpoint::use_waiting(const std::vector<model::Connection>& waiting) {
+  std::vector<v2::ConnectionPtr> all;
+  all.reserve(waiting.size());
+  for (const auto& connection : waiting) all.push_back(std::make_shared<const model::Connection>(connection));
+  impl_->world.use_waiting(std::move(all));
+}
+
 void IkeEndpoint::use_status_responses(std::map<Bytes, Bytes> responses) {
   impl_->world.status_responses = std::move(responses);
 }

@@ -91,6 +91,10 @@ class IkeEndpoint {
   // order of the configuration.
   void reconfigure(Instant now, std::vector<model::Connection> changed, const std::vector<std::string>& order);
 
+  // Connections that cannot be used now, because an address is missing for instance: they neither begin nor answer, and
+  // nobody else gets what they have for their peers. All there are from now on; configure() leaves them.
+  void use_waiting(const std::vector<model::Connection>& waiting);
+
   // OCSP responses about our own certificates, by Certificate::fingerprint(): sent along to peers that ask for them
   // (RFC 4806). All there are from now on; configure() leaves them. Whoever gives them sees to it that they are good.
   void use_status_responses(std::map<Bytes, Bytes> responses);

@@ -16,6 +16,7 @@ struct Open : testing::Test {
   model::SharedSecret psk = secret("s3cret");
   const char* behind_a = "10.1.0.0/16";
   std::vector<IpAddress> addresses_of_a;
+  bool site_waits = false;  // it cannot be used yet
 
   Open() {
     any.remote.host = {};
@@ -36,10 +37,11 @@ struct Open : testing::Test {
     of_c.remote.host.address = address("192.0.2.1");
     of_c.children = {child("any", behind_c, behind_a)};
     Exchange e;
-    e.add("A", "192.0.2.1", {site, any}, {psk});
+    e.add("A", "192.0.2.1", site_waits ? std::vector{any} : std::vector{site, any}, {psk});
     e.add("B", "198.51.100.1", {mirrored(site)}, {psk});
     e.add("C", "203.0.113.1", {of_c}, {psk});
     e.a().act(e.now(), [&](auto& endpoint) { endpoint.on_local_addresses(e.now(), addresses_of_a); });
+    if (site_waits) e.a().endpoint().use_waiting({site});
     e.initiate(e.side(2), "any", "any");
     e.run();
     const auto specs = e.a().plane.specs();
@@ -48,6 +50,16 @@ struct Open : testing::Test {
 };
 
 TEST_F(Open, WhatANamedPeerHasIsNotTakenThoughThatIsDown) {
+  EXPECT_FALSE(gets("10.2.0.5/32"));
+  EXPECT_FALSE(gets("10.2.0.0/16"));
+  EXPECT_TRUE(gets("10.3.0.5/32"));
+}
+
+TEST_F(Open, WhatAConnectionHasThatWaitsForAnAddressIsNotTaken) {
+  site_waits = true;
+  site.remote.host = {};
+  site.remote.host.kind = model::HostSpec::Kind::kName;
+  site.remote.host.name = "site.test";
   EXPECT_FALSE(gets("10.2.0.5/32"));
   EXPECT_FALSE(gets("10.2.0.0/16"));
   EXPECT_TRUE(gets("10.3.0.5/32"));

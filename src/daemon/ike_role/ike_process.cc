@@ -384,7 +384,7 @@ void IkeProcess::apply_configuration() {
   for (std::size_t i = 0; i < connections_.size(); ++i) {
     connection_places_.emplace(connections_[i].name, i);
   }
-  address_pools_.pools().configure(connections_);
+  use_waiting();
   use_engines();
   apply(policies_.configure(holding));
   refuse_unused_addresses();
@@ -395,6 +395,17 @@ void IkeProcess::apply_configuration() {
   endpoint_->configure(clock_.monotonic(), connections_, configuration_.conf.credentials);
   default_sources_ = hosts_->default_sources();
   endpoint_->on_local_addresses(clock_.monotonic(), own_addresses_);
+}
+
+// Nobody else gets what a connection names for its peer because it cannot be used yet.
+void IkeProcess::use_waiting() {
+  std::vector<model::Connection> waiting;
+  waiting.reserve(waiting_connections_.size());
+  for (const auto& [name, connection] : waiting_connections_) waiting.push_back(connection);
+  endpoint_->use_waiting(waiting);
+  if (waiting.empty()) return address_pools_.pools().configure(connections_);
+  waiting.insert(waiting.begin(), connections_.begin(), connections_.end());
+  address_pools_.pools().configure(waiting);
 }
 
 void IkeProcess::on_network_changed() {

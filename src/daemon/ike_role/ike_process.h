@@ -77,6 +77,7 @@ class IkeProcess {
   void adopt_and_begin(Result<sadb::Dump> dump);
   void on_new_configuration(const NewConfiguration& message, const std::vector<io::UniqueFd>& fds);
   void apply_configuration();
+  void use_waiting();
   void use_log_level();
   // Which connections the kernel carries may be others now.
   void use_engines();

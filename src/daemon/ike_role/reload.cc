@@ -210,7 +210,7 @@ void IkeProcess::apply_change(const Reload& reload) {
     connections_[i].source = written[places.at(connections_[i].name)].source;
     connection_places_.emplace(connections_[i].name, i);
   }
-  address_pools_.pools().configure(connections_);
+  use_waiting();
   use_engines();
   apply(policies_.reconfigure(holding, gone));
   refuse_unused_addresses();

@@ -48,15 +48,21 @@ std::optional<IpRange> network_around(const model::Connection& connection, const
 
 std::string other_owner(const World& world, const IkeSa& sa, const IpAddress& assigned) {
   const auto& ours = *sa.connection;
-  for (const auto& other : world.connections) {
-    if (other->name == ours.name) continue;
-    if (is_peer(*other, assigned)) return "the peer of connection " + other->name + " has it";
+  const auto says = [&](const model::Connection& other) -> std::string {
+    if (other.name == ours.name) return {};
+    if (is_peer(other, assigned)) return "the peer of connection " + other.name + " has it";
     const auto in_pool = [&](const model::AddressPool& pool) { return pool.range.contains(assigned); };
-    if (std::ranges::any_of(other->remote.pools, in_pool))
-      return "connection " + other->name + " has it in its pool for its own peers";
-    if (same_peer(*other, ours)) continue;
-    if (const auto network = network_around(*other, ours, assigned))
-      return "it is in " + network->to_string() + ", which is behind the peer of connection " + other->name;
+    if (std::ranges::any_of(other.remote.pools, in_pool))
+      return "connection " + other.name + " has it in its pool for its own peers";
+    if (same_peer(other, ours)) return {};
+    const auto network = network_around(other, ours, assigned);
+    if (!network) return {};
+    return "it is in " + network->to_string() + ", which is behind the peer of connection " + other.name;
+  };
+  for (const auto* list : {&world.connections, &world.waiting}) {
+    for (const auto& other : *list) {
+      if (auto said = says(*other); !said.empty()) return said;
+    }
   }
   return {};
 }

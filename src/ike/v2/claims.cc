@@ -183,7 +183,7 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
     return !wider && pool.range.intersect(mine.range).has_value();
   };
   for (const auto place : budget.meeting(world.named_ranges, mine.range)) {
-    const auto& other = *world.connections[place];
+    const auto& other = world.named_at(place);
     const auto takes_it = [&](const model::Child& child) { return takes(other, child); };
     const bool has = std::ranges::any_of(other.children, takes_it) || std::ranges::any_of(other.remote.pools, gives);
     if (has && other.name != terms.connection->name && !may_be_its_peer(other, sa)) return &other;

@@ -53,7 +53,23 @@ ConnectionPtr World::find_connection(const std::string& name) const { return con
 void World::use_connections(std::vector<ConnectionPtr> all) {
   connections = std::move(all);
   connection_index.rebuild(connections);
-  named_ranges = ranges_of_named_peers(connections);
+  index_named_ranges();
+}
+
+void World::use_waiting(std::vector<ConnectionPtr> all) {
+  if (all.empty() && waiting.empty()) return;
+  waiting = std::move(all);
+  index_named_ranges();
+}
+
+void World::index_named_ranges() {
+  if (waiting.empty()) {
+    named_ranges = ranges_of_named_peers(connections);
+    return;
+  }
+  auto all = connections;
+  all.insert(all.end(), waiting.begin(), waiting.end());
+  named_ranges = ranges_of_named_peers(all);
 }
 
 std::vector<IkeSa*> World::living(SaIndex::Name name) const {

@@ -70,8 +70,10 @@ struct World {
   std::unordered_map<std::uint64_t, Job> jobs;
   std::vector<auth::AuthResult> auth_done;  // of finish_auth_here
   FlatMap<model::ChildId, IkeSpi> child_owner;
-  Claims claims;             // of all children
-  NamedRanges named_ranges;  // see ranges_of_named_peers()
+  Claims claims;  // of all children
+  // Those that cannot be used now: what they have for their peers nobody else gets meanwhile.
+  std::vector<ConnectionPtr> waiting;
+  NamedRanges named_ranges;  // see ranges_of_named_peers(): of `connections`, then of `waiting`
   FlatSet<Spi> esp_spis;     // inbound, in use
   Deadlines deadlines;
   RetryQueue retries;
@@ -116,6 +118,11 @@ struct World {
     return connection_index.by_path(path.local.address, path.remote.address);
   }
   void use_connections(std::vector<ConnectionPtr> all);
+  void use_waiting(std::vector<ConnectionPtr> all);
+  // By its place in named_ranges.
+  [[nodiscard]] const model::Connection& named_at(std::size_t place) const {
+    return place < connections.size() ? *connections[place] : *waiting[place - connections.size()];
+  }
 
   // ---- making things
   // Whether the kernel carries what belongs to it.
@@ -157,6 +164,7 @@ struct World {
   void settle();
 
  private:
+  void index_named_ranges();
   [[nodiscard]] std::vector<IkeSa*> living(SaIndex::Name name) const;
   void index(IkeSa& sa);
   [[nodiscard]] std::uint64_t new_auth_job(IkeSa& sa, About about, bool proof);

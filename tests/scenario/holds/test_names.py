@@ -301,3 +301,23 @@ def test_what_is_let_out_ends_with_the_daemon(silent):
     a.kill_all()
     a.host.run([program("cygnetd"), "--clean-up", "--config", a.conf, "--run-dir", a.run_dir, "--state-dir", a.state_dir])
     assert not questions_may_leave(net)
+
+
+def test_what_waits_for_its_name_is_nobody_elses(net):
+    """A connection whose peer's name is not known has its networks all the same: another peer does not get them."""
+    hosts = net.gw_a.dir / "hosts"
+    hosts.write_text("127.0.0.1 localhost\n")
+    net.gw_a.run(["mount", "--bind", hosts, "/etc/hosts"])
+    a, b = Cygnet(net.gw_a), Cygnet(net.gw_b)
+    hub = dict(left=net.wan("a"), leftid="@gw-a", leftsubnet=net.lan("a"))
+    a.configure(conn("site", **hub, right="site.test", rightid="@site", rightsubnet="10.3.0.0/16", auto="ondemand")
+                + conn("any", **hub, right="%any", rightid="@gw-b", rightsubnet="10.0.0.0/8"))
+    client = dict(left=net.wan("b"), leftid="@gw-b", right=net.wan("a"), rightid="@gw-a", rightsubnet=net.lan("a"))
+    b.configure(conn("taken", **client, leftsubnet="10.3.0.5/32") + conn("free", **client, leftsubnet="10.4.0.5/32"))
+    b.start()
+    a.start()
+    assert a.state("site") == "waiting"
+    assert "TS_UNACCEPTABLE" in b.ctl("up", "taken", check=False).stderr
+    a.wait_log("which connection site says is behind its own peer")
+    b.up("free")
+    assert [c["remote"] for c in a.children("any")] == [["10.4.0.5/32"]]

@@ -285,7 +285,9 @@ void PolicyTable::configure_one(const model::Connection& given, Changes& changes
     // A name without an address yet holds packets back: what is protected does not depend on where the peer is. Nor
     // does a peer that was here, and comes from anywhere.
     const auto& peer = connection.remote.host;
-    const bool has_peer = peer.has_address() || peer.kind == model::HostSpec::Kind::kName || !child.remote.empty();
+    const auto* written = given.find_child(child.name);
+    const bool was_here = written->start == model::StartAction::kAdd && !child.remote.empty();
+    const bool has_peer = peer.has_address() || peer.kind == model::HostSpec::Kind::kName || was_here;
     if (!holds_packets(child.start) || !has_peer) continue;
     // The question for the name would be held back as well, for ever.
     const auto holds = [](const model::Child& c) { return holds_packets(c.start); };

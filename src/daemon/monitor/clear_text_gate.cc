@@ -209,6 +209,8 @@ std::string ClearTextGate::table_text(bool outward) const {
     meta l4proto { 50, 51 } accept
     udp dport { )" + own_ports +
                              R"( } accept
+    udp sport 67 udp dport 68 accept
+    udp sport 547 udp dport 546 accept
     meta l4proto 17 ip frag-off & 0x1fff != 0 accept
     frag frag-off != 0 accept
     icmp type { 3, 11, 12 } @th,136,8 { 50, 51 } accept

@@ -38,6 +38,10 @@ TEST_F(NetworkTest, WhatIsNotClearTextAndWhatIsAttachedComesIn) {
                      from + "1 0304000000000578" + quoted + "1194119400080000"}),
             0U);
   EXPECT_EQ(refused({from + "1 0304000000000578" + quoted + "0035119400080000"}), 1U);
+  // A server beyond the link renews a lease; of what is behind us it is nobody's.
+  EXPECT_EQ(refused({from + "17 00430044000c000000000000", "2001:db8:9::9 2001:db8::1 17 02230222000c000000000000"}),
+            0U);
+  EXPECT_EQ(refused({"198.51.100.9 10.1.0.77 17 00430044000c000000000000"}), 1U);
   EXPECT_EQ(
       refused({from + "17 01f50035000c000000000000", "198.51.100.9 10.1.0.77 17 119411940008000000000000",
                "198.51.100.9 10.1.0.77 50 1111111100000001", "2001:db8:9::9 2001:db8::1 17 23282329000c0000deadbeef"}),

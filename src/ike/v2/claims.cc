@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstddef>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -191,12 +192,32 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
   return nullptr;
 }
 
-// Addresses of this end's network, out of a larger range that is left open to peers. A known peer may have all
-// addresses.
-// addresses. What another connection has at our end is ours where this machine is in it: else it may lie behind a peer,
-// and be passed on.
-bool is_in_our_network(const World& world, const ChildTerms& terms, const IpRange& range) {
-  const auto leaves_open = [&](const IpRange& ours) {
+// Networks at this end, whatever connection names them: those that this machine is in, for others may lie behind a peer
+// and be passed on; what this child itself has here; and this machine's addresses.
+std::vector<IpRange> networks_of_ours(const World& world, const ChildTerms& terms) {
+  const auto we_are_in = [&](const IpRange& network) {
+    return std::ranges::any_of(world.local_addresses, [&](const IpAddress& own) { return network.contains(own); });
+  };
+  std::set<IpRange> seen;
+  std::vector<IpRange> out;
+  const auto look_at = [&](const model::Connection& connection) {
+    for (const auto& child : connection.children) {
+      const bool itself = &connection == terms.connection.get() && child.name == terms.child;
+      for (const auto& ours : child.local) {
+        if (!names_hosts(ours.range)) continue;
+        if (itself || (seen.insert(ours.range).second && we_are_in(ours.range))) out.push_back(ours.range);
+      }
+    }
+  };
+  look_at(*terms.connection);
+  for (const auto& connection : world.connections) look_at(*connection);
+  for (const auto& own : world.local_addresses) out.push_back(IpRange::of(own));
+  return out;
+}
+
+// Addresses of this end, out of a larger range that is left open to peers. A known peer may have all addresses.
+bool is_at_our_end(const std::vector<IpRange>& networks, const ChildTerms& terms, const IpRange& range) {
+  const auto is_left_open = [&](const IpRange& ours) {
     const auto around = [&](const model::TrafficSelector& theirs) {
       return theirs.range != ours && theirs.range.contains(ours) &&
              (names_hosts(theirs.range) || names_nobody(*terms.connection));
@@ -205,36 +226,19 @@ bool is_in_our_network(const World& world, const ChildTerms& terms, const IpRang
       return child.name == terms.child && std::ranges::any_of(child.remote, around);
     });
   };
-  const auto we_are_in = [&](const IpRange& network) {
-    return std::ranges::any_of(world.local_addresses, [&](const IpAddress& own) { return network.contains(own); });
-  };
-  const auto is_ours = [&](const model::Connection& connection, const model::Child& child) {
-    const bool itself = &connection == terms.connection.get() && child.name == terms.child;
-    return std::ranges::any_of(child.local, [&](const model::TrafficSelector& ours) {
-      return names_hosts(ours.range) && ours.range.contains(range) && (itself || we_are_in(ours.range)) &&
-             leaves_open(ours.range);
-    });
-  };
-  const auto has_ours = [&](const ConnectionPtr& connection) {
-    return std::ranges::any_of(connection->children, [&](const auto& child) { return is_ours(*connection, child); });
-  };
-  const auto is_this_machine = [&](const IpAddress& own) {
-    return range == IpRange::of(own) && leaves_open(IpRange::of(own));
-  };
-  return has_ours(terms.connection) || std::ranges::any_of(world.local_addresses, is_this_machine) ||
-         std::ranges::any_of(world.connections, has_ours);
+  return std::ranges::any_of(networks, [&](const IpRange& ours) { return ours.contains(range) && is_left_open(ours); });
 }
 
 // Why nobody else may have this: the configuration says whose it is.
 std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms, const Claim& mine,
-                           Budget& budget) {
+                           const std::vector<IpRange>& ours, Budget& budget) {
   if (!names_hosts(mine.range) || is_written(terms, mine.range) || is_ours_to_give(sa, mine.range)) return {};
   const auto claim = sa.peer() + " ('" + sa.remote_id.to_string() + "') claims " + mine.to_string() + ", ";
   if (const auto* other = named_owner(world, sa, terms, mine, budget)) {
     return claim + "which connection " + other->name +
            " says is behind its own peer: write a rightsubnet= without it, or exactly that if it is meant";
   }
-  if (is_in_our_network(world, terms, mine.range)) {
+  if (is_at_our_end(ours, terms, mine.range)) {
     return claim +
            "which is on this side, as leftsubnet= or this machine's addresses say: write a rightsubnet= without it, or "
            "give clients addresses of it with rightaddresspool=";
@@ -324,9 +328,10 @@ std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildT
   const bool open = names_nobody(*terms.connection);
   auto sorted = terms.remote;
   std::ranges::sort(sorted);
+  const auto ours = networks_of_ours(world, terms);
   Budget budget;
   for (const auto& mine : claims_of(sorted)) {
-    if (auto why = said_otherwise(world, sa, terms, mine, budget); !why.empty()) return why;
+    if (auto why = said_otherwise(world, sa, terms, mine, ours, budget); !why.empty()) return why;
     const IkeSa* owner = nullptr;
     // What an administrator wrote for two known peers is meant.
     const auto* child = open ? rival(world, sa, terms, mine, budget, &owner) : nullptr;

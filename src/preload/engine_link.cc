@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -10,15 +11,17 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "next.h"
+#include "wire/pfkey/constants.h"
 
 namespace cygnet::preload {
 
 namespace {
 
 constexpr int kHighDescriptor = 200;  // out of the way of programs that expect theirs to be small
-constexpr long kPatienceSeconds = 5;
+constexpr int kPatienceSeconds = 5;
 
 int send_with(int fd, const wire::xfrm::WrapMessage& said, int lent) {
   iovec iov{const_cast<wire::xfrm::WrapMessage*>(&said), sizeof said};
@@ -36,6 +39,19 @@ int send_with(int fd, const wire::xfrm::WrapMessage& said, int lent) {
     std::memcpy(CMSG_DATA(header), &lent, sizeof lent);
   }
   return ::sendmsg(fd, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof said) ? 0 : -1;
+}
+
+// The other end's path ends so.
+bool leads_to(int fd, std::string_view name) {
+  const int before = errno;
+  sockaddr_un peer{};
+  socklen_t octets = sizeof peer;
+  const bool connected = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &octets) == 0;
+  errno = before;
+  if (!connected || peer.sun_family != AF_UNIX) return false;
+  peer.sun_path[sizeof peer.sun_path - 1] = '\0';
+  const char* slash = std::strrchr(peer.sun_path, '/');
+  return name == (slash == nullptr ? peer.sun_path : slash + 1);
 }
 
 wire::xfrm::WrapMessage make(wire::xfrm::WrapType type, unsigned value, unsigned second) {
@@ -97,16 +113,15 @@ int connect_to_engine(const char* path, int type) {
   return fd;
 }
 
-bool is_xfrm_connection(int fd) {
+bool is_xfrm_connection(int fd) { return leads_to(fd, wire::xfrm::kSocketName); }
+
+bool is_pfkey_connection(int fd) { return leads_to(fd, wire::pfkey::kSocketName); }
+
+void wait_for_answer(int fd) {
   const int before = errno;
-  sockaddr_un peer{};
-  socklen_t octets = sizeof peer;
-  const bool connected = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &octets) == 0;
+  pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
+  (void)::poll(&one, 1, kPatienceSeconds * 1000);
   errno = before;
-  if (!connected || peer.sun_family != AF_UNIX) return false;
-  peer.sun_path[sizeof peer.sun_path - 1] = '\0';
-  const char* slash = std::strrchr(peer.sun_path, '/');
-  return std::strcmp(slash == nullptr ? peer.sun_path : slash + 1, wire::xfrm::kSocketName) == 0;
 }
 
 int tell_engine(int fd, wire::xfrm::WrapType type, unsigned value) { return send_with(fd, make(type, value, 0), -1); }

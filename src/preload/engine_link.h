@@ -16,8 +16,11 @@ unsigned exempting_mark();
 
 // A socket of the kind that the flags of `type` ask for, connected. -1 with errno.
 int connect_to_engine(const char* path, int type);
-// The other end of this socket is the engine's xfrm.sock.
+// The other end of this socket is the engine's xfrm.sock, or its pfkey.sock.
 bool is_xfrm_connection(int fd);
+bool is_pfkey_connection(int fd);
+// Until there is something to read, or the engine had its time.
+void wait_for_answer(int fd);
 // Says it and waits for nothing. fd: a connection to xfrm.sock. 0, or -1 with errno.
 int tell_engine(int fd, wire::xfrm::WrapType type, unsigned value);
 // On a connection of its own, with a socket riding along (-1: none); waits for the answer. The connection stays open

@@ -57,4 +57,19 @@ ssize_t next_recvmsg(int fd, msghdr* message, int flags) {
   return find(next, "recvmsg")(fd, message, flags);
 }
 
+ssize_t next_send(int fd, const void* octets, std::size_t count, int flags) {
+  static std::atomic<ssize_t (*)(int, const void*, std::size_t, int)> next;
+  return find(next, "send")(fd, octets, count, flags);
+}
+
+ssize_t next_write(int fd, const void* octets, std::size_t count) {
+  static std::atomic<ssize_t (*)(int, const void*, std::size_t)> next;
+  return find(next, "write")(fd, octets, count);
+}
+
+ssize_t next_writev(int fd, const iovec* parts, int count) {
+  static std::atomic<ssize_t (*)(int, const iovec*, int)> next;
+  return find(next, "writev")(fd, parts, count);
+}
+
 }  // namespace cygnet::preload

@@ -87,6 +87,16 @@ bool is_from_engine(int fd, const void* from, socklen_t octets) {
   return (octets == 0 || family == AF_UNIX) && is_xfrm_connection(fd);
 }
 
+// A kernel has answered a message of PF_KEY when what sends it returns, and there are programs that wait no longer than
+// a millisecond for it. There is no answer to who says that an ACQUIRE came to nothing (RFC 2367 section 3.1.6).
+ssize_t answered(int fd, ssize_t sent, const void* octets, std::size_t count) {
+  sadb_msg head{};
+  if (sent <= 0 || pfkey_path() == nullptr || !is_pfkey_connection(fd)) return sent;
+  std::memcpy(&head, octets, count < sizeof head ? count : sizeof head);
+  if (head.sadb_msg_type != SADB_ACQUIRE) wait_for_answer(fd);
+  return sent;
+}
+
 }  // namespace
 
 CYGNET_EXPORT int socket(int domain, int type, int protocol) noexcept {
@@ -173,4 +183,17 @@ CYGNET_EXPORT ssize_t __recvfrom_chk(int fd, void* buffer, std::size_t size, std
                                      sockaddr* from, socklen_t* octets) {
   if (size > room) std::abort();
   return recvfrom(fd, buffer, size, flags, from, octets);
+}
+
+CYGNET_EXPORT ssize_t send(int fd, const void* octets, std::size_t count, int flags) {
+  return answered(fd, next_send(fd, octets, count, flags), octets, count);
+}
+
+CYGNET_EXPORT ssize_t write(int fd, const void* octets, std::size_t count) {
+  return answered(fd, next_write(fd, octets, count), octets, count);
+}
+
+CYGNET_EXPORT ssize_t writev(int fd, const iovec* parts, int count) {
+  const auto sent = next_writev(fd, parts, count);
+  return sent <= 0 ? sent : answered(fd, sent, parts[0].iov_base, parts[0].iov_len);
 }

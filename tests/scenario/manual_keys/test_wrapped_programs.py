@@ -72,6 +72,15 @@ s.connect((0, 0))
 s.send(message(0x23, 5, bytes(4)))  # XFRM_MSG_GETSADINFO, acknowledged
 assert acknowledged(s.recv(1000)) or acknowledged(s.recv(1000))
 """,
+    "has its answer when what asks returns": """
+import select
+s = socket.socket(15, socket.SOCK_RAW, 2)
+ask = struct.pack("=BBBBHHII", 2, 9, 0, 0, 2, 0, 1, os.getpid())  # SADB_FLUSH
+for way in (s.send, lambda m: os.write(s.fileno(), m), lambda m: os.writev(s.fileno(), [m[:4], m[4:]])):
+    for _ in range(300):
+        assert way(ask) == len(ask)
+        assert select.select([s], [], [], 0)[0] and s.recv(1000) == ask
+""",
     "asks for nothing, and wants to hear so": """
 s = netlink()
 s.send(message(1, 5))  # NLMSG_NOOP

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <set>
 #include <utility>
 
 namespace cygnet::policy {
@@ -61,7 +63,47 @@ std::uint64_t size_of(const IpRange& range) {
   return difference + 1;
 }
 
-void AddressPools::configure(const std::vector<model::Connection>& connections) {
+void AddressPools::set_apart(const std::vector<model::Connection>& connections, const std::vector<IpAddress>& own) {
+  apart_.clear();
+  std::set<IpRange> pools;
+  std::vector<IpRange> written;
+  for (const auto& c : connections) {
+    for (const auto& pool : c.remote.pools) {
+      if (!pool.is_single()) pools.insert(pool.range);
+    }
+    for (const auto& child : c.children) {
+      for (const auto& theirs : child.remote) written.push_back(theirs.range);
+    }
+  }
+  if (pools.empty()) return;
+  for (const auto& address : own) written.push_back(IpRange::of(address));
+  std::ranges::sort(written);
+  std::vector<IpRange> inside;
+  for (const auto& pool : pools) {
+    // A wider network has the pool in it, and the same one is what the pool is written for.
+    for (auto at = std::ranges::lower_bound(written, pool.first, {}, &IpRange::first);
+         at != written.end() && at->first <= pool.last; ++at) {
+      if (pool.contains(*at) && *at != pool) inside.push_back(*at);
+    }
+  }
+  std::ranges::sort(inside);
+  for (const auto& range : inside) {
+    const auto before = apart_.empty() ? apart_.end() : std::prev(apart_.end());
+    if (before != apart_.end() && range.first <= before->second) {
+      before->second = std::max(before->second, range.last);
+    } else {
+      apart_.emplace(range.first, range.last);
+    }
+  }
+}
+
+bool AddressPools::is_set_apart(const IpAddress& address) const {
+  const auto after = apart_.upper_bound(address);
+  return after != apart_.begin() && address <= std::prev(after)->second;
+}
+
+void AddressPools::configure(const std::vector<model::Connection>& connections, const std::vector<IpAddress>& own) {
+  set_apart(connections, own);
   reserved_.clear();
   full_at_.clear();
   for (const auto& c : connections) {
@@ -74,7 +116,8 @@ void AddressPools::configure(const std::vector<model::Connection>& connections) 
 
 bool AddressPools::is_reserved_for_other(const IpAddress& address, const model::Identity& peer) const {
   const auto it = reserved_.find(address);
-  return it != reserved_.end() && std::ranges::none_of(it->second, [&](const auto& id) { return id.covers(peer); });
+  if (it == reserved_.end()) return is_set_apart(address);
+  return std::ranges::none_of(it->second, [&](const auto& id) { return id.covers(peer); });
 }
 
 bool AddressPools::is_in_use(const IpAddress& address) const {

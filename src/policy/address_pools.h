@@ -34,8 +34,9 @@ class AddressPools {
   static constexpr std::size_t kMostRemembered = 200'000;
 
   // Addresses that belong to one identity by configuration (a pool of one in a connection with rightid=) are given to
-  // nobody whom no such rightid= covers. Leases stay.
-  void configure(const std::vector<model::Connection>& connections);
+  // nobody whom no such rightid= covers. What is written inside of a larger pool as a network behind a peer, and `own`,
+  // this machine's addresses, are given to nobody. Leases stay.
+  void configure(const std::vector<model::Connection>& connections, const std::vector<IpAddress>& own = {});
 
   struct Question {
     const std::vector<model::AddressPool>& pools;
@@ -74,6 +75,8 @@ class AddressPools {
     std::uint64_t last_used_s = 0;
   };
   enum class Known : std::uint8_t { kAway, kInUse };
+  void set_apart(const std::vector<model::Connection>& connections, const std::vector<IpAddress>& own);
+  [[nodiscard]] bool is_set_apart(const IpAddress& address) const;
   [[nodiscard]] bool is_reserved_for_other(const IpAddress& address, const model::Identity& peer) const;
   [[nodiscard]] bool is_in_use(const IpAddress& address) const;
   [[nodiscard]] std::optional<IpAddress> find_wished(const Question& q, const std::string& key) const;
@@ -97,6 +100,7 @@ class AddressPools {
   std::unordered_map<std::string, std::vector<IpAddress>> of_peer_;
   std::map<std::uint64_t, IpAddress> away_;  // the longest away first
   std::unordered_map<IpAddress, std::vector<model::Identity>> reserved_;
+  std::map<IpAddress, IpAddress> apart_;      // first and last of what no pool gives, apart from each other
   std::map<IpRange, std::uint64_t> full_at_;  // as of which change a range had nothing left
   std::uint64_t changes_ = 1;
   std::uint64_t wall_s_ = 0;

@@ -56,6 +56,12 @@ bool holds_packets(model::StartAction start) {
   return start == model::StartAction::kOnDemand || start == model::StartAction::kStart;
 }
 
+// When its peer has died (ike::HoldChild).
+bool is_held_when_dead(const model::Connection& connection, const model::Child& child) {
+  return child.start == model::StartAction::kAdd && (connection.dpd_action == model::DeadPeerAction::kHold ||
+                                                     connection.dpd_action == model::DeadPeerAction::kRestart);
+}
+
 // Each child alone may hold back no more than a part. One without which the rest is everything all the same can hold.
 template <typename Which>
 bool has_part_in_everything(const model::Connection& connection, const model::Child& child, Which which) {
@@ -100,7 +106,7 @@ bool holds_its_questions(const model::Connection& connection) {
     const auto is_name = [](const model::HostSpec& host) { return host.kind == model::HostSpec::Kind::kName; };
     return is_name(end.host) || std::ranges::any_of(end.alternatives, is_name);
   };
-  const auto holds = [](const model::Child& c) { return holds_packets(c.start); };
+  const auto holds = [&](const model::Child& c) { return holds_packets(c.start) || is_held_when_dead(connection, c); };
   // Which end is the peer's may not be known yet.
   return (named(connection.local) || named(connection.remote)) &&
          std::ranges::any_of(connection.children, [&](const model::Child& child) {
@@ -169,9 +175,7 @@ std::optional<model::Connection> PolicyTable::as_held(const model::Connection& c
   auto out = connection;
   for (auto it = first; it != held_.end() && it->first == connection.name;) {
     const auto child = std::ranges::find(out.children, it->second, &model::Child::name);
-    const bool meant = child != out.children.end() && child->start == model::StartAction::kAdd &&
-                       (connection.dpd_action == model::DeadPeerAction::kHold ||
-                        connection.dpd_action == model::DeadPeerAction::kRestart);
+    const bool meant = child != out.children.end() && is_held_when_dead(connection, *child);
     if (meant) child->start = model::StartAction::kOnDemand;
     it = meant ? std::next(it) : held_.erase(it);
   }

@@ -403,9 +403,9 @@ void IkeProcess::use_waiting() {
   waiting.reserve(waiting_connections_.size());
   for (const auto& [name, connection] : waiting_connections_) waiting.push_back(connection);
   endpoint_->use_waiting(waiting);
-  if (waiting.empty()) return address_pools_.pools().configure(connections_);
+  if (waiting.empty()) return address_pools_.pools().configure(connections_, own_addresses_);
   waiting.insert(waiting.begin(), connections_.begin(), connections_.end());
-  address_pools_.pools().configure(waiting);
+  address_pools_.pools().configure(waiting, own_addresses_);
 }
 
 void IkeProcess::on_network_changed() {

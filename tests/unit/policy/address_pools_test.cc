@@ -52,6 +52,32 @@ TEST_F(Pools, SixPeersFillASlash29AndTheSeventhIsTold) {
   EXPECT_EQ(*got, *seen.begin());
 }
 
+// Its packets would go to the one, and those of the other to it.
+TEST_F(Pools, WhatIsThisMachinesOrBehindAPeerIsGivenToNobody) {
+  model::Connection road{.name = "road"};
+  road.remote.pools = list;
+  model::Connection printer{.name = "printer"};
+  printer.children.push_back({.name = "printer", .remote = {*model::TrafficSelector::parse("10.9.0.2-10.9.0.3")}});
+  model::Connection all{.name = "all"};
+  all.children.push_back(
+      {.name = "all",
+       .remote = {*model::TrafficSelector::parse("10.0.0.0/8"), *model::TrafficSelector::parse("0.0.0.0/0")}});
+  pools.configure({printer, road, all}, {ip("10.9.0.1"), ip("192.0.2.1"), ip("2001:db8:9::7")});
+  std::set<std::string> seen;
+  for (unsigned i = 0; i < 3; ++i) {
+    const auto got = ask("peer" + std::to_string(i), 100U + i, i == 0 ? "10.9.0.2" : "10.9.0.1");
+    ASSERT_TRUE(got);
+    seen.insert(got->to_string());
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"10.9.0.4", "10.9.0.5", "10.9.0.6"}));
+  EXPECT_FALSE(ask("late", 200));
+  // What was somebody's before is not given again.
+  pools.remember(ip("2001:db8:9::7"), id("carol"), 5);
+  EXPECT_NE(*ask("carol", 201, nullptr, "192.0.2.9", Family::kV6), ip("2001:db8:9::7"));
+  pools.configure({road});
+  EXPECT_TRUE(ask("late", 202));
+}
+
 TEST_F(Pools, TheSameAddressAgainAlsoInTheNextLife) {
   const auto first = ask("carol", 1);
   ASSERT_TRUE(first);

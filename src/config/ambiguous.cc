@@ -118,14 +118,18 @@ void find_ambiguous(const std::vector<ConnectionDraft>& drafts, Reporter& report
   }
 }
 
-std::map<std::string, std::string> find_ambiguous_oriented(const std::vector<model::Connection>& connections) {
+std::map<std::string, std::string> find_ambiguous_oriented(const std::vector<model::Connection>& connections,
+                                                           const std::function<bool(const model::Connection&)>& stood) {
   std::unordered_map<std::string, std::vector<const model::Connection*>> pairs;  // of those with the same proofs one
   std::map<std::string, std::string> out;
-  // Whoever answers DNS for one connection says nothing about another: its name counts after what is written.
+  // Whoever answers DNS for one connection says nothing about another: its name counts after what is written, and a new
+  // answer after one that was there.
   std::vector<const model::Connection*> in_order;
   for (const auto& connection : connections) in_order.push_back(&connection);
-  std::ranges::stable_partition(in_order, [](const auto* c) {
-    return c->local.host.kind != model::HostSpec::Kind::kName && c->remote.host.kind != model::HostSpec::Kind::kName;
+  std::ranges::stable_sort(in_order, {}, [&](const auto* c) {
+    const bool written =
+        c->local.host.kind != model::HostSpec::Kind::kName && c->remote.host.kind != model::HostSpec::Kind::kName;
+    return written ? 0 : stood && stood(*c) ? 1 : 2;
   });
   for (const auto* each : in_order) {
     const auto& connection = *each;

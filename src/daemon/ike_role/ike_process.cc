@@ -371,7 +371,12 @@ void IkeProcess::let_moved_go() {
 void IkeProcess::apply_configuration() {
   own_addresses_ = hosts_->own_addresses();
   auto oriented = hosts_->orient(configuration_.conf.connections);
-  auto ambiguous = config::find_ambiguous_oriented(oriented.connections);
+  const auto stood = [&](const model::Connection& connection) {
+    const auto* before = find_connection(connection.name);
+    return before != nullptr && before->local.host.address == connection.local.host.address &&
+           before->remote.host.address == connection.remote.host.address;
+  };
+  auto ambiguous = config::find_ambiguous_oriented(oriented.connections, stood);
   some_ambiguous_ = !ambiguous.empty();
   oriented.set_aside(ambiguous);
   note_unusable(oriented);

@@ -273,6 +273,7 @@ class IkeProcess {
   // Puzzles take seconds, and whoever answers us in an IKE SA's name may ask for them: nothing else waits behind them.
   std::atomic<bool> puzzles_wanted_ = true;  // false: ike ends
   io::WorkPool puzzle_pool_{loop_, 1};
+  Instant all_names_asked_{};
   io::WorkPool names_pool_{loop_, 2};  // a resolver may take its time
   io::SystemRandom random_;
   io::SystemClock clock_;

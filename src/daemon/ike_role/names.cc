@@ -38,7 +38,17 @@ void IkeProcess::look_up_names_later() {
   const auto waits = [](const auto& waiting) { return waits_for_a_name(waiting.second); };
   loop_.after(std::ranges::any_of(waiting_connections_, waits) ? kUnknownInterval : kNameInterval, [this] {
     if (ending_) return;
-    look_up_names(configuration_.conf.connections);
+    const auto now = clock_.monotonic();
+    const bool all = now >= all_names_asked_ + kNameInterval;
+    if (all) all_names_asked_ = now;
+    // One that nobody answers for does not have the others asked as often.
+    std::vector<model::Connection> whose;
+    for (const auto& connection : configuration_.conf.connections) {
+      const auto waiting = waiting_connections_.find(connection.name);
+      if (all || (waiting != waiting_connections_.end() && waits_for_a_name(waiting->second)))
+        whose.push_back(connection);
+    }
+    look_up_names(std::move(whose));
     look_up_names_later();
   });
 }

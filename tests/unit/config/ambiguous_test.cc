@@ -149,5 +149,24 @@ TEST(Ambiguous, WhatIsWrittenCountsBeforeAName) {
   EXPECT_EQ(found.count("a"), 1U);
 }
 
+// Nor, of two with names, does an answer for the one take the other down.
+TEST(Ambiguous, ANewAnswerCountsAfterOneThatWasThere) {
+  const std::string rules = "leftid=@x.test;rightid=@y.test;";
+  auto a = conn("a", rules + "authby=secret");
+  auto b = conn("b", rules + "leftauth=psk;rightauth=pubkey");
+  a.replace(a.find("192.0.2.2"), 9, "two.test");
+  b.replace(b.find("192.0.2.2"), 9, "bank.test");
+  auto loaded = load_text(a + b);
+  ASSERT_TRUE(loaded.ok()) << lines_of(loaded.diagnostics);
+  for (auto& connection : loaded.connections) {
+    connection.remote.host.address = *IpAddress::parse("192.0.2.2");
+    connection.remote.host.resolved = true;
+  }
+  EXPECT_EQ(find_ambiguous_oriented(loaded.connections).count("b"), 1U) << "of two new ones the later";
+  const auto found = find_ambiguous_oriented(loaded.connections, [](const auto& c) { return c.name == "b"; });
+  EXPECT_EQ(found.size(), 1U);
+  EXPECT_EQ(found.count("a"), 1U);
+}
+
 }  // namespace
 }  // namespace cygnet::config

@@ -71,8 +71,15 @@ void AddressPools::set_apart(const std::vector<model::Connection>& connections, 
     for (const auto& pool : c.remote.pools) {
       if (!pool.is_single()) pools.insert(pool.range);
     }
+    // What is written beside a pool of one's own is for whom that is.
+    const auto given = [&](const IpRange& range) {
+      return std::ranges::any_of(c.remote.pools,
+                                 [&](const auto& pool) { return pool.range.intersect(range).has_value(); });
+    };
     for (const auto& child : c.children) {
-      for (const auto& theirs : child.remote) written.push_back(theirs.range);
+      for (const auto& theirs : child.remote) {
+        if (!given(theirs.range)) written.push_back(theirs.range);
+      }
     }
   }
   if (pools.empty()) return;
@@ -80,10 +87,10 @@ void AddressPools::set_apart(const std::vector<model::Connection>& connections, 
   std::ranges::sort(written);
   std::vector<IpRange> inside;
   for (const auto& pool : pools) {
-    // A wider network has the pool in it, and the same one is what the pool is written for.
-    for (auto at = std::ranges::lower_bound(written, pool.first, {}, &IpRange::first);
-         at != written.end() && at->first <= pool.last; ++at) {
-      if (pool.contains(*at) && *at != pool) inside.push_back(*at);
+    // The pool of a wider network is meant.
+    for (auto at = written.begin(); at != written.end() && at->first <= pool.last; ++at) {
+      const auto part = at->contains(pool) ? std::nullopt : at->intersect(pool);
+      if (part) inside.push_back(*part);
     }
   }
   std::ranges::sort(inside);

@@ -101,17 +101,30 @@ std::uint32_t order_of(const model::TrafficSelectors& local, const model::Traffi
   return kFirstOrder + (width_of(local) + width_of(remote)) * 4 + (stands_back ? 2U : 0U) + (acquire ? 1U : 0U);
 }
 
-bool holds_its_questions(const model::Connection& connection) {
+namespace {
+
+template <typename Which>
+bool holds_questions(const model::Connection& connection, Which holds) {
   const auto named = [](const model::End& end) {
     const auto is_name = [](const model::HostSpec& host) { return host.kind == model::HostSpec::Kind::kName; };
     return is_name(end.host) || std::ranges::any_of(end.alternatives, is_name);
   };
-  const auto holds = [&](const model::Child& c) { return holds_packets(c.start) || is_held_when_dead(connection, c); };
   // Which end is the peer's may not be known yet.
   return (named(connection.local) || named(connection.remote)) &&
          std::ranges::any_of(connection.children, [&](const model::Child& child) {
            return holds(child) && has_part_in_everything(connection, child, holds);
          });
+}
+
+}  // namespace
+
+bool holds_its_questions(const model::Connection& connection) {
+  return holds_questions(connection, [](const model::Child& c) { return holds_packets(c.start); });
+}
+
+bool holds_its_questions_when_dead(const model::Connection& connection) {
+  return holds_questions(
+      connection, [&](const model::Child& c) { return holds_packets(c.start) || is_held_when_dead(connection, c); });
 }
 
 model::TrafficSelectors local_selectors(const model::Connection& connection, const model::Child& child,

@@ -41,6 +41,8 @@ using AsksBeside = std::function<bool(const model::Connection&)>;
 
 // It takes everything, holds it back, and has an end with a name: the questions for that are among what it holds.
 [[nodiscard]] bool holds_its_questions(const model::Connection& connection);
+// The same, of what is held when its peer has died.
+[[nodiscard]] bool holds_its_questions_when_dead(const model::Connection& connection);
 
 class PolicyTable {
  public:
@@ -57,6 +59,10 @@ class PolicyTable {
   // again, or nobody wants it any more. A reload keeps it, and so does adopt().
   [[nodiscard]] Changes hold(const model::Connection& connection, const std::string& child);
   [[nodiscard]] Changes release(const std::string& connection, const std::string& child);  // child empty: all of them
+  [[nodiscard]] bool is_held(const std::string& connection) const {                        // any child of it
+    const auto held = held_.lower_bound({connection, {}});
+    return held != held_.end() && held->first == connection;
+  }
   // An outbound SA is to be installed: the policy it shall serve.
   [[nodiscard]] std::pair<model::PolicyId, Changes> on_sa_installing(const model::SaSpec& sa);
   [[nodiscard]] Changes on_sa_removed(model::ChildId child);

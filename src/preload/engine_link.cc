@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kHighDescriptor = 200;  // out of the way of programs that expect theirs to be small
 constexpr int kPatienceSeconds = 5;
+constexpr int kAnswerPatience_ms = 300;  // another thread may have read it
 
 int send_with(int fd, const wire::xfrm::WrapMessage& said, int lent) {
   iovec iov{const_cast<wire::xfrm::WrapMessage*>(&said), sizeof said};
@@ -120,7 +121,7 @@ bool is_pfkey_connection(int fd) { return leads_to(fd, wire::pfkey::kSocketName)
 void wait_for_answer(int fd) {
   const int before = errno;
   pollfd one{.fd = fd, .events = POLLIN, .revents = 0};
-  (void)::poll(&one, 1, kPatienceSeconds * 1000);
+  (void)::poll(&one, 1, kAnswerPatience_ms);
   errno = before;
 }
 

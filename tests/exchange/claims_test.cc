@@ -146,6 +146,11 @@ TEST_F(Open, WhatIsWrittenIsMeant) {
 TEST_F(Open, SpokesOfAHubAreNotOurs) {
   any.children = {child("any", "10.0.0.0/8", "10.0.0.0/8")};
   EXPECT_TRUE(gets("10.4.0.0/16"));
+  // Nor because the hub passes a part of the company on to somebody else, itself included.
+  addresses_of_a = {address("10.0.0.1")};
+  site.children = {child("site", "10.0.0.0/12", "192.168.0.0/16")};
+  EXPECT_TRUE(gets("10.4.0.0/16"));
+  EXPECT_FALSE(gets("10.0.0.1/32")) << "this machine";
 }
 
 // What is written more closely for anybody than for a certain peer is anybody's.

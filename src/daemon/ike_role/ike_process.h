@@ -172,6 +172,7 @@ class IkeProcess {
   void perform(const ike::AddressesWithdrawn& action);
   void perform(const ike::InitiationDone& action);
   void on_refused_packet(const ike::InitiationDone& action);
+  [[nodiscard]] bool is_what_was_held(const ike::ChildUp& action) const;
   void tell_waiting(const ike::InitiationDone& action);
   void perform(const ike::Report& action);
   void perform(const ike::Checkpoint& action);
@@ -316,7 +317,8 @@ class IkeProcess {
   io::DatagramSender sender_;
   Configuration configuration_;  // as loaded
   config::Reloader reloader_;
-  std::set<std::string> askers_;  // connections that hold back the questions for their own names
+  std::set<std::string> askers_;            // connections that hold back the questions for their own names
+  std::set<std::string> askers_when_dead_;  // that do so as long as their dead peer has them held
   bool questions_out_ = false;
   struct NameQuestion {
     std::uint64_t network = 0;  // acknowledgement to wait for

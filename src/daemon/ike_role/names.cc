@@ -75,18 +75,27 @@ void IkeProcess::ask_what_may_be_asked() {
 
 void IkeProcess::find_askers() {
   askers_.clear();
+  askers_when_dead_.clear();
   for (const auto& connection : configuration_.conf.connections) {
-    if (policy::holds_its_questions(connection) && !in_kernel(connection.name)) askers_.insert(connection.name);
+    if (in_kernel(connection.name)) continue;
+    if (policy::holds_its_questions(connection)) {
+      askers_.insert(connection.name);
+    } else if (policy::holds_its_questions_when_dead(connection)) {
+      askers_when_dead_.insert(connection.name);
+    }
   }
   let_questions_out();
 }
 
 // Whose last attempt failed may have its peer somewhere else by now.
 void IkeProcess::let_questions_out() {
-  const bool wanted = std::ranges::any_of(askers_, [this](const std::string& name) {
+  const auto asks = [this](const std::string& name) {
     const auto waiting = waiting_connections_.find(name);
     return waiting == waiting_connections_.end() ? last_errors_.contains(name) : waits_for_a_name(waiting->second);
-  });
+  };
+  const bool wanted =
+      std::ranges::any_of(askers_, asks) ||
+      std::ranges::any_of(askers_when_dead_, [&](const auto& name) { return policies_.is_held(name) && asks(name); });
   if (wanted == questions_out_) return;
   questions_out_ = wanted;
   routes_.let_questions_out(wanted);

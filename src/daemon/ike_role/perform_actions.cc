@@ -279,10 +279,18 @@ void IkeProcess::perform(const ike::ChildUp& action) {
   last_errors_.erase(action.connection);
   let_questions_out();
   on_demand_.on_done(clock_.monotonic(), action.connection, action.child, true, false);
-  apply(policies_.release(action.connection, action.child));
+  if (is_what_was_held(action)) apply(policies_.release(action.connection, action.child));
   if (action.replaces) {
     on_rekeyed(action.connection, action.child, false);
   }
+}
+
+// Of peers that come from anywhere another one may have a part of what is written.
+bool IkeProcess::is_what_was_held(const ike::ChildUp& action) const {
+  const auto* connection = find_connection(action.connection);
+  const auto* child = connection == nullptr ? nullptr : connection->find_child(action.child);
+  return child == nullptr || connection->remote.host.kind != model::HostSpec::Kind::kAny ||
+         model::covers(action.remote, child->remote);
 }
 
 void IkeProcess::perform(const ike::ChildDown& action) {

@@ -2,6 +2,7 @@
 #include "ike/v2/beside.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "ike/v2/lifecycle.h"
@@ -39,7 +40,8 @@ std::vector<ChildWant> wants_of(const World& world, const IkeSa& sa) {
 
 // Whether a child goes on with the new IKE SA. Where several have parts of it, each of them must.
 bool lives_on_with(const IkeSa& fresh, const IkeSa& old, const ChildSa& child) {
-  const bool whole = !old.has_sibling(child);
+  // What the peer assigns may be another address now.
+  const bool whole = !old.has_sibling(child) || child.connection->local.requests_address();
   return std::ranges::any_of(fresh.children, [&](const auto& c) {
     return c->serves(child.connection->name, child.name) &&
            (whole || (model::covers(c->local, child.local) && model::covers(c->remote, child.remote)));
@@ -87,9 +89,14 @@ void hand_over_wants(IkeSa& old, IkeSa& fresh) {
 
 // Traffic goes on over the new IKE SA; the old children receive until the peer has confirmed their end.
 void retire(World& world, IkeSa& old, IkeSa& fresh) {
+  // Before any of them goes, for several may be parts of one.
+  std::set<model::ChildId> living;
+  for (const auto& child : old.children) {
+    if (lives_on_with(fresh, old, *child)) living.insert(child->id);
+  }
   for (const auto& child : old.children) {
     if (!child->usable()) continue;
-    const bool lives_on = lives_on_with(fresh, old, *child);
+    const bool lives_on = living.contains(child->id);
     remove_outbound(world, *child);
     announce_down(world, *child, lives_on ? "its IKE SA was replaced" : "the new IKE SA did not get it", lives_on);
     if (!lives_on) after_child_loss(world, *child, Aftermath::kKeepUp);

@@ -67,7 +67,11 @@ std::vector<Claim> claims_of(std::span<const model::TrafficSelector> sorted) {
 // Of how many others' ranges it is asked whether they meet what a peer asks for. Hundreds of ranges around thousands of
 // networks of others would keep all other peers waiting.
 struct Budget {
-  std::size_t left = 20'000;
+  static constexpr std::size_t kLeast = 20'000;
+  // Many connections may have one wide range: each meets whatever their peers ask for.
+  static constexpr std::size_t kEach = 16;
+
+  std::size_t left = kLeast;
   bool spent = false;
 
   template <typename Owner>
@@ -192,8 +196,8 @@ const model::Connection* named_owner(const World& world, const IkeSa& sa, const 
   return nullptr;
 }
 
-// Networks at this end, whatever connection names them: those that this machine is in, for others may lie behind a peer
-// and be passed on; what this child itself has here; and this machine's addresses.
+// Networks at this end: what the child has here and this machine's addresses. Where it names none, what other
+// connections have here counts, if this machine is in it: else it may lie behind a peer, and be passed on.
 std::vector<IpRange> networks_of_ours(const World& world, const ChildTerms& terms) {
   const auto we_are_in = [&](const IpRange& network) {
     return std::ranges::any_of(world.local_addresses, [&](const IpAddress& own) { return network.contains(own); });
@@ -210,7 +214,9 @@ std::vector<IpRange> networks_of_ours(const World& world, const ChildTerms& term
     }
   };
   look_at(*terms.connection);
-  for (const auto& connection : world.connections) look_at(*connection);
+  if (out.empty()) {
+    for (const auto& connection : world.connections) look_at(*connection);
+  }
   for (const auto& own : world.local_addresses) out.push_back(IpRange::of(own));
   return out;
 }
@@ -231,14 +237,15 @@ bool is_at_our_end(const std::vector<IpRange>& networks, const ChildTerms& terms
 
 // Why nobody else may have this: the configuration says whose it is.
 std::string said_otherwise(const World& world, const IkeSa& sa, const ChildTerms& terms, const Claim& mine,
-                           const std::vector<IpRange>& ours, Budget& budget) {
+                           std::optional<std::vector<IpRange>>& ours, Budget& budget) {
   if (!names_hosts(mine.range) || is_written(terms, mine.range) || is_ours_to_give(sa, mine.range)) return {};
   const auto claim = sa.peer() + " ('" + sa.remote_id.to_string() + "') claims " + mine.to_string() + ", ";
   if (const auto* other = named_owner(world, sa, terms, mine, budget)) {
     return claim + "which connection " + other->name +
            " says is behind its own peer: write a rightsubnet= without it, or exactly that if it is meant";
   }
-  if (is_at_our_end(ours, terms, mine.range)) {
+  if (!ours) ours = networks_of_ours(world, terms);
+  if (is_at_our_end(*ours, terms, mine.range)) {
     return claim +
            "which is on this side, as leftsubnet= or this machine's addresses say: write a rightsubnet= without it, or "
            "give clients addresses of it with rightaddresspool=";
@@ -328,8 +335,8 @@ std::string claimed_by_another(const World& world, const IkeSa& sa, const ChildT
   const bool open = names_nobody(*terms.connection);
   auto sorted = terms.remote;
   std::ranges::sort(sorted);
-  const auto ours = networks_of_ours(world, terms);
-  Budget budget;
+  std::optional<std::vector<IpRange>> ours;
+  Budget budget{.left = Budget::kLeast + Budget::kEach * world.connections.size()};
   for (const auto& mine : claims_of(sorted)) {
     if (auto why = said_otherwise(world, sa, terms, mine, ours, budget); !why.empty()) return why;
     const IkeSa* owner = nullptr;

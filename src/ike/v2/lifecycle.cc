@@ -87,8 +87,10 @@ void hold_after_loss(World& world, const ChildSa& child, Aftermath aftermath) {
   const auto action = child.connection->dpd_action;
   const auto* config = child.config();
   if (config == nullptr || config->start != model::StartAction::kAdd) return;
-  // A peer that comes from anywhere brings it up again, if it is written what is behind it.
-  if (!can_initiate(*child.connection) && config->remote.empty()) return;
+  // A peer that comes from anywhere brings it up again. Where each of many has a part of what is written, what one had
+  // is not held for all of them.
+  if (!can_initiate(*child.connection) && (config->remote.empty() || !model::covers(child.remote, config->remote)))
+    return;
   if (action != model::DeadPeerAction::kHold && action != model::DeadPeerAction::kRestart) return;
   world.act(HoldChild{child.connection->name, child.name});
 }
@@ -132,7 +134,11 @@ void fail_wants(World& world, IkeSa& sa, const std::string& reason, bool may_ret
   for (auto& task : sa.queue) take(task);
   if (!successor_coming) sa.task.reset();
   sa.queue.clear();
-  for (auto& want : wants) want_failed(world, std::move(want), reason, may_retry);
+  for (auto& want : wants) {
+    // What was asked of a new IKE SA beside it the old one still has.
+    if (sa.made_beside && is_up_without_it(world, want)) continue;
+    want_failed(world, std::move(want), reason, may_retry);
+  }
 }
 
 }  // namespace

@@ -78,6 +78,30 @@ TEST_F(Pools, WhatIsThisMachinesOrBehindAPeerIsGivenToNobody) {
   EXPECT_TRUE(ask("late", 202));
 }
 
+TEST_F(Pools, NetworksOfPeersAtThePoolsEdgesAreSetApart) {
+  const auto connection = [](const char* name, const char* remote, std::vector<model::AddressPool> own) {
+    model::Connection out{.name = name};
+    out.remote.pools = std::move(own);
+    out.children.push_back({.name = name, .remote = {*model::TrafficSelector::parse(remote)}});
+    return out;
+  };
+  model::Connection road{.name = "road"};
+  list = road.remote.pools = {prefix("10.9.0.0/29")};
+  pools.configure({road, connection("low", "10.9.0.0/30", {}), connection("high", "10.9.0.6-10.9.0.20", {})});
+  std::set<std::string> seen;
+  for (unsigned i = 0; i < 2; ++i) {
+    const auto got = ask("peer" + std::to_string(i), 100U + i);
+    ASSERT_TRUE(got);
+    seen.insert(got->to_string());
+  }
+  EXPECT_EQ(seen, (std::set<std::string>{"10.9.0.4", "10.9.0.5"}));
+  EXPECT_FALSE(ask("late", 200));
+  // Its own pool is what a network is written for, though another pool lies around it.
+  pools.configure({connection("all", "10.0.0.0/8", {prefix("10.9.0.0/24")}),
+                   connection("dept", "10.9.0.0/29", {prefix("10.9.0.0/29")})});
+  EXPECT_TRUE(ask("late", 201));
+}
+
 TEST_F(Pools, TheSameAddressAgainAlsoInTheNextLife) {
   const auto first = ask("carol", 1);
   ASSERT_TRUE(first);

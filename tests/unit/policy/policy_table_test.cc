@@ -248,10 +248,11 @@ TEST(PolicyTable, WhoHoldsTheQuestionsForItsOwnNames) {
   EXPECT_TRUE(holds_its_questions(named));
   named.children[0].start = model::StartAction::kAdd;
   named.dpd_action = model::DeadPeerAction::kClear;
-  EXPECT_FALSE(holds_its_questions(named));
+  EXPECT_FALSE(holds_its_questions_when_dead(named));
   for (const auto held_when_dead : {model::DeadPeerAction::kHold, model::DeadPeerAction::kRestart}) {
     named.dpd_action = held_when_dead;
-    EXPECT_TRUE(holds_its_questions(named)) << "once its peer has died";
+    EXPECT_FALSE(holds_its_questions(named));
+    EXPECT_TRUE(holds_its_questions_when_dead(named));
   }
   named.children[0].start = model::StartAction::kStart;
   named.children[0].remote = ts("10.2.0.0/16");

@@ -169,7 +169,7 @@ stage_scenario() {
 stage_interop() {
   ensure_release || return 1
   [ -z "${1:-}" ] || { run_pytest interop "$1" tests/interop; return; }
-  local engines="(kernel or engine) and not iptfs"
+  local engines="(kernel or engine) and not iptfs and not kernel_compression"
   side_by_side interop engines "$engines" peers "not ($engines)" tests/interop
 }
 
